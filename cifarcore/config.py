@@ -1,0 +1,150 @@
+"""One frozen dataclass per step, and the presets of training.
+
+The CLI's flags, the checkpoint and the run file's `meta` are all made from these fields.
+"""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+
+from cifarcore import CifarcoreError
+
+MODELS = ("cnn", "resnet18")
+_CHOICES = {
+    "model": MODELS,
+    "dataset": ("cifar100", "synthetic"),
+    "schedule": ("step", "onecycle", "cosine"),
+    "stem": ("imagenet", "3x3"),
+    "init": ("imagenet", "random"),
+    "train_layers": ("all", "last_block", "head"),
+    "normalize": ("cifar100", "imagenet"),
+    "mix": ("none", "cutmix", "mixup", "both"),
+    "policy": ("none", "randaugment", "trivialaugment"),
+    "loader": ("memory", "dataloader"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
+
+
+def _option(default, help: str):
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides a training run; defaults are the `report` protocol."""
+
+    model: str = _option("cnn", "cnn or resnet18")
+    preset: str = _option("report", "name under which the run is kept")
+    seed: int = _option(0, "of initial weights, order and augmentation")
+    dataset: str = _option("cifar100", "cifar100 or synthetic")
+    validation_size: int = _option(0, "training images held out for everything that is chosen")
+
+    epochs: int = _option(120, "passes over the training images")
+    batch_size: int = _option(128, "images a step")
+    learning_rate: float = _option(0.1, "peak learning rate")
+    momentum: float = _option(0.9, "of SGD")
+    nesterov: bool = _option(False, "Nesterov's momentum")
+    weight_decay: float = _option(5e-4, "on every weight")
+    schedule: str = _option("step", "step (StepLR), onecycle or cosine")
+    step_size: int = _option(20, "epochs between drops of the step schedule")
+    gamma: float = _option(0.1, "factor of each drop")
+    warmup: float = _option(0.2, "share of the steps in which onecycle and cosine rise to the peak")
+    label_smoothing: float = _option(0.0, "share of the target spread over all classes")
+    ema_decay: float = _option(0.0, "decay per step of the averaged weights; 0 keeps the last ones")
+
+    image_size: int = _option(32, "side to which images are upsampled on the device")
+    normalize: str = _option("cifar100", "channel mean and standard deviation: cifar100 or imagenet")
+    crop_padding: int = _option(4, "pixels of black border before the random crop")
+    flip: bool = _option(True, "mirror half of the images")
+    mix: str = _option("none", "none, cutmix, mixup or both (one of the two a batch)")
+    policy: str = _option("none", "none, randaugment or trivialaugment")
+    erasing: float = _option(0.0, "probability of erasing a random rectangle")
+
+    widths: tuple[int, ...] = _option((64, 128, 256), "channels of the CNN's three blocks")
+    hidden: int = _option(512, "width of the CNN's first fully connected layer")
+    dropout: float = _option(0.5, "before the CNN's fully connected layers")
+    init: str = _option("imagenet", "where the ResNet-18 starts: imagenet or random")
+    weights: str = _option("", "file of ResNet-18 weights in torchvision's layout")
+    stem: str = _option("imagenet", "the ResNet-18's first layers: imagenet (7x7, stride 4) or 3x3 (stride 1)")
+    train_layers: str = _option("all", "all, last_block or head")
+    layer_decay: float = _option(1.0, "factor on the learning rate for each stage further from the head")
+    teacher: str = _option("", "checkpoint whose outputs are distilled")
+    teacher_weight: float = _option(0.9, "share of the teacher in the loss")
+    temperature: float = _option(4.0, "of both softmaxes in the teacher's part of the loss")
+
+    loader: str = _option("memory", "memory (whole set on the device) or dataloader (PIL, image by image)")
+    num_workers: int = _option(-1, "processes of the dataloader; -1: 4 on a GPU, 0 on a CPU or Windows")
+    precision: str = _option("auto", "auto (bfloat16 where the hardware has it), float32 or bfloat16")
+    device: str = _option("auto", "auto, cpu or cuda")
+    threads: int = _option(0, "CPU threads; 0 leaves torch's choice")
+
+    def __post_init__(self):
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise CifarcoreError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
+        for name in ("epochs", "batch_size", "image_size", "step_size", "hidden"):
+            if getattr(self, name) < 1:
+                raise CifarcoreError(f"{name} is {getattr(self, name)}; give at least 1")
+        for name in ("dropout", "ema_decay", "label_smoothing", "teacher_weight", "erasing", "warmup"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise CifarcoreError(f"{name} is {getattr(self, name)}; give a number from 0 to 1")
+        if self.learning_rate <= 0:
+            raise CifarcoreError(f"learning_rate is {self.learning_rate}; give a number above 0")
+        if len(self.widths) != 3:
+            raise CifarcoreError(f"widths has {len(self.widths)} numbers; the CNN has three blocks")
+        if not self.preset or not all(character.isalnum() or character in "-_" for character in self.preset):
+            raise CifarcoreError(f"preset is {self.preset!r}; it names files, so use letters, digits, - and _")
+
+    @property
+    def name(self) -> str:
+        """The stem of the checkpoint's and the run file's names."""
+        return f"{self.model}-{self.preset}-{self.seed}"
+
+    def to_dict(self) -> dict:
+        return {**asdict(self), "widths": list(self.widths)}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "TrainConfig":
+        """The inverse of `to_dict`; raises CifarcoreError for a field of another version."""
+        unknown = set(values) - {item.name for item in fields(cls)}
+        if unknown:
+            raise CifarcoreError(f"config has unknown fields {', '.join(sorted(unknown))}; it was written by another version")
+        return cls(**{**values, "widths": tuple(values.get("widths", cls.widths))})
+
+
+@dataclass(frozen=True)
+class ProjectConfig:
+    """The two maps of the features and the nearest training images."""
+
+    perplexity: float = _option(30.0, "of t-SNE")
+    umap_neighbors: int = _option(15, "neighbours of UMAP")
+    umap_min_dist: float = _option(0.1, "least distance of points on the UMAP")
+    neighbors: int = _option(5, "nearest training images kept")
+    seed: int = _option(0, "of both maps")
+
+
+_QUICK = dict(validation_size=5000, batch_size=64, schedule="onecycle", nesterov=True, label_smoothing=0.1)
+_BEST = dict(
+    validation_size=5000, batch_size=256, schedule="cosine", warmup=0.1, nesterov=True, label_smoothing=0.1,
+    mix="both", policy="trivialaugment", ema_decay=0.999,
+)
+
+#: preset -> model -> what differs from TrainConfig's defaults
+PRESETS: dict[str, dict[str, dict]] = {
+    "report": {"cnn": {}, "resnet18": {}},
+    "quick": {
+        "cnn": _QUICK | dict(epochs=12, learning_rate=0.05, dropout=0.2),
+        "resnet18": _QUICK | dict(epochs=3, learning_rate=0.02, image_size=64, normalize="imagenet"),
+    },
+    "best": {
+        "cnn": _BEST | dict(epochs=200, learning_rate=0.1, widths=(256, 512, 1024), hidden=512, dropout=0.3),
+        "resnet18": _BEST | dict(epochs=40, learning_rate=0.02, image_size=160, normalize="imagenet"),
+    },
+}
+
+
+def preset_config(model: str, preset: str, **changes) -> TrainConfig:
+    """The named preset for `model` with `changes` on top. Raises CifarcoreError for an unknown name or value."""
+    if preset not in PRESETS:
+        raise CifarcoreError(f"preset is {preset!r}; choose one of {', '.join(PRESETS)}")
+    if model not in MODELS:
+        raise CifarcoreError(f"model is {model!r}; choose one of {', '.join(MODELS)}")
+    return replace(TrainConfig(model=model, preset=preset), **(PRESETS[preset][model] | changes))

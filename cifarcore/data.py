@@ -1,0 +1,159 @@
+"""CIFAR-100 as uint8 arrays, from `cifar100.npz` or torchvision's download, and the ids that name its images.
+
+Imports torchvision only to download, so the app can read pictures here without torch.
+"""
+
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cifarcore import CifarcoreError
+from cifarcore.files import atomic_write
+from cifarcore.labels import CLASS_NAMES, SUPERCLASS_NAMES, SUPERCLASS_OF
+
+ARRAYS_FILE = "cifar100.npz"
+PYTHON_FOLDER = "cifar-100-python"
+#: of the official test split, see `fingerprint`
+TEST_FINGERPRINT = "e3d27e8917a57d46cee355d836ce9731"
+# A dead network fails in seconds, a firewall that swallows packets would hold the download for minutes.
+DOWNLOAD_TIMEOUT_SECONDS = 20
+
+_SHAPES = {"x_train": (50000, 32, 32, 3), "y_train": (50000,), "x_test": (10000, 32, 32, 3), "y_test": (10000,)}
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels of one data set in memory.
+
+    x_* are uint8 (N, 32, 32, 3), RGB; y_* are int64 (N,), 0..C-1; superclass_of is (C,).
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple[str, ...] = CLASS_NAMES
+    superclass_names: tuple[str, ...] = SUPERCLASS_NAMES
+    superclass_of: tuple[int, ...] = SUPERCLASS_OF
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.class_names)
+
+
+def data_dir(folder: str | Path | None = None) -> Path:
+    """The data folder: `folder`, else `$CIFARCORE_DATA`, else a folder in the user's cache."""
+    if folder or os.environ.get("CIFARCORE_DATA"):
+        return Path(folder or os.environ["CIFARCORE_DATA"]).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("cifarcore")
+
+
+def sample_ids(images: np.ndarray) -> np.ndarray:
+    """The id of each image: BLAKE2b (RFC 7693), 8-byte digest, of its raw bytes; uint8 (N, H, W, 3) -> uint64 (N,)."""
+    images = np.ascontiguousarray(images, dtype=np.uint8)
+    digests = b"".join(hashlib.blake2b(image.data, digest_size=8).digest() for image in images)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def fingerprint(ids: np.ndarray, labels: np.ndarray) -> str:
+    """One name for a set of labelled images, whatever their order.
+
+    BLAKE2b, 16-byte digest, of the ids in ascending order (ties by label) as little-endian uint64,
+    then of the labels in that order as little-endian int16.
+    """
+    order = np.lexsort((labels, ids))
+    content = np.asarray(ids)[order].astype("<u8").tobytes() + np.asarray(labels)[order].astype("<i2").tobytes()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def load_cifar100(folder: str | Path | None = None, download: bool = True) -> Dataset:
+    """CIFAR-100 from `cifar100.npz` in the data folder, else from torchvision's files there, else downloaded.
+
+    The arrays are cached as `cifar100.npz` after a download. Raises CifarcoreError where none of these works.
+    """
+    folder = data_dir(folder)
+    if not (folder / ARRAYS_FILE).exists():
+        _write_arrays(folder, download)
+    return Dataset("CIFAR-100", **{name: _read_array(folder, name) for name in _SHAPES})
+
+
+def load_test_images(folder: str | Path | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Test images uint8 (10000, 32, 32, 3) and labels (10000,) where `cifar100.npz` is there, else None. No torch."""
+    folder = data_dir(folder)
+    if not (folder / ARRAYS_FILE).exists():
+        return None
+    return _read_array(folder, "x_test"), _read_array(folder, "y_test")
+
+
+def load_train_images(folder: str | Path | None = None) -> np.ndarray | None:
+    """Training images uint8 (50000, 32, 32, 3) where `cifar100.npz` is there, else None. No torch."""
+    folder = data_dir(folder)
+    return _read_array(folder, "x_train") if (folder / ARRAYS_FILE).exists() else None
+
+
+def split_validation(labels: np.ndarray, size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Row indices (training, validation), each sorted; validation is stratified and the same for every model and run seed.
+
+    Raises CifarcoreError where `size` leaves a class without a training image.
+    """
+    if size == 0:
+        return np.arange(len(labels)), np.empty(0, dtype=np.int64)
+    from sklearn.model_selection import train_test_split
+
+    try:
+        train, validation = train_test_split(np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed)
+    except ValueError as error:
+        raise CifarcoreError(f"cannot hold out {size} of {len(labels)} images for validation: {error}; choose another --validation-size") from None
+    return np.sort(train), np.sort(validation)
+
+
+def _read_array(folder: Path, name: str) -> np.ndarray:
+    path = folder / ARRAYS_FILE
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            array = archive[name]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+        raise CifarcoreError(f"{path}: cannot read {name} ({error}); delete the file and run `cifarcore data` again") from None
+    if array.shape != _SHAPES[name] or array.dtype != np.uint8:
+        raise CifarcoreError(
+            f"{path}: {name} is {array.dtype} {array.shape}, expected uint8 {_SHAPES[name]}; delete the file and run `cifarcore data` again"
+        )
+    return array.astype(np.int64) if name.startswith("y_") else array
+
+
+def _write_arrays(folder: Path, download: bool) -> None:
+    import socket
+
+    present = (folder / PYTHON_FOLDER).exists()
+    if not (present or download):
+        raise _no_data(folder, "no data there")
+    from torchvision.datasets import CIFAR100
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        # torchvision checks the MD5 sum of every file, the ones already there among them
+        train, test = (CIFAR100(folder, train=train, download=download) for train in (True, False))
+    except (OSError, RuntimeError) as error:  # URLError and time-outs are OSErrors; a wrong checksum is a RuntimeError
+        raise _no_data(folder, " ".join(str(error).split())) from None
+    finally:
+        socket.setdefaulttimeout(before)
+    arrays = {}
+    for split, part in (("train", train), ("test", test)):
+        arrays |= {f"x_{split}": part.data, f"y_{split}": np.asarray(part.targets, dtype=np.uint8)}
+    with atomic_write(folder / ARRAYS_FILE) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _no_data(folder: Path, reason: str) -> CifarcoreError:
+    return CifarcoreError(
+        f"CIFAR-100 could not be had in {folder} ({reason[:200]}): let it download where there is a network, "
+        f"or point --data or CIFARCORE_DATA at a folder with {ARRAYS_FILE} or {PYTHON_FOLDER}/, or use --dataset synthetic"
+    )
