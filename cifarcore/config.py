@@ -38,7 +38,7 @@ class TrainConfig:
     validation_size: int = _option(0, "training images held out for everything that is chosen")
 
     epochs: int = _option(120, "passes over the training images")
-    batch_size: int = _option(128, "images a step")
+    batch_size: int = _option(0, "images a step; 0: 128 on a GPU, 64 on a CPU")
     learning_rate: float = _option(0.1, "peak learning rate")
     momentum: float = _option(0.9, "of SGD")
     nesterov: bool = _option(False, "Nesterov's momentum")
@@ -80,7 +80,7 @@ class TrainConfig:
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise CifarcoreError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
-        for name in ("epochs", "batch_size", "image_size", "step_size", "hidden"):
+        for name in ("epochs", "image_size", "step_size", "hidden"):
             if getattr(self, name) < 1:
                 raise CifarcoreError(f"{name} is {getattr(self, name)}; give at least 1")
         for name in ("dropout", "ema_decay", "label_smoothing", "teacher_weight", "erasing", "warmup"):
