@@ -1,0 +1,226 @@
+"""The command line: one command per step, its flags made from the config dataclasses.
+
+torch is imported only inside the commands that need it, so that the others start at once.
+"""
+
+import inspect
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cifarcore import CifarcoreError
+from cifarcore.config import ProjectConfig, TrainConfig, preset_config
+
+app = typer.Typer(help="Train image classifiers on CIFAR-100 and compare two of them.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+# Wide where nobody looks on, so that a log or a pipe gets one message a line.
+console = Console(width=None if sys.stdout.isatty() else 200)
+
+DEFAULT_FOLDER = Path("checkpoints")
+DataOption = Annotated[str | None, typer.Option("--data", help="Data folder; else $CIFARCORE_DATA, else a user cache folder.")]
+
+
+@app.callback()
+def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+    """Read by `main` from the command line; here for the help text."""
+
+
+def config_flags(cls: type, *leave_out: str) -> Callable[[Callable], Callable]:
+    """Give a command one flag for each field of a config dataclass; those set arrive as the dict `changes`."""
+
+    def decorate(command: Callable) -> Callable:
+        own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != "changes"]
+        flags = []
+        for item in fields(cls):
+            if item.name in leave_out:
+                continue
+            numbers = isinstance(item.default, tuple)
+            shown = ",".join(map(str, item.default)) if numbers else item.default
+            option = typer.Option(help=f"{item.metadata['help']} (default {shown!r} unless the preset says else)" if cls is TrainConfig else item.metadata["help"])
+            kind = str if numbers else type(item.default)
+            flags.append(inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]))
+
+        @wraps(command)
+        def run(**values):
+            given = {flag.name: values.pop(flag.name) for flag in flags}
+            changes = {name: value for name, value in given.items() if value is not None}
+            for name, value in changes.items():
+                if isinstance(value, str) and isinstance(getattr(cls, name), tuple):
+                    changes[name] = _numbers(name, value)
+            return command(**values, changes=changes)
+
+        signature = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + flags
+        run.__signature__ = inspect.Signature(signature)
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in signature}
+        return run
+
+    return decorate
+
+
+@app.command()
+def data(data: DataOption = None) -> None:
+    """Download CIFAR-100, or check what is there; prints the counts and the fingerprint of the test split."""
+    from cifarcore.data import TEST_FINGERPRINT, data_dir, fingerprint, load_cifar100, sample_ids
+
+    folder = data_dir(data)
+    dataset = load_cifar100(folder)
+    found = fingerprint(sample_ids(dataset.x_test), dataset.y_test)
+    console.print(f"{dataset.name} in {folder}: {len(dataset.x_train)} training and {len(dataset.x_test)} test images, {dataset.n_classes} classes")
+    console.print(f"fingerprint of the test split: {found}")
+    if found != TEST_FINGERPRINT:
+        raise CifarcoreError(f"the official test split has fingerprint {TEST_FINGERPRINT}; delete {folder}/cifar100.npz and run `cifarcore data` again")
+
+
+@app.command()
+@config_flags(TrainConfig, "model", "preset")
+def train(
+    model: Annotated[str, typer.Option(help="cnn or resnet18")],
+    changes: dict,
+    preset: Annotated[str, typer.Option(help="report, quick or best")] = "quick",
+    name: Annotated[str, typer.Option(help="Keep the run under this name instead of the preset's.")] = "",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from where a stopped run of the same settings was.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = DEFAULT_FOLDER,
+    data: DataOption = None,
+    save_every: Annotated[float, typer.Option(help="Seconds between saves of a running training.")] = 30.0,
+) -> None:
+    """Train a model; Ctrl-C saves, and --resume goes on to the same weights."""
+    from dataclasses import replace
+
+    config = preset_config(model, preset, **changes)
+    if name:
+        config = replace(config, preset=name)
+    from cifarcore.training import Stopped, fit
+
+    dataset = _dataset(config.dataset, data)
+    asked = []
+    before = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(config.name, total=None, figures="")
+            last_epoch = 0
+
+            def show(progress) -> None:
+                nonlocal last_epoch
+                accuracy = "" if progress.val_accuracy is None else f" val. accuracy {progress.val_accuracy:.4f}"
+                figures = f"epoch {progress.epoch}/{progress.epochs} loss {progress.loss:.3f}{accuracy} {progress.images_per_second:.0f} images/s"
+                bar.update(task, completed=progress.step, total=progress.steps, figures=figures)
+                if not console.is_terminal and progress.epoch > last_epoch and progress.step * progress.epochs % progress.steps == 0:
+                    console.print(f"{config.name} {figures}, {progress.seconds_left:.0f} s left")
+                    last_epoch = progress.epoch
+
+            path = fit(config, dataset, folder, resume=resume, data_folder=data, on_progress=show, should_stop=lambda: bool(asked), save_every=save_every)
+    except Stopped as stopped:
+        console.print(f"{stopped}: repeat the command with --resume")
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+    console.print(f"wrote {path}; next: cifarcore evaluate {path}")
+
+
+@app.command()
+def evaluate(
+    checkpoints: Annotated[list[Path], typer.Argument(help="Checkpoints (.pt) written by train.")],
+    data: DataOption = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Score the test images with each checkpoint; writes the run file next to it."""
+    from cifarcore.checkpoints import load_checkpoint
+    from cifarcore.evaluation import evaluate_file
+    from cifarcore.runs import load_run
+
+    for path in checkpoints:
+        dataset = _dataset(load_checkpoint(path).config.dataset, data)
+        written = evaluate_file(path, dataset, device)
+        console.print(f"wrote {written}: test accuracy {load_run(written).correct.mean():.4f}")
+
+
+@app.command()
+@config_flags(ProjectConfig)
+def project(
+    runs: Annotated[list[Path], typer.Argument(help="Run files written by evaluate.")],
+    changes: dict,
+    align_to: Annotated[Path | None, typer.Option(help="Run whose maps the new ones are laid over; else the first one named.")] = None,
+    data: DataOption = None,
+) -> None:
+    """Add the t-SNE and UMAP maps and the nearest training images to run files."""
+    from cifarcore.projection import project_file
+
+    config = ProjectConfig(**changes)
+    for path in runs:
+        reference = align_to or runs[0]
+        project_file(path, config, None if reference == path else reference, data)
+        console.print(f"added maps to {path}")
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Run files; seeds of one model are grouped by their names.")],
+    out: Annotated[Path, typer.Option(help="The summary that is written.")] = DEFAULT_FOLDER / "compare_summary.txt",
+    html: Annotated[Path | None, typer.Option(help="Also write the whole comparison as one offline page.")] = None,
+    readme: Annotated[Path | None, typer.Option(help="Also bring the results table of this file up to date.")] = None,
+) -> None:
+    """Mean ± std of each model over its seeds, and the paired comparison of the first two groups named."""
+    from cifarcore.runs import load_run
+    from cifarcore.summary import update_readme, write_summary
+
+    loaded = [load_run(path) for path in runs]
+    console.print(write_summary(loaded, out), markup=False, highlight=False)
+    if readme:
+        update_readme(loaded, readme)
+    if html:
+        from cifarcore.report import write_html
+
+        write_html(loaded, html)
+        console.print(f"wrote {html}")
+
+
+def main() -> None:
+    """Entry point: an error is one line on stderr, exit status 2 for bad input and 1 for a failure."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except CifarcoreError as error:
+        _fail(str(error), 2, debug)
+    except KeyboardInterrupt:
+        _fail("stopped", 130, debug)
+    except Exception as error:  # the last resort: whatever it is, one line and not a page
+        _fail(f"{type(error).__name__}: {error} (run with --debug to see where)", 1, debug)
+
+
+def _fail(message: str, status: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(f"cifarcore: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _numbers(name: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise CifarcoreError(f"{name} is {text!r}; give whole numbers with commas between, such as 64,128,256") from None
+
+
+def _dataset(name: str, folder: str | None):
+    if name == "synthetic":
+        from cifarcore.synthetic import make_synthetic
+
+        return make_synthetic()
+    from cifarcore.data import load_cifar100
+
+    return load_cifar100(folder)
+
+
+if __name__ == "__main__":
+    main()
