@@ -1,0 +1,151 @@
+"""The image card: one test image enlarged, what both models make of it, what is near it, and where it stands.
+
+The open card is in the address (`image=<id>-<label>`), so a reload or a copied link opens it again.
+"""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cifarcore import metrics
+from cifarcore.app import charts, images
+from cifarcore.app.state import View, escape, plain
+from cifarcore.app.tiles import items, tiles
+
+PARAMETER = "image"
+NEIGHBORS = 6
+BACKDROP = 1500  # points of a map that give its shape
+
+
+def show(view: View, row: int) -> None:
+    """Open the card of the view's image `row`; at most once in a rerun."""
+    st.query_params[PARAMETER] = _address(view, row)
+    _dialog(view)
+
+
+def reopen(view: View) -> None:
+    """Open the card that the address asks for, if any; called once, at the end of a full run."""
+    if PARAMETER in st.query_params:
+        if _row(view) is None:
+            _closed()
+        else:
+            _dialog(view)
+
+
+def near_on_map(positions: np.ndarray, row: int, n: int = NEIGHBORS) -> np.ndarray:
+    """The `n` rows nearest to `row` on a map (N, 2) by Euclidean distance, nearest first, without `row` itself."""
+    distance = ((positions - positions[row]) ** 2).sum(axis=1)
+    distance[row] = np.inf
+    return np.argsort(distance, kind="stable")[:n]
+
+
+def _closed() -> None:
+    st.query_params.pop(PARAMETER, None)
+
+
+@st.dialog("Test image", width="large", on_dismiss=_closed)
+def _dialog(view: View) -> None:
+    row = _row(view)
+    if row is None:
+        st.info("This image is not among the images that both models share.")
+        return
+    run = view.a.first
+    label = int(view.labels[row])
+    left, right = st.columns([1, 2.1], gap="medium")
+    with left:
+        url = view.pictures.urls(view.sample_ids[[row]])[0]
+        if url:
+            st.image(f"/{url}", width=256, alt=plain(view.class_names[label]))
+        else:
+            st.caption(view.pictures.problem or "This image is not in the data folder.")
+        superclass = view.superclass(label)
+        st.markdown(f"True label: **{escape(view.class_names[label])}**" + (f" ({escape(superclass)})" if superclass else ""))
+        st.caption(f"Sample id {view.sample_ids[row]:016x}")
+    with right:
+        for side in (view.a, view.b):
+            wrong = f"wrong in {side.wrong_in[row]} of {len(side.runs)} seeds" if len(side.runs) > 1 else ""
+            verdict = "right" if side.first.correct[row] else "wrong"
+            st.markdown(
+                f"**Model {side.letter}** {escape(side.group)}, seed {side.first.meta.get('seed', 0)}: {verdict}"
+                + (f" · {wrong}" if wrong else "")
+            )
+            st.altair_chart(charts.top_classes(_top(side.first, row), side.letter), width="stretch", key=f"card-top-{side.letter}")
+    _neighbors(view, row)
+    _training_neighbors(view, row)
+    _places(view, row)
+
+
+def _top(run, row: int, n: int = 5) -> pd.DataFrame:
+    probabilities = metrics.probabilities(run.take(np.array([row])))[0]
+    top = np.argsort(-probabilities, kind="stable")[:n]
+    return pd.DataFrame(
+        {
+            "name": [plain(run.class_names[c]) for c in top],
+            "probability": probabilities[top],
+            "is_label": top == run.labels[row],
+        }
+    )
+
+
+def _neighbors(view: View, row: int) -> None:
+    positions = view.a.first.tsne
+    if positions is None:
+        return
+    st.markdown(f"Nearest test images on the t-SNE map of model A (seed {view.a.first.meta.get('seed', 0)})")
+    near = near_on_map(positions, row)
+    clicked = tiles(items(view, near), "card-near", compact=True)
+    if clicked is not None:
+        st.query_params[PARAMETER] = _address(view, int(near[clicked]))
+        st.rerun(scope="fragment")
+
+
+def _training_neighbors(view: View, row: int) -> None:
+    for side in (view.a, view.b):
+        run = side.first
+        if run.train_neighbor_ids is None:
+            continue
+        st.markdown(f"Nearest training images by model {side.letter}'s features (cosine)")
+        store = images.train_pictures(view.root)
+        urls = store.urls(run.train_neighbor_ids[row])
+        content = [
+            {"id": f"{i:016x}", "image": url, "label": plain(run.class_names[c]), "note": f"cosine {cosine:.3f}"}
+            for i, url, c, cosine in zip(
+                run.train_neighbor_ids[row], urls, run.train_neighbor_labels[row], run.train_neighbor_cosine[row], strict=True
+            )
+        ]
+        tiles(content, f"card-train-{side.letter}", compact=True, clickable=False)
+
+
+def _places(view: View, row: int) -> None:
+    with_map = [side for side in (view.a, view.b) if side.first.tsne is not None]
+    if not with_map:
+        st.caption("No map in these run files; `cifarcore project RUN` adds it.")
+        return
+    for column, side in zip(st.columns(2), with_map, strict=False):
+        positions = side.first.tsne
+        step = max(1, len(positions) // BACKDROP)
+        same = view.labels == view.labels[row]
+        rows = np.union1d(np.arange(0, len(positions), step), np.flatnonzero(same))
+        frame = pd.DataFrame(
+            {
+                "x": positions[rows, 0],
+                "y": positions[rows, 1],
+                "what": np.select([rows == row, same[rows]], ["this image", "same true class"], "other test images"),
+            }
+        )
+        column.altair_chart(
+            charts.place_on_map(frame, f"Place in the t-SNE map of model {side.letter}"), width="stretch", key=f"card-map-{side.letter}"
+        )
+
+
+def _address(view: View, row: int) -> str:
+    return f"{view.sample_ids[row]:016x}-{view.labels[row]}"
+
+
+def _row(view: View) -> int | None:
+    sample_id, _, label = st.query_params.get(PARAMETER, "").partition("-")
+    try:
+        found = np.flatnonzero((view.sample_ids == np.uint64(int(sample_id, 16))) & (view.labels == int(label)))
+    except (ValueError, OverflowError):
+        return None
+    return int(found[0]) if len(found) else None

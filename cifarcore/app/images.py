@@ -1,0 +1,128 @@
+"""The pictures: test and training images by sample id, served as static files so that charts and cards can name a URL.
+
+Knows nothing of runs: a picture is asked for by its id, never by its place in a file.
+"""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from cifarcore import CifarcoreError, data
+
+#: below the folder of streamlit_app.py; Streamlit serves `static/` at `app/static/`
+FOLDER = Path("static") / "pictures"
+URL = "app/static/pictures"
+HOW_TO_GET = (
+    "The pictures are not on this machine. `cifarcore data` downloads them; "
+    "or set `CIFARCORE_DATA` to the folder that holds `cifar100.npz` and start the app again."
+)
+
+
+class Pictures:
+    """Images by sample id, written as 32x32 PNG files `<id as 16 hex digits>.png` when first asked for.
+
+    `problem` is empty, or says in one line (Markdown) why there are no pictures and what gets them.
+    """
+
+    def __init__(self, folder: Path, images: np.ndarray | None, problem: str = ""):
+        """`images` is uint8 (N, H, W, 3), or None with the `problem`; `folder` is where the files go."""
+        self.folder = folder
+        self.problem = problem
+        self._images = np.empty((0, 32, 32, 3), np.uint8) if images is None else images
+        ids = data.sample_ids(self._images) if len(self._images) else np.empty(0, np.uint64)
+        self._order = np.argsort(ids)
+        self._ids = ids[self._order]
+        self._written: set[int] = set()
+
+    @property
+    def available(self) -> bool:
+        return not self.problem
+
+    def knows(self, sample_ids: np.ndarray) -> np.ndarray:
+        """Which of `sample_ids`, uint64 (n,), have a picture here; bool (n,)."""
+        return self._rows(np.asarray(sample_ids, np.uint64)) >= 0
+
+    def pixels(self, sample_id: int) -> np.ndarray | None:
+        """The image, uint8 (H, W, 3), or None where it is not here."""
+        row = self._rows(np.array([sample_id], np.uint64))[0]
+        return self._images[row] if row >= 0 else None
+
+    def urls(self, sample_ids: np.ndarray, now: bool = True) -> list[str | None]:
+        """A URL for each of `sample_ids`, uint64 (n,); None where there is no picture.
+
+        Writes the files that are not there yet, unless not asked to do it `now` (tooltips of a whole map: `write_all`
+        brings them within seconds).
+        """
+        sample_ids = np.asarray(sample_ids, np.uint64)
+        urls: list[str | None] = []
+        for sample_id, row in zip(sample_ids.tolist(), self._rows(sample_ids).tolist(), strict=True):
+            if now and row >= 0 and sample_id not in self._written:
+                self._write(sample_id, row)
+            urls.append(f"{URL}/{sample_id:016x}.png" if row >= 0 else None)
+        return urls
+
+    def write_all(self) -> None:
+        """Write every file that is not there yet; some seconds for 10,000, so meant for a thread of its own."""
+        for sample_id, row in zip(self._ids.tolist(), self._order.tolist(), strict=True):
+            if sample_id not in self._written and not self._write(sample_id, row):
+                return
+
+    def _rows(self, sample_ids: np.ndarray) -> np.ndarray:
+        """Row of each id in the images, -1 where there is none."""
+        if not len(self._ids):
+            return np.full(len(sample_ids), -1)
+        at = np.searchsorted(self._ids, sample_ids).clip(max=len(self._ids) - 1)
+        return np.where(self._ids[at] == sample_ids, self._order[at], -1)
+
+    def _write(self, sample_id: int, row: int) -> bool:
+        """Write one file under another name, then rename it: a reader never sees half a picture. False on a full disk."""
+        path = self.folder / f"{sample_id:016x}.png"
+        try:
+            if not path.exists():
+                part = path.with_suffix(f".{threading.get_ident()}.tmp")
+                Image.fromarray(self._images[row]).save(part, format="PNG", compress_level=1)
+                part.replace(path)
+        except OSError as error:
+            self.problem = f"The pictures cannot be written to `{FOLDER.as_posix()}/` ({error.strerror}); free some space or make it writable."
+            return False
+        self._written.add(sample_id)
+        return True
+
+
+def test_pictures(root: Path) -> Pictures:
+    """The test images in the data folder, shared by all sessions; `root` is the folder of streamlit_app.py."""
+    return _pictures(root, *_state_of_data(), "test")
+
+
+def train_pictures(root: Path) -> Pictures:
+    """The training images, read (about two seconds) when the first image card asks for them."""
+    return _pictures(root, *_state_of_data(), "train")
+
+
+def _state_of_data() -> tuple[Path, int]:
+    """The file of images and when it was written (0: not there), so that a finished download is noticed."""
+    path = data.data_dir() / data.ARRAYS_FILE
+    return path, path.stat().st_mtime_ns if path.exists() else 0
+
+
+@st.cache_resource(show_spinner="Reading the pictures…", max_entries=4)
+def _pictures(root: Path, arrays: Path, mtime_ns: int, split: str) -> Pictures:
+    folder = root / FOLDER
+    images, problem = None, HOW_TO_GET
+    try:
+        if mtime_ns and split == "train":
+            images, problem = data.load_train_images(arrays.parent), ""
+        elif mtime_ns:
+            images, problem = data.load_test_images(arrays.parent)[0], ""
+        folder.mkdir(parents=True, exist_ok=True)
+    except CifarcoreError as error:
+        problem = str(error)
+    except OSError as error:
+        images, problem = None, f"The pictures cannot be written to `{FOLDER.as_posix()}/` ({error.strerror}); make it writable."
+    pictures = Pictures(folder, images, problem)
+    if pictures.available and split == "test":
+        threading.Thread(target=pictures.write_all, name="pictures", daemon=True).start()
+    return pictures

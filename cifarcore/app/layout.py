@@ -1,0 +1,25 @@
+"""What all pages look like: the few style rules, and what stands there when nothing can be compared."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from cifarcore.app.sidebar import Problem
+from cifarcore.app.state import View
+
+# Our own constant text, no name from a file: 32x32 pictures stay crisp when enlarged, in the page and in chart tooltips.
+_STYLE = """<style>
+[data-testid="stImage"] img, #vg-tooltip-element img { image-rendering: pixelated; }
+#vg-tooltip-element img { width: 96px; height: 96px; }
+[data-testid="stMainBlockContainer"] { max-width: 1600px; }
+</style>"""
+
+
+def page_frame(page: Callable[[View], None], view: View | Problem) -> None:
+    """Run `page(view)`, or say what is missing and which command adds it."""
+    st.html(_STYLE)
+    if isinstance(view, Problem):
+        st.title("Compare two classifiers")
+        st.warning(f"**{view.what}.** {view.remedy}", icon=":material/inventory_2:")
+        return
+    page(view)

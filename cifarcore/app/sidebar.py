@@ -1,0 +1,142 @@
+"""The sidebar: which two models, which of their seeds, and the class filter that every page obeys.
+
+Every widget is bound to the address, so a reload or a copied link brings the same choice.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from cifarcore.app import images, state
+from cifarcore.app.state import Catalog, Side, View
+from cifarcore.runs import RunFileError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why nothing can be compared, and what mends it; both are Markdown."""
+
+    what: str
+    remedy: str
+
+
+def choose(root: Path) -> View | Problem:
+    """Draw the sidebar and return what it chooses; `root` is the folder of streamlit_app.py."""
+    catalog = state.find_runs(state.runs_dir(root))
+    if not catalog.groups:
+        _refused(catalog)
+        return Problem(
+            f"No run file in `{catalog.folder.name}/`",
+            "`cifarcore train --model cnn --preset quick`, then `cifarcore evaluate CHECKPOINT`, writes one; "
+            "the same with `--model resnet18` gives the second model.",
+        )
+    names = _two_models(catalog)
+    try:
+        a, b, only = state.load_sides(*(catalog.chosen(*name) for name in names), (names[0][0], names[1][0]))
+    except (RunFileError, OSError) as error:
+        _refused(catalog)
+        return Problem("These two models cannot be compared", state.escape(error, 400))
+    with st.sidebar:
+        classes, hardness, metric = _class_filter(a, b)
+    pictures = images.test_pictures(root)
+    _status(catalog, a, b, only, pictures)
+    return View(a, b, *only, pictures, classes, hardness, metric, root)
+
+
+def _two_models(catalog: Catalog) -> tuple[tuple[str, str], tuple[str, str]]:
+    chosen = []
+    options = list(catalog.groups)
+    for letter, default, color in zip("AB", catalog.defaults(), ("blue", "orange"), strict=True):
+        with st.sidebar.container(gap="xsmall"):
+            _keep_valid(letter, options)
+            group = st.selectbox(
+                f":{color}[■] Model {letter}",
+                options,
+                index=options.index(default),
+                key=letter,
+                bind="query-params",
+                help="Run files in `checkpoints/`, grouped by model and preset",
+            )
+            seeds = catalog.seeds(group)
+            _keep_valid(f"seed{letter}", seeds)
+            seed = st.selectbox(
+                f"Seeds of model {letter}",
+                seeds,
+                key=f"seed{letter}",
+                bind="query-params",
+                label_visibility="collapsed",
+                disabled=len(seeds) == 1,
+            )
+        chosen.append((group, seed))
+    return chosen[0], chosen[1]
+
+
+def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
+    """Draw the filter; indices of the classes it leaves (hardest first), hardness and the metric's column."""
+    run = a.first
+    with st.expander("Classes", expanded=True, icon=":material/filter_alt:"):
+        count_place = st.empty()
+        left, right = st.columns(2, gap="small")
+        hardness = left.selectbox(
+            "Hardness by", state.HARDNESS, key="by", bind="query-params", help="Both models: the mean of their values"
+        )
+        metric = right.selectbox("Metric", list(state.CLASS_METRICS), key="metric", bind="query-params")
+        column = state.CLASS_METRICS[metric]
+        order = state.hardest_first(a, b, hardness, column)
+        if run.superclass_of is None:
+            st.caption("These run files name no superclasses (`superclass_names`, `superclass_of`).")
+        else:
+            superclasses = st.multiselect(
+                "Superclasses", run.superclass_names.tolist(), key="super", bind="query-params", placeholder="all"
+            )
+            wanted = np.isin(run.superclass_names, superclasses)[run.superclass_of]
+            order = order[wanted[order]] if superclasses else order
+        search = st.text_input("Search", key="search", bind="query-params", placeholder="part of a class name")
+        found = np.array([search.strip().lower() in name.lower() for name in run.class_names.tolist()])
+        order = order[found[order]]
+        if len(order) > 1:
+            if st.session_state.get("hardest", 0) > len(order):
+                st.session_state["hardest"] = len(order)
+            hardest = count_place.slider(
+                "Hardest classes", 1, len(order), len(order), key="hardest", bind="query-params",
+                help="Keeps this many of the classes with the lowest value, as chosen below",
+            )  # fmt: skip
+            order = order[:hardest]
+        elif not len(order):
+            st.warning("No class name contains this; the filter is left out.", icon=":material/search_off:")
+            order = state.hardest_first(a, b, hardness, column)
+        st.caption(f"{len(order):,} of {run.n_classes:,} classes")
+    return order, hardness, column
+
+
+def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int], pictures: images.Pictures) -> None:
+    dataset = a.first.meta.get("dataset")
+    name = dataset.get("name", "") if isinstance(dataset, dict) else ""
+    with st.sidebar:
+        st.caption(f"{a.first.n_images:,} test images" + (f" of {state.escape(name)}" if name else ""))
+        if any(only):
+            st.warning(
+                f"Compared on the {a.first.n_images:,} images that both have: {only[0]:,} are only in A's run, "
+                f"{only[1]:,} only in B's. `cifarcore evaluate` on the same test set mends it.",
+                icon=":material/join_inner:",
+            )
+        if a.group == b.group and a.key == b.key:
+            st.info("Both sides are the same run.", icon=":material/content_copy:")
+        if pictures.problem:
+            st.info(pictures.problem, icon=":material/hide_image:")
+    _refused(catalog)
+
+
+def _refused(catalog: Catalog) -> None:
+    if catalog.refused:
+        with st.sidebar.expander(f"{len(catalog.refused)} files not opened", icon=":material/error:"):
+            for name, reason in catalog.refused.items():
+                st.markdown(f"**{state.escape(name)}** {state.escape(reason, 400)}")
+
+
+def _keep_valid(key: str, options) -> None:
+    """Forget a choice that is no longer offered, so that the widget starts from its default."""
+    if key in st.session_state and st.session_state[key] not in options:
+        del st.session_state[key]

@@ -1,0 +1,282 @@
+"""What is looked at: which run files there are, the two sides chosen, and what is computed once for all sessions.
+
+Holds no widget (see sidebar.py) and no picture (see images.py). Runs are shared between sessions, so they and all
+that `memo` returns are read-only.
+"""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cifarcore import metrics
+from cifarcore.app.images import Pictures
+from cifarcore.runs import AlignedPair, Run, RunFileError, RunHeader, align, load_run, read_header
+
+SUBFOLDERS = ("retrained", "imported")
+#: the presets in the order in which the app prefers them
+PRESETS = ("best", "report", "quick")
+HARDNESS = ("both models", "model A", "model B")
+CLASS_METRICS = {"F1": "f1", "Precision": "precision", "Recall": "recall", "AUC": "auc"}
+ALL_SEEDS = "all seeds"
+
+
+def runs_dir(root: Path) -> Path:
+    """The folder of run files: `$CIFARCORE_RUNS`, else `checkpoints/` beside streamlit_app.py (`root`)."""
+    return Path(os.environ.get("CIFARCORE_RUNS") or root / "checkpoints").expanduser()
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The run files of a folder: readable ones by group (a model's seeds), and the others with the reason."""
+
+    folder: Path
+    groups: dict[str, tuple[RunHeader, ...]]  #: name -> headers in the order of their seeds
+    refused: dict[str, str]  #: file name -> one line
+
+    def seeds(self, group: str) -> tuple[str, ...]:
+        """What can be chosen of a group: all its seeds together (where there are several), or one of them."""
+        single = tuple(seed_label(header) for header in self.groups[group])
+        return (ALL_SEEDS, *single) if len(single) > 1 else single
+
+    def chosen(self, group: str, seed: str) -> tuple[RunHeader, ...]:
+        headers = self.groups[group]
+        return headers if seed == ALL_SEEDS else tuple(header for header in headers if seed_label(header) == seed)
+
+    def defaults(self) -> tuple[str, str]:
+        """Model A and model B before anybody chose: the CNN and the ResNet-18 of the best preset that both have."""
+        names = list(self.groups)
+        first = {name: self.groups[name][0].meta for name in names}
+
+        def best(model: str, other_than: str | None) -> str | None:
+            fitting = [name for name in names if name != other_than and "/" not in name]
+            fitting = [name for name in fitting if str(first[name].get("model", "")).startswith(model)]
+            return min(fitting, key=lambda name: (_preset_rank(first[name]), names.index(name)), default=None)
+
+        a = best("cnn", None) or best("", None) or names[0]
+        b = best("resnet", a) or best("", a) or next((name for name in names if name != a), a)
+        return a, b
+
+
+def seed_label(header: RunHeader) -> str:
+    return f"seed {header.seed}"
+
+
+def find_runs(folder: Path) -> Catalog:
+    """Read the headers of all run files in `folder`; files under `retrained/` and `imported/` are groups of their own."""
+    found: dict[str, list[RunHeader]] = {}
+    refused = {}
+    for place in ("", *SUBFOLDERS):
+        for path in sorted((folder / place).glob("*.npz")):
+            if path.name.endswith(".features.npz"):
+                continue
+            try:
+                stat = path.stat()
+                header = _header(path, stat.st_mtime_ns, stat.st_size)
+            except (OSError, RunFileError) as error:
+                refused[f"{place}/{path.name}".lstrip("/")] = str(error).removeprefix(f"{path}: ")
+                continue
+            group = f"{place}/{path.stem}" if place else header.group
+            if any(other.seed == header.seed for other in found.get(group, [])):
+                group = path.stem  # a second file of the same model and seed stands for itself
+            found.setdefault(group, []).append(header)
+    groups = {name: tuple(sorted(headers, key=lambda header: header.seed)) for name, headers in found.items()}
+    return Catalog(folder, groups, refused)
+
+
+@dataclass(frozen=True)
+class Side:
+    """Model A (left, blue) or model B (right, orange): its runs, one per seed chosen, on the images that all share."""
+
+    letter: str
+    group: str
+    runs: tuple[Run, ...]
+
+    @property
+    def first(self) -> Run:
+        """The run that stands where only one can be shown: maps, predictions, confidences."""
+        return self.runs[0]
+
+    @property
+    def seeds(self) -> str:
+        """For example «mean of seeds 0, 1, 2» or «seed 0»."""
+        names = ", ".join(str(run.meta.get("seed", 0)) for run in self.runs)
+        return f"mean of seeds {names}" if len(self.runs) > 1 else f"seed {names}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.group} ({self.seeds})"
+
+    @cached_property
+    def wrong_in(self) -> np.ndarray:
+        """In how many of the runs each image is classified wrongly, int (N,)."""
+        return np.sum([~run.correct for run in self.runs], axis=0)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(run.digest for run in self.runs)
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything a page shows is of these two sides; row i of every run is the same image."""
+
+    a: Side
+    b: Side
+    only_a: int  #: images that only A's files have
+    only_b: int
+    pictures: Pictures
+    classes: np.ndarray  #: indices of the classes that the filter leaves, hardest first
+    hardness: str  #: one of HARDNESS
+    class_metric: str  #: column of metrics.class_table that defines hardness
+    root: Path  #: the folder of streamlit_app.py
+
+    @cached_property
+    def pair(self) -> AlignedPair:
+        """The first run of each side."""
+        return AlignedPair(self.a.first, self.b.first, self.only_a, self.only_b)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.a.first.labels
+
+    @property
+    def sample_ids(self) -> np.ndarray:
+        return self.a.first.sample_ids
+
+    @property
+    def class_names(self) -> list[str]:
+        return self.a.first.class_names.tolist()
+
+    @property
+    def n_classes(self) -> int:
+        return self.a.first.n_classes
+
+    @property
+    def filtered(self) -> bool:
+        return len(self.classes) < self.n_classes
+
+    @cached_property
+    def in_filter(self) -> np.ndarray:
+        """Whether each image's true class is among the filter's, bool (N,)."""
+        chosen = np.zeros(self.n_classes, dtype=bool)
+        chosen[self.classes] = True
+        return chosen[self.labels]
+
+    @property
+    def several_seeds(self) -> bool:
+        return len(self.a.runs) > 1 or len(self.b.runs) > 1
+
+    def superclass(self, class_index: int) -> str:
+        run = self.a.first
+        return "" if run.superclass_of is None else str(run.superclass_names[run.superclass_of[class_index]])
+
+
+def load_sides(
+    a: Sequence[RunHeader], b: Sequence[RunHeader], names: tuple[str, str]
+) -> tuple[Side, Side, tuple[int, int]]:
+    """Load the chosen files and bring all runs to the images that they share, in the order of A's first run.
+
+    Returns both sides and how many images only A's first, only B's first run had. Raises RunFileError.
+    """
+    files = [(header.path, header.path.stat().st_mtime_ns) for header in (*a, *b)]
+    runs, only = _aligned(tuple(files), len(a))
+    return Side("A", names[0], runs[: len(a)]), Side("B", names[1], runs[len(a) :]), only
+
+
+def mean_class_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """metrics.class_table with every number the mean over `runs` (the seeds of one model)."""
+    return memo(_mean_class_table, tuple(runs))
+
+
+def hardest_first(a: Side, b: Side, hardness: str, metric: str) -> np.ndarray:
+    """All classes, lowest `metric` first (by A, by B or by the mean of both); those without a value last."""
+    return memo(_hardest_first, a.runs, b.runs, hardness, metric)
+
+
+def memo(function: Callable, *arguments: Any) -> Any:
+    """`function(*arguments)`, computed once for all sessions and shared: never change what it returns.
+
+    Runs (alone, in a tuple or list, or in an AlignedPair) are known by their digest and never hashed; other arguments
+    must be hashable. `function` is a module's own (no lambda), so that its name tells it apart.
+    """
+    key = (function.__module__, function.__qualname__, tuple(_key(argument) for argument in arguments))
+    return _memo(key, function, arguments)
+
+
+def plain(text: object, limit: int = 80) -> str:
+    """`text` from a file as one line of at most `limit` printable characters, for charts and options."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def escape(text: object, limit: int = 80) -> str:
+    """`plain` text as literal Markdown: nothing in it is formatted, linked, coloured or rendered as HTML."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:&^=-])", r"\\\1", plain(text, limit))
+
+
+def _preset_rank(meta: dict) -> int:
+    preset = meta.get("preset")
+    return PRESETS.index(preset) if preset in PRESETS else len(PRESETS)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4096)
+def _header(path: Path, mtime_ns: int, size: int) -> RunHeader:
+    return read_header(path)
+
+
+@st.cache_resource(show_spinner="Reading the run file…", max_entries=32)
+def _run(path: Path, mtime_ns: int) -> Run:
+    return load_run(path)
+
+
+@st.cache_resource(show_spinner="Matching the images of both models…", max_entries=16)
+def _aligned(files: tuple[tuple[Path, int], ...], n_a: int) -> tuple[tuple[Run, ...], tuple[int, int]]:
+    runs = [_run(path, mtime) for path, mtime in files]
+    first = align(runs[0], runs[n_a])
+    base = reduce(lambda base, run: align(base, run).a, runs[1:], runs[0])
+    brought = []
+    for run in runs:
+        other = align(base, run).b if run is not base else run
+        # another choice of rows or order of classes is other content
+        digest = run.digest if other is run else f"{run.digest}@{base.digest}:{base.n_images}"
+        brought.append(other if other is run else replace(other, digest=digest))
+    return tuple(brought), (first.only_a, first.only_b)
+
+
+@st.cache_resource(show_spinner=False, max_entries=512)
+def _memo(key: tuple, _function: Callable, _arguments: tuple) -> Any:
+    return _function(*_arguments)
+
+
+def _key(argument: Any) -> Any:
+    if isinstance(argument, Run):
+        return argument.digest
+    if isinstance(argument, AlignedPair):
+        return (argument.a.digest, argument.b.digest)
+    if isinstance(argument, (list, tuple)):
+        return tuple(_key(item) for item in argument)
+    return argument
+
+
+def _mean_class_table(runs: tuple[Run, ...]) -> pd.DataFrame:
+    tables = [metrics.class_table(run) for run in runs]
+    mean = tables[0].copy()
+    numbers = mean.select_dtypes("number").columns
+    mean[numbers] = np.mean([table[numbers].to_numpy(float) for table in tables], axis=0)
+    return mean
+
+
+def _hardest_first(a: tuple[Run, ...], b: tuple[Run, ...], hardness: str, metric: str) -> np.ndarray:
+    of_a, of_b = (mean_class_table(runs)[metric].to_numpy() for runs in (a, b))
+    value = {"model A": of_a, "model B": of_b}.get(hardness, (of_a + of_b) / 2)
+    order = np.argsort(value, kind="stable")  # NumPy sorts NaN last
+    order.flags.writeable = False
+    return order
