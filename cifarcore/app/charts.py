@@ -9,6 +9,10 @@ import pandas as pd
 #: model A is blue, model B orange, everywhere: far apart for every common colour blindness, readable on light and dark
 COLORS = {"A": "#2f7fc1", "B": "#e07b1a"}
 NEUTRAL = "#8a8f98"
+#: from model A's colour over grey to model B's, for differences B − A
+DIVERGING = [COLORS["A"], "#c9ccd1", COLORS["B"]]
+#: the four-way split of the test images
+SPLIT_COLORS = {"both right": "#7d8590", "only A": COLORS["A"], "only B": COLORS["B"], "both wrong": "#4a4f57"}
 
 
 def model_scale() -> alt.Scale:
@@ -53,4 +57,167 @@ def place_on_map(frame: pd.DataFrame, title: str) -> alt.Chart:
         )
         .transform_calculate(order=f"indexof({kinds}, datum.what)")
         .properties(title=title, height=240, description=title)
+    )
+
+
+def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
+    """How the test images split in four, as one bar. Columns: group, images, share (0..1), in the order of drawing."""
+    frame = frame.assign(end=frame["share"].cumsum(), start=frame["share"].cumsum() - frame["share"])
+    frame["middle"] = (frame["start"] + frame["end"]) / 2
+    frame["text"] = [f"{group} {share:.1%}" if share > 0.09 else "" for group, share in zip(frame["group"], frame["share"], strict=True)]
+    base = alt.Chart(frame)
+    bars = base.mark_bar(height=34, stroke="white", strokeWidth=1).encode(
+        x=alt.X("start:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False)),
+        x2="end:Q",
+        color=alt.Color("group:N", legend=None, scale=alt.Scale(domain=list(SPLIT_COLORS), range=list(SPLIT_COLORS.values()))),
+        tooltip=["group:N", alt.Tooltip("images:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
+    )
+    text = base.mark_text(color="white", fontWeight="bold").encode(x="middle:Q", text="text:N")
+    return (bars + text).properties(height=40, description="Test images by which of the two models is right")
+
+
+def learning_curves(frame: pd.DataFrame) -> alt.Chart:
+    """Validation accuracy by epoch, a line for each run. Columns: model («A», «B»), run, epoch, val_accuracy, train_loss, minutes."""
+    return (
+        alt.Chart(frame)
+        .mark_line(point=alt.OverlayMarkDef(size=18))
+        .encode(
+            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
+            y=alt.Y("val_accuracy:Q", title="validation accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
+            color=alt.Color("model:N", scale=model_scale(), legend=None),
+            detail="run:N",
+            tooltip=[
+                "model:N",
+                "run:N",
+                "epoch:Q",
+                alt.Tooltip("val_accuracy:Q", title="validation accuracy", format=".2%"),
+                alt.Tooltip("train_loss:Q", title="training loss", format=".3f"),
+                alt.Tooltip("minutes:Q", format=".1f"),
+            ],
+        )
+        .properties(height=240, description="Validation accuracy of each run over its epochs, model A blue, model B orange")
+    )
+
+
+def reliability(frame: pd.DataFrame) -> alt.LayerChart:
+    """Reliability curves. Columns: model, confidence, accuracy (means of a bin, 0..1), count."""
+    unit = alt.Scale(domain=[0, 1])
+    ideal = alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]})).mark_line(color=NEUTRAL, strokeDash=[4, 4]).encode(x="x:Q", y="y:Q")
+    curves = (
+        alt.Chart(frame)
+        .mark_line(point=alt.OverlayMarkDef(size=28))
+        .encode(
+            x=alt.X("confidence:Q", title="confidence", scale=unit, axis=alt.Axis(format="%", grid=False)),
+            y=alt.Y("accuracy:Q", title="share right", scale=unit, axis=alt.Axis(format="%")),
+            color=alt.Color("model:N", scale=model_scale(), legend=None),
+            tooltip=["model:N", alt.Tooltip("confidence:Q", format=".1%"), alt.Tooltip("accuracy:Q", format=".1%"), alt.Tooltip("count:Q", format=",")],
+        )
+    )
+    return (ideal + curves).properties(
+        height=240, description="Share of images that are right against the model's confidence; the dashed line is perfect calibration"
+    )
+
+
+def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
+    """Each class's value under A and B. Columns: class, a, b, difference, low, high (of the difference), claim, superclass, support.
+
+    A thin line from a + low to a + high shows the interval of the difference: where it spans A's point, nothing is
+    claimed. A click selects `class` (selection `class_clicked`).
+    """
+    frame = frame.assign(low_end=frame["a"] + frame["low"], high_end=frame["a"] + frame["high"])
+    rows = alt.Y("class:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=False, ticks=False, domain=False, grid=True))
+    unit = alt.Scale(domain=[0, 1.14], nice=False)
+    axis = alt.Axis(format="%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], orient="top", grid=True)
+    clicked = alt.selection_point("class_clicked", fields=["class"])
+    base = alt.Chart(frame).encode(
+        y=rows,
+        tooltip=[
+            "class:N",
+            "superclass:N",
+            alt.Tooltip("support:Q", title="test images", format=","),
+            alt.Tooltip("a:Q", title=f"A: {metric}", format=".3f"),
+            alt.Tooltip("b:Q", title=f"B: {metric}", format=".3f"),
+            alt.Tooltip("difference:Q", title="B − A", format="+.3f"),
+            alt.Tooltip("low:Q", title="95 % interval from", format="+.3f"),
+            alt.Tooltip("high:Q", title="to", format="+.3f"),
+            alt.Tooltip("claim:N", title="recall (tested)"),
+        ],
+    )
+    interval = base.mark_rule(color=NEUTRAL, opacity=0.6, strokeWidth=1.5, clip=True).encode(x=alt.X("low_end:Q"), x2="high_end:Q")
+    bar = base.mark_bar(height=4, opacity=0.55).encode(
+        x="a:Q",
+        x2="b:Q",
+        color=alt.condition("datum.difference >= 0", alt.value(COLORS["B"]), alt.value(COLORS["A"])),
+    )
+    points_a = base.mark_point(shape="circle", filled=True, size=64, opacity=1, color=COLORS["A"]).encode(
+        x=alt.X("a:Q", scale=unit, title=f"{metric} of each class", axis=axis)
+    )
+    points_b = base.mark_point(shape="diamond", filled=True, size=80, opacity=1, color=COLORS["B"]).encode(x="b:Q")
+    whole_row = base.mark_bar(opacity=0, height=18).encode(x=alt.value(0), x2=alt.value("width")).add_params(clicked)
+    claims = (
+        base.transform_filter("datum.claim != ''")
+        .transform_calculate(mark="datum.claim == 'gained' ? '▲ gained' : '▼ lost'")
+        .mark_text(align="right", x="width", fontWeight="bold", dx=-2)
+        .encode(text="mark:N", color=alt.condition("datum.claim == 'gained'", alt.value(COLORS["B"]), alt.value(COLORS["A"])))
+    )
+    return (points_a + interval + bar + points_a + points_b + claims + whole_row).properties(
+        height=alt.Step(18),
+        description=f"{metric} of each class under model A (circle, blue) and model B (diamond, orange), hardest first",
+    )
+
+
+def heatmap(frame: pd.DataFrame, rows: list[str], columns: list[str], signed: bool, height: int) -> alt.Chart:
+    """A confusion matrix. Columns: true, predicted, value, muted, chosen (bool), a, b, difference (images), claim.
+
+    `rows` and `columns` are all names along the axes in order. `signed` draws B − A with a diverging scale.
+    A click selects `true` and `predicted` (selection `cell`).
+    """
+    cell = alt.selection_point("cell", fields=["true", "predicted"])
+    axes = [
+        alt.Axis(labels=len(names) <= 40, ticks=False, labelLimit=140, labelOverlap=False, domain=False, grid=False)
+        for names in (columns, rows)
+    ]
+    bound = max(1.0, float(frame["value"].abs().max()))
+    title = "B − A (images)" if signed else "images"
+    scale = alt.Scale(domain=[-bound, 0, bound], range=DIVERGING, interpolate="rgb") if signed else alt.Scale(type="sqrt", domain=[0, bound], scheme="viridis")
+    return (
+        alt.Chart(frame)
+        .mark_rect(strokeWidth=2)
+        .encode(
+            x=alt.X("predicted:N", sort=columns, scale=alt.Scale(domain=columns), title="predicted", axis=axes[0]),
+            y=alt.Y("true:N", sort=rows, scale=alt.Scale(domain=rows), title="true", axis=axes[1]),
+            color=alt.Color("value:Q", scale=scale, legend=alt.Legend(title=title, orient="top", gradientLength=200)),
+            opacity=alt.condition("datum.muted", alt.value(0.4), alt.value(1)),
+            stroke=alt.condition("datum.chosen", alt.value("#d6336c"), alt.value(None)),
+            tooltip=[
+                "true:N",
+                "predicted:N",
+                alt.Tooltip("a:Q", title="A: images", format=".1f"),
+                alt.Tooltip("b:Q", title="B: images", format=".1f"),
+                alt.Tooltip("difference:Q", title="B − A", format="+.1f"),
+                alt.Tooltip("claim:N", title="B − A, tested"),
+            ],
+        )
+        .add_params(cell)
+        .properties(height=height, description=f"Confusion matrix, true class by predicted class: {title}")
+    )
+
+
+def outcomes(frame: pd.DataFrame) -> alt.Chart:
+    """Where one class's images went. Columns: predicted, model, images, share, kind («right», «wrong», «left the filter»)."""
+    order = list(dict.fromkeys(frame["predicted"]))
+    return (
+        alt.Chart(frame)
+        .mark_bar(height=7)
+        .encode(
+            y=alt.Y("predicted:N", sort=order, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=False, ticks=False, domain=False)),
+            yOffset=alt.YOffset("model:N", sort=["A", "B"]),
+            x=alt.X("share:Q", title="share of the class's images", axis=alt.Axis(format="%", tickCount=5)),
+            color=alt.Color("model:N", scale=model_scale(), legend=None),
+            opacity=alt.Opacity(
+                "kind:N", scale=alt.Scale(domain=["right", "wrong", "left the filter"], range=[1, 0.75, 0.35]), legend=None
+            ),
+            tooltip=["model:N", "predicted:N", "kind:N", alt.Tooltip("images:Q", format=".1f"), alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(height=alt.Step(11), description="The classes that the images of the chosen class are given, by each model")
     )

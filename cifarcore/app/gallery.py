@@ -14,7 +14,7 @@ from cifarcore.app import card
 from cifarcore.app.state import View, plain
 from cifarcore.app.tiles import items, tiles
 
-PAGE_SIZE = 24
+PAGE_SIZE = 30
 
 
 @st.fragment

@@ -1,12 +1,109 @@
-"""Overview: which model is better."""
+"""Overview: which model is better, by how much, how sure that is, and on which images."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
+from cifarcore import comparison
+from cifarcore.app import charts, tables
 from cifarcore.app.gallery import gallery
-from cifarcore.app.state import View
+from cifarcore.app.state import View, compared, escape, memo, runs_dir
+
+SUMMARY = "compare_summary.txt"
+_SPLIT_HELP = {
+    "both right": "Both models are right",
+    "only A": "Model A is right, model B wrong",
+    "only B": "Model B is right, model A wrong",
+    "both wrong": "Both models are wrong",
+}
 
 
 def page(view: View) -> None:
-    st.title("Overview")
-    gallery(view, np.flatnonzero(view.a.wrong_in > 0), "wrong", "Wrong by A")
+    result = compared(view)
+    _verdict(view, result)
+    table = tables.metric_table(view, result)
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        column_config={
+            "Metric": st.column_config.TextColumn(width="medium"),
+            "B − A": st.column_config.TextColumn(help="Always model B minus model A"),
+            "95 % interval of B − A": st.column_config.TextColumn(width="medium"),
+            "p": st.column_config.TextColumn(help="Probability of a difference at least this large if the models were equal"),
+        },
+    )
+    for note in result.notes:
+        st.caption(escape(note, 400))
+    _split(view)
+    _curves(view)
+    _downloads(view, table)
+
+
+def _verdict(view: View, result: comparison.Comparison) -> None:
+    color = {"B is better": "orange", "A is better": "blue"}.get(result.verdict, "gray")
+    icon = {"B is better": ":material/trending_up:", "A is better": ":material/trending_down:"}.get(result.verdict, ":material/drag_handle:")
+    with st.container(border=True):
+        st.markdown(f"## :{color}[{icon} {escape(result.verdict)}]")
+        st.markdown(escape(result.sentence, 1000))
+        st.markdown(f":blue[■] **A** {escape(view.a.title)} :gray[against] :orange[■] **B** {escape(view.b.title)}")
+        gained, lost = (tables.claimed_classes(view, result, claim) for claim in ("gained", "lost"))
+        if gained or lost:
+            st.markdown(
+                f"**{len(gained)}** classes gained recall in B" + (f" ({_some(gained)})" if gained else "")
+                + f", **{len(lost)}** lost" + (f" ({_some(lost)})" if lost else "") + "; see Classes."
+            )  # fmt: skip
+
+
+def _some(names: list[str], most: int = 6) -> str:
+    return escape(", ".join(names[:most]), 300) + (", …" if len(names) > most else "")
+
+
+@st.fragment
+def _split(view: View) -> None:
+    st.subheader("Same images, four outcomes")
+    groups = memo(comparison.four_way, view.pair)
+    frame = tables.split_frame(groups)
+    st.altair_chart(charts.split_bar(frame), width="stretch", key="overview-split-chart")
+    if view.several_seeds:
+        st.caption(f"By the first seed of each: A {view.a.first.meta.get('seed', 0)}, B {view.b.first.meta.get('seed', 0)}.")
+    counts = dict(zip(frame["group"], frame["images"], strict=True))
+    chosen = st.segmented_control(
+        "Show the pictures of",
+        list(tables.SPLIT),
+        key="split",
+        bind="query-params",
+        help=" · ".join(f"{group}: {counts[group]:,} images" for group in tables.SPLIT),
+    )
+    if chosen:
+        rows = np.flatnonzero((groups == chosen) & view.in_filter)
+        rows = tables.surest_first(view, rows)
+        inside = " in the classes of the filter" if view.filtered else ""
+        gallery(view, rows, "split", f"{_SPLIT_HELP[chosen]}{inside}, the surest first")
+
+
+def _curves(view: View) -> None:
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Learning curves")
+        history = tables.history_frame((view.a, view.b))
+        if history.empty:
+            st.info("These run files hold no `history_*` arrays; `cifarcore evaluate` writes them for runs trained here.")
+        else:
+            st.altair_chart(charts.learning_curves(history), width="stretch")
+            without = [side.letter for side in (view.a, view.b) if not any(run.history for run in side.runs)]
+            if without:
+                st.caption(f"Model {without[0]}'s run file holds no history.")
+    with right:
+        st.subheader("Calibration")
+        st.altair_chart(charts.reliability(tables.reliability_frame((view.a, view.b))), width="stretch")
+
+
+def _downloads(view: View, table: pd.DataFrame) -> None:
+    summary = runs_dir(view.root) / SUMMARY
+    with st.container(horizontal=True):
+        st.download_button("Metrics (CSV)", table.to_csv(index=False).encode(), "cifarcore-metrics.csv", "text/csv", icon=":material/download:", on_click="ignore")
+        if summary.exists():
+            st.download_button("Summary of all runs", summary.read_bytes(), SUMMARY, "text/plain", icon=":material/description:", on_click="ignore")
+        else:
+            st.caption("`cifarcore compare RUN...` writes the summary of all runs.")

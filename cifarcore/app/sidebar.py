@@ -80,7 +80,7 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
         count_place = st.empty()
         left, right = st.columns(2, gap="small")
         hardness = left.selectbox(
-            "Hardness by", state.HARDNESS, key="by", bind="query-params", help="Both models: the mean of their values"
+            "Hardness by", state.HARDNESS, key="by", bind="query-params", help="A and B: the mean of their values"
         )
         metric = right.selectbox("Metric", list(state.CLASS_METRICS), key="metric", bind="query-params")
         column = state.CLASS_METRICS[metric]
