@@ -4,6 +4,7 @@ Knows NumPy alone, and nothing of files: `runs` reads and writes them.
 """
 
 import json
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -132,16 +133,20 @@ def check_values(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 
 def _check_names(names: np.ndarray, array: str, path: Path) -> None:
-    try:
-        texts = names.tolist()
-    except ValueError:  # a code point beyond Unicode
-        texts = ["\0"]
+    if not _is_unicode(names):
+        raise refusal(path, f"array {array!r} holds code points beyond Unicode; use plain text")
+    texts = names.tolist()
     if len(set(texts)) < len(texts):
         raise refusal(path, f"array {array!r} names a class twice; names must differ")
     if any(not text.strip() for text in texts):
         raise refusal(path, f"array {array!r} holds an empty name; every class needs one")
     if not all(map(_is_text, texts)):
         raise refusal(path, f"array {array!r} holds a name with control characters; use plain text")
+
+
+def _is_unicode(array: np.ndarray) -> bool:
+    """NumPy takes any 32-bit number for a character; Python's strings are corrupt with some."""
+    return np.frombuffer(array.tobytes(), np.uint32).max(initial=0) <= sys.maxunicode
 
 
 def _is_text(text: str) -> bool:
@@ -152,13 +157,14 @@ def _is_text(text: str) -> bool:
 def parse_meta(array: np.ndarray | None, path: Path) -> dict:
     if array is None:
         return {}
+    if not _is_unicode(array):
+        raise refusal(path, "array 'meta' holds code points beyond Unicode; write it with json.dumps")
 
     def refuse_constant(name: str) -> None:
         raise ValueError(f"{name} is no JSON number")
 
     try:
-        text = array.item()
-        meta = json.loads(text, parse_constant=refuse_constant)
+        meta = json.loads(array.item(), parse_constant=refuse_constant)
         json.dumps(meta, ensure_ascii=False).encode()  # half a surrogate pair could not be shown
     except (ValueError, RecursionError) as error:
         raise refusal(path, f"array 'meta' is not JSON ({error}); write it with json.dumps") from None

@@ -167,7 +167,7 @@ def load_run(path: str | Path) -> Run:
     """Read and validate a run file. Raises RunFileError with one line that names the array and the reason."""
     path = Path(path)
     with _opened(path) as (file, archive, headers):
-        arrays = {name: _native(_read(archive, entry)) for name, (entry, _, _) in headers.items()}
+        arrays = {name: _read(archive, entry) for name, (entry, _, _) in headers.items()}
         file.seek(0)
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     check_schema(arrays.pop("schema"), path)
@@ -305,7 +305,7 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(entry) as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
         file.read()  # to the end, where zipfile compares the checksum
-    return array
+    return _native(array)
 
 
 def _native(array: np.ndarray) -> np.ndarray:
