@@ -1,0 +1,186 @@
+"""Training on the synthetic set: what it promises (same weights, resumable, each switch does what it says)."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cifarcore import CifarcoreError, training
+from cifarcore.checkpoints import load_checkpoint
+from cifarcore.config import TrainConfig
+from cifarcore.synthetic import make_synthetic
+from cifarcore.training import Stopped, fit
+
+TINY = TrainConfig(
+    preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, epochs=2, batch_size=100, learning_rate=0.02, validation_size=200,
+    precision="float32", device="cpu", threads=1,
+)  # fmt: skip
+#: everything that has a state or a random draw of its own
+EVERYTHING = replace(TINY, schedule="cosine", mix="both", policy="trivialaugment", erasing=0.5, ema_decay=0.9, label_smoothing=0.1, nesterov=True)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return make_synthetic(1000, 100)
+
+
+def weights(path):
+    return load_checkpoint(path).weights
+
+
+def same(a: dict, b: dict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_same_seed_same_weights_and_another_seed_others(dataset, tmp_path):
+    first = weights(fit(TINY, dataset, tmp_path / "a"))
+    assert same(first, weights(fit(TINY, dataset, tmp_path / "b")))
+    assert not same(first, weights(fit(replace(TINY, seed=1), dataset, tmp_path / "c")))
+
+
+def test_training_leaves_the_callers_random_numbers_alone(dataset, tmp_path):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(replace(TINY, epochs=1), dataset, tmp_path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("config", [TINY, EVERYTHING, replace(TINY, loader="dataloader"), replace(TINY, schedule="onecycle")], ids=["plain", "everything", "dataloader", "onecycle"])
+def test_stopped_and_resumed_is_bit_for_bit_the_same(dataset, tmp_path, config):
+    whole = weights(fit(config, dataset, tmp_path / "whole"))
+    for stop_after in (3, 8, 13):  # the middle of an epoch, its end, the middle of the next
+        steps = iter(range(1000))
+        with pytest.raises(Stopped):
+            fit(config, dataset, tmp_path / "parts", resume=True, should_stop=lambda: next(steps) == stop_after - 1)
+        if stop_after > 3:
+            break
+    path = fit(config, dataset, tmp_path / "parts", resume=True)
+    assert same(whole, weights(path))
+    assert not list(path.parent.glob("*.resume.pt"))
+
+
+def test_killed_at_random_moments_the_resumed_run_ends_the_same(tmp_path):
+    """kill -9 of the real command, three times, wherever it happens to be."""
+    def command(folder):
+        flags = [f"--{name.replace('_', '-')}" for name in ("widths", "hidden", "epochs", "batch_size", "validation_size", "precision", "device", "threads")]
+        values = ["8,8,8", "16", "6", "100", "200", "float32", "cpu", "1"]
+        settings = [part for pair in zip(flags, values, strict=True) for part in pair]
+        return [sys.executable, "-m", "cifarcore.cli", "train", "--model", "cnn", "--dataset", "synthetic", "--folder", str(folder), "--resume", "--save-every", "0.05", *settings]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True, timeout=300)
+    chance = random.Random(time.time_ns())
+    killed = 0
+    folder = tmp_path / "killed"
+    for _ in range(3):
+        process = subprocess.Popen(command(folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("*.resume.pt")) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 1.0))
+        killed += process.poll() is None
+        process.kill()
+        process.wait()
+    subprocess.run(command(folder), check=True, capture_output=True, timeout=300)
+    name = "cnn-quick-0.pt"
+    assert killed, "at least one kill hit a running training"
+    assert same(weights(tmp_path / "whole" / name), weights(folder / name))
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    command = [sys.executable, "-m", "cifarcore.cli", "train", "--model", "cnn", "--dataset", "synthetic", "--folder", str(tmp_path), "--epochs", "500", "--validation-size", "200", "--save-every", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("*.resume.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130 and "--resume" in output and "Traceback" not in output
+    assert list(tmp_path.glob("*.resume.pt")) and not list(tmp_path.glob(".*.tmp"))
+
+
+def test_resume_refuses_other_settings_and_other_data(dataset, tmp_path):
+    with pytest.raises(Stopped):
+        fit(TINY, dataset, tmp_path, should_stop=lambda: True)
+    with pytest.raises(CifarcoreError, match="learning_rate"):
+        fit(replace(TINY, learning_rate=0.01), dataset, tmp_path, resume=True)
+    with pytest.raises(CifarcoreError, match="other training images"):
+        fit(TINY, make_synthetic(1000, 100, seed=1), tmp_path, resume=True)
+
+
+def test_it_learns_and_the_checkpoint_tells_how(dataset, tmp_path):
+    config = replace(TINY, widths=(16, 32, 64), hidden=128, dropout=0.0, epochs=8, batch_size=50, schedule="onecycle", learning_rate=0.05)
+    seen = []
+    checkpoint = load_checkpoint(fit(config, dataset, tmp_path, on_progress=seen.append))
+    assert checkpoint.history["val_accuracy"][-1] > 0.05, "five times chance"
+    assert checkpoint.history["train_loss"][-1] < checkpoint.history["train_loss"][0]
+    assert checkpoint.history["epoch"] == list(range(1, 9))
+    assert checkpoint.meta["initialised_from"] == "random" and checkpoint.meta["config"] == training.resolve(config).to_dict()
+    assert checkpoint.meta["train_seconds"] > 0 and "threads" in checkpoint.meta["device"]
+    assert checkpoint.meta["training_data"]["images"] == 800
+    assert seen[-1].step == seen[-1].steps and seen[-1].val_accuracy == checkpoint.history["val_accuracy"][-1]
+
+
+def test_step_schedule_drops_every_twenty_epochs(dataset, tmp_path):
+    small = make_synthetic(200, 100)
+    history = load_checkpoint(fit(replace(TINY, epochs=41, validation_size=0, learning_rate=0.1), small, tmp_path)).history
+    assert history["lr"][18] == pytest.approx(0.1) and history["lr"][19] == pytest.approx(0.01) and history["lr"][40] == pytest.approx(0.001)
+
+
+def test_averaged_weights_equal_their_definition(dataset):
+    with torch.random.fork_rng():
+        trainer = training._Trainer(replace(TINY, ema_decay=0.8), dataset, None)
+        expected = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+        for number, _ in enumerate(trainer.train_steps()):
+            current = trainer.model.state_dict()
+            for name, value in expected.items():
+                if not value.is_floating_point() or number == 0:
+                    expected[name] = current[name].clone()
+                else:
+                    expected[name] = 0.8 * value + 0.2 * current[name]
+        averaged = trainer.evaluated_model().state_dict()
+    assert all(torch.allclose(averaged[name].float(), expected[name].float(), atol=1e-6) for name in expected)
+
+
+@pytest.mark.parametrize(("train_layers", "changing"), [("head", ("fc2",)), ("last_block", ("fc1", "fc2"))])
+def test_frozen_stages_stay_with_their_batch_norm(dataset, train_layers, changing):
+    with torch.random.fork_rng():
+        trainer = training._Trainer(replace(TINY, train_layers=train_layers), dataset, None)
+        before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+        for _ in trainer.train_steps():
+            pass
+    moved = {name.split(".")[0] for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == set(changing)
+
+
+def test_layer_decay_slows_the_layers_near_the_input(dataset):
+    with torch.random.fork_rng():
+        trainer = training._Trainer(replace(TINY, layer_decay=0.5), dataset, None)
+    rates = [group["lr"] for group in trainer.optimizer.param_groups]
+    assert rates == pytest.approx([0.02 * 0.5**power for power in (4, 3, 2, 1, 0)])
+
+
+def test_distillation_follows_the_teacher(dataset, tmp_path):
+    teacher = fit(replace(TINY, epochs=1), dataset, tmp_path)
+    student = replace(TINY, preset="student", teacher=str(teacher), teacher_weight=1.0, seed=3, dropout=0.0, epochs=6, learning_rate=0.05)
+    history = load_checkpoint(fit(student, dataset, tmp_path)).history
+    assert history["train_loss"][-1] < 0.5 * history["train_loss"][0]
+    logits = torch.randn(5, 7)
+    assert training.distillation_loss(logits, logits, 3.0).item() == pytest.approx(0, abs=1e-6)
+    other = torch.randn(5, 7)
+    by_hand = 9 * (F.softmax(other / 3, 1) * (F.log_softmax(other / 3, 1) - F.log_softmax(logits / 3, 1))).sum(1).mean()
+    assert training.distillation_loss(logits, other, 3.0).item() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_a_gpu_that_is_not_there_is_one_clear_line():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU; without one this checks the refusal")
+    with pytest.raises(CifarcoreError, match="--device cpu"):
+        training.resolve(replace(TINY, device="cuda"))
