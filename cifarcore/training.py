@@ -74,9 +74,9 @@ def fit(
     """
     config = resolve(config)
     if config.device == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
     path, state_path = Path(folder) / f"{config.name}.pt", Path(folder) / f"{config.name}.resume.pt"
-    with torch.random.fork_rng(), _threads(config.threads):
+    with torch.random.fork_rng(), cpu_threads(config.threads):
         trainer = _Trainer(config, dataset, data_folder)
         if resume and state_path.exists():
             trainer.load(load_tensors(state_path), state_path)
@@ -161,9 +161,9 @@ class _Trainer:
         torch.manual_seed(config.seed)
         model, self.initialised_from = build_model(config, dataset.n_classes, data_folder)
         self.model = model.to(config.device, memory_format=torch.channels_last)
-        self.frozen = _freeze(self.model, config.train_layers)
+        self.frozen = freeze(self.model, config.train_layers)
         self.optimizer = torch.optim.SGD(
-            _parameter_groups(self.model, config),
+            parameter_groups(self.model, config),
             lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov, weight_decay=config.weight_decay, fused=True,
         )
         self.scheduler = _scheduler(self.optimizer, config, self.steps_per_epoch, self.total_steps)
@@ -305,13 +305,13 @@ def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float
     return F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2
 
 
-def _step_seed(seed: int, step: int) -> int:
+def step_seed(seed: int, step: int) -> int:
     return (seed * 2_000_003 + step) & 0x7FFF_FFFF_FFFF_FFFF
 
 
 def _order(trainer: _Trainer, epoch: int, first: int) -> list[tuple[int, Tensor]]:
     """(step, rows) of the batches of one epoch from its step `first` on."""
-    generator = torch.Generator().manual_seed(_step_seed(trainer.config.seed, epoch))
+    generator = torch.Generator().manual_seed(step_seed(trainer.config.seed, epoch))
     rows = torch.randperm(len(trainer.train_labels), generator=generator).split(trainer.config.batch_size)
     return [(epoch * trainer.steps_per_epoch + number, part) for number, part in enumerate(rows)][first:]
 
@@ -325,7 +325,7 @@ class _MemoryBatches:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         trainer = self.trainer
         for step, rows in self.order:
-            torch.manual_seed(_step_seed(trainer.config.seed, step))
+            torch.manual_seed(step_seed(trainer.config.seed, step))
             rows = rows.to(trainer.config.device, non_blocking=True)
             yield trainer.augment(trainer.train_images[rows], trainer.train_labels[rows])
 
@@ -349,7 +349,7 @@ class _DataLoaderBatches(TorchDataset):
         from PIL import Image
 
         step, rows = self.order[number]
-        torch.manual_seed(_step_seed(self.config.seed, step))
+        torch.manual_seed(step_seed(self.config.seed, step))
         images = torch.stack([self.pipeline(Image.fromarray(self.images[row])) for row in rows.tolist()])
         return self.augment.after_crop(images, self.labels[rows])
 
@@ -357,11 +357,11 @@ class _DataLoaderBatches(TorchDataset):
         cuda = self.config.device == "cuda"
         loader = DataLoader(self, batch_size=None, sampler=range(len(self)), num_workers=self.config.num_workers, pin_memory=cuda)
         for (step, _), (images, labels) in zip(self.order, loader, strict=True):
-            torch.manual_seed(_step_seed(self.config.seed, step))  # for dropout, as drawn in this process
+            torch.manual_seed(step_seed(self.config.seed, step))  # for dropout, as drawn in this process
             yield images.to(self.config.device, non_blocking=True), labels.to(self.config.device, non_blocking=True)
 
 
-def _freeze(model: nn.Module, train_layers: str) -> list[nn.Module]:
+def freeze(model: nn.Module, train_layers: str) -> list[nn.Module]:
     """Switch off the gradients of all stages but the trained ones; returns the frozen stages."""
     stages = model.stages()
     trained = {"all": len(stages), "last_block": 2, "head": 1}[train_layers]
@@ -371,7 +371,7 @@ def _freeze(model: nn.Module, train_layers: str) -> list[nn.Module]:
     return frozen
 
 
-def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
+def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
     """One group a trained stage, its learning rate multiplied by `layer_decay` once for each stage nearer the input."""
     stages = [[parameter for parameter in stage.parameters() if parameter.requires_grad] for stage in model.stages()]
     depth = len(stages) - 1
@@ -401,7 +401,7 @@ def _has_bfloat16() -> bool:
     return capability.startswith("AVX512") and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let glibc keep freed blocks: else each step's activations go back to the kernel and are faulted in again.
 
     In a virtual machine, where a page fault is dear, those faults took more than half of the CNN's step.
@@ -414,7 +414,7 @@ def _keep_freed_memory() -> None:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def cpu_threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
     if count:
         torch.set_num_threads(count)
