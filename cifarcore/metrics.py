@@ -1,0 +1,282 @@
+"""The numbers of one run: accuracy, F1, one-vs-rest AUC, confusion, calibration, superclass accuracy.
+
+Each is a function of a Run's logits and labels alone. Knows nothing of a second run, of intervals, or of the app.
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, log_softmax, softmax
+from sklearn.metrics import roc_curve
+
+from cifarcore.runs import Run
+
+ECE_BINS = 15
+ROC_GRID = np.linspace(0, 1, 501)
+
+
+def probabilities(run: Run) -> np.ndarray:
+    """Softmax of the logits, float32 (N, C)."""
+    return softmax(run.logits.astype(np.float32), axis=1)
+
+
+def confidence(run: Run) -> np.ndarray:
+    """The probability of the predicted class, float32 (N,)."""
+    return probabilities(run).max(axis=1)
+
+
+def accuracy(run: Run) -> float:
+    """Share of images whose highest score is their label's."""
+    return float(run.correct.mean())
+
+
+def true_rank(run: Run) -> np.ndarray:
+    """How many classes score higher than the true one, int (N,); among equal scores the lower index counts as higher.
+
+    0 is right, so that `true_rank(run) == 0` is `run.correct`.
+    """
+    own = np.take_along_axis(run.logits, run.labels[:, None].astype(np.intp), axis=1)
+    before = np.arange(run.n_classes) < run.labels[:, None]
+    return (run.logits > own).sum(axis=1) + ((run.logits == own) & before).sum(axis=1)
+
+
+def top_k_accuracy(run: Run, k: int = 5) -> float:
+    """Share of images whose true class is among the `k` highest scores."""
+    return float((true_rank(run) < k).mean())
+
+
+def confusion(run: Run) -> np.ndarray:
+    """Images by true class (row) and predicted class (column), int (C, C)."""
+    return _crosstab(run.labels, run.predictions, run.n_classes)
+
+
+def f1_scores(hits: np.ndarray, support: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """F1 = 2 TP / (images of the class + images given the class), any shape; NaN for a class with neither.
+
+    van Rijsbergen, Information Retrieval, 1979; equal to scikit-learn's f1_score.
+    """
+    return _ratio(2 * hits, support + predicted)
+
+
+def macro_f1(run: Run) -> float:
+    """Unweighted mean of the classes' F1, over the classes that occur among labels or predictions (as scikit-learn)."""
+    return float(np.nanmean(f1_scores(*_counts(run))))
+
+
+def class_auc(run: Run) -> np.ndarray:
+    """One-vs-rest area under the ROC curve of each class, float (C,); NaN for a class with no images, or with all.
+
+    The probability that an image of the class gets a higher probability for it than one of another class (Hanley and
+    McNeil, Radiology 1982), ties counted half; equal to scikit-learn's roc_auc_score on the softmax.
+    """
+    scores = ranking_scores(run)
+    aucs = np.full(run.n_classes, np.nan)
+    for c in range(run.n_classes):
+        column, of_class = scores[:, c], run.labels == c
+        if 0 < of_class.sum() < len(of_class):
+            aucs[c] = share_below(column[~of_class], column[of_class]).mean()
+    return aucs
+
+
+def macro_auc(run: Run) -> float:
+    """Unweighted mean of `class_auc`, over the classes where it is defined; NaN where it is for none."""
+    return _mean(class_auc(run))
+
+
+def ranking_scores(run: Run) -> np.ndarray:
+    """Log-probabilities, float64 (N, C): they rank images as probabilities do, but never underflow into ties."""
+    return log_softmax(run.logits.astype(np.float64), axis=1)
+
+
+def share_below(others: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """For each of `values` (n,) the share of `others` (m,) that lie below it, ties counted half, float (n,).
+
+    The placement values of E. R. DeLong et al., Biometrics 1988, by sorting: O((n + m) log m).
+    """
+    ordered = np.sort(others)
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(others))
+
+
+def superclass_predictions(run: Run) -> np.ndarray | None:
+    """The superclass of highest probability, summed over its classes, int (N,); None without superclasses."""
+    if run.superclass_of is None:
+        return None
+    members = np.eye(len(run.superclass_names), dtype=np.float32)[run.superclass_of]  # (C, S)
+    return (probabilities(run) @ members).argmax(axis=1)
+
+
+def superclass_correct(run: Run) -> np.ndarray | None:
+    """Whether `superclass_predictions` is the label's superclass, bool (N,); None without superclasses."""
+    predicted = superclass_predictions(run)
+    return None if predicted is None else predicted == run.superclass_of[run.labels]
+
+
+def superclass_accuracy(run: Run) -> float:
+    """Share of images of `superclass_correct`; NaN without superclasses."""
+    correct = superclass_correct(run)
+    return float("nan") if correct is None else float(correct.mean())
+
+
+def superclass_confusion(run: Run) -> np.ndarray | None:
+    """Images by true (row) and predicted superclass (column, `superclass_predictions`), int (S, S); None without."""
+    predicted = superclass_predictions(run)
+    if predicted is None:
+        return None
+    return _crosstab(run.superclass_of[run.labels], predicted, len(run.superclass_names))
+
+
+def reliability(run: Run, bins: int = ECE_BINS) -> pd.DataFrame:
+    """Confidence against accuracy in `bins` bins of equal width, [low, high), the last one closed.
+
+    Columns bin_low, bin_high, count, and the bin's mean confidence and accuracy (NaN where it is empty).
+    """
+    edges = np.linspace(0, 1, bins + 1)
+    sure = confidence(run)
+    index = confidence_bin(sure, bins)
+    count, sum_sure, sum_right = (np.bincount(index, weights, minlength=bins) for weights in (None, sure, run.correct))
+    return pd.DataFrame(
+        {
+            "bin_low": edges[:-1],
+            "bin_high": edges[1:],
+            "count": count,
+            "confidence": _ratio(sum_sure, count),
+            "accuracy": _ratio(sum_right, count),
+        }
+    )
+
+
+def confidence_bin(confidences: np.ndarray, bins: int = ECE_BINS) -> np.ndarray:
+    """The bin of `reliability` that each confidence falls in, int (N,)."""
+    return np.digitize(confidences, np.linspace(0, 1, bins + 1)[1:-1])
+
+
+def expected_calibration_error(run: Run, bins: int = ECE_BINS) -> float:
+    """Mean gap between confidence and accuracy over the bins of `reliability`, weighted by their images.
+
+    Naeini et al., AAAI 2015, as Guo et al., ICML 2017, use it. Biased upwards by noise in thinly filled bins.
+    """
+    table = reliability(run, bins).query("count > 0")
+    return float(np.average((table["accuracy"] - table["confidence"]).abs(), weights=table["count"]))
+
+
+def brier_score(run: Run) -> float:
+    """Mean over images of the summed squared error of all C probabilities, 0 to 2 (Brier, 1950)."""
+    return float(brier_terms(run).mean())
+
+
+def brier_terms(run: Run) -> np.ndarray:
+    """Each image's summed squared error, float (N,)."""
+    errors = probabilities(run)
+    errors[np.arange(run.n_images), run.labels] -= 1
+    return np.einsum("ij,ij->i", errors, errors)
+
+
+def log_loss(run: Run) -> float:
+    """Mean of -ln p(true class), in nats."""
+    return float(log_loss_terms(run).mean())
+
+
+def log_loss_terms(run: Run) -> np.ndarray:
+    """-ln p(true class) of each image, float (N,), in nats; from the logits, so that it is never infinite."""
+    return -ranking_scores(run)[np.arange(run.n_images), run.labels]
+
+
+def headline(run: Run) -> dict[str, float]:
+    """All headline numbers: shares in [0, 1] (`brier` in [0, 2], `log_loss` in nats), NaN where there is none."""
+    return {
+        "accuracy": accuracy(run),
+        "top5": top_k_accuracy(run),
+        "macro_f1": macro_f1(run),
+        "macro_auc": macro_auc(run),
+        "superclass_accuracy": superclass_accuracy(run),
+        "ece": expected_calibration_error(run),
+        "brier": brier_score(run),
+        "log_loss": log_loss(run),
+    }
+
+
+def class_table(run: Run) -> pd.DataFrame:
+    """One row for each class: name, superclass ("" without), support, precision, recall, f1, auc (one-vs-rest).
+
+    NaN where a number is not defined: recall of a class with no images, precision of one never predicted.
+    """
+    hits, support, predicted = _counts(run)
+    superclass = [""] * run.n_classes if run.superclass_of is None else run.superclass_names[run.superclass_of]
+    return pd.DataFrame(
+        {
+            "name": run.class_names,
+            "superclass": superclass,
+            "support": support,
+            "precision": _ratio(hits, predicted),
+            "recall": _ratio(hits, support),
+            "f1": f1_scores(hits, support, predicted),
+            "auc": class_auc(run),
+        }
+    )
+
+
+def fit_temperature(run: Run) -> float | None:
+    """The temperature T > 0 whose softmax(logits / T) has least log loss on the validation split; None without one.
+
+    Guo et al., On Calibration of Modern Neural Networks, ICML 2017. Below 1 where the model is too unsure.
+    """
+    if run.val_logits is None:
+        return None
+    logits, rows = run.val_logits.astype(np.float64), np.arange(len(run.val_labels))
+
+    def loss(log_temperature: float) -> float:
+        return -log_softmax(logits / np.exp(log_temperature), axis=1)[rows, run.val_labels].mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.01), np.log(100)), method="bounded").x))
+
+
+def pair_scores(run: Run, positive: int, negative: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How much the images of two classes look like the first: scores (n,), is_positive bool (n,), rows (n,).
+
+    The score is p(positive) / (p(positive) + p(negative)), taken from the logits since probabilities underflow.
+    """
+    rows = np.flatnonzero((run.labels == positive) | (run.labels == negative))
+    margin = run.logits[rows, positive].astype(np.float64) - run.logits[rows, negative]
+    return expit(margin), run.labels[rows] == positive, rows
+
+
+def roc(scores: np.ndarray, is_positive: np.ndarray) -> pd.DataFrame:
+    """The ROC curve by scikit-learn: columns fpr, tpr, threshold, from (0, 0), whose threshold is infinite, to (1, 1).
+
+    Empty where one of the two classes has no image.
+    """
+    if is_positive.all() or not is_positive.any():
+        return pd.DataFrame({"fpr": [], "tpr": [], "threshold": []}, dtype=float)
+    fpr, tpr, threshold = roc_curve(is_positive, scores)
+    return pd.DataFrame({"fpr": fpr, "tpr": tpr, "threshold": threshold})
+
+
+def macro_roc(run: Run) -> pd.DataFrame:
+    """Mean of the classes' one-vs-rest curves at 501 false positive rates: columns fpr, tpr."""
+    scores = ranking_scores(run)
+    curves = [roc(scores[:, c], run.labels == c) for c in range(run.n_classes)]
+    tprs = [np.interp(ROC_GRID, curve["fpr"], curve["tpr"]) for curve in curves if len(curve)]
+    return pd.DataFrame({"fpr": ROC_GRID, "tpr": np.mean(tprs, axis=0) if tprs else np.nan})
+
+
+def _counts(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Right images, images and predictions of each class, int (C,) each."""
+    right = run.labels[run.correct]
+    hits, support, predicted = (np.bincount(x, minlength=run.n_classes) for x in (right, run.labels, run.predictions))
+    return hits, support, predicted
+
+
+def _crosstab(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:
+    return np.bincount(rows.astype(np.int64) * n + columns, minlength=n * n).reshape(n, n)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Elementwise quotient, NaN where the denominator is zero."""
+    numerator, denominator = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
+    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+
+
+def _mean(values: np.ndarray) -> float:
+    """Mean of those that are not NaN; NaN where none is."""
+    values = values[~np.isnan(values)]
+    return float(values.mean()) if len(values) else float("nan")
