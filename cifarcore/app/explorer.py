@@ -1,0 +1,261 @@
+"""Explorer: where each model puts the test images, and what is in a part of its map.
+
+A box or a click marks the same images in both maps (in the browser) and fills the gallery (by NumPy on the run's map).
+"""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cifarcore import comparison, metrics
+from cifarcore.app import images, map_charts
+from cifarcore.app import maps as planes
+from cifarcore.app.gallery import gallery
+from cifarcore.app.map_charts import BOX, POINT
+from cifarcore.app.maps import Box, Plane
+from cifarcore.app.state import View, escape, memo, plain
+from cifarcore.app.tables import SPLIT
+from cifarcore.runs import Run
+
+MAPS = {"t-SNE": "tsne", "UMAP": "umap"}
+COLORS = ("four-way split", "right or wrong", "class", "superclass", "confidence")
+SHOWN = ("wrong by either", "wrong by A", "wrong by B", "all, the wrong first")
+ALL_CONFUSIONS = "all confusions"
+PARAMETER = "marked"
+#: which chart it is (a new key resets its selection), and the selection it started with
+_VERSION, _START = "explorer-version", "explorer-start"
+
+
+def page(view: View) -> None:
+    st.title("Explorer")
+    if view.a.first.tsne is None and view.b.first.tsne is None and view.a.first.umap is None and view.b.first.umap is None:
+        st.info(
+            "These run files hold no map of the test images. `cifarcore project RUN RUN` adds a t-SNE and a UMAP map to both, "
+            "the second aligned to the first.",
+            icon=":material/scatter_plot:",
+        )
+        return
+    _explorer(view)
+
+
+@st.fragment
+def _explorer(view: View) -> None:
+    kind, color = _controls(view)
+    positions = [getattr(side.first, kind) for side in (view.a, view.b)]
+    missing = [side for side, found in zip((view.a, view.b), positions, strict=True) if found is None]
+    if len(missing) == 2:
+        st.info(f"No `{kind}` map in these run files; `cifarcore project RUN RUN` adds it.", icon=":material/scatter_plot:")
+        return
+    _titles(view, kind)
+    for side in missing:
+        st.info(
+            f"Model {side.letter}'s run file holds no `{kind}` map; `cifarcore project` with both run files adds it, aligned.",
+            icon=":material/scatter_plot:",
+        )
+    plane = planes.plane(*positions)
+    _chart(view, kind, color, plane)
+    _by_numbers(plane, positions)
+    _marked_images(view, kind)
+
+
+def _controls(view: View) -> tuple[str, str]:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        kind = st.segmented_control("Map", list(MAPS), default="t-SNE", required=True, key="map", bind="query-params", on_change=_forget)
+        choices = [name for name in COLORS if name != "superclass" or view.a.first.superclass_of is not None]
+        color = st.selectbox("Colour", choices, key="color", bind="query-params", width=220)
+        st.button("Clear selection", icon=":material/deselect:", on_click=_forget, disabled=PARAMETER not in st.query_params)
+    return MAPS[kind or "t-SNE"], color
+
+
+def _titles(view: View, kind: str) -> None:
+    for column, side, color in zip(st.columns(2), (view.a, view.b), ("blue", "orange"), strict=True):
+        quality = side.first.meta.get("maps", {}).get(kind, {})
+        trust = quality.get("trustworthiness") if isinstance(quality, dict) else None
+        told = f" · trustworthiness {trust:.3f}" if isinstance(trust, float) else ""
+        column.markdown(f":{color}[■] **Model {side.letter}** {escape(side.group)}, seed {side.first.meta.get('seed', 0)}{told}")
+
+
+def _chart(view: View, kind: str, color: str, plane: Plane) -> None:
+    rows = planes.drawn(np.flatnonzero(view.in_filter))
+    if len(rows) < view.in_filter.sum():
+        st.caption(f"{len(rows):,} of {view.in_filter.sum():,} images are drawn, chosen at random; a box selects among all of them.")
+    version = st.session_state.setdefault(_VERSION, 0)
+    key = f"explorer-{kind}-{version}"
+    start = st.session_state.setdefault(_START, st.query_params.get(PARAMETER, ""))
+    names = [plain(name) for name in view.class_names]
+    chart = map_charts.maps(_frame(view, rows, kind, color), plane, names, _legend(view, color), color, f"{images.URL}/", _start(view, plane, start))
+    st.altair_chart(chart, width="stretch", key=key, on_select=lambda: _selected(key, plane, view), selection_mode=[BOX, POINT])
+
+
+def _frame(view: View, rows: np.ndarray, kind: str, color: str) -> pd.DataFrame:
+    """What map_charts.maps draws of the images `rows`."""
+    columns: dict[str, np.ndarray] = {"row": rows.astype(np.int32), "label": view.labels[rows]}
+    for side in (view.a, view.b):
+        run, letter = side.first, side.letter.lower()
+        positions = getattr(run, kind)
+        if positions is not None:
+            columns |= {f"{letter}_x": positions[rows, 0], f"{letter}_y": positions[rows, 1]}
+        columns |= {
+            f"{letter}_color": _codes(view, run, color)[rows],
+            f"{letter}_class": run.predictions[rows].astype(np.int16),
+            f"{letter}_sure": np.rint(100 * memo(metrics.confidence, run)[rows]).astype(np.int16),
+        }
+    known = view.pictures.knows(view.sample_ids[rows])
+    columns["picture"] = np.array([f"{i:016x}.png" if here else "" for i, here in zip(view.sample_ids[rows].tolist(), known, strict=True)])
+    return pd.DataFrame(columns)
+
+
+def _codes(view: View, run: Run, color: str) -> np.ndarray:
+    """Each image's place in the `_legend`, int16 (N,), or its confidence, float32 (N,)."""
+    if color == "confidence":
+        return memo(metrics.confidence, run).astype(np.float32)
+    if color == "right or wrong":
+        return (~run.correct).astype(np.int16)
+    if color == "class":
+        place = np.zeros(view.n_classes, np.int16)
+        place[view.classes] = np.arange(len(view.classes))
+        return place[view.labels]
+    if color == "superclass":
+        return view.a.first.superclass_of[view.labels]
+    groups = memo(comparison.four_way, view.pair)
+    return np.select([groups == group for group in SPLIT], range(len(SPLIT))).astype(np.int16)
+
+
+def _legend(view: View, color: str) -> list[str] | None:
+    if color == "confidence":
+        return None
+    if color == "right or wrong":
+        return ["right", "wrong"]
+    if color == "class":
+        return [plain(view.class_names[index]) for index in view.classes]
+    if color == "superclass":
+        return [plain(name) for name in view.a.first.superclass_names]
+    return list(SPLIT)
+
+
+def _start(view: View, plane: Plane, text: str) -> dict:
+    """The selection that the chart begins with, from the address."""
+    box = Box.parse(text)
+    if box is not None:
+        return {BOX: plane.bounds(box)}
+    row = _row(view, text)
+    return {} if row is None else {POINT: row}
+
+
+def _selected(key: str, plane: Plane, view: View) -> None:
+    """Write what was selected in the chart into the address, from which everything else reads it."""
+    selection = st.session_state[key]["selection"]
+    box = selection.get(BOX) or {}
+    chosen = plane.box(box["x"], box["y"]) if "x" in box and "y" in box else None
+    point = selection.get(POINT) or []
+    if chosen is not None:
+        st.query_params[PARAMETER] = str(chosen)
+    elif point:
+        st.query_params[PARAMETER] = _name(view, int(point[0]["row"]))
+    else:
+        st.query_params.pop(PARAMETER, None)
+
+
+def _forget() -> None:
+    _start_with("")
+
+
+def _start_with(text: str) -> None:
+    """Begin a new chart with this selection, since a chart's selection cannot be set from here."""
+    st.session_state[_VERSION] = st.session_state.get(_VERSION, 0) + 1
+    st.session_state[_START] = text
+    if text:
+        st.query_params[PARAMETER] = text
+    else:
+        st.query_params.pop(PARAMETER, None)
+
+
+def _by_numbers(plane: Plane, positions: list[np.ndarray | None]) -> None:
+    letters = [letter for letter, found in zip("AB", positions, strict=True) if found is not None]
+    with st.expander("Select by numbers", icon=":material/keyboard:"), st.form("explorer-box", border=False):
+        columns = st.columns([1, 1, 1, 1, 1, 1], vertical_alignment="bottom")
+        letter = columns[0].selectbox("Map of model", letters, key="box-map")
+        names = ("x from", "x to", "y from", "y to")
+        for column, name in zip(columns[1:5], names, strict=True):
+            column.number_input(name, value=None, format="%.2f", key=f"box-{name}", placeholder="open")
+        columns[5].form_submit_button("Select", width="stretch", on_click=_typed, args=(plane, letter))
+
+
+def _typed(plane: Plane, letter: str) -> None:
+    """Turn the numbers typed into the selection; an empty field leaves that side open."""
+    letter = st.session_state["box-map"]
+    move = plane.shift if letter == "B" else 0.0
+    whole = {"x from": plane.x[0] - move, "x to": plane.x[1] - move, "y from": plane.y[0], "y to": plane.y[1]}
+    typed = {name: st.session_state[f"box-{name}"] for name in whole}
+    x0, x1, y0, y1 = (whole[name] if value is None else float(value) for name, value in typed.items())
+    _start_with(str(Box(letter, (min(x0, x1), max(x0, x1)), (min(y0, y1), max(y0, y1)))))
+
+
+def _marked_images(view: View, kind: str) -> None:
+    rows, told = _marked(view, kind)
+    if rows is None:
+        st.caption("Draw a box on one map, or click a point: the same images are marked on the other map and listed here. A double click ends it.")
+        return
+    a, b = view.a.first, view.b.first
+    if told is None:
+        gallery(view, rows, "marked-images", "The image clicked")
+        return
+    st.markdown(
+        f"**{len(rows):,}** images {told} · A right on **{a.correct[rows].sum():,}**, B right on **{b.correct[rows].sum():,}**"
+    )
+    if not len(rows):
+        return
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    shown = left.segmented_control("Show", SHOWN, default=SHOWN[0], required=True, key="show", bind="query-params") or SHOWN[0]
+    keep = {SHOWN[0]: ~a.correct | ~b.correct, SHOWN[1]: ~a.correct, SHOWN[2]: ~b.correct}.get(shown, np.ones(len(a.labels), bool))
+    rows = rows[keep[rows]]
+    said_a = np.where(shown == SHOWN[2], view.labels[rows], a.predictions[rows])
+    said_b = np.where(shown == SHOWN[1], view.labels[rows], b.predictions[rows])
+    sure = np.maximum(memo(metrics.confidence, a), memo(metrics.confidence, b))[rows]
+    order, group = planes.by_confusion(view.labels[rows], said_a, said_b, sure)
+    table = planes.confusions(view.labels[rows], said_a, said_b)
+    names = np.array([plain(name) for name in view.class_names])
+    titles = [f"{names[t]} → {names[p]}" for t, p in zip(table["true"], table["predicted"], strict=True)]
+    counts = dict(zip(titles, table["images"], strict=True))
+    if st.session_state.get("confusion") not in (None, ALL_CONFUSIONS, *titles):
+        del st.session_state["confusion"]
+    confusion = right.selectbox(
+        "Confusion (true → predicted)",
+        [ALL_CONFUSIONS, *titles],
+        format_func=lambda title: f"{title} · {counts[title]}" if title in counts else title,
+        key="confusion",
+        bind="query-params",
+    )
+    if confusion != ALL_CONFUSIONS:
+        true, predicted = table.loc[titles.index(confusion), ["true", "predicted"]]
+        labels = view.labels[rows][order]
+        fits = (labels == true) & ((said_a[order] == predicted) | (said_b[order] == predicted))
+        order, group = order[fits], np.full(fits.sum(), titles.index(confusion))
+    notes = [titles[g] if g >= 0 else "" for g in group]
+    gallery(view, rows[order], "marked-images", escape(shown[0].upper() + shown[1:]), notes, "None of the marked images is misclassified.")
+
+
+def _marked(view: View, kind: str) -> tuple[np.ndarray | None, str | None]:
+    """The rows that the address marks, and what holds them: a box (in Markdown) or, None, a click. No rows: nothing is marked."""
+    text = st.query_params.get(PARAMETER, "")
+    box = Box.parse(text)
+    if box is not None:
+        positions = getattr((view.a if box.letter == "A" else view.b).first, kind)
+        if positions is None:
+            return None, None
+        return np.flatnonzero(box.holds(positions) & view.in_filter), f"in the box on model {box.letter}'s map"
+    row = _row(view, text)
+    return (None, None) if row is None else (np.array([row]), None)
+
+
+def _name(view: View, row: int) -> str:
+    return f"{view.sample_ids[row]:016x}-{view.labels[row]}"
+
+
+def _row(view: View, name: str) -> int | None:
+    sample_id, _, label = name.partition("-")
+    try:
+        found = np.flatnonzero((view.sample_ids == np.uint64(int(sample_id, 16))) & (view.labels == int(label)))
+    except (ValueError, OverflowError):
+        return None
+    return int(found[0]) if len(found) else None
