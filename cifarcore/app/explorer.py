@@ -206,7 +206,7 @@ def _marked_images(view: View, kind: str) -> None:
     if not len(rows):
         return
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    shown = left.segmented_control("Show", SHOWN, default=SHOWN[0], required=True, key="show", bind="query-params") or SHOWN[0]
+    shown = left.segmented_control("Show", SHOWN, default=SHOWN[0], required=True, key="list", bind="query-params") or SHOWN[0]
     keep = {SHOWN[0]: ~a.correct | ~b.correct, SHOWN[1]: ~a.correct, SHOWN[2]: ~b.correct}.get(shown, np.ones(len(a.labels), bool))
     rows = rows[keep[rows]]
     said_a = np.where(shown == SHOWN[2], view.labels[rows], a.predictions[rows])

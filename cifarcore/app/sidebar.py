@@ -77,7 +77,7 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
     """Draw the filter; indices of the classes it leaves (hardest first), hardness and the metric's column."""
     run = a.first
     with st.expander("Classes", expanded=True, icon=":material/filter_alt:"):
-        count_place = st.empty()
+        slider_place = st.empty()
         left, right = st.columns(2, gap="small")
         hardness = left.selectbox(
             "Hardness by", state.HARDNESS, key="by", bind="query-params", help="A and B: the mean of their values"
@@ -96,17 +96,17 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
         search = st.text_input("Search", key="search", bind="query-params", placeholder="part of a class name")
         found = np.array([search.strip().lower() in name.lower() for name in run.class_names.tolist()])
         order = order[found[order]]
-        if len(order) > 1:
-            if st.session_state.get("hardest", 0) > len(order):
-                st.session_state["hardest"] = len(order)
-            hardest = count_place.slider(
-                "Hardest classes", 1, len(order), len(order), key="hardest", bind="query-params",
-                help="Keeps this many of the classes with the lowest value, as chosen below",
+        if not len(order):
+            st.warning("No class name contains this; the search is left out.", icon=":material/search_off:")
+            order = state.hardest_first(a, b, hardness, column)
+        if run.n_classes > 1:
+            if st.session_state.get("hardest", 0) > run.n_classes:
+                st.session_state["hardest"] = run.n_classes
+            hardest = slider_place.slider(
+                "Hardest classes", 1, run.n_classes, run.n_classes, key="hardest", bind="query-params",
+                help="Keeps at most this many classes, those with the lowest value of the metric",
             )  # fmt: skip
             order = order[:hardest]
-        elif not len(order):
-            st.warning("No class name contains this; the filter is left out.", icon=":material/search_off:")
-            order = state.hardest_first(a, b, hardness, column)
         st.caption(f"{len(order):,} of {run.n_classes:,} classes")
     return order, hardness, column
 

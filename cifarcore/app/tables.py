@@ -229,7 +229,8 @@ def _mean(values: list[float]) -> float:
 
 
 def _std(values: list[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+    """Sample standard deviation over seeds; NaN for one seed, and where all are equal (the number of parameters)."""
+    return float(np.std(values, ddof=1)) if len(set(values)) > 1 else np.nan
 
 
 def _number(value: float, form: str) -> str:
@@ -241,7 +242,7 @@ def _trio(a: float, b: float) -> str:
 
 
 def _with_spread(mean: float, std: float, form: str) -> str:
-    return _number(mean, form) + ("" if np.isnan(std) or std == 0 else f" ± {_number(std, form)}")
+    return _number(mean, form) + ("" if np.isnan(std) else f" ± {_number(std, form)}")
 
 
 def _interval(low: float, high: float, form: str) -> str:

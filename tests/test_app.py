@@ -1,0 +1,164 @@
+"""Every page over made run files: it runs without an exception, and says what is missing where something is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made import made_run
+from streamlit.testing.v1 import AppTest
+
+from cifarcore.runs import save_run
+
+PAGES = ("overview", "classes", "confusion", "findings")
+# well above what a page takes, for a machine that does other things as well
+TIMEOUT = 60
+
+
+def show_page(name, root):
+    """What streamlit_app.py does for one page; runs inside AppTest."""
+    from importlib import import_module
+    from pathlib import Path
+
+    from cifarcore.app import layout, sidebar
+
+    view = sidebar.choose(Path(root))
+    layout.page_frame(import_module(f"cifarcore.app.{name}").page, view)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder of runs; no pictures."""
+    runs = tmp_path / "checkpoints"
+    runs.mkdir()
+    monkeypatch.delenv("CIFARCORE_RUNS", raising=False)
+    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "no-data"))
+    return runs
+
+
+def write(folder, *runs):
+    for run in runs:
+        save_run(run, folder / f"{run.group}-{run.meta['seed']}.npz")
+
+
+def two_models(seeds=(0,), **options):
+    return [made_run(model=model, accuracy=accuracy, seed=seed, **options) for model, accuracy in (("cnn", 0.5), ("resnet18", 0.7)) for seed in seeds]
+
+
+def run(folder, page, **state):
+    app = AppTest.from_function(show_page, kwargs={"name": page, "root": str(folder.parent)}, default_timeout=TIMEOUT)
+    for key, value in state.items():
+        app.session_state[key] = value
+    app.run()
+    assert not app.exception, app.exception
+    return app
+
+
+def text(app) -> str:
+    return "\n".join(str(element.value) for kind in ("title", "subheader", "markdown", "caption", "warning", "info") for element in app.get(kind))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_page_over_three_seeds(folder, page):
+    write(folder, *two_models(seeds=(0, 1, 2)))
+    run(folder, page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"maps": False, "neighbors": False, "history": False, "val": False},
+        {"superclasses": False},
+        {"n_classes": 2, "n_images": 100},
+        {"n_classes": 200, "n_images": 600},
+    ],
+    ids=["nothing optional", "no superclasses", "two classes", "200 classes"],
+)
+def test_each_page_over_partial_runs(folder, page, options):
+    write(folder, *two_models(**options))
+    run(folder, page)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_run_files(folder, page):
+    assert "cifarcore train" in text(run(folder, page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_one_model_alone(folder, page):
+    write(folder, made_run())
+    assert "same run" in text(run(folder, page))
+
+
+def test_runs_of_other_classes_say_so(folder):
+    a, b = two_models()
+    write(folder, a, replace(b, class_names=np.array([f"thing {i}" for i in range(10)])))
+    assert "different classes" in text(run(folder, "overview"))
+
+
+def test_a_partial_overlap_is_said(folder):
+    a, b = two_models()
+    write(folder, a, b.take(np.arange(100, 500)))
+    assert "100 are only in A" in text(run(folder, "overview"))
+
+
+def test_a_file_that_is_no_run_file_does_not_stop_the_app(folder):
+    write(folder, *two_models())
+    (folder / "broken.npz").write_bytes(b"no zip")
+    assert "broken" in text(run(folder, "overview"))
+
+
+def test_the_place_of_the_pictures_says_how_to_get_them(folder):
+    write(folder, *two_models())
+    assert "cifarcore data" in text(run(folder, "classes"))
+
+
+def test_missing_arrays_name_the_command_that_adds_them(folder):
+    write(folder, *two_models(history=False, superclasses=False))
+    assert "cifarcore evaluate" in text(run(folder, "overview"))
+    assert "superclass" in text(run(folder, "overview"))
+
+
+def test_overview_shows_the_numbers_of_the_runs(folder):
+    runs = two_models(seeds=(0, 1, 2))
+    write(folder, *runs)
+    table = run(folder, "overview").dataframe[0].value.set_index("Metric")
+    accuracy = [np.mean(run.logits.argmax(1) == run.labels) for run in runs]
+    a, b = np.array(accuracy[:3]), np.array(accuracy[3:])
+    assert table.loc["Accuracy", "A"] == f"{a.mean():.4f} ± {a.std(ddof=1):.4f}"
+    assert table.loc["Accuracy", "B"] == f"{b.mean():.4f} ± {b.std(ddof=1):.4f}"
+    assert table.loc["Accuracy", "B − A"] == f"{b.mean() - a.mean():+.4f}"
+
+
+def test_one_seed_can_be_chosen(folder):
+    runs = two_models(seeds=(0, 1))
+    write(folder, *runs)
+    app = run(folder, "overview")
+    app.selectbox(key="seedA").set_value("seed 1").run()
+    table = app.dataframe[0].value.set_index("Metric")
+    assert table.loc["Accuracy", "A"] == f"{np.mean(runs[1].predictions == runs[1].labels):.4f}"
+
+
+def test_the_filter_leaves_the_hardest_classes_of_a_superclass(folder):
+    write(folder, *two_models())
+    app = run(folder, "classes")
+    all_classes = app.selectbox(key="class").options
+    app.slider(key="hardest").set_value(3).run()
+    assert app.selectbox(key="class").options == all_classes[:3]
+    app.multiselect(key="super").set_value([app.multiselect(key="super").options[0]]).run()
+    assert len(app.selectbox(key="class").options) == 3
+    app.text_input(key="search").set_value(app.selectbox(key="class").options[1]).run()
+    assert len(app.selectbox(key="class").options) == 1
+    app.text_input(key="search").set_value("no such class").run()
+    assert not app.exception
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_from_a_file_are_never_rendered(folder, page):
+    hostile = np.array(["<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "=cmd()", *(f"c{i}" for i in range(7))])
+    a, b = (replace(run, class_names=hostile, superclass_names=np.array(["<b>s</b>", "**t**"])) for run in two_models())
+    write(folder, a, b)
+    app = run(folder, page)
+    for element in app.markdown:
+        assert not element.allow_html
+        assert "<img" not in element.value.replace("\\<", "").replace("<img", "<img" if "\\<img" not in element.value else "")
