@@ -1,6 +1,7 @@
 """A checkpoint and a test set make a run file, and beside it the features that the maps are drawn from."""
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from cifarcore.checkpoints import Checkpoint, load_checkpoint
 from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
 from cifarcore.files import atomic_write
 from cifarcore.runs import Run, save_run
-from cifarcore.training import predict, resolve
+from cifarcore.training import EVALUATION_BATCH, predict, resolve
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,34 +28,49 @@ class Features:
 
 
 def evaluate(checkpoint: Checkpoint, dataset: Dataset, device: str = "auto") -> tuple[Run, Features]:
-    """Score the test and validation images of `dataset` in float32 with the stored (float16) weights.
+    """The run of `checkpoint` on the test and validation images of `dataset`, and the features of all images.
 
     Raises CifarcoreError where the data set has other classes than the checkpoint.
     """
-    if checkpoint.class_names != list(dataset.class_names):
-        raise CifarcoreError(
-            f"the checkpoint was trained on {len(checkpoint.class_names)} classes ({checkpoint.class_names[0]}, ...) and {dataset.name} "
-            f"has {dataset.n_classes} ({dataset.class_names[0]}, ...); evaluate it on the data that it was trained for"
-        )
-    # float32 throughout, so that any processor gives the same scores to the float16 that is stored
+    check_classes(checkpoint, dataset)
+    logits, test_features = score(checkpoint, dataset.x_test, device)
+    train_logits, train_features = score(checkpoint, dataset.x_train, device)
+    _, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
+    run = make_run(checkpoint, dataset, logits, train_logits[val_rows])
+    train_ids = sample_ids(dataset.x_train)
+    return run, Features(test_features, run.sample_ids, train_features, train_ids, dataset.y_train.astype(np.int16))
+
+
+def score(
+    checkpoint: Checkpoint, images: np.ndarray, device: str = "auto", on_batch: Callable[[int], None] = lambda done: None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (N, C) and features (N, D), float16, of uint8 images (N, H, W, 3), with the stored (float16) weights.
+
+    Computed in float32, so that any processor gives the same scores to the float16 that is stored. `on_batch` hears how many are done.
+    """
     config = resolve(replace(checkpoint.config, device=device, precision="float32"))
     torch.backends.cudnn.allow_tf32 = False
     model = checkpoint.model().to(config.device, memory_format=torch.channels_last)
+    logits, features = [], []
+    for start in range(0, len(images), EVALUATION_BATCH):
+        part = torch.from_numpy(images[start : start + EVALUATION_BATCH]).to(config.device)
+        found = predict(model, part, config)
+        logits.append(found[0].cpu().numpy().astype(np.float16))
+        features.append(found[1].cpu().numpy().astype(np.float16))
+        on_batch(start + len(part))
+    return np.concatenate(logits), np.concatenate(features)
 
-    def scores(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        logits, features = predict(model, torch.from_numpy(images).to(config.device), config)
-        return logits.cpu().numpy().astype(np.float16), features.cpu().numpy().astype(np.float16)
 
-    logits, test_features = scores(dataset.x_test)
-    train_logits, train_features = scores(dataset.x_train)
-    test_ids, train_ids = sample_ids(dataset.x_test), sample_ids(dataset.x_train)
-    _, val_rows = split_validation(dataset.y_train, config.validation_size)
+def make_run(checkpoint: Checkpoint, dataset: Dataset, logits: np.ndarray, val_logits: np.ndarray) -> Run:
+    """The run of a checkpoint that gave `logits` (N, C) to the test images and `val_logits` (V, C) to the validation split."""
+    test_ids = sample_ids(dataset.x_test)
+    _, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
     validation = {}
     if len(val_rows):
         validation = dict(
-            val_sample_ids=train_ids[val_rows], val_labels=dataset.y_train[val_rows].astype(np.int16), val_logits=train_logits[val_rows]
+            val_sample_ids=sample_ids(dataset.x_train[val_rows]), val_labels=dataset.y_train[val_rows].astype(np.int16), val_logits=val_logits
         )
-    run = Run(
+    return Run(
         class_names=np.array(dataset.class_names),
         superclass_names=np.array(dataset.superclass_names) if dataset.superclass_names else None,
         superclass_of=np.array(dataset.superclass_of, dtype=np.int16) if dataset.superclass_names else None,
@@ -65,7 +81,15 @@ def evaluate(checkpoint: Checkpoint, dataset: Dataset, device: str = "auto") -> 
         history={column: np.array(values, dtype=np.float32) for column, values in checkpoint.history.items()},
         **validation,
     )
-    return run, Features(test_features, test_ids, train_features, train_ids, dataset.y_train.astype(np.int16))
+
+
+def check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
+    """Raises CifarcoreError where the data set has other classes than the checkpoint."""
+    if checkpoint.class_names != list(dataset.class_names):
+        raise CifarcoreError(
+            f"the checkpoint was trained on {len(checkpoint.class_names)} classes ({checkpoint.class_names[0]}, ...) and {dataset.name} "
+            f"has {dataset.n_classes} ({dataset.class_names[0]}, ...); evaluate it on the data that it was trained for"
+        )
 
 
 def evaluate_file(path: str | Path, dataset: Dataset, device: str = "auto") -> Path:
@@ -74,6 +98,26 @@ def evaluate_file(path: str | Path, dataset: Dataset, device: str = "auto") -> P
     run, features = evaluate(load_checkpoint(path), dataset, device)
     save_features(features, features_path(path))
     return save_run(run, path.with_suffix(".npz"))
+
+
+def features_of(path: Path, run: Run, load_dataset: Callable[[str], Dataset]) -> Features | None:
+    """The features of the run file at `path`, `test` in the order of its images.
+
+    From the file that `evaluate` left; else computed from the checkpoint beside it; None where there is neither.
+    Raises CifarcoreError where they are not of the run's test images.
+    """
+    features = load_features(features_path(path))
+    if features is None:
+        if not path.with_suffix(".pt").exists():
+            return None
+        checkpoint = load_checkpoint(path.with_suffix(".pt"))
+        _, features = evaluate(checkpoint, load_dataset(checkpoint.config.dataset))
+        save_features(features, features_path(path))
+    order = np.argsort(features.test_ids)
+    rows = order[np.searchsorted(features.test_ids, run.sample_ids, sorter=order).clip(max=len(order) - 1)]
+    if not np.array_equal(features.test_ids[rows], run.sample_ids):
+        raise CifarcoreError(f"{features_path(path)} is of other test images than {path}; run `cifarcore evaluate` again")
+    return replace(features, test=features.test[rows], test_ids=run.sample_ids)
 
 
 def features_path(path: Path) -> Path:

@@ -47,6 +47,7 @@ class Progress:
     """Where a run stands; `val_accuracy` is the last finished epoch's, None before it or without a validation split."""
 
     epoch: int
+    finished_epochs: int
     epochs: int
     step: int
     steps: int
@@ -227,10 +228,12 @@ class _Trainer:
     def progress(self) -> Progress:
         done = max(self.step - self.started_at_step, 1)
         rate = done / (time.monotonic() - self.started)
-        in_epoch = self.step % self.steps_per_epoch
+        finished = len(self.history["epoch"])
+        in_epoch = self.step - finished * self.steps_per_epoch
         loss = self.loss_sum.item() / in_epoch if in_epoch else (self.history["train_loss"] or [float("nan")])[-1]
         return Progress(
-            epoch=-(-self.step // self.steps_per_epoch), epochs=self.config.epochs, step=self.step, steps=self.total_steps, loss=loss,
+            epoch=-(-self.step // self.steps_per_epoch), finished_epochs=finished, epochs=self.config.epochs,
+            step=self.step, steps=self.total_steps, loss=loss,
             val_accuracy=self.history["val_accuracy"][-1] if self.history["val_accuracy"] and len(self.val_labels) else None,
             images_per_second=rate * self.config.batch_size, seconds_left=(self.total_steps - self.step) / rate,
         )  # fmt: skip

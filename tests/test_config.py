@@ -1,0 +1,34 @@
+import pytest
+
+from cifarcore import CifarcoreError
+from cifarcore.config import MODELS, PRESETS, TrainConfig, preset_config
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("model", MODELS)
+def test_presets_survive_the_way_through_meta(preset, model):
+    config = preset_config(model, preset, seed=2)
+    assert TrainConfig.from_dict(config.to_dict()) == config
+    assert config.name == f"{model}-{preset}-2"
+
+
+def test_report_is_the_protocol():
+    config = preset_config("resnet18", "report")
+    assert (config.epochs, config.learning_rate, config.momentum, config.weight_decay) == (120, 0.1, 0.9, 5e-4)
+    assert (config.schedule, config.step_size, config.gamma, config.crop_padding) == ("step", 20, 0.1, 4)
+    assert config.validation_size == 0 and config.label_smoothing == 0 and config.mix == "none"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"schedule": "linear"}, {"epochs": 0}, {"dropout": 2.0}, {"learning_rate": 0.0}, {"widths": (1, 2)}, {"preset": "../x"}, {"preset": ""}]
+)
+def test_wrong_values_are_one_line_that_names_the_field(changes):
+    with pytest.raises(CifarcoreError, match=next(iter(changes))) as caught:
+        TrainConfig(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_names_and_fields_are_refused():
+    for call in (lambda: preset_config("vgg", "quick"), lambda: preset_config("cnn", "slow"), lambda: TrainConfig.from_dict({"colour": 1})):
+        with pytest.raises(CifarcoreError):
+            call()
