@@ -79,10 +79,14 @@ def tsne_map(points: np.ndarray, start: np.ndarray | None, config: ProjectConfig
     from sklearn.manifold import TSNE
 
     perplexity = min(config.perplexity, (len(points) - 1) / 3)
-    init, exaggeration = ("pca", 12.0) if start is None else ((start / start[:, 0].std() * 1e-4).astype(np.float32), 1.0)
+    init, exaggeration = (
+        ("pca", 12.0) if start is None else ((start / start[:, 0].std() * 1e-4).astype(np.float32), 1.0)
+    )
     # One thread: the gradient's sum would differ in its last bits with the number of threads, and then all points.
     with threadpool_limits(1):
-        tsne = TSNE(perplexity=perplexity, init=init, early_exaggeration=exaggeration, random_state=config.seed, n_jobs=1)
+        tsne = TSNE(
+            perplexity=perplexity, init=init, early_exaggeration=exaggeration, random_state=config.seed, n_jobs=1
+        )
         positions = tsne.fit_transform(points)
     return positions, {"perplexity": float(perplexity), "kl_divergence": float(tsne.kl_divergence_)}
 

@@ -77,7 +77,9 @@ def check_shapes(headers: dict[str, tuple[np.dtype, tuple[int, ...]]], path: Pat
         present = [name for name in group if name in headers]
         if present and len(present) < len(group):
             missing = next(name for name in group if name not in headers)
-            raise refusal(path, f"array {missing!r} is missing beside {present[0]!r}; give all or none of {', '.join(group)}")
+            raise refusal(
+                path, f"array {missing!r} is missing beside {present[0]!r}; give all or none of {', '.join(group)}"
+            )
     lengths: dict[str, tuple[int, str]] = {}
     for name, (dtype, shape) in headers.items():
         kinds, expected = LAYOUT[name]
@@ -97,23 +99,33 @@ def check_shapes(headers: dict[str, tuple[np.dtype, tuple[int, ...]]], path: Pat
             if length == 0:
                 raise refusal(path, f"array {name!r} is empty; give at least one, or leave out an optional array")
             if length > _LIMITS[symbol]:
-                raise refusal(path, f"array {name!r} has length {length}, more than the {_LIMITS[symbol]} that are read")
+                raise refusal(
+                    path, f"array {name!r} has length {length}, more than the {_LIMITS[symbol]} that are read"
+                )
         longest = MAX_META_LENGTH if name == "meta" else MAX_NAME_LENGTH
         if dtype.kind == "U" and dtype.itemsize // 4 > longest:
-            raise refusal(path, f"array {name!r} has text of {dtype.itemsize // 4} characters, more than the {longest} that are read")
+            raise refusal(
+                path,
+                f"array {name!r} has text of {dtype.itemsize // 4} characters, more than the {longest} that are read",
+            )
     if lengths["C"][0] < 2:
         raise refusal(path, "array 'class_names' has one name; a classifier needs at least two classes")
 
 
 def check_schema(array: np.ndarray, path: Path) -> None:
     if int(array) != SCHEMA:
-        raise refusal(path, f"schema {array}, but this version reads schema {SCHEMA}; update cifarcore or write the file again")
+        raise refusal(
+            path, f"schema {array}, but this version reads schema {SCHEMA}; update cifarcore or write the file again"
+        )
 
 
 def check_values(arrays: dict[str, np.ndarray], path: Path) -> None:
     for name, array in arrays.items():
         if array.dtype.kind == "f" and not name.startswith("history_") and not np.isfinite(array).all():
-            raise refusal(path, f"array {name!r} holds NaN, infinite or too large values; give finite numbers (up to 65504 as float16)")
+            raise refusal(
+                path,
+                f"array {name!r} holds NaN, infinite or too large values; give finite numbers (up to 65504 as float16)",
+            )
     n_classes = len(arrays["class_names"])
     for name in ("labels", "val_labels", "train_neighbor_labels", "superclass_of"):
         if name in arrays:
@@ -129,7 +141,9 @@ def check_values(arrays: dict[str, np.ndarray], path: Path) -> None:
             keys = image_keys(arrays[f"{prefix}sample_ids"], arrays[f"{prefix}labels"])
             repeated = len(keys) - len(np.unique(keys))
             if repeated:
-                raise refusal(path, f"array '{prefix}sample_ids' repeats {repeated} (id, label) pairs; each image may stand once")
+                raise refusal(
+                    path, f"array '{prefix}sample_ids' repeats {repeated} (id, label) pairs; each image may stand once"
+                )
 
 
 def _check_names(names: np.ndarray, array: str, path: Path) -> None:
@@ -178,7 +192,9 @@ def parse_meta(array: np.ndarray | None, path: Path) -> dict:
             raise refusal(path, f"array 'meta' has a {key} beyond 64 bits; give a smaller number")
     for key in ("model", "preset"):
         if not _is_text(meta.get(key) or "") or len(meta.get(key) or "") > MAX_NAME_LENGTH:
-            raise refusal(path, f"array 'meta' has a {key} with control characters or of great length; use a short name")
+            raise refusal(
+                path, f"array 'meta' has a {key} with control characters or of great length; use a short name"
+            )
     return meta
 
 

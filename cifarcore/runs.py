@@ -149,7 +149,9 @@ def save_run(run: Run, path: str | Path) -> Path:
         raise refusal(path, f"meta cannot be written as JSON ({error})") from None
     arrays = {"schema": np.array(SCHEMA), "meta": np.array(meta)}
     for name in LAYOUT:
-        value = run.history.get(name.removeprefix("history_")) if name.startswith("history_") else getattr(run, name, None)
+        value = (
+            run.history.get(name.removeprefix("history_")) if name.startswith("history_") else getattr(run, name, None)
+        )
         if name not in arrays and value is not None:
             arrays[name] = _native(np.asarray(value))
             if name in _STORED_AS_FLOAT16 and arrays[name].dtype.kind == "f":
@@ -215,7 +217,9 @@ def matching_rows(a: Run, b: Run) -> tuple[np.ndarray, np.ndarray]:
     keys = image_keys(np.concatenate([a.sample_ids, b.sample_ids]), np.concatenate([a.labels, b.labels]))
     _, rows_a, rows_b = np.intersect1d(keys[: a.n_images], keys[a.n_images :], assume_unique=True, return_indices=True)
     if not len(rows_a):
-        raise RunFileError(f"{a.name} and {b.name} share no test image; compare runs that were evaluated on the same test set")
+        raise RunFileError(
+            f"{a.name} and {b.name} share no test image; compare runs that were evaluated on the same test set"
+        )
     order = np.argsort(rows_a)
     return rows_a[order], rows_b[order]
 
@@ -227,8 +231,8 @@ def _with_classes_of(a: Run, b: Run) -> Run:
     different = sorted(set(a.class_names.tolist()) ^ set(b.class_names.tolist()))
     if different:
         raise RunFileError(
-            f"{a.name} and {b.name} have different classes ({len(different)} names in one only, such as {different[0]!r}); "
-            "compare runs with the same class names"
+            f"{a.name} and {b.name} have different classes ({len(different)} names in one only, such as "
+            f"{different[0]!r}); compare runs with the same class names"
         )
     position = {name: index for index, name in enumerate(a.class_names)}
     to_a = np.array([position[name] for name in b.class_names], b.labels.dtype)
@@ -270,7 +274,9 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile, _Headers]]:
     except CifarcoreError:
         raise
     except OSError as error:
-        raise refusal(path, f"cannot be read ({error.strerror or error}); check the file and its permissions") from None
+        raise refusal(
+            path, f"cannot be read ({error.strerror or error}); check its permissions, or write it again"
+        ) from None
     except Exception as error:  # zipfile, zlib and NumPy's header reader raise many kinds on damaged bytes
         raise refusal(path, f"not a readable .npz run file ({error or type(error).__name__}); write it again") from None
 
@@ -284,16 +290,22 @@ def _read_headers(archive: zipfile.ZipFile, path: Path) -> _Headers:
         if name in headers:
             raise refusal(path, f"array {name!r} stands in it twice; write it again")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise refusal(path, f"array {name!r} is compressed in a way NumPy does not write; write it with np.savez_compressed")
+            raise refusal(
+                path, f"array {name!r} is compressed in a way NumPy does not write; write it with np.savez_compressed"
+            )
         with archive.open(entry) as file:
             version = np.lib.format.read_magic(file)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = read(file)
             length = entry.file_size - file.tell()
         if dtype.hasobject:
-            raise refusal(path, f"array {name!r} holds Python objects (a pickle), which are never loaded; store numbers or text")
+            raise refusal(
+                path, f"array {name!r} holds Python objects (a pickle), which are never loaded; store numbers or text"
+            )
         if min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) * dtype.itemsize != length:
-            raise refusal(path, f"array {name!r} is not as long as its header says; the file is damaged, write it again")
+            raise refusal(
+                path, f"array {name!r} is not as long as its header says; the file is damaged, write it again"
+            )
         headers[name] = (entry, dtype, shape)
     total = sum(entry.file_size for entry, _, _ in headers.values())
     if total > MAX_BYTES:
@@ -310,7 +322,9 @@ def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
 
 def _native(array: np.ndarray) -> np.ndarray:
     """The same values in this machine's byte order, rows contiguous, floats of at most 32 bits."""
-    dtype = np.dtype(np.float32) if array.dtype.kind == "f" and array.dtype.itemsize > 4 else array.dtype.newbyteorder("=")
+    dtype = (
+        np.dtype(np.float32) if array.dtype.kind == "f" and array.dtype.itemsize > 4 else array.dtype.newbyteorder("=")
+    )
     with np.errstate(over="ignore"):  # an infinity is refused later
         return np.asarray(array, dtype, order="C")
 

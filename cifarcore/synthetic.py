@@ -63,7 +63,10 @@ def _draw(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     turns = (hue / len(HUES) + HUE_SPREAD * rng.standard_normal(n)).astype(np.float32)
     body = _rgb(turns, uniform(0.45, 0.95), uniform(0.55, 1.0))[:, None, None, :]
     image = body * (1 - uniform(0.5, 0.8, 1, 1, 1) * shade[..., None])
-    image = _background(uniform(0.3, 0.7, 4, 4, 1) + uniform(-0.2, 0.2, 4, 4, 3)) * (1 - coverage[..., None]) + image * coverage[..., None]
+    image = (
+        _background(uniform(0.3, 0.7, 4, 4, 1) + uniform(-0.2, 0.2, 4, 4, 3)) * (1 - coverage[..., None])
+        + image * coverage[..., None]
+    )
     image += NOISE * rng.standard_normal(image.shape, dtype=np.float32)
     return (np.clip(image, 0, 1) * 255).round().astype(np.uint8)
 

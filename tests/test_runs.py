@@ -129,7 +129,9 @@ def test_the_five_required_arrays_are_enough(tmp_path):
 
 def test_byte_order_memory_order_and_wide_floats_do_not_matter(arrays, tmp_path):
     swapped = {name: array.astype(array.dtype.newbyteorder(">")) for name, array in arrays.items()}
-    wide = {name: np.array(array, float if array.dtype.kind == "f" else None, order="F") for name, array in arrays.items()}
+    wide = {
+        name: np.array(array, float if array.dtype.kind == "f" else None, order="F") for name, array in arrays.items()
+    }
     for kind, changed in (("swapped", swapped), ("wide", wide)):
         np.savez_compressed(tmp_path / f"{kind}.npz", **changed)
         read, expected = load_run(tmp_path / f"{kind}.npz"), load_run(tmp_path / "whole.npz")
@@ -137,7 +139,11 @@ def test_byte_order_memory_order_and_wide_floats_do_not_matter(arrays, tmp_path)
             before, after = getattr(expected, name, None), getattr(read, name, None)
             if before is not None and name != "meta":
                 assert np.array_equal(before, after), name
-                assert after.dtype.isnative and after.flags.c_contiguous and after.dtype.itemsize <= max(4, before.dtype.itemsize)
+                assert (
+                    after.dtype.isnative
+                    and after.flags.c_contiguous
+                    and after.dtype.itemsize <= max(4, before.dtype.itemsize)
+                )
 
 
 def test_unknown_arrays_are_left_alone(arrays, tmp_path):
@@ -263,7 +269,9 @@ def test_numbers_too_large_for_the_type_that_is_kept(arrays, refused, run, tmp_p
 def test_a_code_point_beyond_unicode(arrays, refused):
     names = arrays["class_names"].copy()
     names.view(np.uint32)[0] = 0x7FFFFFFF
-    assert "'class_names' holds code points beyond Unicode" in refused(arrays | {"class_names": names}, header_too=False)
+    assert "'class_names' holds code points beyond Unicode" in refused(
+        arrays | {"class_names": names}, header_too=False
+    )
     meta = np.array("{}").reshape(1)
     meta.view(np.uint32)[0] = 0x110000
     for order in "<>":
@@ -304,7 +312,9 @@ def test_a_pickle_is_never_loaded(arrays, refused, tmp_path):
         trap = np.full(shape, None, dtype=object)
         trap[(0,) * len(shape)] = Trap()
         assert f"array '{name}' holds Python objects" in refused(arrays | {name: trap})
-        assert "is not a readable" not in refused(zipped_arrays(arrays, **{name: npy_header("|O", shape) + pickle.dumps(Trap())}))
+        assert "is not a readable" not in refused(
+            zipped_arrays(arrays, **{name: npy_header("|O", shape) + pickle.dumps(Trap())})
+        )
     refused(pickle.dumps(Trap()))
     refused(zipped_arrays(arrays, logits=pickle.dumps(Trap())))
     assert not (tmp_path / "sprung").exists()
@@ -316,21 +326,26 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(arrays, refused):
     header = npy_header("<f2", (blocks * 2**20, 8))
     packed = stream.compress(header) + stream.flush(zlib.Z_FULL_FLUSH)
     packed += blocks * (stream.compress(bytes(2**24)) + stream.flush(zlib.Z_FULL_FLUSH)) + stream.flush()
-    content = bytearray(zipped([("class_names.npy", npy(arrays["class_names"])), ("logits.npy", packed)], zipfile.ZIP_STORED))
+    content = bytearray(
+        zipped([("class_names.npy", npy(arrays["class_names"])), ("logits.npy", packed)], zipfile.ZIP_STORED)
+    )
     entry = content.rindex(b"PK\x01\x02")
     for method in (content.rindex(b"PK\x03\x04") + 8, entry + 10):
         content[method] = zipfile.ZIP_DEFLATED
     content[entry + 24 : entry + 28] = (len(header) + blocks * 2**24).to_bytes(4, "little")
-    start = time.perf_counter()
+    start = time.process_time()
     assert "2.0 GiB when decompressed; at most 2 GiB are read" in refused(bytes(content))
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize(
-    ("descr", "shape"), [("<f2", (60, 11)), ("<f2", (60, 9)), ("<f2", (-60, -10)), ("<f2", (2**40, 10)), ("<f2", (2**62, 2**62))]
+    ("descr", "shape"),
+    [("<f2", (60, 11)), ("<f2", (60, 9)), ("<f2", (-60, -10)), ("<f2", (2**40, 10)), ("<f2", (2**62, 2**62))],
 )
 def test_a_header_that_lies_about_the_length(arrays, refused, descr, shape):
-    assert "not as long as its header says" in refused(zipped_arrays(arrays, logits=npy_header(descr, shape) + bytes(1200)))
+    assert "not as long as its header says" in refused(
+        zipped_arrays(arrays, logits=npy_header(descr, shape) + bytes(1200))
+    )
 
 
 def test_sizes_in_the_zip_directory_that_lie(arrays, refused):
@@ -442,14 +457,21 @@ def test_any_array_header_is_refused_or_harmless(whole_file, name, text, version
         arrays = {key: archive[key] for key in archive.files}
     header = text.encode("utf-8", "ignore")
     length = len(header).to_bytes(2 if version == b"\x01\x00" else 4, "little")
-    check_harmless(folder / "header.npz", zipped_arrays(arrays, **{name: b"\x93NUMPY" + version + length + header + body}))
+    check_harmless(
+        folder / "header.npz", zipped_arrays(arrays, **{name: b"\x93NUMPY" + version + length + header + body})
+    )
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     meta=st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["model", "seed", "preset", "maps", "config"]) | st.text(), inner, max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["model", "seed", "preset", "maps", "config"]) | st.text(), inner, max_size=4
+            )
+        ),
     ).map(json.dumps)
     | st.text(),
     names=st.lists(st.text(min_size=0, max_size=5), min_size=4, max_size=4),
@@ -458,7 +480,9 @@ def test_any_text_is_refused_or_harmless(whole_file, meta, names):
     folder, files = whole_file
     with np.load(io.BytesIO(files["stored"])) as archive:
         arrays = {key: archive[key] for key in archive.files}
-    check_harmless(folder / "text.npz", zipped_arrays(arrays | {"meta": np.array(meta), "class_names": np.array(names)}))
+    check_harmless(
+        folder / "text.npz", zipped_arrays(arrays | {"meta": np.array(meta), "class_names": np.array(names)})
+    )
 
 
 def check_harmless(path, content):
@@ -622,15 +646,15 @@ def test_a_choice_of_images_has_its_own_digest(run):
     assert run.take(run.labels == 0).n_images == 6
 
 
-# Speed: generous bounds, an order of magnitude above what an idle machine takes
+# Speed, in seconds of processor time: bounds an order of magnitude above what is needed, so that they fail for a reason
 
 
 def best_time(action, repeats=3):
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         action()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 
