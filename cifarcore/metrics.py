@@ -3,10 +3,14 @@
 Each is a function of a Run's logits and labels alone. Knows nothing of a second run, of intervals, or of the app.
 """
 
+from collections.abc import Callable, Iterator
+from functools import wraps
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_softmax, logsumexp, softmax
 from sklearn.metrics import roc_curve
 
 from cifarcore.runs import Run
@@ -15,14 +19,30 @@ ECE_BINS = 15
 ROC_GRID = np.linspace(0, 1, 501)
 
 
+def _once(function: Callable[[Run], np.ndarray | None]) -> Callable[[Run], np.ndarray | None]:
+    """Keep what a function of a run returns, one number an image or class, for as long as the run lives; read-only."""
+    known: WeakKeyDictionary[Run, np.ndarray | None] = WeakKeyDictionary()
+
+    @wraps(function)
+    def remembered(run: Run) -> np.ndarray | None:
+        if run not in known:
+            values = function(run)
+            if values is not None:
+                values.flags.writeable = False
+            known[run] = values
+        return known[run]
+
+    return remembered
+
+
 def probabilities(run: Run) -> np.ndarray:
     """Softmax of the logits, float32 (N, C)."""
     return softmax(run.logits.astype(np.float32), axis=1)
 
 
 def confidence(run: Run) -> np.ndarray:
-    """The probability of the predicted class, float32 (N,)."""
-    return probabilities(run).max(axis=1)
+    """The probability of the predicted class, float (N,)."""
+    return np.exp(run.logits.max(axis=1) - log_normalizer(run))
 
 
 def accuracy(run: Run) -> float:
@@ -30,6 +50,7 @@ def accuracy(run: Run) -> float:
     return float(run.correct.mean())
 
 
+@_once
 def true_rank(run: Run) -> np.ndarray:
     """How many classes score higher than the true one, int (N,); among equal scores the lower index counts as higher.
 
@@ -58,23 +79,30 @@ def f1_scores(hits: np.ndarray, support: np.ndarray, predicted: np.ndarray) -> n
     return _ratio(2 * hits, support + predicted)
 
 
+def class_counts(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Right images, images and predictions of each class, int (C,) each."""
+    right = run.labels[run.correct]
+    hits, support, predicted = (np.bincount(x, minlength=run.n_classes) for x in (right, run.labels, run.predictions))
+    return hits, support, predicted
+
+
 def macro_f1(run: Run) -> float:
     """Unweighted mean of the classes' F1, over the classes that occur among labels or predictions (as scikit-learn)."""
-    return float(np.nanmean(f1_scores(*_counts(run))))
+    return float(np.nanmean(f1_scores(*class_counts(run))))
 
 
+@_once
 def class_auc(run: Run) -> np.ndarray:
     """One-vs-rest area under the ROC curve of each class, float (C,); NaN for a class with no images, or with all.
 
     The probability that an image of the class gets a higher probability for it than one of another class (Hanley and
     McNeil, Radiology 1982), ties counted half; equal to scikit-learn's roc_auc_score on the softmax.
     """
-    scores = ranking_scores(run)
     aucs = np.full(run.n_classes, np.nan)
-    for c in range(run.n_classes):
-        column, of_class = scores[:, c], run.labels == c
-        if 0 < of_class.sum() < len(of_class):
-            aucs[c] = share_below(column[~of_class], column[of_class]).mean()
+    for c, scores in enumerate(class_scores(run)):
+        of_class = run.labels == c
+        if of_class.any() and not of_class.all():
+            aucs[c] = share_below(scores[~of_class], scores[of_class]).mean()
     return aucs
 
 
@@ -83,9 +111,21 @@ def macro_auc(run: Run) -> float:
     return _mean(class_auc(run))
 
 
-def ranking_scores(run: Run) -> np.ndarray:
-    """Log-probabilities, float64 (N, C): they rank images as probabilities do, but never underflow into ties."""
-    return log_softmax(run.logits.astype(np.float64), axis=1)
+def class_scores(run: Run) -> Iterator[np.ndarray]:
+    """The log-probabilities of one class after the other, float64 (N,) each.
+
+    They rank images as the probabilities do, but never underflow into ties; one class at a time keeps memory small.
+    """
+    normalizer = log_normalizer(run)
+    for c in range(run.n_classes):
+        yield run.logits[:, c] - normalizer
+
+
+@_once
+def log_normalizer(run: Run) -> np.ndarray:
+    """ln of the summed exponentials of each image's logits, float64 (N,)."""
+    blocks = np.array_split(run.logits, -(-run.logits.size // 2**20))
+    return np.concatenate([logsumexp(block.astype(np.float64), axis=1) for block in blocks])
 
 
 def share_below(others: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -97,6 +137,7 @@ def share_below(others: np.ndarray, values: np.ndarray) -> np.ndarray:
     return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(others))
 
 
+@_once
 def superclass_predictions(run: Run) -> np.ndarray | None:
     """The superclass of highest probability, summed over its classes, int (N,); None without superclasses."""
     if run.superclass_of is None:
@@ -178,16 +219,19 @@ def log_loss(run: Run) -> float:
 
 def log_loss_terms(run: Run) -> np.ndarray:
     """-ln p(true class) of each image, float (N,), in nats; from the logits, so that it is never infinite."""
-    return -ranking_scores(run)[np.arange(run.n_images), run.labels]
+    return log_normalizer(run) - run.logits[np.arange(run.n_images), run.labels]
 
 
-def headline(run: Run) -> dict[str, float]:
-    """All headline numbers: shares in [0, 1] (`brier` in [0, 2], `log_loss` in nats), NaN where there is none."""
+def headline(run: Run, known_macro_auc: float | None = None) -> dict[str, float]:
+    """All headline numbers: shares in [0, 1] (`brier` in [0, 2], `log_loss` in nats), NaN where there is none.
+
+    The macro-AUC takes most of the time; give it where it is known already.
+    """
     return {
         "accuracy": accuracy(run),
         "top5": top_k_accuracy(run),
         "macro_f1": macro_f1(run),
-        "macro_auc": macro_auc(run),
+        "macro_auc": macro_auc(run) if known_macro_auc is None else float(known_macro_auc),
         "superclass_accuracy": superclass_accuracy(run),
         "ece": expected_calibration_error(run),
         "brier": brier_score(run),
@@ -200,7 +244,7 @@ def class_table(run: Run) -> pd.DataFrame:
 
     NaN where a number is not defined: recall of a class with no images, precision of one never predicted.
     """
-    hits, support, predicted = _counts(run)
+    hits, support, predicted = class_counts(run)
     superclass = [""] * run.n_classes if run.superclass_of is None else run.superclass_names[run.superclass_of]
     return pd.DataFrame(
         {
@@ -240,6 +284,26 @@ def pair_scores(run: Run, positive: int, negative: int) -> tuple[np.ndarray, np.
     return expit(margin), run.labels[rows] == positive, rows
 
 
+def rest_scores(run: Run, positive: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How much every image looks like one class: log-probability float64 (N,), is_positive bool (N,), rows int (N,)."""
+    return run.logits[:, positive] - log_normalizer(run), run.labels == positive, np.arange(run.n_images)
+
+
+def pair_aucs(run: Run, pairs: np.ndarray) -> np.ndarray:
+    """The AUC of `pair_scores` for each pair of classes, int (P, 2) -> float (P,), ties counted half; NaN without images.
+
+    By the margins, which rank as their logistic does.
+    """
+    rows = [np.flatnonzero(run.labels == c) for c in range(run.n_classes)]
+    aucs = np.full(len(pairs), np.nan)
+    for index, (positive, negative) in enumerate(pairs):
+        ours, others = rows[positive], rows[negative]
+        if len(ours) and len(others):
+            margin = [run.logits[r, positive].astype(np.float64) - run.logits[r, negative] for r in (others, ours)]
+            aucs[index] = share_below(*margin).mean()
+    return aucs
+
+
 def roc(scores: np.ndarray, is_positive: np.ndarray) -> pd.DataFrame:
     """The ROC curve by scikit-learn: columns fpr, tpr, threshold, from (0, 0), whose threshold is infinite, to (1, 1).
 
@@ -253,17 +317,9 @@ def roc(scores: np.ndarray, is_positive: np.ndarray) -> pd.DataFrame:
 
 def macro_roc(run: Run) -> pd.DataFrame:
     """Mean of the classes' one-vs-rest curves at 501 false positive rates: columns fpr, tpr."""
-    scores = ranking_scores(run)
-    curves = [roc(scores[:, c], run.labels == c) for c in range(run.n_classes)]
+    curves = [roc(scores, run.labels == c) for c, scores in enumerate(class_scores(run))]
     tprs = [np.interp(ROC_GRID, curve["fpr"], curve["tpr"]) for curve in curves if len(curve)]
     return pd.DataFrame({"fpr": ROC_GRID, "tpr": np.mean(tprs, axis=0) if tprs else np.nan})
-
-
-def _counts(run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Right images, images and predictions of each class, int (C,) each."""
-    right = run.labels[run.correct]
-    hits, support, predicted = (np.bincount(x, minlength=run.n_classes) for x in (right, run.labels, run.predictions))
-    return hits, support, predicted
 
 
 def _crosstab(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:

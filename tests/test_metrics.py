@@ -24,7 +24,7 @@ def test_probabilities_are_the_softmax(run):
     found = metrics.probabilities(run)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, probabilities_in_float64(run), rtol=1e-5, atol=1e-9)
-    np.testing.assert_array_equal(metrics.confidence(run), found.max(axis=1))
+    np.testing.assert_allclose(metrics.confidence(run), found.max(axis=1), rtol=1e-5)
 
 
 def test_large_logits_do_not_overflow():

@@ -1,0 +1,154 @@
+"""Which classes, confusion cells and class pairs differ between two models, with the false-discovery rate controlled.
+
+Takes runs whose rows are the same images, `n_a` of model A first. For one run each the tests are exact; for several,
+`crossed` counts seeds and images. Words no verdict on the whole (see `comparison`).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from cifarcore import crossed, delong, metrics, paired
+from cifarcore.runs import Run
+
+#: the family of class pairs that are tested: those that both models together confuse most
+MOST_CONFUSED_PAIRS = 100
+
+
+def class_claims(runs: Sequence[Run], n_a: int, areas: delong.OneVsRest, f1_resampled: np.ndarray | None) -> pd.DataFrame:
+    """One row for each class (index): its recall, F1 and AUC under A and B (means over runs), and what changed.
+
+    Columns name, superclass, support; for each of recall, f1, auc: `_a`, `_b`, `_difference`, `_low`, `_high`; only_a and
+    only_b (images of the class right under one model only, means over pairs of runs), p, q, claim: «gained» or «lost»
+    where B's recall is claimed to be higher or lower, else "". Claims are about recall alone: F1 depends on the images
+    of all other classes as well, and gets an interval only. `f1_resampled` (R, C) holds B - A of bootstrap resamples.
+    """
+    first = runs[0]
+    rights = np.stack([run.correct for run in runs])
+    recall = _rates([rights[:, first.labels == c] for c in range(first.n_classes)], n_a)
+    table = metrics.class_table(first)[["name", "superclass", "support"]]
+    table = table.join(recall[["a", "b", "difference", "low", "high"]].add_prefix("recall_"))
+    f1 = np.stack([metrics.f1_scores(*metrics.class_counts(run)) for run in runs], axis=1)
+    if f1_resampled is not None:
+        low, high = paired.percentile_interval(f1_resampled)
+        table = table.join(_columns("f1_", f1, n_a, low, high))
+    else:
+        changed = crossed.difference(f1, _f1_covariance(runs), n_a)
+        table = table.join(_columns("f1_", f1, n_a, changed.low, changed.high))
+    changed = crossed.difference(areas.auc.T, areas.covariance, n_a)
+    table = table.join(_columns("auc_", areas.auc.T, n_a, changed.low, changed.high))
+    return table.join(_claimed(recall[["only_a", "only_b", "p"]], recall["difference"], ("gained", "lost")))
+
+
+def cell_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
+    """The confusion cells (images of one class given another) that can be tested: at least six discordant images.
+
+    Columns true, predicted (class indices), true_name, predicted_name, a, b, difference (images, means over runs), only_a,
+    only_b, p, q, claim: «more in B», «fewer in B» or ""; the surest first.
+    """
+    first = runs[0]
+    counts = np.stack([metrics.confusion(run) for run in runs])
+    both = counts[:n_a].mean(axis=0) + counts[n_a:].mean(axis=0)
+    np.fill_diagonal(both, 0)
+    true, predicted = np.nonzero(both >= paired.MIN_DISCORDANT)  # no cell of fewer images has so many discordant ones
+    given = np.stack([run.predictions for run in runs])
+    of_class = [np.flatnonzero(first.labels == c) for c in range(first.n_classes)]
+    rates = _rates([given[:, of_class[t]] == p for t, p in zip(true, predicted, strict=True)], n_a)
+    images = np.array([len(of_class[t]) for t in true])
+    table = pd.DataFrame({"true": true, "predicted": predicted})
+    table["true_name"], table["predicted_name"] = first.class_names[true], first.class_names[predicted]
+    for name in ("a", "b", "difference"):
+        table[name] = rates[name] * images
+    table = table.join(_claimed(rates[["only_a", "only_b", "p"]], rates["difference"], ("more in B", "fewer in B")))
+    return table[table["q"].notna()].sort_values(["q", "p"], kind="stable", ignore_index=True)
+
+
+def pair_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
+    """How well each model tells two classes apart, for the most confused pairs: AUC on the images of the two classes.
+
+    Columns first, second (class indices), first_name, second_name, confused (images taken for each other, both ways, mean
+    over runs of A plus that of B), a, b, difference, low, high, p (paired DeLong), q, claim: «gained», «lost» or "".
+    """
+    first = runs[0]
+    counts = np.stack([metrics.confusion(run) for run in runs])
+    both = counts[:n_a].mean(axis=0) + counts[n_a:].mean(axis=0)
+    both = np.triu(both + both.T, 1)
+    order = np.argsort(-both, axis=None, kind="stable")[:MOST_CONFUSED_PAIRS]
+    ones, others = np.unravel_index(order[both.ravel()[order] > 0], both.shape)
+    values, covariances = [np.zeros((0, len(runs)))], [np.zeros((0, len(runs), len(runs)))]
+    for one, other in zip(ones, others, strict=True):
+        rows = np.flatnonzero((first.labels == one) | (first.labels == other))
+        margins = np.stack([run.logits[rows, one].astype(np.float64) - run.logits[rows, other] for run in runs])
+        of_one = first.labels[rows] == one
+        if not of_one.any() or of_one.all():
+            value, covariance = np.full(len(runs), np.nan), np.full((len(runs),) * 2, np.nan)
+        else:
+            value, covariance = delong.auc_covariance(margins, of_one)
+        values.append(value[None])
+        covariances.append(covariance[None])
+    changed = crossed.difference(np.concatenate(values), np.concatenate(covariances), n_a)
+    table = pd.DataFrame({"first": ones, "second": others, "confused": both[ones, others]})
+    table["first_name"], table["second_name"] = first.class_names[ones], first.class_names[others]
+    table = table.join(_columns("", np.concatenate(values), n_a, changed.low, changed.high))
+    tested = pd.DataFrame({"p": changed.p}, index=table.index)
+    return table.join(_claimed(tested, table["difference"], ("gained", "lost")))
+
+
+def _rates(indicators: list[np.ndarray], n_a: int) -> pd.DataFrame:
+    """Compare shares of images: a row for each of `indicators`, bool (R, n) each of the same runs and of n images.
+
+    Columns a, b, difference, low, high, only_a, only_b, p. One run each: exact McNemar, and Bonett and Price's interval.
+    Several: `crossed`, its test with second moments about zero as in McNemar's chi-square, which keeps rare events
+    from looking surer than the exact test would have them.
+    """
+    n_runs = indicators[0].shape[0] if indicators else 2
+    n = np.array([x.shape[1] for x in indicators], float)
+    values = np.array([x.mean(axis=1) if x.shape[1] else np.full(n_runs, np.nan) for x in indicators]).reshape(-1, n_runs)
+    a, b = ([x[part].mean(axis=0) for x in indicators] for part in (slice(n_a), slice(n_a, None)))
+    only_a, only_b = (np.array([(x * (1 - y)).sum() for x, y in zip(*sides, strict=True)]) for sides in ((a, b), (b, a)))
+    table = pd.DataFrame({"a": values[:, :n_a].mean(axis=1), "b": values[:, n_a:].mean(axis=1)})
+    table["difference"] = table["b"] - table["a"]
+    if n_runs == 2:
+        low, high = paired.paired_interval(only_a, only_b, n)
+        p = paired.mcnemar_p(only_a, only_b)
+    else:
+        moments = np.array([x.astype(float) @ x.T for x in indicators]).reshape(-1, n_runs, n_runs)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            about_zero = moments / (n**2)[:, None, None]
+            about_mean = (moments - np.einsum("ki,kj,k->kij", values, values, n)) / (n * (n - 1))[:, None, None]
+        interval = crossed.difference(values, about_mean, n_a)
+        low, high, p = interval.low, interval.high, crossed.difference(values, about_zero, n_a).p
+    defined = n > 0
+    table["low"], table["high"] = np.where(defined, low, np.nan), np.where(defined, high, np.nan)
+    table["only_a"], table["only_b"], table["p"] = only_a, only_b, np.where(defined, p, np.nan)
+    return table
+
+
+def _claimed(tested: pd.DataFrame, difference: pd.Series, words: tuple[str, str]) -> pd.DataFrame:
+    """`tested` with q and claim: words[0] where B is claimed to have more, words[1] where fewer."""
+    family = tested["p"].notna().to_numpy()
+    if "only_a" in tested:
+        family = family & ((tested["only_a"] + tested["only_b"]).to_numpy() >= paired.MIN_DISCORDANT)
+    q = paired.q_values(tested["p"].to_numpy(), family)
+    claim = np.where(~(q <= paired.ALPHA), "", np.where(difference > 0, words[0], words[1]))
+    return tested.assign(q=q, claim=claim)
+
+
+def _columns(prefix: str, values: np.ndarray, n_a: int, low: np.ndarray, high: np.ndarray) -> pd.DataFrame:
+    """a, b, difference, low, high from the values (K, R) of each run."""
+    a, b = values[:, :n_a].mean(axis=1), values[:, n_a:].mean(axis=1)
+    return pd.DataFrame({"a": a, "b": b, "difference": b - a, "low": low, "high": high}).add_prefix(prefix)
+
+
+def _f1_covariance(runs: Sequence[Run]) -> np.ndarray:
+    """Covariance (C, R, R) of the runs' F1 of each class over test sets of these class counts."""
+    labels, (stratum, sizes) = runs[0].labels, crossed.strata(runs[0].labels)
+    parts, found = [crossed.f1_influence(run) for run in runs], []
+    predictions = np.stack([run.predictions for run in runs])
+    for c in range(runs[0].n_classes):
+        rows = np.flatnonzero((labels == c) | (predictions == c).any(axis=0))
+        of_class, given = labels[rows] == c, predictions[:, rows] == c
+        influence = [(in_truth[c] * of_class + in_prediction[c]) * g for (in_truth, in_prediction), g in zip(parts, given, strict=True)]
+        found.append(crossed.image_covariance(np.stack(influence), stratum[rows], sizes))
+    return np.array(found)

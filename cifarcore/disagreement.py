@@ -1,0 +1,122 @@
+"""Single images between two models: who is right, what is surprising, and which images or labels are doubtful.
+
+Knows predictions and nearest training images; nothing of intervals or verdicts.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import hypergeom
+
+from cifarcore import metrics, paired
+from cifarcore.runs import AlignedPair, Run
+
+FOUR_WAYS = ("both right", "only A", "only B", "both wrong")
+#: cosine of the features from which the nearest training image counts as a near-duplicate
+NEAR_DUPLICATE_COSINE = 0.97
+
+
+def four_way(pair: AlignedPair) -> np.ndarray:
+    """Which of the two models is right on each image, str (N,): one of FOUR_WAYS."""
+    a, b = pair.a.correct, pair.b.correct
+    return np.select([a & b, a, b], FOUR_WAYS[:3], FOUR_WAYS[3])
+
+
+def wrong_in(runs: Sequence[Run]) -> np.ndarray:
+    """In how many of the runs each image is wrong, int (N,); row i of every run must be the same image."""
+    return np.sum([~run.correct for run in runs], axis=0)
+
+
+def both_sure(pair: AlignedPair) -> np.ndarray:
+    """The product of both models' confidences, float (N,): where their predictions differ, how hard they clash."""
+    return metrics.confidence(pair.a) * metrics.confidence(pair.b)
+
+
+def wrong_confidence(pair: AlignedPair) -> np.ndarray:
+    """The greatest confidence with which a model is wrong on each image, float (N,); 0 where both are right."""
+    return np.maximum(*(np.where(run.correct, 0, metrics.confidence(run)) for run in (pair.a, pair.b)))
+
+
+def over_represented(pair: AlignedPair, group: str) -> pd.DataFrame:
+    """`over_represented_among` the images of one of FOUR_WAYS."""
+    return over_represented_among(pair.a, four_way(pair) == group)
+
+
+def over_represented_among(run: Run, inside: np.ndarray) -> pd.DataFrame:
+    """Which classes and superclasses hold more of the images `inside`, bool (N,), than chance would put there.
+
+    Columns kind («class» or «superclass»), index, name, images, expected, ratio, p (one-sided hypergeometric, Fisher's
+    exact test), q (Benjamini-Hochberg over the classes, and over the superclasses), over (bool: q <= 0.05); the surest first.
+    """
+    kinds = {"class": (run.labels, run.class_names)}
+    if run.superclass_of is not None:
+        kinds["superclass"] = (run.superclass_of[run.labels], run.superclass_names)
+    tables = []
+    for kind, (of_image, names) in kinds.items():
+        size, images = (np.bincount(x, minlength=len(names)) for x in (of_image, of_image[inside]))
+        expected = size * inside.mean()
+        p = hypergeom.sf(images - 1, run.n_images, inside.sum(), size)
+        q = paired.q_values(p, size > 0)
+        ratio = np.divide(images, expected, out=np.full(len(names), np.nan), where=expected > 0)
+        columns = {"name": names, "images": images, "expected": expected, "ratio": ratio, "p": p, "q": q, "over": q <= paired.ALPHA}
+        tables.append(pd.DataFrame({"kind": kind, "index": np.arange(len(names)), **columns}))
+    return pd.concat(tables).sort_values(["p", "ratio"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def severity(run: Run) -> pd.DataFrame:
+    """Errors that stay within the superclass, and those that leave it, against chance; empty without superclasses.
+
+    Index «within superclass», «across superclasses»; columns images, share (of all errors), chance (the share if every
+    error were a class drawn evenly from the others), ratio (share / chance).
+    """
+    columns = ["images", "share", "chance", "ratio"]
+    if run.superclass_of is None:
+        return pd.DataFrame(columns=columns)
+    wrong = ~run.correct
+    own = run.superclass_of[run.labels[wrong]]
+    within = int((run.superclass_of[run.predictions[wrong]] == own).sum())
+    images = np.array([within, wrong.sum() - within])
+    siblings = np.bincount(run.superclass_of, minlength=len(run.superclass_names))[own] - 1
+    chance = siblings.mean() / (run.n_classes - 1) if wrong.any() else np.nan
+    share, chances = images / max(wrong.sum(), 1), np.array([chance, 1 - chance])
+    ratio = np.divide(share, chances, out=np.full(2, np.nan), where=chances > 0)
+    return pd.DataFrame(dict(zip(columns, (images, share, chances, ratio), strict=True)), index=["within superclass", "across superclasses"])
+
+
+def suspect_labels(runs: Sequence[Run]) -> pd.DataFrame:
+    """Images to which every run gives one same class other than the label; row i of every run must be the same image.
+
+    Columns row, sample_id, label, predicted (class indices), label_name, predicted_name, confidence (mean over runs), the
+    surest first. Agreement of models is a hint to look, not a proof: they share training images and their mistakes.
+    """
+    first = runs[0]
+    agreed = np.all([run.predictions == first.predictions for run in runs], axis=0) & ~first.correct
+    sure = np.mean([metrics.confidence(run) for run in runs], axis=0)
+    rows = np.flatnonzero(agreed)
+    rows = rows[np.argsort(-sure[rows], kind="stable")]
+    label, predicted = first.labels[rows], first.predictions[rows]
+    return pd.DataFrame(
+        {
+            "row": rows,
+            "sample_id": first.sample_ids[rows],
+            "label": label,
+            "predicted": predicted,
+            "label_name": first.class_names[label],
+            "predicted_name": first.class_names[predicted],
+            "confidence": sure[rows],
+        }
+    )
+
+
+def duplicates(run: Run) -> np.ndarray:
+    """Marks of test images that the model may know from training, str (N,): «in training», «near-duplicate» or "".
+
+    «in training»: the same bytes are among the nearest training images. «near-duplicate»: a training image as near as
+    NEAR_DUPLICATE_COSINE. All "" where the file holds no nearest training images.
+    """
+    if run.train_neighbor_ids is None:
+        return np.full(run.n_images, "")
+    exact = (run.train_neighbor_ids == run.sample_ids[:, None]).any(axis=1)
+    near = run.train_neighbor_cosine[:, 0] >= NEAR_DUPLICATE_COSINE
+    return np.select([exact, near], ["in training", "near-duplicate"], "")

@@ -1,0 +1,150 @@
+"""The headline of a comparison: each metric's difference with its interval and test, the verdict, and the words for it.
+
+Methods are in `paired`, `delong` and `crossed`; here is which one goes with which number, and how it is told.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from cifarcore import crossed, delong, disagreement, metrics, paired
+from cifarcore.runs import Run
+
+METRICS = ("accuracy", "top5", "macro_f1", "macro_auc", "superclass_accuracy", "ece", "brier", "log_loss")
+
+
+def resampled_differences(runs: Sequence[Run]) -> dict[str, np.ndarray]:
+    """B - A of two runs on the same bootstrap resamples of the images; see paired.bootstrap_scores."""
+    superclass = [metrics.superclass_correct(run) for run in runs] if runs[0].superclass_of is not None else None
+    scores = paired.bootstrap_scores(runs[0].labels, [run.predictions for run in runs], superclass, runs[0].n_classes)
+    return {name: scores[1][name] - scores[0][name] for name in scores[0]}
+
+
+def metric_table(
+    runs: Sequence[Run], n_a: int, areas: delong.OneVsRest, resampled: dict[str, np.ndarray] | None
+) -> pd.DataFrame:
+    """The headline metrics of both models and their difference; columns as Comparison.metrics.
+
+    `runs` holds A's `n_a` runs, then B's, row i of each the same image; `resampled` is for one run each.
+    """
+    values = pd.DataFrame([metrics.headline(run, auc) for run, auc in zip(runs, crossed.macro_auc_values(areas), strict=True)])
+    parts = pd.DataFrame([crossed.influences(run) | {"macro_auc": row} for run, row in zip(runs, areas.influence, strict=True)])
+    groups = crossed.strata(runs[0].labels)
+    alone = min(n_a, len(runs) - n_a) == 1
+    rows = {}
+    for name in METRICS:
+        value = values[name].to_numpy()
+        a, b = value[:n_a], value[n_a:]
+        if name in parts and np.isfinite(value).all():
+            found = crossed.difference(value, crossed.image_covariance(np.stack(list(parts[name])), *groups), n_a)
+            low, high, p = float(found.low), float(found.high), float(found.p)
+            method = "normal, images within classes" if alone else f"seeds and images crossed, t with {found.df:.1f} df"
+        else:
+            low = high = p = np.nan
+            method = ""
+        if resampled is not None:
+            if name in resampled:
+                low, high = map(float, paired.percentile_interval(resampled[name]))
+                p, method = np.nan, "bootstrap within classes"
+            if name == "macro_auc" and method:
+                method = "paired DeLong"
+            elif name == "ece":
+                p = np.nan  # not differentiable where a bin's gap is zero: an interval to go by, no test
+            right = {"accuracy": _right, "top5": _top5_right, "superclass_accuracy": metrics.superclass_correct}.get(name)
+            if right and np.isfinite(value).all():
+                right_a, right_b = map(right, runs)
+                p = float(paired.mcnemar_p((right_a & ~right_b).sum(), (right_b & ~right_a).sum()))
+                method = f"exact McNemar, {method}"
+        rows[name] = {"a": a.mean(), "b": b.mean(), "difference": b.mean() - a.mean(), "low": low, "high": high,
+                      "std_a": _std(a), "std_b": _std(b), "p": p, "method": method}  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
+
+
+
+
+def word(accuracy: pd.Series) -> str:
+    """«B is better», «A is better» or «not distinguishable»: the test of accuracy at 5 %. Takes a row of metric_table."""
+    if not accuracy["p"] < paired.ALPHA:
+        return "not distinguishable"
+    return "B is better" if accuracy["difference"] > 0 else "A is better"
+
+
+def sentence(word: str, accuracy: pd.Series, runs: Sequence[Run], n_a: int, class_table: pd.DataFrame) -> str:
+    """The verdict in words: both accuracies, the difference with interval and test, and where it comes from."""
+    n = runs[0].n_images
+    points = f"B − A {_points(accuracy['difference'])} percentage points, 95 % interval {_points(accuracy['low'])} to {_points(accuracy['high'])}"
+    p = "p < 0.0001" if accuracy["p"] < 1e-4 else f"p = {accuracy['p']:.4f}"
+    n_b = len(runs) - n_a
+    if len(runs) == 2:
+        right_a, right_b = runs[0].correct, runs[1].correct
+        test = (
+            f"only B is right on {(right_b & ~right_a).sum():,} images, only A on {(right_a & ~right_b).sum():,} "
+            f"(exact McNemar test, {p})"
+        )
+    elif min(n_a, n_b) == 1:
+        test = f"test over images alone, {p}"
+    else:
+        test = f"test over seeds and images, {p}"
+    of_seeds = "" if len(runs) == 2 else f", means over {n_a} and {n_b} seed{'s' if n_b > 1 else ''}"
+    told = f"B is right on {accuracy['b']:.2%} of {n:,} images and A on {accuracy['a']:.2%}{of_seeds} ({points}); {test}."
+    return " ".join(filter(None, (told, _origin(word, class_table))))
+
+
+def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int) -> list[str]:
+    """What the headline leaves open, a sentence each."""
+    found = []
+    if left_out:
+        found.append(f"Only the {runs[0].n_images:,} images that all runs share are compared; up to {left_out:,} of a run are left out.")
+    single = [letter for letter, count in (("A", n_a), ("B", len(runs) - n_a)) if count == 1]
+    if single:
+        found.append(
+            f"There is one seed of {' and of '.join(single)}: what another seed of the same recipe would give cannot be known "
+            "from it, so the verdict is about these trained networks, not about how they were trained."
+        )
+    inside = accuracy["low"] <= 0 <= accuracy["high"]
+    if np.isfinite(accuracy["p"]) and inside == (accuracy["p"] < paired.ALPHA):
+        found.append(
+            "Test and interval do not agree on accuracy: the interval "
+            f"{'includes' if inside else 'leaves out'} zero, while the test, which decides, gives p = {accuracy['p']:.4f}."
+        )
+    known = np.any([disagreement.duplicates(run) == "in training" for run in runs], axis=0)
+    if known.any():
+        a, b = (np.mean([run.correct[~known].mean() for run in side]) for side in (runs[:n_a], runs[n_a:]))
+        found.append(
+            f"{known.sum()} test images stand byte for byte in the training set; without them accuracy is {a:.4f} (A) and {b:.4f} (B)."
+        )
+    return found
+
+
+def _origin(word: str, class_table: pd.DataFrame) -> str:
+    """Which superclasses (or classes) bring most of the difference, and how many classes are claimed to have changed."""
+    claims = class_table["claim"].value_counts()
+    counted = f"{claims.get('gained', 0)} classes gained recall and {claims.get('lost', 0)} lost it (false-discovery rate 5 %)."
+    if word == "not distinguishable":
+        return f"Of single classes, {counted}" if claims.drop("", errors="ignore").sum() else ""
+    by = "superclass" if class_table["superclass"].ne("").all() else "name"
+    images = (class_table["recall_difference"] * class_table["support"]).groupby(class_table[by]).sum()
+    images = images.sort_values(ascending=word != "B is better", kind="stable").head(3)
+    most = ", ".join(f"{name.replace('_', ' ')} ({_signed(count, '.0f')} images)" for name, count in images.items())
+    return f"B {'gains' if word == 'B is better' else 'loses'} most in {most}; {counted}"
+
+
+def _right(run: Run) -> np.ndarray:
+    return run.correct
+
+
+def _top5_right(run: Run) -> np.ndarray:
+    return metrics.true_rank(run) < 5
+
+
+def _points(share: float) -> str:
+    return _signed(100 * share, ".2f")
+
+
+def _signed(value: float, form: str) -> str:
+    return f"{value:+{form}}".replace("-", "−")
+
+
+def _std(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else np.nan
