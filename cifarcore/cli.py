@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cifarcore import CifarcoreError
-from cifarcore.config import ProjectConfig, TrainConfig, preset_config
+from cifarcore.config import ProjectConfig, RetrainConfig, TrainConfig, preset_config
 
 app = typer.Typer(help="Train image classifiers on CIFAR-100 and compare two of them.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 # Wide where nobody looks on, so that a log or a pipe gets one message a line.
@@ -106,16 +106,16 @@ def train(
     try:
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(config.name, total=None, figures="")
-            last_epoch = 0
+            shown = 0
 
             def show(progress) -> None:
-                nonlocal last_epoch
+                nonlocal shown
                 accuracy = "" if progress.val_accuracy is None else f" val. accuracy {progress.val_accuracy:.4f}"
                 figures = f"epoch {progress.epoch}/{progress.epochs} loss {progress.loss:.3f}{accuracy} {progress.images_per_second:.0f} images/s"
                 bar.update(task, completed=progress.step, total=progress.steps, figures=figures)
-                if not console.is_terminal and progress.epoch > last_epoch and progress.step * progress.epochs % progress.steps == 0:
+                if not console.is_terminal and progress.finished_epochs > shown:
                     console.print(f"{config.name} {figures}, {progress.seconds_left:.0f} s left")
-                    last_epoch = progress.epoch
+                    shown = progress.finished_epochs
 
             path = fit(config, dataset, folder, resume=resume, data_folder=data, on_progress=show, should_stop=lambda: bool(asked), save_every=save_every)
     except Stopped as stopped:
@@ -152,13 +152,54 @@ def project(
     data: DataOption = None,
 ) -> None:
     """Add the t-SNE and UMAP maps and the nearest training images to run files."""
-    from cifarcore.projection import project_file
+    from cifarcore.evaluation import features_of
+    from cifarcore.projection import project as project_run
+    from cifarcore.runs import load_run, save_run
 
     config = ProjectConfig(**changes)
     for path in runs:
+        run = load_run(path)
         reference = align_to or runs[0]
-        project_file(path, config, None if reference == path else reference, data)
-        console.print(f"added maps to {path}")
+        features = features_of(path, run, lambda name: _dataset(name, data))
+        parts = (features.test, features.train, features.train_ids, features.train_labels) if features else ()
+        save_run(project_run(run, *parts, align_to=None if reference == path else load_run(reference), config=config), path)
+        console.print(f"added maps to {path}, made from the {'features' if features else 'log-probabilities'}")
+
+
+@app.command()
+@config_flags(RetrainConfig)
+def retrain(
+    changes: dict,
+    run: Annotated[Path | None, typer.Option(help="Run file of the parent; its weights (.pt) lie beside it.")] = None,
+    name: Annotated[str, typer.Option(help="Name of the new run; else made from the parent's and the focus.")] = "",
+    resume: Annotated[str, typer.Option(help="Go on with the retraining of this name instead.")] = "",
+    measure: Annotated[bool, typer.Option("--measure", help="Only measure how fast this machine would learn and score.")] = False,
+    folder: Annotated[Path, typer.Option(help="Folder of run files; the new one goes into its subfolder retrained/.")] = DEFAULT_FOLDER,
+    data: DataOption = None,
+) -> None:
+    """Train a finished run a little further, on chosen classes above all; Ctrl-C keeps what was learned."""
+    from cifarcore import jobs, retraining
+
+    if bool(run) == bool(resume):
+        raise CifarcoreError("name the parent with --run, or a retraining to go on with by --resume")
+    config = RetrainConfig(**changes)
+    if measure:
+        from cifarcore.retrainer import measure as measure_speed
+
+        speed = measure_speed(run, config, folder, lambda name: _dataset(name, data))
+        console.print(f"learning {speed['learning']:.0f} images/s, scoring {speed['scoring']:.0f} images/s")
+        return
+    job = retraining.job_folder(folder, resume) if resume else retraining.create(config, run, folder, name)
+    before = {number: signal.signal(number, lambda *_: jobs.stop(job)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with jobs.working(job, _show_retraining) as record:
+            from cifarcore.retrainer import retrain as work
+
+            came_out = work(job, record, lambda name: _dataset(name, data))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    console.print(f"{job.name}: {came_out}")
 
 
 @app.command()
@@ -203,6 +244,17 @@ def _fail(message: str, status: int, debug: bool) -> None:
         traceback.print_exc()
     print(f"cifarcore: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)
+
+
+def _show_retraining(line: dict) -> None:
+    """The lines of progress that a log should keep: those with a look at the validation split, and the other phases."""
+    if line["phase"] != "learning":
+        share = f" {line['done']:.0f} of {line['total']:.0f} images" if "done" in line else ""
+        console.print(f"{line['phase']}{share}")
+    elif "val_images" in line:
+        figures = [f"{line['fraction']:.0%}", f"step {line['step']:.0f}", f"{line['left']:.0f} s left"]
+        words = {"loss": "loss", "val_accuracy": "val. accuracy", "val_focus_accuracy": "of the focus"}
+        console.print(", ".join(["learning " + figures[0], *figures[1:], *(f"{word} {line[key]:.4f}" for key, word in words.items() if key in line)]))
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:

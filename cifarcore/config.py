@@ -27,6 +27,12 @@ def _option(default, help: str):
     return field(default=default, metadata={"help": help})
 
 
+def _check_choices(config, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) not in _CHOICES[name]:
+            raise CifarcoreError(f"{name} is {getattr(config, name)!r}; choose one of {', '.join(_CHOICES[name])}")
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """Everything that decides a training run; defaults are the `report` protocol."""
@@ -77,9 +83,7 @@ class TrainConfig:
     threads: int = _option(0, "CPU threads; 0 leaves torch's choice")
 
     def __post_init__(self):
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise CifarcoreError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
+        _check_choices(self, *_CHOICES)
         for name in ("epochs", "image_size", "step_size", "hidden"):
             if getattr(self, name) < 1:
                 raise CifarcoreError(f"{name} is {getattr(self, name)}; give at least 1")
@@ -111,6 +115,66 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class RetrainConfig:
+    """A short retraining of a finished run; what it does not name is as the run was trained."""
+
+    focus: str = _option("hardest:10", "all, hardest:K (by validation F1) or classes:NAME,NAME")
+    seconds: float = _option(60.0, "of learning; evaluation comes after")
+    epochs: float = _option(0.0, "passes over the training images instead of seconds")
+    train_layers: str = _option("all", "all, last_block or head (on cached features, no augmentation)")
+    learning_rate: float = _option(0.0, "peak learning rate; 0: this project's choice for the layers")
+    focus_share: float = _option(0.5, "share of each batch that is of the focus classes")
+    crop_padding: int = _option(4, "pixels of black border before the random crop")
+    flip: bool = _option(True, "mirror half of the images")
+    mix: str = _option("none", "none, cutmix, mixup or both (one of the two a batch)")
+    policy: str = _option("none", "none, randaugment or trivialaugment")
+    batch_size: int = _option(64, "images a step; the head learns on 512")
+    seed: int = _option(-1, "of order and augmentation; -1: the parent's")
+    threads: int = _option(0, "CPU threads; 0: all cores but one")
+
+    def __post_init__(self):
+        _check_choices(self, "train_layers", "mix", "policy")
+        if not (self.focus == "all" or self.hardest or self.classes):
+            raise CifarcoreError(f"focus is {self.focus!r}; give all, hardest:K or classes:NAME,NAME")
+        if not 0 <= self.epochs <= 10_000 or not (self.epochs or 1 <= self.seconds <= 86_400):
+            raise CifarcoreError(f"seconds is {self.seconds} and epochs {self.epochs}; give 1 to 86400 seconds or up to 10000 epochs")
+        if not 0 < self.focus_share < 1:
+            raise CifarcoreError(f"focus_share is {self.focus_share}; give a share between 0 and 1, so that every batch has both kinds of classes")
+        if not 0 <= self.learning_rate <= 10:
+            raise CifarcoreError(f"learning_rate is {self.learning_rate}; give at most 10, or 0 for the default")
+        for name, low, high in (("batch_size", 2, 4096), ("threads", 0, 1024), ("crop_padding", 0, 16), ("seed", -1, 2**31)):
+            if not low <= getattr(self, name) <= high:
+                raise CifarcoreError(f"{name} is {getattr(self, name)}; give {low} to {high}")
+
+    @property
+    def hardest(self) -> int:
+        """K of a focus on the hardest K classes, else 0."""
+        kind, _, count = self.focus.partition(":")
+        return int(count) if kind == "hardest" and count.isdecimal() and len(count) < 6 else 0
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of a focus on chosen classes, else none."""
+        kind, _, names = self.focus.partition(":")
+        return tuple(name for name in names.split(",") if name) if kind == "classes" else ()
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "RetrainConfig":
+        """The inverse of `to_dict`. Raises CifarcoreError for a field of another version or a value of another type."""
+        for item in fields(cls):
+            value = values.get(item.name, item.default)
+            number = isinstance(item.default, float) and isinstance(value, int) and not isinstance(value, bool)
+            if type(value) is not type(item.default) and not number:
+                raise CifarcoreError(f"{item.name} is {value!r}; give a value like {item.default!r}")
+        if unknown := set(values) - {item.name for item in fields(cls)}:
+            raise CifarcoreError(f"config has unknown fields {', '.join(sorted(unknown))}; it was written by another version")
+        return cls(**values)
+
+
+@dataclass(frozen=True)
 class ProjectConfig:
     """The two maps of the features and the nearest training images."""
 
@@ -132,7 +196,7 @@ PRESETS: dict[str, dict[str, dict]] = {
     "report": {"cnn": {}, "resnet18": {}},
     "quick": {
         "cnn": _QUICK | dict(epochs=12, learning_rate=0.05, dropout=0.2),
-        "resnet18": _QUICK | dict(epochs=3, learning_rate=0.02, image_size=64, normalize="imagenet"),
+        "resnet18": _QUICK | dict(epochs=4, learning_rate=0.02, image_size=64, normalize="imagenet"),
     },
     "best": {
         "cnn": _BEST | dict(epochs=200, learning_rate=0.1, widths=(256, 512, 1024), hidden=512, dropout=0.3),
