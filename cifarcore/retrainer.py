@@ -1,0 +1,247 @@
+"""The work of a retraining job, start to end: parent, cached features, learning, scoring, run file.
+
+Runs in the job's own process, which `retraining` starts; what is learned and how is in `finetuning`.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cifarcore import CifarcoreError
+from cifarcore.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from cifarcore.config import RetrainConfig
+from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
+from cifarcore.evaluation import Features, check_classes, features_path, load_features, make_run, save_features, score
+from cifarcore.finetuning import Learner
+from cifarcore.jobs import Recorder, stop_asked
+from cifarcore.retraining import STATE, Setup, feature_cache, file_digest, read_setup, run_path, save_speed, weights_path
+from cifarcore.runs import Run, load_run, save_run
+from cifarcore.training import cpu_threads, keep_freed_memory
+
+REPORT_EVERY_SECONDS = 0.5
+SAVE_EVERY_SECONDS = 10.0
+#: looks at the validation split, and the share of the learning's time that they may take
+CHECKS, CHECK_SHARE = 6, 0.08
+#: images by which the scoring at the end is timed, and the parent's weights held against its run file
+PROBE_IMAGES = 200
+PROBE_TOLERANCE = 0.1  # of a logit: float16 and another processor stay far below
+NOTHING = "stopped before it learned anything; no run was written"
+
+
+def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Dataset]) -> str:
+    """Do, or go on with, the job of `folder`; records its end and returns in words what came out.
+
+    Writes the weights and the run file beside the folder. `load_dataset` gives the data set of the name in a config.
+    Raises CifarcoreError where the parent or the data no longer fit.
+    """
+    setup = read_setup(folder)
+    run, parent = _read_parent(setup)
+    # what will be written at the end, so that a disk that fills up meanwhile loses nothing
+    record.reserve(2 * weights_path(setup.parent).stat().st_size + 2 * setup.parent.stat().st_size + (8 << 20))
+    keep_freed_memory()
+    with cpu_threads(setup.config.threads or all_cores_but_one()):
+        dataset = load_dataset(parent.config.dataset)
+        scoring_seconds = _probe(run, parent, dataset)
+        features = None
+        if setup.config.train_layers == "head":
+            features = _cached_features(setup, parent, dataset, folder, record)
+            scoring_seconds = 0.0
+        if stop_asked(folder):
+            return record.end("stopped", NOTHING)
+        learner = Learner(setup, parent, dataset, features)
+        if (folder / STATE).exists():
+            learner.load(folder / STATE)
+        print(f"scoring at the end will take about {scoring_seconds:.0f} s", flush=True)
+        _learn(learner, folder, record, scoring_seconds)
+        if not learner.step:
+            return record.end("stopped", NOTHING)
+        ids = sample_ids(dataset.x_train)
+        checkpoint = learner.checkpoint(parent, run, fingerprint(ids, dataset.y_train), stopped=learner.fraction < 1)
+        retrained = _score(checkpoint, dataset, features, record)
+        record("writing")
+        record.release()
+        save_checkpoint(checkpoint, weights_path(run_path(folder)))
+        save_run(retrained, run_path(folder))  # last, since with it the retraining is there for everybody
+    came_out = f"test accuracy {run.correct.mean():.4f} before, {retrained.correct.mean():.4f} after {learner.learned:.0f} s of learning"
+    record.end("stopped" if learner.fraction < 1 else "finished", came_out)
+    (folder / STATE).unlink(missing_ok=True)
+    return came_out
+
+
+def measure(run_file: Path, config: RetrainConfig, runs_folder: Path, load_dataset: Callable[[str], Dataset], seconds: float = 3.0) -> dict[str, float]:
+    """Images per second of learning and of scoring on this machine, kept where the app finds them."""
+    setup = Setup(replace(config, focus="all"), run_file, "", file_digest(weights_path(run_file)), (), ())
+    run, parent = _read_parent(setup)
+    keep_freed_memory()
+    with cpu_threads(config.threads or all_cores_but_one()):
+        dataset = load_dataset(parent.config.dataset)
+        scored = min(PROBE_IMAGES, len(dataset.x_test)) / _timed(lambda: score(parent, dataset.x_test[:PROBE_IMAGES]))
+        features = None
+        if config.train_layers == "head":  # its speed does not depend on what the features are
+            width = parent.model().stages()[-1].in_features
+            drawn = np.random.default_rng(0).random((len(dataset.x_train), width), dtype=np.float32).astype(np.float16)
+            features = Features(drawn[:0], np.empty(0, np.uint64), drawn, np.empty(0, np.uint64), dataset.y_train)
+        learner = Learner(setup, parent, dataset, features)
+        for _ in range(2):
+            learner.take_step()
+        began, step = time.monotonic(), learner.step
+        while time.monotonic() - began < seconds:
+            learner.take_step().item()
+        found = {"learning": (learner.step - step) * sum(learner.shares) / (time.monotonic() - began), "scoring": scored}
+    save_speed(runs_folder, run.meta, config, found)
+    return found
+
+
+def all_cores_but_one() -> int:
+    """Threads that leave the app a core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
+
+
+def _learn(learner: Learner, folder: Path, record: Recorder, scoring_seconds: float) -> None:
+    """Take steps until the budget is used or a stop is asked for; the state is saved now and then, and at the end."""
+    budget = learner.config.seconds if not learner.config.epochs else 60.0
+    rows = learner.validation_rows(budget * CHECK_SHARE / CHECKS)
+    checks = math.ceil(learner.fraction * CHECKS)
+    loss_sum, loss_count = torch.zeros((), device=learner.train_config.device), 0
+    began, learned_before, step_before = time.monotonic(), learner.learned, learner.step
+    last_report = last_save = -math.inf
+    while True:
+        now = time.monotonic()
+        learner.learned = learned_before + now - began
+        ending = learner.fraction >= 1 or stop_asked(folder)
+        check = ending or learner.fraction * CHECKS >= checks
+        if check or now - last_report >= max(REPORT_EVERY_SECONDS, learner.learned / 500):
+            loss = loss_sum.item() / loss_count if loss_count else math.nan
+            if loss_count and not math.isfinite(loss):
+                raise CifarcoreError("the loss is no longer a number; start again with a lower learning rate")
+            rate = (learner.step - step_before) * sum(learner.shares) / max(now - began, 1e-9)
+            figures = {"learned": learner.learned, "step": learner.step, "fraction": learner.fraction, "passes": learner.passes, "loss": loss}
+            figures |= {"images_per_second": rate or math.nan, "left": learner.seconds_left() + scoring_seconds}
+            record("learning", **figures, **(learner.look(loss, rows) if check else {}))
+            loss_sum.zero_()
+            loss_count, last_report, checks = 0, now, checks + check
+        if ending or now - last_save >= SAVE_EVERY_SECONDS:
+            try:
+                learner.save(folder / STATE)
+            except OSError as error:  # what is being learned may still find room at the end
+                print(f"no checkpoint saved: {error.strerror or error}", flush=True)
+            last_save = now
+        if ending:
+            return
+        loss_sum += learner.take_step()
+        loss_count += 1
+
+
+def _score(checkpoint: Checkpoint, dataset: Dataset, features: Features | None, record: Recorder) -> Run:
+    """The run of `checkpoint` on the test and validation images, with the code of `evaluate`; from cached features the head alone."""
+    _, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
+    if features is not None:
+        record("evaluating")
+        model = checkpoint.model()
+        with torch.inference_mode():
+            parts = [model.head(torch.from_numpy(part).float()).numpy().astype(np.float16) for part in (features.test, features.train[val_rows])]
+        return make_run(checkpoint, dataset, *parts)
+    total = len(dataset.x_test) + len(val_rows)
+    report = _Counter(record, "evaluating", total)
+    logits, _ = score(checkpoint, dataset.x_test, on_batch=report)
+    report.before = len(logits)
+    val_logits = score(checkpoint, dataset.x_train[val_rows], on_batch=report)[0] if len(val_rows) else logits[:0]
+    return make_run(checkpoint, dataset, logits, val_logits)
+
+
+class _Counter:
+    """Progress of a phase that goes through images."""
+
+    def __init__(self, record: Recorder, phase: str, total: int):
+        self.record, self.phase, self.total = record, phase, total
+        self.before = 0
+        self.began = self.last_report = time.monotonic()
+        record(phase, done=0, total=total)
+
+    def __call__(self, done: int) -> None:
+        now, done = time.monotonic(), self.before + done
+        if now - self.last_report >= REPORT_EVERY_SECONDS or done == self.total:
+            self.last_report = now
+            self.record(self.phase, done=done, total=self.total, left=(now - self.began) * (self.total / done - 1))
+
+
+def _read_parent(setup: Setup) -> tuple[Run, Checkpoint]:
+    run = load_run(setup.parent)
+    checkpoint = load_checkpoint(weights_path(setup.parent))
+    if file_digest(weights_path(setup.parent)) != setup.weights_digest:
+        raise CifarcoreError(f"{weights_path(setup.parent)}: changed since this retraining was set up; delete it and start another")
+    return run, checkpoint
+
+
+def _probe(run: Run, parent: Checkpoint, dataset: Dataset) -> float:
+    """Seconds that scoring will take at the end. Raises CifarcoreError where weights, run file and data do not belong together."""
+    check_classes(parent, dataset)
+    _, val_rows = split_validation(dataset.y_train, parent.config.validation_size)
+    if run.val_sample_ids is not None and not np.array_equal(np.sort(sample_ids(dataset.x_train[val_rows])), np.sort(run.val_sample_ids)):
+        raise CifarcoreError(f"{run.name}: its validation images are not those of {dataset.name} here, so some could be trained on; give the data it was trained on")
+    images = dataset.x_test[:: max(1, len(dataset.x_test) // PROBE_IMAGES)][:PROBE_IMAGES]
+    found: list[np.ndarray] = []
+    seconds = _timed(lambda: found.append(score(parent, images)[0]))
+    order = np.argsort(run.sample_ids)
+    ids = sample_ids(images)
+    rows = order[np.searchsorted(run.sample_ids, ids, sorter=order).clip(max=len(order) - 1)]
+    known = run.sample_ids[rows] == ids
+    if known.any() and np.abs(found[0][known].astype(np.float32) - run.logits[rows[known]]).max() > PROBE_TOLERANCE:
+        raise CifarcoreError(f"{run.name}: the weights beside it are not those that gave its scores; run `cifarcore evaluate` on them first")
+    return seconds / len(images) * (len(dataset.x_test) + len(val_rows))
+
+
+def _cached_features(setup: Setup, parent: Checkpoint, dataset: Dataset, folder: Path, record: Recorder) -> Features | None:
+    """Features of all images under the parent: from the file that `evaluate` left, else from the cache, else computed into it.
+
+    None where a stop was asked for meanwhile.
+    """
+    train_ids, test_ids = sample_ids(dataset.x_train), sample_ids(dataset.x_test)
+    key = f"{setup.weights_digest}-{fingerprint(train_ids, dataset.y_train)}"
+    cache = feature_cache(folder.parent, key)
+    for path in (cache, features_path(setup.parent)):
+        found = load_features(path)
+        if found is None or not (np.array_equal(found.train_ids, train_ids) and np.array_equal(found.test_ids, test_ids)):
+            continue
+        if path == cache or _are_features_of(parent, dataset, found):
+            return found
+    report = _Counter(record, "caching", len(dataset.x_train) + len(dataset.x_test))
+
+    def on_batch(done: int) -> None:
+        report(done)
+        if stop_asked(folder):
+            raise _StopAsked
+
+    try:
+        _, train = score(parent, dataset.x_train, on_batch=on_batch)
+        report.before = len(train)
+        _, test = score(parent, dataset.x_test, on_batch=on_batch)
+    except _StopAsked:
+        return None
+    features = Features(test, test_ids, train, train_ids, dataset.y_train.astype(np.int16))
+    save_features(features, cache)
+    return features
+
+
+class _StopAsked(Exception):
+    """Ends the caching of features."""
+
+
+def _are_features_of(parent: Checkpoint, dataset: Dataset, features: Features) -> bool:
+    """Whether a few of the features are what the parent gives: the file does not say whose they are."""
+    rows = np.linspace(0, len(dataset.x_train) - 1, 32).astype(int)
+    _, expected = score(parent, dataset.x_train[rows])
+    return expected.shape[1] == features.train.shape[1] and np.allclose(features.train[rows].astype(np.float32), expected.astype(np.float32), rtol=0.01, atol=0.02)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began

@@ -1,0 +1,283 @@
+"""Setting up, starting, following and clearing away short retrainings of a finished run.
+
+No torch: the app and the command line work with this; `finetuning` does the learning in the job's own process.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cifarcore import CifarcoreError, metrics
+from cifarcore.config import RetrainConfig
+from cifarcore.jobs import LOG, PROCESS, SETUP, DiskFull, Job, explained, machine, read_job, read_json, refuse_if_busy, write_json
+from cifarcore.runs import Run, load_run
+
+FOLDER = "retrained"
+#: in a job's folder: what the learning goes on from
+STATE = "resume.pt"
+START_TIMEOUT_SECONDS = 30.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a job was asked to do, fixed when it was set up."""
+
+    config: RetrainConfig
+    parent: Path  #: the parent's run file; its weights lie beside it
+    parent_digest: str  #: of the run file, as Run.digest
+    weights_digest: str  #: of the weights file
+    focus: tuple[int, ...]  #: class indices, hardest first; none: all classes alike
+    focus_names: tuple[str, ...]
+
+
+def retrained_dir(runs_folder: str | Path) -> Path:
+    """Where the jobs and their results lie, in the folder of run files."""
+    return Path(runs_folder) / FOLDER
+
+
+def job_folder(runs_folder: str | Path, name: str) -> Path:
+    """The folder of the job `name`. Raises CifarcoreError for a name that is not plain, so that none leads elsewhere."""
+    if not _NAME.fullmatch(name):
+        raise CifarcoreError(f"name is {name[:100]!r}; use up to 80 letters, digits, - and _, beginning with a letter or digit")
+    return retrained_dir(runs_folder) / name
+
+
+def run_path(folder: Path) -> Path:
+    """The run file that the job of `folder` writes."""
+    return folder.with_name(f"{folder.name}.npz")
+
+
+def weights_path(run: Path) -> Path:
+    return run.with_suffix(".pt")
+
+
+def parents(runs_folder: str | Path) -> list[Path]:
+    """The run files whose weights lie beside them: what can be retrained."""
+    folders = (Path(runs_folder), retrained_dir(runs_folder))
+    return [path for folder in folders for path in sorted(folder.glob("*.npz")) if weights_path(path).is_file()]
+
+
+def validation_run(run: Run) -> Run | None:
+    """The validation split of `run` as a run of its own, so that every metric can be had of it; None without one."""
+    if run.val_logits is None:
+        return None
+    bare = Run(run.class_names, run.val_sample_ids, run.val_labels, run.val_logits, run.meta)
+    return replace(bare, superclass_names=run.superclass_names, superclass_of=run.superclass_of, digest=f"{run.digest}-validation")
+
+
+def choose_focus(run: Run, config: RetrainConfig) -> tuple[int, ...]:
+    """Class indices of the focus, hardest first where it is by hardness; () for all classes. The test split is never looked at.
+
+    Raises CifarcoreError where «hardest» has no validation split to go by, and for unknown or too many classes.
+    """
+    names = run.class_names.tolist()
+    if config.focus == "all":
+        return ()
+    if config.classes:
+        if unknown := [name for name in config.classes if name not in names]:
+            raise CifarcoreError(f"{run.name} has no class {unknown[0][:80]!r}; its classes are {', '.join(names[:5])}, ...")
+        chosen = tuple(dict.fromkeys(names.index(name) for name in config.classes))
+    else:
+        validation = validation_run(run)
+        if validation is None:
+            raise CifarcoreError(
+                f"{run.name} has no validation split, and the hardest classes are never chosen on the test images; "
+                "name the classes (classes:NAME,NAME) or retrain on all"
+            )
+        f1 = metrics.class_table(validation)["f1"].to_numpy(dtype=float)
+        order = np.argsort(f1, kind="stable")  # classes without a validation image are NaN, which sorts last
+        chosen = tuple(int(index) for index in order[: config.hardest] if np.isfinite(f1[index]))
+    if not 0 < len(chosen) < len(names):
+        raise CifarcoreError(f"focus {config.focus[:80]!r} is {len(chosen)} of {len(names)} classes; choose fewer, or all")
+    return chosen
+
+
+def free_name(runs_folder: str | Path, parent: Path, config: RetrainConfig) -> str:
+    """A name for a new job that is not taken: the parent's, the focus and a number."""
+    focus = f"{len(config.classes)}classes" if config.classes else config.focus.replace(":", "")
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", f"{parent.stem}-{focus}").strip("-_")[:70] or "retrained"
+    names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 10_000))
+    return next(name for name in names if not _taken(retrained_dir(runs_folder) / name))
+
+
+def create(config: RetrainConfig, parent: str | Path, runs_folder: str | Path, name: str = "") -> Path:
+    """Set a job up and return its folder; nothing runs yet. Raises CifarcoreError where it could not be done."""
+    parent = Path(parent)
+    run = load_run(parent)
+    if not weights_path(parent).is_file():
+        raise CifarcoreError(f"{weights_path(parent)}: no such file, so {parent.name} cannot be retrained; put its weights beside it")
+    focus = choose_focus(run, config)
+    folder = job_folder(runs_folder, name or free_name(runs_folder, parent, config))
+    needed = 64 * 2**20 + 20 * weights_path(parent).stat().st_size  # a float16 file; float32 weights and momentum, old and new
+    with explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if (free := shutil.disk_usage(folder.parent).free) < needed:
+            raise DiskFull(f"{folder.parent}: {free >> 20} MiB free and a retraining needs {needed >> 20}; make room, then start again")
+        if _taken(folder):
+            raise CifarcoreError(f"{folder.name}: that name is taken; choose another")
+        folder.mkdir()  # where two ask at once, one gets it
+        setup = {
+            "config": config.to_dict(),
+            "parent": os.path.relpath(parent.resolve(), folder.resolve()),
+            "parent_digest": run.digest,
+            "weights_digest": file_digest(weights_path(parent)),
+            "focus": list(focus),
+            "focus_names": [str(run.class_names[index]) for index in focus],
+        }
+        try:
+            write_json(folder / SETUP, setup)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    return folder
+
+
+def start(config: RetrainConfig, parent: str | Path, runs_folder: str | Path, name: str = "") -> Job:
+    """Set a job up and run it in a process of its own. Raises Busy where one runs already, CifarcoreError otherwise."""
+    refuse_if_busy()
+    folder = create(config, parent, runs_folder, name)
+    try:
+        return go_on(folder)
+    except CifarcoreError:
+        if not (folder / PROCESS).exists():  # it never had the lock
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def go_on(folder: Path) -> Job:
+    """Run the job of `folder`, from its last checkpoint where there is one; returns once its process has this machine's lock.
+
+    The process has its own session, so that it outlives the app. Raises CifarcoreError where it does not begin.
+    """
+    command = [sys.executable, "-m", "cifarcore.cli", "retrain", "--resume", folder.name, "--folder", str(folder.parent.parent.resolve())]
+    here = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    with explained(folder), (folder / LOG).open("ab") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+        )  # fmt: skip
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
+        ended = process.poll() is not None
+        if read_json(folder / PROCESS).get("pid") == process.pid:
+            return read_job(folder)
+        if ended:
+            said = read_job(folder).log_tail.splitlines() or [f"its process ended with status {process.returncode}"]
+            raise CifarcoreError(said[-1].removeprefix("cifarcore: "))
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    raise CifarcoreError(f"{folder.name}: did not begin within {START_TIMEOUT_SECONDS:.0f} s; try again when the machine is less busy")
+
+
+def jobs(runs_folder: str | Path) -> list[Job]:
+    """All jobs in the folder of run files, the latest set up first."""
+    found = [path for path in retrained_dir(runs_folder).glob(f"*/{SETUP}") if _NAME.fullmatch(path.parent.name)]
+    return [read_job(path.parent) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)]
+
+
+def read_setup(folder: Path) -> Setup:
+    """Raises CifarcoreError where it is missing or damaged."""
+    values = read_json(folder / SETUP)
+    try:
+        focus, names = (tuple(values[key]) for key in ("focus", "focus_names"))
+        if not all(type(index) is int and index >= 0 for index in focus) or len(focus) != len(names):
+            raise TypeError("focus holds no class indices")
+        return Setup(
+            config=RetrainConfig.from_dict(values["config"]),
+            parent=Path(os.path.normpath(folder.resolve() / values["parent"])),
+            parent_digest=str(values["parent_digest"]),
+            weights_digest=str(values["weights_digest"]),
+            focus=focus,
+            focus_names=tuple(str(name) for name in names),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CifarcoreError(f"{folder / SETUP}: damaged ({error!r:.100}); delete this retraining and start another") from None
+
+
+def rename(runs_folder: str | Path, name: str, new: str) -> Path:
+    """Rename a retraining that has ended: run file, weights, job folder; returns its folder.
+
+    Raises CifarcoreError where it still runs or the name is taken.
+    """
+    old, target = job_folder(runs_folder, name), job_folder(runs_folder, new)
+    _refuse_running(old)
+    if _taken(target):
+        raise CifarcoreError(f"{new}: that name is taken; choose another")
+    with explained(old):
+        for before, after in zip(_belongings(old), _belongings(target), strict=True):
+            if before.exists():
+                before.rename(after)
+    return target
+
+
+def delete(runs_folder: str | Path, name: str) -> None:
+    """Remove a retraining: run file, weights, job folder. Raises CifarcoreError where it still runs."""
+    folder = job_folder(runs_folder, name)
+    _refuse_running(folder)
+    with explained(folder):
+        for path in reversed(_belongings(folder)):  # the run file first, so that no picker offers half of it
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def feature_cache(retrained: Path, key: str) -> Path:
+    """Where the features of a parent are kept for retraining its head; `key` begins with the digest of its weights."""
+    return retrained / "features" / f"{key}.npz"
+
+
+def speed_of(runs_folder: str | Path, meta: dict, config: RetrainConfig) -> dict[str, float]:
+    """Images per second (`learning`, `scoring`) that were measured on this machine for such a network; {} before that."""
+    found = read_json(_speeds(runs_folder)).get(_speed_key(meta, config))
+    numbers = found if isinstance(found, dict) else {}
+    return {name: float(numbers[name]) for name in ("learning", "scoring") if isinstance(numbers.get(name), (int, float)) and numbers[name] > 0}
+
+
+def save_speed(runs_folder: str | Path, meta: dict, config: RetrainConfig, speed: dict[str, float]) -> None:
+    known = read_json(_speeds(runs_folder))
+    write_json(_speeds(runs_folder), known | {_speed_key(meta, config): {name: round(value, 1) for name, value in speed.items()}})
+
+
+def _speeds(runs_folder: str | Path) -> Path:
+    return retrained_dir(runs_folder) / "speeds.json"
+
+
+def _speed_key(meta: dict, config: RetrainConfig) -> str:
+    """What the speed depends on: machine, network, trained layers, threads."""
+    network = meta.get("config") if isinstance(meta.get("config"), dict) else {}
+    parts = [network.get(name) for name in ("model", "image_size", "stem", "widths", "hidden")]
+    return " ".join(map(str, [machine(), *parts, config.train_layers, config.threads]))
+
+
+def file_digest(path: Path) -> str:
+    """BLAKE2b, 16-byte digest, of a file's bytes, as Run.digest."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _belongings(folder: Path) -> tuple[Path, ...]:
+    """All that a retraining owns, the run file last."""
+    return (folder, *(folder.with_name(folder.name + suffix) for suffix in (".features.npz", ".pt", ".npz")))
+
+
+def _taken(folder: Path) -> bool:
+    return any(path.exists() for path in _belongings(folder))
+
+
+def _refuse_running(folder: Path) -> None:
+    if not _taken(folder):
+        raise CifarcoreError(f"{folder.name}: no such retraining in {folder.parent}")
+    if (folder / SETUP).is_file() and read_job(folder).state == "running":
+        raise CifarcoreError(f"{folder.name}: is still running; stop it first")
