@@ -1,0 +1,191 @@
+"""The whole comparison: verdicts, claims, seeds, partial overlap; each number against a plain computation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made import made_run
+from scipy import stats
+from sklearn.metrics import f1_score, recall_score, roc_auc_score
+
+from cifarcore import CifarcoreError, comparison, delong, metrics
+from cifarcore.runs import RunFileError
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return {
+        "a": [made_run(20, 1000, 0.50, seed, "cnn") for seed in range(3)],
+        "b": [made_run(20, 1000, 0.60, seed, "resnet18") for seed in range(3)],
+    }
+
+
+@pytest.fixture(scope="module")
+def single(runs):
+    return comparison.compare(runs["a"][:1], runs["b"][:1])
+
+
+@pytest.fixture(scope="module")
+def seeds(runs):
+    return comparison.compare(runs["a"], runs["b"])
+
+
+def test_single_pair_verdict(runs, single):
+    a, b = runs["a"][0].correct, runs["b"][0].correct
+    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
+    assert single.verdict == "B is better"
+    assert single.metrics.loc["accuracy", "p"] == pytest.approx(stats.binomtest(only_a, only_a + only_b).pvalue)
+    assert f"only B is right on {only_b} images, only A on {only_a}" in single.sentence
+    assert any("one seed of A and of B" in note for note in single.notes)
+    swapped = comparison.compare(runs["b"][:1], runs["a"][:1])
+    assert swapped.verdict == "A is better"
+    np.testing.assert_allclose(swapped.metrics["difference"], -single.metrics["difference"])
+
+
+def test_metric_values_are_those_of_the_runs(runs, single, seeds):
+    for result, n in ((single, 1), (seeds, 3)):
+        for letter in "ab":
+            values = [metrics.headline(run) for run in runs[letter][:n]]
+            for name, row in result.metrics.iterrows():
+                assert row[letter] == pytest.approx(np.mean([value[name] for value in values]))
+                if n > 1:
+                    assert row[f"std_{letter}"] == pytest.approx(np.std([value[name] for value in values], ddof=1))
+        np.testing.assert_allclose(result.metrics["difference"], result.metrics["b"] - result.metrics["a"])
+        inside = result.metrics["low"] <= result.metrics["difference"]
+        assert inside.all() and (result.metrics["difference"] <= result.metrics["high"]).all()
+
+
+def test_seeds_are_not_an_ensemble(runs, seeds):
+    assert seeds.seeds_a == seeds.seeds_b == (0, 1, 2)
+    averaged = np.mean([run.logits.astype(float) for run in runs["b"]], axis=0).argmax(axis=1)
+    assert (averaged == runs["b"][0].labels).mean() > seeds.metrics.loc["accuracy", "b"] + 0.01
+    assert not any("one seed" in note for note in seeds.notes)
+
+
+def test_spread_between_seeds_widens_the_interval(runs, seeds):
+    accuracies = [0.45, 0.55, 0.65]
+    spread = [made_run(20, 1000, accuracy, seed, "resnet18") for seed, accuracy in enumerate(accuracies)]
+    wide = comparison.compare(runs["a"], spread)
+    row, narrow = wide.metrics.loc["accuracy"], seeds.metrics.loc["accuracy"]
+    assert row["high"] - row["low"] > 3 * (narrow["high"] - narrow["low"])
+    assert wide.verdict == "not distinguishable"
+
+
+def test_one_seed_against_several_says_so(runs):
+    result = comparison.compare(runs["a"][:1], runs["b"])
+    assert any("one seed of A" in note for note in result.notes)
+    assert result.metrics.loc["accuracy", "method"].startswith("normal")
+
+
+def test_a_run_against_itself_differs_in_nothing(runs):
+    for a in (runs["a"][:1], runs["a"]):
+        result = comparison.compare(a, a)
+        assert result.verdict == "not distinguishable"
+        assert (result.metrics["difference"] == 0).all()
+        assert (result.metrics["p"].dropna() == 1).all()
+        for table in (result.class_table, result.cells, result.pairs):
+            assert (table["claim"] == "").all()
+
+
+def test_class_table(runs, single, seeds):
+    for result, n in ((single, 1), (seeds, 3)):
+        for letter in "ab":
+            chosen = runs[letter][:n]
+            recall = np.mean([recall_score(run.labels, run.predictions, average=None) for run in chosen], axis=0)
+            f1 = np.mean([f1_score(run.labels, run.predictions, average=None) for run in chosen], axis=0)
+            np.testing.assert_allclose(result.class_table[f"recall_{letter}"], recall)
+            np.testing.assert_allclose(result.class_table[f"f1_{letter}"], f1)
+            auc = np.mean([metrics.class_auc(run) for run in chosen], axis=0)
+            np.testing.assert_allclose(result.class_table[f"auc_{letter}"], auc)
+        table = result.class_table
+        for name in ("recall", "f1", "auc"):
+            assert ((table[f"{name}_low"] <= table[f"{name}_difference"]) & (table[f"{name}_difference"] <= table[f"{name}_high"])).all()
+
+
+def test_class_claims_are_mcnemar_with_false_discoveries_controlled(runs, single):
+    a, b, table = runs["a"][0], runs["b"][0], single.class_table
+    counts = [[int((x & ~y & (a.labels == c)).sum()) for x, y in ((a.correct, b.correct), (b.correct, a.correct))] for c in range(20)]
+    assert table[["only_a", "only_b"]].to_numpy().tolist() == counts
+    family = [c for c in range(20) if sum(counts[c]) >= 6]
+    p = [stats.binomtest(counts[c][0], sum(counts[c])).pvalue for c in family]
+    q = stats.false_discovery_control(p)
+    np.testing.assert_allclose(table["p"][family], p)
+    np.testing.assert_allclose(table["q"][family], q)
+    expected = {c: "" if q_c > 0.05 else "gained" if counts[c][1] > counts[c][0] else "lost" for c, q_c in zip(family, q, strict=True)}
+    assert table["claim"].to_dict() == {c: expected.get(c, "") for c in range(20)}
+    assert "gained" in expected.values()
+
+
+def test_cells(runs, single):
+    a, b, table = runs["a"][0], runs["b"][0], single.cells
+    difference = metrics.confusion(b) - metrics.confusion(a)
+    expected = 0
+    for t in range(20):
+        for p in range(20):
+            in_a, in_b = ((run.predictions == p) & (run.labels == t) for run in (a, b))
+            expected += t != p and (in_a ^ in_b).sum() >= 6
+    assert len(table) == expected > 0
+    for _, row in table.iterrows():
+        assert row["difference"] == pytest.approx(difference[row["true"], row["predicted"]])
+        assert row["p"] == pytest.approx(stats.binomtest(int(row["only_a"]), int(row["only_a"] + row["only_b"])).pvalue)
+    np.testing.assert_allclose(table["q"], stats.false_discovery_control(table["p"]))
+
+
+def test_pairs(runs, single, seeds):
+    row = single.pairs.iloc[0]
+    for letter in "ab":
+        scores, positive, rows = metrics.pair_scores(runs[letter][0], row["first"], row["second"])
+        margin = runs[letter][0].logits[rows, row["first"]].astype(float) - runs[letter][0].logits[rows, row["second"]]
+        assert row[letter] == pytest.approx(roc_auc_score(positive, margin))
+    both = sum(metrics.confusion(runs[letter][0]) for letter in "ab")
+    both = both + both.T
+    np.fill_diagonal(both, 0)
+    assert row["confused"] == both.max() == both[row["first"], row["second"]]
+    assert (np.diff(single.pairs["confused"]) <= 0).all()
+    assert set(single.pairs["claim"]) <= {"", "gained", "lost"}
+    assert np.isfinite(seeds.pairs["p"]).all()
+
+
+def test_auc_interval_is_delongs(runs, single):
+    areas = delong.one_vs_rest([runs["a"][0], runs["b"][0]])
+    variance = areas.covariance[4, 0, 0] + areas.covariance[4, 1, 1] - 2 * areas.covariance[4, 0, 1]
+    row = single.class_table.loc[4]
+    assert row["auc_high"] - row["auc_difference"] == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-5)
+
+
+def test_partial_overlap_and_other_order(runs):
+    a, b = runs["a"][0], runs["b"][0]
+    shuffled = b.take(np.random.default_rng(0).permutation(1000)[:700])
+    part = comparison.compare([a], [shuffled])
+    same = comparison.compare([a.take(np.isin(a.sample_ids, shuffled.sample_ids))], [b.take(np.isin(a.sample_ids, shuffled.sample_ids))])
+    assert part.n_images == 700 and "300" in part.notes[0]
+    np.testing.assert_allclose(part.metrics["difference"], same.metrics["difference"])
+    with pytest.raises(RunFileError, match="no test image"):
+        comparison.compare([a], [replace(b, sample_ids=b.sample_ids + np.uint64(1))])
+    with pytest.raises(CifarcoreError, match="no run"):
+        comparison.compare([a], [])
+
+
+def test_exact_duplicates_are_told(runs):
+    a, b = runs["a"][0], runs["b"][0]
+    ids = a.train_neighbor_ids.copy()
+    ids[:10, 1] = a.sample_ids[:10]
+    notes = comparison.compare([replace(a, train_neighbor_ids=ids)], [b]).notes
+    expected = f"{a.correct[10:].mean():.4f} (A) and {b.correct[10:].mean():.4f} (B)"
+    assert any(note.startswith("10 test images") and expected in note for note in notes)
+
+
+@pytest.mark.parametrize(("n_classes", "n_images"), [(2, 60), (3, 5), (300, 600)])
+@pytest.mark.parametrize("n_seeds", [1, 2])
+def test_other_sizes(n_classes, n_images, n_seeds):
+    a, b = ([made_run(n_classes, n_images, 0.5, seed, model, superclasses=n_classes != 3) for seed in range(n_seeds)] for model in ("cnn", "vit"))
+    result = comparison.compare(a, b)
+    assert result.n_images == n_images and len(result.class_table) == n_classes
+    assert np.isnan(result.metrics.loc["superclass_accuracy", "a"]) == (n_classes == 3)
+
+
+def test_a_class_without_images(runs):
+    a, b = (run.take(run.labels != 5) for run in (runs["a"][0], runs["b"][0]))
+    result = comparison.compare([a], [b])
+    assert result.class_table.loc[5, ["recall_a", "recall_low", "auc_a", "auc_low", "p", "q"]].isna().all()
+    assert result.metrics["difference"].notna().all() and result.metrics["low"].notna().all()
