@@ -26,7 +26,7 @@ def class_claims(runs: Sequence[Run], n_a: int, areas: delong.OneVsRest, f1_resa
     """
     first = runs[0]
     rights = np.stack([run.correct for run in runs])
-    recall = _rates([rights[:, first.labels == c] for c in range(first.n_classes)], n_a)
+    recall = _rates([rights[:, first.labels == c] for c in range(first.n_classes)], len(runs), n_a)
     table = metrics.class_table(first)[["name", "superclass", "support"]]
     table = table.join(recall[["a", "b", "difference", "low", "high"]].add_prefix("recall_"))
     f1 = np.stack([metrics.f1_scores(*metrics.class_counts(run)) for run in runs], axis=1)
@@ -54,7 +54,7 @@ def cell_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     true, predicted = np.nonzero(both >= paired.MIN_DISCORDANT)  # no cell of fewer images has so many discordant ones
     given = np.stack([run.predictions for run in runs])
     of_class = [np.flatnonzero(first.labels == c) for c in range(first.n_classes)]
-    rates = _rates([given[:, of_class[t]] == p for t, p in zip(true, predicted, strict=True)], n_a)
+    rates = _rates([given[:, of_class[t]] == p for t, p in zip(true, predicted, strict=True)], len(runs), n_a)
     images = np.array([len(of_class[t]) for t in true])
     table = pd.DataFrame({"true": true, "predicted": predicted})
     table["true_name"], table["predicted_name"] = first.class_names[true], first.class_names[predicted]
@@ -95,14 +95,13 @@ def pair_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     return table.join(_claimed(tested, table["difference"], ("gained", "lost")))
 
 
-def _rates(indicators: list[np.ndarray], n_a: int) -> pd.DataFrame:
-    """Compare shares of images: a row for each of `indicators`, bool (R, n) each of the same runs and of n images.
+def _rates(indicators: list[np.ndarray], n_runs: int, n_a: int) -> pd.DataFrame:
+    """Compare shares of images: a row for each of `indicators`, bool (`n_runs`, n) of the same runs on n images.
 
     Columns a, b, difference, low, high, only_a, only_b, p. One run each: exact McNemar, and Bonett and Price's interval.
     Several: `crossed`, its test with second moments about zero as in McNemar's chi-square, which keeps rare events
     from looking surer than the exact test would have them.
     """
-    n_runs = indicators[0].shape[0] if indicators else 2
     n = np.array([x.shape[1] for x in indicators], float)
     values = np.array([x.mean(axis=1) if x.shape[1] else np.full(n_runs, np.nan) for x in indicators]).reshape(-1, n_runs)
     a, b = ([x[part].mean(axis=0) for x in indicators] for part in (slice(n_a), slice(n_a, None)))
