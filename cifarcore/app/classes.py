@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cifarcore.app import charts, tables
+from cifarcore.app import charts, confusion_tables, tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.state import CLASS_METRICS, View, compared, escape, plain
 
@@ -68,11 +68,11 @@ def _choose(view: View) -> int:
 def _outcomes(view: View, chosen: int) -> None:
     name, superclass = escape(view.class_names[chosen]), escape(view.superclass(chosen))
     st.markdown(f"Where the test images of **{name}** went" + (f" ({superclass})" if superclass else ""))
-    st.altair_chart(charts.outcomes(tables.outcome_frame(view, chosen)), width="stretch", key="classes-outcomes")
+    st.altair_chart(charts.outcomes(confusion_tables.outcome_frame(view, chosen)), width="stretch", key="classes-outcomes")
     if view.filtered:
-        outside = tables.share_outside(view, chosen)
+        outside = confusion_tables.share_outside(view, np.array([chosen]))
         st.caption(f"Sent to classes outside the filter: A {outside['A']:.1%}, B {outside['B']:.1%}")
-    rivals = tables.rivals_frame(view, chosen)
+    rivals = confusion_tables.rivals_frame(view, chosen)
     if len(rivals):
         st.markdown("Nearest rivals (test images, mean over seeds)" if view.several_seeds else "Nearest rivals (test images)")
         st.dataframe(
@@ -87,4 +87,4 @@ def _outcomes(view: View, chosen: int) -> None:
 def _drill_down(view: View, chosen: int) -> None:
     rows = tables.wrong_first(view, np.flatnonzero(view.labels == chosen))
     name = escape(view.class_names[chosen])
-    gallery(view, rows, "class-wrong", f"**{name}**, wrong in some run; wrong in most first", empty=f"No run gets an image of {name} wrong.")
+    gallery(view, rows, "class-wrong", f"**{name}**: test images that some run gets wrong, those wrong in most runs first", empty=f"No run gets an image of {name} wrong.")

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from cifarcore.app import charts, tables
+from cifarcore.app import charts, confusion_tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.state import View, compared, escape, plain
 
@@ -38,7 +38,7 @@ def _confusion(view: View) -> None:
         true, predicted = _classes(view, result, show, errors_only, left, right)
     if true is None:
         return
-    rows, notes = tables.cell_images(view, true[1], predicted[1], letters, errors_only)
+    rows, notes = confusion_tables.cell_images(view, true[1], predicted[1], letters, errors_only)
     by = "some run of either model" if letters == "AB" else f"some run of model {letters}"
     gallery(
         view, rows, "cell", f"**{escape(true[0])}** taken for **{escape(predicted[0])}** by {by}", notes,
@@ -54,7 +54,7 @@ def _superclasses(view, result, show, errors_only, left, right):
         first, second = st.columns(2, gap="small")
         true = _pick(first, "True superclass", names, "truesuper")
         predicted = _pick(second, "Predicted superclass", names, "predictedsuper")
-    frame = tables.superclass_frame(view, result, show, errors_only)
+    frame = confusion_tables.superclass_frame(view, result, show, errors_only)
     with left:
         _heatmap(frame, names, names, show, (true, predicted), _FOLDED, ("truesuper", "predictedsuper"), 620)
     if true is None or predicted is None:
@@ -73,7 +73,7 @@ def _class_cell(view, result, show, errors_only, rows, columns):
     row_names, column_names = ([plain(view.class_names[c]) for c in classes] for classes in (rows, columns))
     true = _pick(first, "True class", row_names, "true")
     predicted = _pick(second, "Predicted class", column_names, "predicted")
-    frame = tables.confusion_frame(view, result, show, rows, columns, errors_only)
+    frame = confusion_tables.confusion_frame(view, result, show, rows, columns, errors_only)
     with chart_place:
         if frame.empty:
             st.info("No image in this cell.")
@@ -86,7 +86,7 @@ def _class_cell(view, result, show, errors_only, rows, columns):
 
 def _classes(view, result, show, errors_only, left, right):
     """The matrix of all classes that the filter leaves; (name, classes) of the cell chosen, or (None, None)."""
-    order = tables.superclass_order(view)
+    order = confusion_tables.superclass_order(view)
     hardest = view.classes[:MOST_DRAWN]
     order = order[np.isin(order, hardest)]
     names = [plain(view.class_names[c]) for c in order]
@@ -94,12 +94,12 @@ def _classes(view, result, show, errors_only, left, right):
         if len(hardest) < len(view.classes):
             st.caption(f"The {MOST_DRAWN} hardest classes are drawn; the filter in the sidebar chooses others.")
         if view.filtered:
-            outside = tables.share_outside_all(view)
+            outside = confusion_tables.share_outside(view, view.classes)
             st.caption(f"Of the images of these {len(order)} classes, A sends {outside['A']:.1%} and B {outside['B']:.1%} to classes outside the filter.")
         first, second = st.columns(2, gap="small")
         true = _pick(first, "True class", names, "true")
         predicted = _pick(second, "Predicted class", names, "predicted")
-    frame = tables.confusion_frame(view, result, show, order, order, errors_only)
+    frame = confusion_tables.confusion_frame(view, result, show, order, order, errors_only)
     with left:
         if frame.empty:
             st.info("No image to show between these classes.")

@@ -47,15 +47,13 @@ def _verdict(view: View, result: comparison.Comparison) -> None:
         st.markdown(f"## :{color}[{icon} {escape(result.verdict)}]")
         st.markdown(escape(result.sentence, 1000))
         st.markdown(f":blue[■] **A** {escape(view.a.title)} :gray[against] :orange[■] **B** {escape(view.b.title)}")
-        gained, lost = (tables.claimed_classes(view, result, claim) for claim in ("gained", "lost"))
-        if gained or lost:
-            st.markdown(
-                f"**{len(gained)}** classes gained recall in B" + (f" ({_some(gained)})" if gained else "")
-                + f", **{len(lost)}** lost" + (f" ({_some(lost)})" if lost else "") + "; see Classes."
-            )  # fmt: skip
+        for claim, arrow in (("gained", "▲"), ("lost", "▼")):
+            names = tables.claimed_classes(view, result, claim)
+            if names:
+                st.markdown(f"{arrow} **{claim.capitalize()} recall in B:** {_some(names)}")
 
 
-def _some(names: list[str], most: int = 6) -> str:
+def _some(names: list[str], most: int = 12) -> str:
     return escape(", ".join(names[:most]), 300) + (", …" if len(names) > most else "")
 
 

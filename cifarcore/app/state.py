@@ -4,11 +4,12 @@ Holds no widget (see sidebar.py) and no picture (see images.py). Runs are shared
 that `memo` returns are read-only.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -247,13 +248,12 @@ def _run(path: Path, mtime_ns: int) -> Run:
 def _aligned(files: tuple[tuple[Path, int], ...], n_a: int) -> tuple[tuple[Run, ...], tuple[int, int]]:
     runs = [_run(path, mtime) for path, mtime in files]
     first = align(runs[0], runs[n_a])
-    base = reduce(lambda base, run: align(base, run).a, runs[1:], runs[0])
-    brought = []
-    for run in runs:
-        other = align(base, run).b if run is not base else run
+    together = hashlib.blake2b(" ".join(run.digest for run in runs).encode(), digest_size=8).hexdigest()
+    brought = [
         # another choice of rows or order of classes is other content
-        digest = run.digest if other is run else f"{run.digest}@{base.digest}:{base.n_images}"
-        brought.append(other if other is run else replace(other, digest=digest))
+        other if other is run else replace(other, digest=f"{run.digest}@{together}")
+        for run, other in zip(runs, comparison.on_shared_images(runs), strict=True)
+    ]
     return tuple(brought), (first.only_a, first.only_b)
 
 

@@ -38,6 +38,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (item.note) card.append(make("span", "note", item.note));
     grid.append(card);
   });
+  // new pictures take the place of the old ones, and the keyboard's focus stays where it was
+  const focused = [...parentElement.querySelectorAll("button.card")].findIndex((card) => card.matches(":focus"));
   parentElement.querySelector(".grid")?.remove();
   parentElement.append(grid);
+  if (focused >= 0) grid.children[Math.min(focused, grid.children.length - 1)]?.focus({ preventScroll: true });
 }
