@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from cifarcore.runs import save_run
 
-PAGES = ("overview", "classes", "confusion", "findings")
+PAGES = ("overview", "classes", "confusion", "roc", "explorer", "disagreements", "findings")
 # well above what a page takes, for a machine that does other things as well
 TIMEOUT = 60
 
@@ -44,8 +44,10 @@ def two_models(seeds=(0,), **options):
     return [made_run(model=model, accuracy=accuracy, seed=seed, **options) for model, accuracy in (("cnn", 0.5), ("resnet18", 0.7)) for seed in seeds]
 
 
-def run(folder, page, **state):
+def run(folder, page, query=None, **state):
     app = AppTest.from_function(show_page, kwargs={"name": page, "root": str(folder.parent)}, default_timeout=TIMEOUT)
+    for key, value in (query or {}).items():
+        app.query_params[key] = value
     for key, value in state.items():
         app.session_state[key] = value
     app.run()

@@ -1,0 +1,81 @@
+"""Disagreements: the images on which the two models part, or fail together, and the classes that they come from."""
+
+import numpy as np
+import streamlit as st
+
+from cifarcore.app import disagreement_charts, disagreement_tables
+from cifarcore.app.disagreement_tables import GROUPS, SURE
+from cifarcore.app.gallery import gallery
+from cifarcore.app.state import View, plain
+
+MOST_DRAWN = {"class": 12, "superclass": 12}
+ALL = "all classes"
+
+
+def page(view: View) -> None:
+    st.title("Disagreements")
+    _disagreements(view)
+
+
+@st.fragment
+def _disagreements(view: View) -> None:
+    names = list(GROUPS)
+    group = st.segmented_control("Images", names, default=names[0], required=True, key="group", bind="query-params") or names[0]
+    sure = SURE
+    if group == "confidently wrong":
+        sure = st.slider("Sure means a confidence of at least (%)", 50, 100, round(100 * SURE), key="sure", bind="query-params") / 100
+    if group == "also in training" and not disagreement_tables.has_neighbors(view):
+        st.info("These run files hold no nearest training images; `cifarcore project RUN` adds them.", icon=":material/content_copy:")
+        return
+    mask = disagreement_tables.inside(view, group, sure)
+    by = "" if not view.several_seeds or group == "suspect labels" else f" (seed {view.a.first.meta.get('seed', 0)} of A, {view.b.first.meta.get('seed', 0)} of B)"
+    st.markdown(f"{GROUPS[group]}{by}: **{mask.sum():,}** of {len(mask):,} test images, {mask.mean():.1%}")
+    table = disagreement_tables.over_represented(view, mask)
+    if mask.any():
+        _against_chance(table)
+    within = _within(view, table)
+    rows, notes = disagreement_tables.ranked(view, group, mask & within & view.in_filter)
+    ranked = {"suspect labels": "the surest first", "also in training": "exact copies first", "confidently wrong": "the surest first"}
+    title = f"{group[0].upper() + group[1:]}, {ranked.get(group, 'the surest of both first')}"
+    outside = int((mask & within).sum()) - len(rows)
+    gallery(view, rows, "disagreements", title, notes, "No image of these classes is in this group.")
+    if outside:
+        st.caption(f"{outside:,} more are of classes that the filter in the sidebar leaves out.")
+
+
+def _against_chance(table) -> None:
+    kinds = [kind for kind in MOST_DRAWN if (table["kind"] == kind).any()]
+    for column, kind in zip(st.columns(2, gap="large"), kinds, strict=False):
+        of_kind = table[(table["kind"] == kind) & (table["images"] > 0)]
+        key = f"disagreements-{kind}"
+        plural = {"class": "classes", "superclass": "superclasses"}[kind]
+        with column:
+            st.markdown(f"**{of_kind['over'].sum()}** of {(table['kind'] == kind).sum():,} {plural} over-represented, false discoveries held at 5 %")
+            shown = of_kind.head(MOST_DRAWN[kind]).sort_values("ratio", ascending=False, kind="stable")
+            st.altair_chart(disagreement_charts.against_chance(shown, kind), width="stretch", key=key, on_select=lambda key=key: _clicked(key))
+    with st.expander("Table", icon=":material/table:"):
+        number = st.column_config.NumberColumn
+        st.dataframe(
+            table.drop(columns="index").rename(columns={"expected": "by chance", "ratio": "times chance", "over": "claimed"}),
+            hide_index=True,
+            column_config={"by chance": number(format="%.1f"), "times chance": number(format="%.2f"), "p": number(format="%.2g"), "q": number(format="%.2g")},
+        )
+
+
+def _clicked(key: str) -> None:
+    """A click on the chart chooses in the list, so that the address and the keyboard know one choice."""
+    names = st.session_state[key]["selection"].get("name_clicked", [])
+    if names:
+        st.session_state["of"] = names[0]["name"]
+
+
+def _within(view: View, table) -> np.ndarray:
+    """Which images are of the class or superclass chosen, bool (N,)."""
+    options = [ALL, *dict.fromkeys(table.loc[table["images"] > 0, "name"])]
+    if st.session_state.get("of") not in options:
+        st.session_state.pop("of", None)
+    chosen = st.selectbox("Only of the class or superclass (or click one in a chart)", options, key="of", bind="query-params", width=420)
+    if chosen == ALL:
+        return np.ones(len(view.labels), dtype=bool)
+    of_class = np.array([chosen in (plain(name), plain(view.superclass(c))) for c, name in enumerate(view.class_names)])
+    return of_class[view.labels]

@@ -1,0 +1,181 @@
+"""ROC: how well each model tells two classes apart, or one from the rest, and which images a threshold moves."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cifarcore.app import roc_charts, roc_tables
+from cifarcore.app.gallery import gallery
+from cifarcore.app.roc_tables import SOURCES, Task
+from cifarcore.app.state import View, escape, plain
+
+MODES = ("two classes", "one against the rest", "macro-average")
+#: probabilities of the slider: as far from one half on both sides, in odds
+SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
+SHARES = (*SHARES, *(round(1 - share, 3) for share in SHARES[-2::-1]))
+LABELS = {f"{100 * share:.4g} %": share for share in SHARES}
+FLIPS = ("flipped by either", "flipped by A", "flipped by B", "A and B decide differently")
+INTERVALS = "DeLong's, over test images; of B − A over seeds too, where both models have several"
+_PAIRS = "roc-pairs"
+
+
+def page(view: View) -> None:
+    st.title("ROC")
+    _roc(view)
+
+
+@st.fragment
+def _roc(view: View) -> None:
+    mode = st.segmented_control("Tell apart", MODES, default=MODES[0], required=True, key="apart", bind="query-params") or MODES[0]
+    left, right = st.columns(2, gap="medium")
+    with right:
+        if mode == MODES[0] and view.n_classes > 2:
+            _pairs(view)
+        task = _task(view, mode)
+    if mode == MODES[2]:
+        title, curve = "mean of the one-against-the-rest curves of all classes", roc_tables.macro_curve
+    else:
+        title, curve = _title(view, task), task.curve
+    curves = roc_tables.curve_frame((view.a, view.b), curve)
+    if curves.empty:
+        st.info("No curve: one of the two sides has no test image in these run files.", icon=":material/show_chart:")
+        return
+    points, share = None, None
+    with right:
+        if task is not None:
+            share = _operating_point(view, task)
+            points = roc_tables.operating_points((view.a, view.b), task, share)
+        _numbers(view, task, points)
+    with left:
+        st.markdown(f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}" + (" · band: least and greatest of the seeds" if view.several_seeds else ""))
+        corner = st.toggle("Zoom into the upper left corner", key="corner", bind="query-params")
+        st.altair_chart(roc_charts.roc(curves, points, title, corner), width="stretch", key="roc-chart")
+    if task is not None:
+        _flips(view, task, share)
+
+
+def _pairs(view: View) -> None:
+    """Pairs worth a look; a row chosen sets the two lists of classes."""
+    source = st.segmented_control("Pairs", SOURCES, default=SOURCES[0], required=True, key="pairs", bind="query-params") or SOURCES[0]
+    frame = roc_tables.pair_frame(view, source)
+    names = [plain(name) for name in view.class_names]
+
+    def choose() -> None:
+        chosen = st.session_state[_PAIRS]["selection"]["rows"]
+        if chosen:
+            pair = frame.loc[chosen[0]]
+            st.session_state["first"], st.session_state["second"] = names[int(pair["first"])], names[int(pair["second"])]
+
+    shown = pd.DataFrame(
+        {
+            "Pair": [f"{names[first]} · {names[second]}" for first, second in zip(frame["first"], frame["second"], strict=True)],
+            "A": frame["confused_a"],
+            "B": frame["confused_b"],
+            "AUC B − A": frame["difference"],
+        }
+    )
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=220,
+        key=_PAIRS,
+        on_select=choose,
+        selection_mode="single-row",
+        column_config={
+            "Pair": st.column_config.TextColumn(width=150),
+            "A": number("A confuses", format="%.1f", width=74, help="Test images of either class that A takes for the other, mean over seeds"),
+            "B": number("B confuses", format="%.1f", width=74, help="Test images of either class that B takes for the other, mean over seeds"),
+            "AUC B − A": number(format="%+.4f", width=74),
+        },
+    )
+
+
+def _task(view: View, mode: str) -> Task | None:
+    if mode == MODES[2]:
+        return None
+    names = [plain(name) for name in view.class_names]
+    classes = view.classes if len(view.classes) > 1 else np.arange(view.n_classes)
+    options = [names[c] for c in classes]
+    if mode == MODES[1]:
+        return Task(names.index(_pick(st, "Class", options, "first", options[0])), None)
+    if view.n_classes > 2:
+        best = roc_tables.pair_frame(view, SOURCES[0], 1)
+        pair = [names[int(best.iloc[0][column])] for column in ("first", "second")] if len(best) else options[:2]
+    else:
+        pair = options[:2]
+    columns = st.columns(2)
+    first = _pick(columns[0], "Class", options, "first", pair[0])
+    others = [name for name in options if name != first]
+    second = _pick(columns[1], "against", others, "second", pair[1] if pair[1] != first else pair[0])
+    return Task(names.index(first), names.index(second))
+
+
+def _pick(place, label: str, options: list[str], key: str, default: str) -> str:
+    if st.session_state.get(key) not in options:
+        st.session_state.pop(key, None)
+    return place.selectbox(label, options, index=options.index(default), key=key, bind="query-params")
+
+
+def _title(view: View, task: Task) -> str:
+    names = [plain(name) for name in view.class_names]
+    return f"{names[task.positive]} against " + ("the rest" if task.negative is None else names[task.negative])
+
+
+def _operating_point(view: View, task: Task) -> float:
+    name = escape(view.class_names[task.positive])
+    if task.negative is None:
+        needs = f"its probability of {name} is at least"
+    else:
+        needs = f"its probability of {name}, of these two classes, is at least"
+    label = st.select_slider(f"An image is called {name} when {needs}", list(LABELS), value="50 %", key="point", bind="query-params")
+    return LABELS[label]
+
+
+def _numbers(view: View, task: Task | None, points: pd.DataFrame | None) -> None:
+    areas = roc_tables.macro_frame(view) if task is None else roc_tables.auc_frame(view.a, view.b, task)
+    table = areas.rename(columns={"auc": "AUC", "std": "± (seeds)", "low": "95 % from", "high": "to"})
+    if points is not None:
+        rates = points.set_index("model").rename(columns={"tpr": "True positives", "fpr": "False positives", "right": "Decided rightly"})
+        rates.loc["B − A"] = rates.loc["B"] - rates.loc["A"]
+        table = table.join(rates)
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        table.dropna(axis=1, how="all").reset_index(names="Model"),
+        hide_index=True,
+        column_config={
+            "AUC": number(format="%.4f"),
+            "± (seeds)": number(format="%.4f", help="Standard deviation of the seeds' areas"),
+            "95 % from": number(format="%.4f", help=INTERVALS),
+            "to": number(format="%.4f", help=INTERVALS),
+            "p": number(format="%.4f", help="Probability of a difference at least this large if the models were equal"),
+            **{name: number(format="percent") for name in ("True positives", "False positives", "Decided rightly")},
+        },
+    )
+
+
+def _flips(view: View, task: Task, share: float) -> None:
+    """The images that are decided differently at the operating point, by the first seed of each model."""
+    _, is_positive, rows = task.scores(view.a.first)
+    called = [task.positives(side.first, share) for side in (view.a, view.b)]
+    flipped = [roc_tables.flips(side.first, task, share) for side in (view.a, view.b)]
+    told = []
+    for side, now, moved in zip((view.a, view.b), called, flipped, strict=True):
+        right = int((moved & (now == is_positive)).sum())
+        told.append(f"{side.letter} flips **{moved.sum():,}** ({right:,} of them to the right answer)")
+    seeds = f" (seed {view.a.first.meta.get('seed', 0)} of A, {view.b.first.meta.get('seed', 0)} of B)" if view.several_seeds else ""
+    st.markdown(f"From 50 % to {100 * share:.4g} %: " + ", ".join(told) + seeds)
+    shown = st.segmented_control("Show", FLIPS, default=FLIPS[0], required=True, key="flips", bind="query-params") or FLIPS[0]
+    keep = {FLIPS[0]: flipped[0] | flipped[1], FLIPS[1]: flipped[0], FLIPS[2]: flipped[1]}.get(shown, called[0] != called[1])
+    names = [plain(name) for name in view.class_names]
+    words = np.array([names[task.negative] if task.negative is not None else f"not {names[task.positive]}", names[task.positive]])
+    probability = [task.probability(task.scores(side.first)[0])[keep] for side in (view.a, view.b)]
+    notes = [
+        f"A: {words[int(a)]} ({p:.1%}) · B: {words[int(b)]} ({q:.1%})"
+        for a, b, p, q in zip(called[0][keep], called[1][keep], *probability, strict=True)
+    ]
+    order = np.argsort(-np.abs(probability[1] - probability[0]), kind="stable")
+    empty = "Nothing flips at 50 %: move the slider." if share == roc_tables.HALF else "No image flips between 50 % and this point."
+    if shown == FLIPS[3]:
+        empty = "A and B decide every image alike at this point."
+    gallery(view, rows[keep][order], "flips-images", escape(shown[0].upper() + shown[1:]), [notes[i] for i in order], empty)

@@ -1,0 +1,158 @@
+"""What the ROC page shows, as DataFrames and masks: curves, areas, an operating point, pairs worth a look.
+
+Numbers over several seeds are means of per-seed numbers; the arithmetic of one run is metrics'.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from cifarcore import metrics
+from cifarcore.app.state import Side, View, compared, memo
+from cifarcore.app.confusion_tables import mean_confusion
+from cifarcore.crossed import difference
+from cifarcore.delong import auc_covariance, auc_interval
+from cifarcore.runs import Run
+
+SOURCES = ("most confused by A", "most confused by B", "AUC differs most")
+MOST_PAIRS = 5000  # whose AUC is computed to find those that differ most
+HALF = 0.5
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is told apart: the images of class `positive` from those of `negative`, or (None) from all others."""
+
+    positive: int
+    negative: int | None
+
+    def scores(self, run: Run) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scores (n,), is_positive bool (n,), rows (n,): the same rows for every run of a view."""
+        if self.negative is None:
+            return memo(metrics.rest_scores, run, self.positive)
+        return memo(metrics.pair_scores, run, self.positive, self.negative)
+
+    def probability(self, scores: np.ndarray) -> np.ndarray:
+        """The probability of `positive` that stands for each score, 0..1."""
+        return np.exp(scores) if self.negative is None else scores
+
+    def positives(self, run: Run, share: float) -> np.ndarray:
+        """Which images are called `positive` when that takes a probability of at least `share`, bool (n,)."""
+        return self.probability(self.scores(run)[0]) >= share
+
+    def curve(self, run: Run) -> pd.DataFrame:
+        scores, is_positive, _ = self.scores(run)
+        return metrics.roc(scores, is_positive)
+
+
+def curve_frame(sides: Sequence[Side], curve) -> pd.DataFrame:
+    """Columns model, fpr, tpr, low, high: the curve of one run, or the mean curve of several with their least and greatest.
+
+    `curve(run)` gives columns fpr and tpr; several curves are read at the same 501 false positive rates. Empty where
+    there is no curve.
+    """
+    frames = []
+    for side in sides:
+        curves = [curve(run) for run in side.runs]
+        if any(c.empty or c["tpr"].isna().all() for c in curves):
+            continue
+        if len(curves) == 1:
+            frame = curves[0][["fpr", "tpr"]].assign(low=np.nan, high=np.nan)
+        else:
+            tprs = np.array([_read(c) for c in curves])
+            frame = pd.DataFrame({"fpr": metrics.ROC_GRID, "tpr": tprs.mean(0), "low": tprs.min(0), "high": tprs.max(0)})
+        frames.append(frame.assign(model=side.letter))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["model", "fpr", "tpr", "low", "high"])
+
+
+def macro_curve(run: Run) -> pd.DataFrame:
+    return memo(metrics.macro_roc, run)
+
+
+def operating_points(sides: Sequence[Side], task: Task, share: float) -> pd.DataFrame:
+    """Each model at one operating point. Columns model, fpr, tpr, right (share of images decided rightly, 0..1)."""
+    records = []
+    for side in sides:
+        rates = []
+        for run in side.runs:
+            called, is_positive = task.positives(run, share), task.scores(run)[1]
+            rates.append((called[~is_positive].mean(), called[is_positive].mean(), (called == is_positive).mean()))
+        records.append((side.letter, *np.mean(rates, axis=0)))
+    return pd.DataFrame(records, columns=["model", "fpr", "tpr", "right"])
+
+
+def flips(run: Run, task: Task, share: float) -> np.ndarray:
+    """Which of the task's images one run decides differently at `share` than at one half, bool (n,)."""
+    return task.positives(run, share) != task.positives(run, HALF)
+
+
+def auc_frame(a: Side, b: Side, task: Task) -> pd.DataFrame:
+    """Rows A, B and B - A; columns auc (mean over seeds), std (of the seeds), low, high (95 %), p (of B - A).
+
+    The interval of one model's AUC is DeLong's for these very runs, over test images; that of B - A is crossed's, over
+    seeds too where both sides have several.
+    """
+    scores = np.stack([task.scores(run)[0] for run in (*a.runs, *b.runs)])
+    areas, covariance = auc_covariance(scores, task.scores(a.first)[1])
+    n_a = len(a.runs)
+    records = {}
+    for side, of in ((a, slice(None, n_a)), (b, slice(n_a, None))):
+        mean = float(areas[of].mean())
+        records[side.letter] = (mean, _std(areas[of]), *auc_interval(mean, covariance[of, of].mean()), np.nan)
+    gain = difference(areas, covariance, n_a)
+    records["B − A"] = (float(gain.difference), np.nan, float(gain.low), float(gain.high), float(gain.p))
+    return pd.DataFrame.from_dict(records, orient="index", columns=["auc", "std", "low", "high", "p"])
+
+
+def macro_frame(view: View) -> pd.DataFrame:
+    """As `auc_frame`, of the macro-averaged AUC; the difference is the overview's."""
+    records = {}
+    for side in (view.a, view.b):
+        areas = np.array([memo(metrics.macro_auc, run) for run in side.runs])
+        records[side.letter] = (areas.mean(), _std(areas), np.nan, np.nan, np.nan)
+    row = compared(view).metrics.loc["macro_auc"]
+    records["B − A"] = (row["difference"], np.nan, row["low"], row["high"], row["p"])
+    return pd.DataFrame.from_dict(records, orient="index", columns=["auc", "std", "low", "high", "p"])
+
+
+def pair_frame(view: View, source: str, most: int = 12) -> pd.DataFrame:
+    """Pairs of the filter's classes worth a look, by one of SOURCES, each taken both ways round.
+
+    Columns first, second (class indices), confused_a, confused_b (images, mean over seeds), auc_a, auc_b, difference (B - A).
+    """
+    return memo(_pair_frame, view.a.runs, view.b.runs, tuple(sorted(view.classes.tolist())), source, most)
+
+
+def _pair_frame(a: tuple[Run, ...], b: tuple[Run, ...], classes: tuple[int, ...], source: str, most: int) -> pd.DataFrame:
+    chosen = np.array(classes)
+    first, second = (chosen[index] for index in np.triu_indices(len(chosen), 1))
+    confused = [mean_confusion(runs)[first, second] + mean_confusion(runs)[second, first] for runs in (a, b)]
+    by = {SOURCES[0]: confused[0], SOURCES[1]: confused[1]}.get(source, confused[0] + confused[1])
+    order = np.argsort(-by, kind="stable")[: most if source in SOURCES[:2] else MOST_PAIRS]
+    pairs = np.stack([first[order], second[order]], axis=1)
+    areas = [np.mean([metrics.pair_aucs(run, pairs) for run in runs], axis=0) for runs in (a, b)]
+    frame = pd.DataFrame(
+        {
+            "first": pairs[:, 0],
+            "second": pairs[:, 1],
+            "confused_a": confused[0][order],
+            "confused_b": confused[1][order],
+            "auc_a": areas[0],
+            "auc_b": areas[1],
+            "difference": areas[1] - areas[0],
+        }
+    )
+    if source == SOURCES[2]:
+        frame = frame.reindex(frame["difference"].abs().sort_values(ascending=False, kind="stable").index)
+    return frame.head(most).reset_index(drop=True)
+
+
+def _std(values: np.ndarray) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else np.nan
+
+
+def _read(curve: pd.DataFrame) -> np.ndarray:
+    """The curve's true positive rates at ROC_GRID."""
+    return np.interp(metrics.ROC_GRID, curve["fpr"], curve["tpr"])

@@ -1,0 +1,242 @@
+"""The explorer's maps, boxes and lists against NumPy and scikit-learn on the run files."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made import made_run
+from sklearn.metrics import confusion_matrix
+from streamlit.dataframe_util import convert_pandas_df_to_arrow_bytes
+from test_app import folder, run, text, two_models, write  # noqa: F401, folder is a fixture
+
+from cifarcore.app import explorer, map_charts, maps
+from cifarcore.app.maps import Box
+
+NUMBER = st.floats(-1e6, 1e6)
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """The rows and notes that the page's gallery was given last, and the frame that its chart was made of."""
+    seen = SimpleNamespace(rows=None, notes=None, frame=None)
+
+    def gallery(view, rows, key, title="", notes=None, empty=""):
+        seen.rows, seen.notes = rows, notes
+
+    def drawn(frame, *arguments):
+        seen.frame = frame
+        return draw(frame, *arguments)
+
+    draw = map_charts.maps
+    monkeypatch.setattr(explorer, "gallery", gallery)
+    monkeypatch.setattr(map_charts, "maps", drawn)
+    return seen
+
+
+def inside(positions, x0, x1, y0, y1):
+    x, y = positions.T.astype(float)
+    return (x0 <= x) & (x <= x1) & (y0 <= y) & (y <= y1)
+
+
+@given(st.sampled_from("AB"), NUMBER, NUMBER, NUMBER, NUMBER)
+def test_a_box_survives_the_address(letter, x0, x1, y0, y1):
+    box = Box(letter, (min(x0, x1), max(x0, x1)), (min(y0, y1), max(y0, y1)))
+    found = Box.parse(str(box))
+    assert found.letter == letter and np.allclose([*found.x, *found.y], [*box.x, *box.y], rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("text", ["", "A", "C,1,2,3,4", "A,1,2,3", "A,1,2,3,nan", "A,1,2,inf,4", "A,a,b,c,d", "00ff-3"])
+def test_what_is_no_box_is_none(text):
+    assert Box.parse(text) is None
+
+
+def test_a_box_belongs_to_the_map_that_holds_its_centre():
+    a, b = np.array([[0.0, 0], [10, 10]]), np.array([[2.0, -5], [12, 8]])
+    plane = maps.plane(a, b)
+    assert plane.shift > 12  # B begins where A has ended
+    on_a, on_b = plane.box([1, 3], [0, 5]), plane.box([plane.shift + 3, plane.shift + 1], [5, 0])
+    assert (on_a.letter, on_a.x, on_a.y) == ("A", (1, 3), (0, 5))
+    assert on_b.letter == "B" and on_b.x == pytest.approx((1, 3)) and on_b.y == (0, 5)
+    assert plane.bounds(on_b)["x"] == pytest.approx([plane.shift + 1, plane.shift + 3])
+    assert plane.box([1, 1], [0, 5]) is None
+    assert maps.plane(None, b).box([1, 3], [0, 5]).letter == "B" and maps.plane(a, None).box([11, 12], [0, 5]).letter == "A"
+
+
+def test_confusions_are_scikit_learns_off_the_diagonal():
+    a, b = two_models()
+    table = maps.confusions(a.labels, a.predictions, b.predictions)
+    for column, each in (("a", a), ("b", b)):
+        matrix = confusion_matrix(each.labels, each.predictions, labels=range(10))
+        np.fill_diagonal(matrix, 0)
+        found = np.zeros((10, 10), int)
+        found[table["true"], table["predicted"]] = table[column]
+        assert np.array_equal(found, matrix)
+    assert (table["images"].diff().dropna() <= 0).all()
+    same = (a.labels == table["true"][0]) & ((a.predictions == table["predicted"][0]) | (b.predictions == table["predicted"][0]))
+    assert table["images"][0] == same.sum()
+
+
+def test_images_of_one_confusion_stand_together_the_commonest_first_and_the_right_last():
+    a, b = two_models()
+    order, group = maps.by_confusion(a.labels, a.predictions, b.predictions, np.linspace(0, 1, 500))
+    assert sorted(order) == list(range(500))
+    wrong = ~(a.correct & b.correct)[order]
+    assert wrong[: wrong.sum()].all() and np.array_equal(group >= 0, wrong)
+    assert (np.diff(group[wrong]) >= 0).all()
+    table = maps.confusions(a.labels, a.predictions, b.predictions)
+    for row, place in zip(order[wrong], group[wrong], strict=True):
+        true, predicted = table.loc[place, ["true", "predicted"]]
+        assert a.labels[row] == true and predicted in (a.predictions[row], b.predictions[row])
+
+
+def test_the_chart_names_its_fields_and_sends_ten_thousand_points_in_less_than_a_megabyte():
+    rng = np.random.default_rng(0)
+    n = 10_000
+    frame = pd.DataFrame(
+        {"row": np.arange(n, dtype=np.int32), "label": np.zeros(n, np.int16)}
+        | {f"{letter}_{axis}": rng.standard_normal(n).astype(np.float32) for letter in "ab" for axis in "xy"}
+        | {f"{letter}_{name}": np.zeros(n, np.int16) for letter in "ab" for name in ("color", "class", "sure")}
+        | {"picture": [f"{i:016x}.png" for i in rng.integers(2**63, size=n)]}
+    )
+    plane = maps.plane(frame[["a_x", "a_y"]].to_numpy(), frame[["b_x", "b_y"]].to_numpy())
+    chart = map_charts.maps(frame, plane, ["one"], ["right", "wrong"], "right or wrong", "pictures/", {"box": {"x": [0, 1], "y": [0, 1]}})
+    spec = chart.to_dict(validate=False)
+    selections = {param["name"]: param["select"] for param in spec["params"] if "select" in param}
+    assert selections["point"]["fields"] == ["row"] and selections["box"]["encodings"] == ["x", "y"]
+    assert len(convert_pandas_df_to_arrow_bytes(frame)) < 1_000_000
+
+
+@pytest.mark.parametrize("letter", "AB")
+@pytest.mark.parametrize("kind", ["t-SNE", "UMAP"])
+def test_a_box_lists_exactly_the_misclassified_images_inside(folder, listed, letter, kind):  # noqa: F811
+    a, b = two_models(n_images=2000)
+    write(folder, a, b)
+    bounds = (-0.8, 0.1, -0.5, 0.9)
+    app = run(folder, "explorer", map=kind, query={"marked": ",".join([letter, *map(str, bounds)])})
+    within = inside(getattr({"A": a, "B": b}[letter], explorer.MAPS[kind]), *bounds)
+    wrong_a, wrong_b = a.logits.argmax(1) != a.labels, b.logits.argmax(1) != b.labels
+    assert 0 < (within & (wrong_a | wrong_b)).sum() < within.sum()
+    assert sorted(listed.rows) == np.flatnonzero(within & (wrong_a | wrong_b)).tolist()
+    for choice, kept in (("wrong by A", wrong_a), ("wrong by B", wrong_b), ("all, the wrong first", np.ones(2000, bool))):
+        app.segmented_control(key="list").set_value(choice).run()
+        assert sorted(listed.rows) == np.flatnonzero(within & kept).tolist()
+    last = (wrong_a | wrong_b)[listed.rows]
+    assert last[: last.sum()].all()
+
+
+def test_one_confusion_can_be_chosen(folder, listed):  # noqa: F811
+    a, b = two_models(n_images=2000)
+    write(folder, a, b)
+    app = run(folder, "explorer", query={"marked": "A,-9,9,-9,9"})
+    chosen = app.selectbox(key="confusion").options[1].split(" · ")[0]
+    app.selectbox(key="confusion").set_value(chosen).run()
+    true, predicted = (a.class_names.tolist().index(name) for name in chosen.split(" → "))
+    by_hand = (a.labels == true) & ((a.logits.argmax(1) == predicted) | (b.logits.argmax(1) == predicted))
+    assert sorted(listed.rows) == np.flatnonzero(by_hand).tolist()
+    assert set(listed.notes) == {chosen}
+
+
+def test_a_click_lists_that_image_whether_right_or_wrong(folder, listed):  # noqa: F811
+    a, b = two_models()
+    write(folder, a, b)
+    row = int(np.flatnonzero(a.correct & b.correct)[0])
+    run(folder, "explorer", query={"marked": f"{a.sample_ids[row]:016x}-{a.labels[row]}"})
+    assert listed.rows.tolist() == [row]
+
+
+def test_the_filter_leaves_the_points_and_the_list_of_its_classes(folder, listed):  # noqa: F811
+    a, b = two_models()
+    write(folder, a, b)
+    run(folder, "explorer", search=str(a.class_names[3]), query={"marked": "A,-9,9,-9,9"})
+    assert listed.frame["row"].tolist() == np.flatnonzero(a.labels == 3).tolist()
+    assert sorted(listed.rows) == np.flatnonzero((a.labels == 3) & ~(a.correct & b.correct)).tolist()
+
+
+@pytest.mark.parametrize("color", explorer.COLORS)
+def test_every_colour_of_every_point(folder, listed, color):  # noqa: F811
+    a, b = two_models()
+    write(folder, a, b)
+    run(folder, "explorer", color=color)
+    for side, other, letter in ((a, b, "a"), (b, a, "b")):
+        found = listed.frame[f"{letter}_color"].to_numpy()
+        if color == "confidence":
+            p = np.exp(side.logits.astype(float) - side.logits.astype(float).max(1, keepdims=True))
+            assert found == pytest.approx(p.max(1) / p.sum(1), abs=1e-6)
+        elif color == "right or wrong":
+            assert np.array_equal(found, side.logits.argmax(1) != side.labels)
+        elif color == "superclass":
+            assert np.array_equal(found, side.superclass_of[side.labels])
+        elif color == "class":
+            assert len(set(zip(found, side.labels, strict=True))) == 10
+        else:
+            right_a, right_b = (each.logits.argmax(1) == each.labels for each in (a, b))
+            assert np.array_equal(found, np.where(right_a, np.where(right_b, 0, 1), np.where(right_b, 2, 3)))
+    assert np.array_equal(listed.frame[["a_x", "a_y"]], a.tsne) and np.array_equal(listed.frame[["b_x", "b_y"]], b.tsne)
+
+
+@pytest.mark.parametrize(("n_classes", "n_images"), [(2, 100), (200, 1000)])
+def test_other_numbers_of_classes(folder, listed, n_classes, n_images):  # noqa: F811
+    a, b = two_models(n_classes=n_classes, n_images=n_images)
+    write(folder, a, b)
+    run(folder, "explorer", color="class", query={"marked": "B,-0.5,2,-2,2"})
+    assert sorted(listed.rows) == np.flatnonzero(inside(b.tsne, -0.5, 2, -2, 2) & ~(a.correct & b.correct)).tolist()
+
+
+def test_of_many_images_some_are_drawn_and_all_are_listed(folder, listed, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(maps, "MOST_DRAWN", 300)
+    monkeypatch.setattr(maps.drawn, "__defaults__", (300,))
+    a, b = two_models(n_images=1000)
+    write(folder, a, b)
+    app = run(folder, "explorer", query={"marked": "A,-9,9,-9,9"})
+    assert len(listed.frame) == 300 and "300 of 1,000 images are drawn" in text(app)
+    assert len(listed.rows) == (~(a.correct & b.correct)).sum()
+
+
+def test_missing_maps_name_the_command(folder, listed):  # noqa: F811
+    a, b = two_models(maps=False)
+    write(folder, a, b)
+    assert "cifarcore project" in text(run(folder, "explorer"))
+    a, b = two_models()
+    write(folder, a, replace(b, tsne=None))
+    app = run(folder, "explorer", query={"marked": "A,-9,9,-9,9"})
+    assert "Model B's run file holds no" in text(app) and len(listed.rows)
+    assert "b_x" not in listed.frame
+
+
+def test_without_superclasses_they_are_no_colour(folder, listed):  # noqa: F811
+    write(folder, *two_models(superclasses=False))
+    assert "superclass" not in run(folder, "explorer").selectbox(key="color").options
+
+
+def test_numbers_typed_select_and_clearing_ends_it(folder, listed):  # noqa: F811
+    a, b = two_models()
+    write(folder, a, b)
+    app = run(folder, "explorer")
+    assert listed.rows is None
+    app.selectbox(key="box-map").set_value("B")
+    app.number_input(key="box-x from").set_value(0.25)
+    app.number_input(key="box-y to").set_value(0.5)
+    next(button for button in app.button if button.label == "Select").click().run()
+    assert not app.exception
+    assert sorted(listed.rows) == np.flatnonzero((b.tsne[:, 0] >= 0.25) & (b.tsne[:, 1] <= 0.5) & ~(a.correct & b.correct)).tolist()
+    listed.rows = None
+    next(button for button in app.button if button.label == "Clear selection").click().run()
+    assert listed.rows is None and "marked" not in app.query_params
+
+
+def test_a_change_of_map_ends_the_selection(folder, listed):  # noqa: F811
+    write(folder, *two_models())
+    app = run(folder, "explorer", query={"marked": "A,-9,9,-9,9"})
+    app.segmented_control(key="map").set_value("UMAP").run()
+    assert "marked" not in app.query_params
+
+
+def test_seeds_after_the_first_do_not_move_the_map(folder, listed):  # noqa: F811
+    write(folder, *two_models(seeds=(0, 1)))
+    app = run(folder, "explorer")
+    assert np.array_equal(listed.frame[["a_x", "a_y"]], made_run(model="cnn", accuracy=0.5).tsne)
+    assert "seed 0" in text(app)
