@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from cifarcore.app import card, sidebar
+from cifarcore.app import card, retrain, sidebar
 from cifarcore.app.layout import page_frame
 
 ROOT = Path(__file__).resolve().parent
@@ -19,11 +19,14 @@ PAGES = (
     ("roc", "ROC", "show_chart"),
     ("explorer", "Explorer", "scatter_plot"),
     ("disagreements", "Disagreements", "compare_arrows"),
+    ("retrained", "Retrained", "model_training"),
     ("findings", "Findings", "fact_check"),
 )
 
 st.set_page_config(page_title="cifarcore", page_icon=":material/balance:", layout="wide")
+retrain.apply_choice()
 view = sidebar.choose(ROOT)
+retrain.sidebar(ROOT)
 page = st.navigation(
     [
         st.Page(

@@ -175,6 +175,24 @@ class RetrainConfig:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What a retraining does besides its settings, found by trials on the validation split."""
+
+    learning_rate: float
+    adjustment: float  #: 0: a batch's share of the focus makes the model favour it; 1: that is taken out again
+    teacher_weight: float  #: share in the loss of keeping to the parent's outputs
+    temperature: float = 2.0  #: of both softmaxes in that share
+
+
+#: trained layers -> recipe
+RECIPES: dict[str, Recipe] = {
+    "all": Recipe(0.01, 0.5, 0.5),
+    "last_block": Recipe(0.01, 0.5, 0.5),
+    "head": Recipe(0.05, 0.5, 0.5),
+}
+
+
+@dataclass(frozen=True)
 class ProjectConfig:
     """The two maps of the features and the nearest training images."""
 

@@ -9,7 +9,7 @@ Distillation from the parent against forgetting: Z. Li, D. Hoiem, "Learning with
 
 import math
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from cifarcore import CifarcoreError
 from cifarcore.augment import Augment
 from cifarcore.checkpoints import Checkpoint, half, load_tensors
-from cifarcore.config import RetrainConfig, TrainConfig
+from cifarcore.config import RECIPES, Recipe, RetrainConfig, TrainConfig
 from cifarcore.data import Dataset, split_validation
 from cifarcore.evaluation import Features
 from cifarcore.files import atomic_write
@@ -35,23 +35,6 @@ WARMUP = 0.1
 HEAD_BATCH = 512
 #: validation images looked at whatever it takes, and those that time it
 LEAST_CHECKED, TIMED = 500, 200
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a retraining does besides its settings, found by trials on the validation split."""
-
-    learning_rate: float
-    adjustment: float  #: 0: a batch's share of the focus makes the model favour it; 1: that is taken out again
-    teacher_weight: float  #: share in the loss of keeping to the parent's outputs
-    temperature: float = 2.0
-
-
-RECIPES = {
-    "all": Recipe(0.01, 0.5, 0.5),
-    "last_block": Recipe(0.01, 0.5, 0.5),
-    "head": Recipe(0.05, 0.5, 0.5),
-}
 
 
 class Learner:

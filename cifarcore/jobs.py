@@ -92,7 +92,7 @@ class Job:
     @cached_property
     def log_tail(self) -> str:
         """The last lines that its process printed."""
-        return "\n".join(_read_text(self.folder / LOG).splitlines()[-LOG_LINES:])
+        return "\n".join(read_text(self.folder / LOG).splitlines()[-LOG_LINES:])
 
 
 def read_job(folder: Path) -> Job:
@@ -101,7 +101,7 @@ def read_job(folder: Path) -> Job:
         raise CifarcoreError(f"{folder.name}: no such job in {folder.parent}; start one with `cifarcore retrain --run RUN`")
     process = read_json(folder / PROCESS)
     result = read_json(folder / _RESULT)
-    if process and _is_alive(process) and not result:
+    if process and is_alive(process) and not result:
         return Job(folder, "running")
     if result.get("state") in ("finished", "stopped", "failed"):
         return Job(folder, result["state"], " ".join(str(result.get("message", "")).split())[:500])
@@ -110,7 +110,7 @@ def read_job(folder: Path) -> Job:
 
 def read_progress(folder: Path) -> Progress:
     """What the job has appended so far; a line that is still being written is left for the next time."""
-    complete, _, _ = _read_text(folder / _PROGRESS).rpartition("\n")
+    complete, _, _ = read_text(folder / _PROGRESS).rpartition("\n")
     lines, corrupt = [], 0
     for text in filter(None, complete.split("\n")):
         try:
@@ -143,7 +143,7 @@ def refuse_if_busy() -> None:
     except filelock.Timeout:
         pass
     who = read_json(_holder_path())
-    if not _is_alive(who):
+    if not is_alive(who):
         raise Busy("another retraining is just starting or ending on this machine; try again")
     since = time.strftime("%H:%M", time.localtime(float(who.get("process_started", 0))))
     raise Busy(
@@ -170,14 +170,13 @@ def working(folder: Path, show: Callable[[dict], None] = lambda line: None) -> I
         raise Busy("another retraining has just ended on this machine; try again") from None
     try:
         with explained(folder):
-            me = {"pid": os.getpid(), "process_started": psutil.Process().create_time()}
+            me = identity(os.getpid())
             write_json(_holder_path(), me | {"name": folder.name, "folder": str(folder.parent.resolve())})
             for name in (_RESULT, _STOP):
                 (folder / name).unlink(missing_ok=True)
             (folder / _BALLAST).write_bytes(os.urandom(_BALLAST_BYTES))
             write_json(folder / PROCESS, me)
-        if hasattr(os, "nice"):
-            os.nice(max(0, NICE - os.nice(0)))
+        lower_priority()
         recorder = Recorder(folder, show)
         try:
             with explained(folder):
@@ -189,13 +188,19 @@ def working(folder: Path, show: Callable[[dict], None] = lambda line: None) -> I
         lock.release()
 
 
+def lower_priority() -> None:
+    """Let every other process go first: whoever waits for a page should not notice the job."""
+    if hasattr(os, "nice"):
+        os.nice(max(0, NICE - os.nice(0)))
+
+
 class Recorder:
     """The job's own end of its folder: appends progress, writes down the end."""
 
     def __init__(self, folder: Path, show: Callable[[dict], None]):
         self.folder, self.show = folder, show
         self.path = folder / _PROGRESS
-        text = _read_text(self.path)
+        text = read_text(self.path)
         if text and not text.endswith("\n"):  # a line that a kill cut short
             self._append("\n")
         self("starting")
@@ -255,13 +260,18 @@ def write_json(path: Path, content: dict) -> None:
 def read_json(path: Path) -> dict:
     """A JSON object, or nothing where it is missing or damaged."""
     try:
-        content = json.loads(_read_text(path))
+        content = json.loads(read_text(path))
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
 
-def _is_alive(process: dict) -> bool:
+def identity(pid: int) -> dict:
+    """What tells a process from a later one of the same id."""
+    return {"pid": pid, "process_started": psutil.Process(pid).create_time()}
+
+
+def is_alive(process: dict) -> bool:
     """Whether the process written down still runs: the same id and the same start, for ids are used again."""
     try:
         found = psutil.Process(process["pid"])
@@ -288,7 +298,7 @@ def machine() -> str:
     return "".join(character for character in platform.node() if character.isalnum() or character in "-_")[:64]
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """A text file, or its end where it is long; nothing where it cannot be read."""
     try:
         with path.open("rb") as file:

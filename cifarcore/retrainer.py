@@ -19,9 +19,10 @@ from cifarcore.config import RetrainConfig
 from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
 from cifarcore.evaluation import Features, check_classes, features_path, load_features, make_run, save_features, score
 from cifarcore.finetuning import Learner
-from cifarcore.jobs import Recorder, stop_asked
-from cifarcore.retraining import STATE, Setup, feature_cache, file_digest, read_setup, run_path, save_speed, weights_path
+from cifarcore.jobs import Recorder, lower_priority, stop_asked
+from cifarcore.retraining import STATE, Setup, feature_cache, file_digest, read_setup, run_path, weights_path
 from cifarcore.runs import Run, load_run, save_run
+from cifarcore.speeds import save_speed
 from cifarcore.training import cpu_threads, keep_freed_memory
 
 REPORT_EVERY_SECONDS = 0.5
@@ -76,6 +77,7 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
 
 def measure(run_file: Path, config: RetrainConfig, runs_folder: Path, load_dataset: Callable[[str], Dataset], seconds: float = 3.0) -> dict[str, float]:
     """Images per second of learning and of scoring on this machine, kept where the app finds them."""
+    lower_priority()
     setup = Setup(replace(config, focus="all"), run_file, "", file_digest(weights_path(run_file)), (), ())
     run, parent = _read_parent(setup)
     keep_freed_memory()

@@ -17,7 +17,7 @@ import numpy as np
 
 from cifarcore import CifarcoreError, metrics
 from cifarcore.config import RetrainConfig
-from cifarcore.jobs import LOG, PROCESS, SETUP, DiskFull, Job, explained, machine, read_job, read_json, refuse_if_busy, write_json
+from cifarcore.jobs import LOG, PROCESS, SETUP, DiskFull, Job, explained, read_job, read_json, refuse_if_busy, write_json
 from cifarcore.runs import Run, load_run
 
 FOLDER = "retrained"
@@ -158,14 +158,7 @@ def go_on(folder: Path) -> Job:
 
     The process has its own session, so that it outlives the app. Raises CifarcoreError where it does not begin.
     """
-    command = [sys.executable, "-m", "cifarcore.cli", "retrain", "--resume", folder.name, "--folder", str(folder.parent.parent.resolve())]
-    here = str(Path(__file__).resolve().parent.parent)
-    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
-    with explained(folder), (folder / LOG).open("ab") as log:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-        )  # fmt: skip
+    process = spawn(["--resume", folder.name, "--folder", str(folder.parent.parent.resolve())], folder / LOG)
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         ended = process.poll() is not None
@@ -178,6 +171,18 @@ def go_on(folder: Path) -> Job:
     process.kill()
     process.wait()
     raise CifarcoreError(f"{folder.name}: did not begin within {START_TIMEOUT_SECONDS:.0f} s; try again when the machine is less busy")
+
+
+def spawn(arguments: list[str], log: Path) -> subprocess.Popen:
+    """`cifarcore retrain` in a session of its own, its output at the end of `log`. Raises CifarcoreError where that cannot be."""
+    here = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
+    with explained(log.parent), log.open("ab") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "cifarcore.cli", "retrain", *arguments],
+            stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+        )  # fmt: skip
 
 
 def jobs(runs_folder: str | Path) -> list[Job]:
@@ -236,29 +241,6 @@ def delete(runs_folder: str | Path, name: str) -> None:
 def feature_cache(retrained: Path, key: str) -> Path:
     """Where the features of a parent are kept for retraining its head; `key` begins with the digest of its weights."""
     return retrained / "features" / f"{key}.npz"
-
-
-def speed_of(runs_folder: str | Path, meta: dict, config: RetrainConfig) -> dict[str, float]:
-    """Images per second (`learning`, `scoring`) that were measured on this machine for such a network; {} before that."""
-    found = read_json(_speeds(runs_folder)).get(_speed_key(meta, config))
-    numbers = found if isinstance(found, dict) else {}
-    return {name: float(numbers[name]) for name in ("learning", "scoring") if isinstance(numbers.get(name), (int, float)) and numbers[name] > 0}
-
-
-def save_speed(runs_folder: str | Path, meta: dict, config: RetrainConfig, speed: dict[str, float]) -> None:
-    known = read_json(_speeds(runs_folder))
-    write_json(_speeds(runs_folder), known | {_speed_key(meta, config): {name: round(value, 1) for name, value in speed.items()}})
-
-
-def _speeds(runs_folder: str | Path) -> Path:
-    return retrained_dir(runs_folder) / "speeds.json"
-
-
-def _speed_key(meta: dict, config: RetrainConfig) -> str:
-    """What the speed depends on: machine, network, trained layers, threads."""
-    network = meta.get("config") if isinstance(meta.get("config"), dict) else {}
-    parts = [network.get(name) for name in ("model", "image_size", "stem", "widths", "hidden")]
-    return " ".join(map(str, [machine(), *parts, config.train_layers, config.threads]))
 
 
 def file_digest(path: Path) -> str:

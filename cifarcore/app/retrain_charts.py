@@ -1,0 +1,36 @@
+"""The charts of the short retraining: pure functions DataFrame -> altair.Chart."""
+
+import altair as alt
+import pandas as pd
+
+from cifarcore.app.charts import COLORS, NEUTRAL
+
+KINDS = ("all classes", "focus classes")
+
+
+def loss_curve(frame: pd.DataFrame) -> alt.Chart:
+    """Training loss while it learns. Columns: seconds, loss."""
+    return (
+        alt.Chart(frame)
+        .mark_line(color=NEUTRAL, strokeWidth=1.5)
+        .encode(
+            x=alt.X("seconds:Q", title=None, axis=alt.Axis(grid=False, tickCount=4, format="~s", labelExpr="datum.label + ' s'")),
+            y=alt.Y("loss:Q", title="loss", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3)),
+        )
+        .properties(height=90, description="Training loss by seconds of learning")
+    )
+
+
+def accuracy_curves(frame: pd.DataFrame) -> alt.Chart:
+    """Validation accuracy while it learns. Columns: seconds, accuracy (0..1), classes (one of KINDS)."""
+    return (
+        alt.Chart(frame)
+        .mark_line(point=alt.OverlayMarkDef(size=24))
+        .encode(
+            x=alt.X("seconds:Q", title=None, axis=alt.Axis(grid=False, tickCount=4, labelExpr="datum.label + ' s'")),
+            y=alt.Y("accuracy:Q", title="val. accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format="%", tickCount=3)),
+            color=alt.Color("classes:N", scale=alt.Scale(domain=KINDS, range=[NEUTRAL, COLORS["B"]]), legend=alt.Legend(title=None, orient="top")),
+            tooltip=["classes:N", alt.Tooltip("accuracy:Q", format=".1%"), alt.Tooltip("seconds:Q", format=".0f")],
+        )
+        .properties(height=120, description="Validation accuracy by seconds of learning, of all classes and of the focus classes")
+    )

@@ -1,0 +1,89 @@
+"""How fast this machine retrains a network, measured in a process of its own, and what a retraining will take by that."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from cifarcore.config import RetrainConfig
+from cifarcore.jobs import explained, identity, is_alive, machine, read_json, read_text, write_json
+from cifarcore.retraining import feature_cache, file_digest, retrained_dir, spawn, weights_path
+from cifarcore.runs import RunHeader
+
+_LOG, _PROCESS = "measuring.txt", "measuring.json"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a retraining will take, in seconds, by what was measured on this machine."""
+
+    images_per_second: float
+    passes: float
+    learning: float
+    caching: float
+    scoring: float
+
+    @property
+    def total(self) -> float:
+        return self.learning + self.caching + self.scoring
+
+
+def expect(header: RunHeader, config: RetrainConfig, runs_folder: str | Path) -> Expectation | None:
+    """What to expect of retraining the run of `header`; None before its speed was measured, see `start_measuring`."""
+    speed = speed_of(runs_folder, header.meta, config)
+    if len(speed) < 2:
+        return None
+    data = header.meta.get("training_data")
+    images = data.get("images") if isinstance(data, dict) else None
+    images = images if isinstance(images, int) and images > 0 else 50_000
+    network = header.meta.get("config")
+    held_out = network.get("validation_size") if isinstance(network, dict) else 0
+    held_out = held_out if isinstance(held_out, int) else 0
+    passes = config.epochs or config.seconds * speed["learning"] / images
+    caching, scoring = 0.0, (header.n_images + held_out) / speed["scoring"]
+    if config.train_layers == "head":
+        cached = any(feature_cache(retrained_dir(runs_folder), "").parent.glob(f"{file_digest(weights_path(header.path))}-*.npz"))
+        cached = cached or header.path.with_suffix(".features.npz").exists()
+        caching, scoring = 0.0 if cached else (images + held_out + header.n_images) / speed["scoring"], 0.0
+    learning = passes * images / speed["learning"]
+    return Expectation(speed["learning"], passes, learning, caching, scoring)
+
+
+def speed_of(runs_folder: str | Path, meta: dict, config: RetrainConfig) -> dict[str, float]:
+    """Images per second (`learning`, `scoring`) that were measured on this machine for such a network; {} before that."""
+    found = read_json(_speeds(runs_folder)).get(_speed_key(meta, config))
+    numbers = found if isinstance(found, dict) else {}
+    return {name: float(numbers[name]) for name in ("learning", "scoring") if isinstance(numbers.get(name), (int, float)) and numbers[name] > 0}
+
+
+def save_speed(runs_folder: str | Path, meta: dict, config: RetrainConfig, speed: dict[str, float]) -> None:
+    known = read_json(_speeds(runs_folder))
+    write_json(_speeds(runs_folder), known | {_speed_key(meta, config): {name: round(value, 1) for name, value in speed.items()}})
+
+
+def start_measuring(config: RetrainConfig, parent: Path, runs_folder: str | Path) -> None:
+    """Measure in a process of its own what `speed_of` will then tell; some ten seconds."""
+    place = retrained_dir(runs_folder)
+    with explained(place):
+        place.mkdir(parents=True, exist_ok=True)
+        (place / _LOG).unlink(missing_ok=True)
+        arguments = ["--measure", "--run", str(parent.resolve()), "--folder", str(Path(runs_folder).resolve())]
+        arguments += ["--train-layers", config.train_layers, "--threads", str(config.threads), "--policy", config.policy, "--mix", config.mix]
+        process = spawn(arguments, place / _LOG)
+        write_json(place / _PROCESS, identity(process.pid))
+
+
+def measuring(runs_folder: str | Path) -> tuple[bool, str]:
+    """Whether a measurement runs, and the last line that it said."""
+    place = retrained_dir(runs_folder)
+    lines = read_text(place / _LOG).strip().splitlines()
+    return is_alive(read_json(place / _PROCESS)), lines[-1].removeprefix("cifarcore: ") if lines else ""
+
+
+def _speeds(runs_folder: str | Path) -> Path:
+    return retrained_dir(runs_folder) / "speeds.json"
+
+
+def _speed_key(meta: dict, config: RetrainConfig) -> str:
+    """What the speed depends on: machine, network, trained layers, policy, threads."""
+    network = meta.get("config") if isinstance(meta.get("config"), dict) else {}
+    parts = [network.get(name) for name in ("model", "image_size", "stem", "widths", "hidden")]
+    return " ".join(map(str, [machine(), *parts, config.train_layers, config.policy, config.threads]))
