@@ -21,6 +21,8 @@ from cifarcore import CifarcoreError
 from cifarcore.config import ProjectConfig, RetrainConfig, TrainConfig, preset_config
 
 app = typer.Typer(help="Train image classifiers on CIFAR-100 and compare two of them.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+bench = typer.Typer(help="Times and ratios, measured in one run; the machine should be quiet.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
 # Wide where nobody looks on, so that a log or a pipe gets one message a line.
 console = Console(width=None if sys.stdout.isatty() else 200)
 
@@ -224,6 +226,31 @@ def compare(
         console.print(f"wrote {html}")
 
 
+@bench.command("metrics")
+def bench_metrics(
+    runs: Annotated[list[Path], typer.Argument(help="Two run files; A, then B.")],
+) -> None:
+    """Seconds of each page's numbers, first and cached, beside the loop over scikit-learn."""
+    from cifarcore.bench_metrics import metrics_table
+    from cifarcore.runs import load_run
+
+    if len(runs) != 2:
+        raise CifarcoreError(f"{len(runs)} run files named; bench metrics takes two")
+    _print_table(metrics_table(*map(load_run, runs)))
+
+
+@bench.command("app")
+def bench_app(
+    root: Annotated[Path, typer.Option(help="Folder of streamlit_app.py.")] = Path("."),
+    folder: Annotated[Path, typer.Option(help="Run files that the app opens.")] = DEFAULT_FOLDER,
+    rounds: Annotated[int, typer.Option(help="How often everything is measured.")] = 3,
+) -> None:
+    """How fast the app answers in headless Chromium, and the bytes of each page, beside a bare Streamlit page."""
+    from cifarcore.bench_app import app_table
+
+    _print_table(app_table(root.resolve(), folder.resolve(), rounds))
+
+
 def main() -> None:
     """Entry point: an error is one line on stderr, exit status 2 for bad input and 1 for a failure."""
     debug = "--debug" in sys.argv
@@ -255,6 +282,10 @@ def _show_retraining(line: dict) -> None:
         figures = [f"{line['fraction']:.0%}", f"step {line['step']:.0f}", f"{line['left']:.0f} s left"]
         words = {"loss": "loss", "val_accuracy": "val. accuracy", "val_focus_accuracy": "of the focus"}
         console.print(", ".join(["learning " + figures[0], *figures[1:], *(f"{word} {line[key]:.4f}" for key, word in words.items() if key in line)]))
+
+
+def _print_table(table) -> None:
+    console.print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep=""), markup=False, highlight=False, soft_wrap=True)
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:

@@ -1,0 +1,125 @@
+"""How long each page's numbers take, first and cached, against the loop over scikit-learn that one would write.
+
+All timed in one run, turn by turn, the minimum kept: the machine may be busy, the work is the same.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn import metrics as sk
+from sklearn.utils import resample
+
+from cifarcore import comparison, delong, metrics, paired
+from cifarcore.runs import Run
+
+ROUNDS = 3
+# The loop's 2,000 resamples would take minutes: a few are timed and the time is multiplied, which the row says.
+LOOP_RESAMPLES = 10
+
+
+def metrics_table(run_a: Run, run_b: Run) -> pd.DataFrame:
+    """One row a page: seconds of the numbers of two runs (first time), cached as in the app, and of the scikit-learn loop."""
+    logging.getLogger("streamlit").setLevel(logging.ERROR)  # it warns that no app runs around its cache
+    from cifarcore.app.state import memo
+
+    run_a, run_b = comparison.on_shared_images([run_a, run_b])
+    sides = (run_a,), (run_b,)
+    pair = comparison.align(run_a, run_b)
+    one, other = _most_confused(run_a)
+    def cached() -> None:
+        memo(comparison.compare, *sides)
+
+    cached()
+    rows = [
+        ("overview, classes, confusion: everything compared", lambda: comparison.compare(*sides), cached, lambda: _loop(run_a, run_b)),
+        ("bootstrap of accuracy and macro-F1, 2,000 resamples", lambda: _bootstrap(run_a, run_b), cached, lambda: _loop_bootstrap(run_a, run_b)),
+        ("ROC of a pair with its interval", lambda: _pair(run_a, run_b, one, other), lambda: memo(metrics.pair_scores, run_a, one, other), lambda: _loop_pair(run_a, run_b, one, other)),
+        ("explorer: confidences and the four-way split", lambda: _explorer(pair), lambda: memo(comparison.four_way, pair), None),
+        ("disagreements: over-represented, suspect, duplicates", lambda: _disagreements(pair, [run_a, run_b]), lambda: memo(comparison.suspect_labels, (run_a, run_b)), None),
+    ]  # fmt: skip
+    table = []
+    for name, ours, again, loop in rows:
+        times = [_interleaved([ours, again, loop] if loop else [ours, again]) for _ in range(ROUNDS)]
+        best = np.min(times, axis=0)
+        scale = paired.RESAMPLES / LOOP_RESAMPLES if loop and "bootstrap" in name else 1
+        theirs = best[2] * scale if loop else np.nan
+        table.append({"numbers": name, "first": best[0], "cached": best[1], "scikit_learn_loop": theirs, "ratio": theirs / best[0]})
+    return pd.DataFrame(table)
+
+
+def _interleaved(functions: Sequence[Callable[[], object]]) -> list[float]:
+    times = []
+    for function in functions:
+        started = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def _fresh(run: Run) -> Run:
+    """The run without what it has computed already."""
+    return run.take(np.arange(run.n_images))
+
+
+def _bootstrap(run_a: Run, run_b: Run) -> None:
+    paired.bootstrap_scores(run_a.labels, [run_a.predictions, run_b.predictions], None, run_a.n_classes)
+
+
+def _most_confused(run: Run) -> tuple[int, int]:
+    counts = metrics.confusion(run)
+    np.fill_diagonal(counts, 0)
+    one, other = np.unravel_index(np.argmax(counts + counts.T), counts.shape)
+    return int(one), int(other)
+
+
+def _pair(run_a: Run, run_b: Run, one: int, other: int) -> None:
+    found = [metrics.pair_scores(run, one, other) for run in (run_a, run_b)]
+    for scores, is_positive, _ in found:
+        metrics.roc(scores, is_positive)
+    delong.auc_covariance(np.stack([scores for scores, _, _ in found]), found[0][1])
+
+
+def _explorer(pair) -> None:
+    comparison.four_way(pair)
+    for run in (pair.a, pair.b):
+        metrics.confidence(_fresh(run))
+
+
+def _disagreements(pair, runs: list[Run]) -> None:
+    for group in comparison.FOUR_WAYS:
+        comparison.over_represented(pair, group)
+    comparison.suspect_labels(runs)
+    comparison.duplicates(runs[0])
+
+
+def _loop(*runs: Run) -> None:
+    """The same kinds of numbers as tutorials compute them, with no interval and no test among them."""
+    for run in runs:
+        scores = np.exp(run.logits.astype(np.float64))
+        scores /= scores.sum(axis=1, keepdims=True)
+        predicted = scores.argmax(axis=1)
+        sk.accuracy_score(run.labels, predicted)
+        sk.top_k_accuracy_score(run.labels, scores, k=5)
+        sk.precision_recall_fscore_support(run.labels, predicted, zero_division=0)
+        sk.confusion_matrix(run.labels, predicted)
+        for index in range(run.n_classes):
+            sk.roc_auc_score(run.labels == index, scores[:, index])
+
+
+def _loop_bootstrap(*runs: Run) -> None:
+    for seed in range(LOOP_RESAMPLES):
+        rows = resample(np.arange(runs[0].n_images), random_state=seed, stratify=runs[0].labels)
+        for run in runs:
+            sk.accuracy_score(run.labels[rows], run.predictions[rows])
+            sk.f1_score(run.labels[rows], run.predictions[rows], average="macro", zero_division=0)
+
+
+def _loop_pair(run_a: Run, run_b: Run, one: int, other: int) -> None:
+    for run in (run_a, run_b):
+        rows = np.isin(run.labels, (one, other))
+        score = run.logits[rows, one].astype(float) - run.logits[rows, other]
+        sk.roc_curve(run.labels[rows] == one, score)
+        sk.roc_auc_score(run.labels[rows] == one, score)
