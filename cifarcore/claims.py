@@ -26,7 +26,7 @@ def class_claims(runs: Sequence[Run], n_a: int, areas: delong.OneVsRest, f1_resa
     """
     first = runs[0]
     rights = np.stack([run.correct for run in runs])
-    recall = _rates([rights[:, first.labels == c] for c in range(first.n_classes)], len(runs), n_a)
+    recall = rate_claims([rights[:, first.labels == c] for c in range(first.n_classes)], len(runs), n_a, ("gained", "lost"))
     table = metrics.class_table(first)[["name", "superclass", "support"]]
     table = table.join(recall[["a", "b", "difference", "low", "high"]].add_prefix("recall_"))
     f1 = np.stack([metrics.f1_scores(*metrics.class_counts(run)) for run in runs], axis=1)
@@ -38,7 +38,7 @@ def class_claims(runs: Sequence[Run], n_a: int, areas: delong.OneVsRest, f1_resa
         table = table.join(_columns("f1_", f1, n_a, changed.low, changed.high))
     changed = crossed.difference(areas.auc.T, areas.covariance, n_a)
     table = table.join(_columns("auc_", areas.auc.T, n_a, changed.low, changed.high))
-    return table.join(_claimed(recall[["only_a", "only_b", "p"]], recall["difference"], ("gained", "lost")))
+    return table.join(recall[["only_a", "only_b", "p", "q", "claim"]])
 
 
 def cell_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
@@ -54,13 +54,14 @@ def cell_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     true, predicted = np.nonzero(both >= paired.MIN_DISCORDANT)  # no cell of fewer images has so many discordant ones
     given = np.stack([run.predictions for run in runs])
     of_class = [np.flatnonzero(first.labels == c) for c in range(first.n_classes)]
-    rates = _rates([given[:, of_class[t]] == p for t, p in zip(true, predicted, strict=True)], len(runs), n_a)
+    indicators = [given[:, of_class[t]] == p for t, p in zip(true, predicted, strict=True)]
+    rates = rate_claims(indicators, len(runs), n_a, ("more in B", "fewer in B"))
     images = np.array([len(of_class[t]) for t in true])
     table = pd.DataFrame({"true": true, "predicted": predicted})
     table["true_name"], table["predicted_name"] = first.class_names[true], first.class_names[predicted]
     for name in ("a", "b", "difference"):
         table[name] = rates[name] * images
-    table = table.join(_claimed(rates[["only_a", "only_b", "p"]], rates["difference"], ("more in B", "fewer in B")))
+    table = table.join(rates[["only_a", "only_b", "p", "q", "claim"]])
     return table[table["q"].notna()].sort_values(["q", "p"], kind="stable", ignore_index=True)
 
 
@@ -91,23 +92,22 @@ def pair_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     table = pd.DataFrame({"first": ones, "second": others, "confused": both[ones, others]})
     table["first_name"], table["second_name"] = first.class_names[ones], first.class_names[others]
     table = table.join(_columns("", np.concatenate(values), n_a, changed.low, changed.high))
-    tested = pd.DataFrame({"p": changed.p}, index=table.index)
-    return table.join(_claimed(tested, table["difference"], ("gained", "lost")))
+    q, claim = _claim(changed.p, np.isfinite(changed.p), changed.difference, ("gained", "lost"))
+    return table.assign(p=changed.p, q=q, claim=claim)
 
 
-def _rates(indicators: list[np.ndarray], n_runs: int, n_a: int) -> pd.DataFrame:
+def rate_claims(indicators: list[np.ndarray], n_runs: int, n_a: int, words: tuple[str, str]) -> pd.DataFrame:
     """Compare shares of images: a row for each of `indicators`, bool (`n_runs`, n) of the same runs on n images.
 
-    Columns a, b, difference, low, high, only_a, only_b, p. One run each: exact McNemar, and Bonett and Price's interval.
-    Several: `crossed`, its test with second moments about zero as in McNemar's chi-square, which keeps rare events
-    from looking surer than the exact test would have them.
+    Columns a, b, difference, low, high, only_a, only_b (means over pairs of runs), p, q, claim (`words`: more in B, fewer
+    in B). One run each: exact McNemar, and Bonett and Price's interval. Several: `crossed`, its test with second moments
+    about zero as in McNemar's chi-square, which keeps rare events from looking surer than the exact test has them.
+    The family is the rows with at least six discordant images.
     """
     n = np.array([x.shape[1] for x in indicators], float)
     values = np.array([x.mean(axis=1) if x.shape[1] else np.full(n_runs, np.nan) for x in indicators]).reshape(-1, n_runs)
     a, b = ([x[part].mean(axis=0) for x in indicators] for part in (slice(n_a), slice(n_a, None)))
     only_a, only_b = (np.array([(x * (1 - y)).sum() for x, y in zip(*sides, strict=True)]) for sides in ((a, b), (b, a)))
-    table = pd.DataFrame({"a": values[:, :n_a].mean(axis=1), "b": values[:, n_a:].mean(axis=1)})
-    table["difference"] = table["b"] - table["a"]
     if n_runs == 2:
         low, high = paired.paired_interval(only_a, only_b, n)
         p = paired.mcnemar_p(only_a, only_b)
@@ -118,20 +118,16 @@ def _rates(indicators: list[np.ndarray], n_runs: int, n_a: int) -> pd.DataFrame:
             about_mean = (moments - np.einsum("ki,kj,k->kij", values, values, n)) / (n * (n - 1))[:, None, None]
         interval = crossed.difference(values, about_mean, n_a)
         low, high, p = interval.low, interval.high, crossed.difference(values, about_zero, n_a).p
-    defined = n > 0
-    table["low"], table["high"] = np.where(defined, low, np.nan), np.where(defined, high, np.nan)
-    table["only_a"], table["only_b"], table["p"] = only_a, only_b, np.where(defined, p, np.nan)
-    return table
+    low, high, p = (np.where(n > 0, x, np.nan) for x in (low, high, p))
+    table = _columns("", values, n_a, low, high).assign(only_a=only_a, only_b=only_b, p=p)
+    q, claim = _claim(p, np.isfinite(p) & (only_a + only_b >= paired.MIN_DISCORDANT), table["difference"], words)
+    return table.assign(q=q, claim=claim)
 
 
-def _claimed(tested: pd.DataFrame, difference: pd.Series, words: tuple[str, str]) -> pd.DataFrame:
-    """`tested` with q and claim: words[0] where B is claimed to have more, words[1] where fewer."""
-    family = tested["p"].notna().to_numpy()
-    if "only_a" in tested:
-        family = family & ((tested["only_a"] + tested["only_b"]).to_numpy() >= paired.MIN_DISCORDANT)
-    q = paired.q_values(tested["p"].to_numpy(), family)
-    claim = np.where(~(q <= paired.ALPHA), "", np.where(difference > 0, words[0], words[1]))
-    return tested.assign(q=q, claim=claim)
+def _claim(p: np.ndarray, family: np.ndarray, difference: np.ndarray, words: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+    """q, and what is claimed: words[0] where B has more, words[1] where it has fewer, "" where nothing is."""
+    q = paired.q_values(p, family)
+    return q, np.where(~(q <= paired.ALPHA), "", np.where(difference > 0, *words))
 
 
 def _columns(prefix: str, values: np.ndarray, n_a: int, low: np.ndarray, high: np.ndarray) -> pd.DataFrame:

@@ -64,7 +64,7 @@ def bootstrap_scores(
     superclass_correct: list[np.ndarray] | None,
     n_classes: int,
     resamples: int = RESAMPLES,
-    seed: int = 0,
+    seed: int | np.random.Generator = 0,
 ) -> list[dict[str, np.ndarray]]:
     """Paired bootstrap: the scores of each model on the same `resamples` resampled test sets.
 
