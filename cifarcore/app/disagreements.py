@@ -28,7 +28,7 @@ def _disagreements(view: View) -> None:
         st.info("These run files hold no nearest training images; `cifarcore project RUN` adds them.", icon=":material/content_copy:")
         return
     mask = disagreement_tables.inside(view, group, sure)
-    by = "" if not view.several_seeds or group == "suspect labels" else f" (seed {view.a.first.meta.get('seed', 0)} of A, {view.b.first.meta.get('seed', 0)} of B)"
+    by = "" if not view.several_seeds or group == "suspect labels" else f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)"
     st.markdown(f"{GROUPS[group]}{by}: **{mask.sum():,}** of {len(mask):,} test images, {mask.mean():.1%}")
     table = disagreement_tables.over_represented(view, mask)
     if mask.any():

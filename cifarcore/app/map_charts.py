@@ -14,6 +14,7 @@ WRONG = "#d6336c"
 #: names of the selections, as Streamlit returns them
 BOX, POINT = "box", "point"
 _MOST_IN_LEGEND = 24
+_LEGEND_COLUMNS = 5
 
 
 def maps(
@@ -115,7 +116,8 @@ def _color(legend: list[str] | None, title: str) -> alt.Color:
             scale=alt.Scale(domain=[0, 1], scheme="viridis"),
             legend=alt.Legend(orient="top", format="%", gradientLength=220),
         )
-    shown = alt.Legend(orient="top", columns=0, symbolOpacity=1, symbolSize=70, labelLimit=190, title=None)
+    columns = len(legend) if len(legend) <= 6 else _LEGEND_COLUMNS
+    shown = alt.Legend(orient="top", columns=columns, symbolOpacity=1, symbolSize=70, labelLimit=150, title=None)
     return alt.Color(
         "color:N",
         scale=alt.Scale(domain=legend, range=_range(legend)),

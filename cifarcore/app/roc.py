@@ -15,7 +15,6 @@ SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35
 SHARES = (*SHARES, *(round(1 - share, 3) for share in SHARES[-2::-1]))
 LABELS = {f"{100 * share:.4g} %": share for share in SHARES}
 FLIPS = ("flipped by either", "flipped by A", "flipped by B", "A and B decide differently")
-INTERVALS = "DeLong's, over test images; of B − A over seeds too, where both models have several"
 _PAIRS = "roc-pairs"
 
 
@@ -45,7 +44,8 @@ def _roc(view: View) -> None:
         if task is not None:
             share = _operating_point(view, task)
             points = roc_tables.operating_points((view.a, view.b), task, share)
-        _numbers(view, task, points)
+            st.dataframe(roc_tables.point_table(points), hide_index=True)
+        _areas(view, task)
     with left:
         st.markdown(f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}" + (" · band: least and greatest of the seeds" if view.several_seeds else ""))
         corner = st.toggle("Zoom into the upper left corner", key="corner", bind="query-params")
@@ -132,24 +132,15 @@ def _operating_point(view: View, task: Task) -> float:
     return LABELS[label]
 
 
-def _numbers(view: View, task: Task | None, points: pd.DataFrame | None) -> None:
+def _areas(view: View, task: Task | None) -> None:
     areas = roc_tables.macro_frame(view) if task is None else roc_tables.auc_frame(view.a, view.b, task)
-    table = areas.rename(columns={"auc": "AUC", "std": "± (seeds)", "low": "95 % from", "high": "to"})
-    if points is not None:
-        rates = points.set_index("model").rename(columns={"tpr": "True positives", "fpr": "False positives", "right": "Decided rightly"})
-        rates.loc["B − A"] = rates.loc["B"] - rates.loc["A"]
-        table = table.join(rates)
-    number = st.column_config.NumberColumn
     st.dataframe(
-        table.dropna(axis=1, how="all").reset_index(names="Model"),
+        roc_tables.auc_table(areas),
         hide_index=True,
         column_config={
-            "AUC": number(format="%.4f"),
-            "± (seeds)": number(format="%.4f", help="Standard deviation of the seeds' areas"),
-            "95 % from": number(format="%.4f", help=INTERVALS),
-            "to": number(format="%.4f", help=INTERVALS),
-            "p": number(format="%.4f", help="Probability of a difference at least this large if the models were equal"),
-            **{name: number(format="percent") for name in ("True positives", "False positives", "Decided rightly")},
+            "AUC": st.column_config.TextColumn(help="Area under the curve; ± is the standard deviation of the seeds'"),
+            "95 % interval": st.column_config.TextColumn(help="DeLong's, over test images; of B − A over seeds too, where both models have several"),
+            "p": st.column_config.TextColumn(help="Probability of a difference at least this large if the models were equal"),
         },
     )
 
@@ -163,7 +154,7 @@ def _flips(view: View, task: Task, share: float) -> None:
     for side, now, moved in zip((view.a, view.b), called, flipped, strict=True):
         right = int((moved & (now == is_positive)).sum())
         told.append(f"{side.letter} flips **{moved.sum():,}** ({right:,} of them to the right answer)")
-    seeds = f" (seed {view.a.first.meta.get('seed', 0)} of A, {view.b.first.meta.get('seed', 0)} of B)" if view.several_seeds else ""
+    seeds = f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)" if view.several_seeds else ""
     st.markdown(f"From 50 % to {100 * share:.4g} %: " + ", ".join(told) + seeds)
     shown = st.segmented_control("Show", FLIPS, default=FLIPS[0], required=True, key="flips", bind="query-params") or FLIPS[0]
     keep = {FLIPS[0]: flipped[0] | flipped[1], FLIPS[1]: flipped[0], FLIPS[2]: flipped[1]}.get(shown, called[0] != called[1])

@@ -25,7 +25,7 @@ def roc(curves: pd.DataFrame, points: pd.DataFrame | None, title: str, corner: b
     banded = curves[curves["low"].notna()]
     if len(banded):
         layers.append(
-            alt.Chart(banded).mark_area(opacity=0.18, clip=True).encode(x=x, y=alt.Y("low:Q", scale=y_scale, title=None), y2="high:Q", color=color)
+            alt.Chart(banded).mark_area(opacity=0.18, clip=True).encode(x=x, y=alt.Y("low:Q", scale=y_scale, title="true positive rate"), y2="high:Q", color=color)
         )
     # dashes tell the two models apart without colour
     dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=list(COLORS), range=[[1, 0], [7, 2]]), legend=None)

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from cifarcore import metrics
-from cifarcore.app.state import Side, View, compared, memo
 from cifarcore.app.confusion_tables import mean_confusion
+from cifarcore.app.state import Side, View, compared, memo
+from cifarcore.app.tables import interval, number, p_value, with_spread
 from cifarcore.crossed import difference
 from cifarcore.delong import auc_covariance, auc_interval
 from cifarcore.runs import Run
@@ -115,6 +116,31 @@ def macro_frame(view: View) -> pd.DataFrame:
     row = compared(view).metrics.loc["macro_auc"]
     records["B − A"] = (row["difference"], np.nan, row["low"], row["high"], row["p"])
     return pd.DataFrame.from_dict(records, orient="index", columns=["auc", "std", "low", "high", "p"])
+
+
+def auc_table(areas: pd.DataFrame) -> pd.DataFrame:
+    """`auc_frame` or `macro_frame` as text."""
+    forms = {name: "+.4f" if name == "B − A" else ".4f" for name in areas.index}
+    rows = [(name, row, forms[name]) for name, row in areas.iterrows()]
+    return pd.DataFrame(
+        {
+            "Model": [name for name, _, _ in rows],
+            "AUC": [with_spread(row["auc"], row["std"], form) for _, row, form in rows],
+            "95 % interval": [interval(row["low"], row["high"], form) for _, row, form in rows],
+            "p": [p_value(row["p"]) for _, row, _ in rows],
+        }
+    )
+
+
+def point_table(points: pd.DataFrame) -> pd.DataFrame:
+    """`operating_points` as text, with B - A."""
+    rates = points.set_index("model")[["tpr", "fpr", "right"]]
+    titles = ("True positive rate", "False positive rate", "Decided rightly")
+    table = pd.DataFrame({title: [number(value, ".1%") for value in rates[name]] for title, name in zip(titles, rates, strict=True)})
+    table.insert(0, "Model", rates.index)
+    gain = rates.loc["B"] - rates.loc["A"]
+    table.loc[len(table)] = ["B − A", *(f"{number(100 * value, '+.1f')} points" for value in gain)]
+    return table
 
 
 def pair_frame(view: View, source: str, most: int = 12) -> pd.DataFrame:

@@ -43,11 +43,11 @@ def metric_table(view: View, result: Comparison) -> pd.DataFrame:
         records.append(
             {
                 "Metric": title,
-                "A": _with_spread(row["a"], row["std_a"], form),
-                "B": _with_spread(row["b"], row["std_b"], form),
-                "B − A": _number(row["difference"], "+" + form),
-                "95 % interval of B − A": _interval(row["low"], row["high"], "+" + form),
-                "p": _p(row["p"]),
+                "A": with_spread(row["a"], row["std_a"], form),
+                "B": with_spread(row["b"], row["std_b"], form),
+                "B − A": number(row["difference"], "+" + form),
+                "95 % interval of B − A": interval(row["low"], row["high"], "+" + form),
+                "p": p_value(row["p"]),
                 "Method": row["method"],
             }
         )
@@ -59,9 +59,9 @@ def metric_table(view: View, result: Comparison) -> pd.DataFrame:
         records.append(
             {
                 "Metric": title,
-                "A": _with_spread(mean_a, _std(a), form),
-                "B": _with_spread(mean_b, _std(b), form),
-                "B − A": _number(mean_b - mean_a, "+" + form),
+                "A": with_spread(mean_a, _std(a), form),
+                "B": with_spread(mean_b, _std(b), form),
+                "B − A": number(mean_b - mean_a, "+" + form),
                 "95 % interval of B − A": "",
                 "p": "",
                 "Method": "",
@@ -178,17 +178,21 @@ def _std(values: list[float]) -> float:
     return float(np.std(values, ddof=1)) if len(set(values)) > 1 else np.nan
 
 
-def _number(value: float, form: str) -> str:
+def number(value: float, form: str) -> str:
+    """A number as text, with a true minus; nothing for NaN."""
     return "" if np.isnan(value) else format(value, form).replace("-", "−")
 
 
-def _with_spread(mean: float, std: float, form: str) -> str:
-    return _number(mean, form) + ("" if np.isnan(std) else f" ± {_number(std, form)}")
+def with_spread(mean: float, std: float, form: str) -> str:
+    """Mean ± standard deviation as text, the mean alone where there is none."""
+    return number(mean, form) + ("" if np.isnan(std) else f" ± {number(std, form)}")
 
 
-def _interval(low: float, high: float, form: str) -> str:
-    return "" if np.isnan(low) or np.isnan(high) else f"{_number(low, form)} to {_number(high, form)}"
+def interval(low: float, high: float, form: str) -> str:
+    """«low to high» as text; nothing where either is NaN."""
+    return "" if np.isnan(low) or np.isnan(high) else f"{number(low, form)} to {number(high, form)}"
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """A p-value as text; nothing for NaN."""
     return "" if np.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
