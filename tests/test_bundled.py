@@ -1,0 +1,77 @@
+"""The run files that come with the project: what they reached, and that every text made from them says the same."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+
+from cifarcore import data, metrics
+from cifarcore.runs import load_run
+from cifarcore.summary import results_table, summary_text
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "checkpoints"
+PATHS = sorted(path for path in FOLDER.glob("*.npz") if not path.name.endswith(".features.npz"))
+# at the last epoch, on the test images; nothing was chosen on them
+FLOORS = {"cnn-quick": 0.55, "resnet18-quick": 0.64}
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return [load_run(path) for path in PATHS]
+
+
+def test_both_models_are_there_with_three_seeds_each(runs):
+    assert {run.group for run in runs} >= set(FLOORS)
+    for group in FLOORS:
+        assert sorted(run.meta["seed"] for run in runs if run.group == group) == [0, 1, 2]
+        assert (FOLDER / f"{group}-0.pt").exists()
+
+
+def test_each_run_is_the_official_test_split_and_tells_how_it_was_made(runs):
+    for run in runs:
+        assert data.fingerprint(run.sample_ids, run.labels) == data.TEST_FINGERPRINT == run.meta["dataset"]["fingerprint"]
+        assert run.meta["config"]["seed"] == run.meta["seed"] and len(run.history["epoch"]) == run.meta["config"]["epochs"]
+        assert run.meta["initialised_from"] and run.meta["device"] and run.meta["train_seconds"] > 0
+        assert run.tsne.shape == run.umap.shape == (10000, 2) and run.train_neighbor_ids.shape == (10000, 5)
+        assert len(run.val_labels) == run.meta["config"]["validation_size"]
+
+
+def test_each_run_is_at_or_above_its_floor(runs):
+    for run in runs:
+        assert run.correct.mean() >= FLOORS.get(run.group, 0), run.name
+
+
+def test_scikit_learn_gives_the_numbers_shown_to_all_digits(runs):
+    summary = (FOLDER / "compare_summary.txt").read_text()
+    seen = {}
+    for run in runs:
+        scores = np.exp(run.logits.astype(np.float64))
+        scores /= scores.sum(axis=1, keepdims=True)
+        found = (
+            accuracy_score(run.labels, run.logits.argmax(axis=1)),
+            f1_score(run.labels, run.logits.argmax(axis=1), average="macro"),
+            np.mean([roc_auc_score(run.labels == index, scores[:, index]) for index in range(100)]),
+        )
+        shown = metrics.headline(run)
+        assert [f"{value:.4f}" for value in found] == [f"{shown[name]:.4f}" for name in ("accuracy", "macro_f1", "macro_auc")]
+        line = next(line for line in summary.splitlines() if line.startswith(f"{run.name} "))
+        assert all(f"{value:.4f}" in line for value in found), line
+        seen.setdefault(run.group, []).append(found)
+    for group, found in seen.items():
+        line = next(line for line in summary.splitlines() if line.startswith(f"{group} "))
+        for mean, std in zip(np.mean(found, axis=0), np.std(found, axis=0, ddof=1), strict=True):
+            assert f"{mean:.4f} ± {std:.4f}" in line
+
+
+def test_summary_and_readme_are_what_the_command_writes(runs):
+    assert (FOLDER / "compare_summary.txt").read_text() == summary_text(runs)
+    shown = re.search(r"<!-- results:[^>]*-->\n(.*?)<!-- /results -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown and shown[1].strip() == results_table(runs).strip()
+
+
+def test_no_file_holds_a_path_of_the_machine_that_made_it(runs):
+    for run in runs:
+        assert not re.search(r"/(home|root|work|tmp|mnt|Users)/", str(run.meta)), run.name
