@@ -9,7 +9,7 @@ import streamlit as st
 
 from cifarcore import metrics
 from cifarcore.app import charts, images
-from cifarcore.app.state import View, escape, plain
+from cifarcore.app.state import Side, View, escape, plain
 from cifarcore.app.tiles import items, tiles
 
 PARAMETER = "image"
@@ -71,8 +71,10 @@ def _dialog(view: View) -> None:
             )
             st.altair_chart(charts.top_classes(_top(side.first, row), side.letter), width="stretch", key=f"card-top-{side.letter}")
     _neighbors(view, row)
-    _training_neighbors(view, row)
-    _places(view, row)
+    for column, side in zip(st.columns(2, gap="medium"), (view.a, view.b), strict=True):
+        with column:
+            _training_neighbors(view, side, row)
+            _place(view, side, row)
 
 
 def _top(run, row: int, n: int = 5) -> pd.DataFrame:
@@ -99,43 +101,38 @@ def _neighbors(view: View, row: int) -> None:
         st.rerun(scope="fragment")
 
 
-def _training_neighbors(view: View, row: int) -> None:
-    for side in (view.a, view.b):
-        run = side.first
-        if run.train_neighbor_ids is None:
-            continue
-        st.markdown(f"Nearest training images by model {side.letter}'s features (cosine)")
-        store = images.train_pictures(view.root)
-        urls = store.urls(run.train_neighbor_ids[row])
-        content = [
-            {"id": f"{i:016x}", "image": url, "label": plain(run.class_names[c]), "note": f"cosine {cosine:.3f}"}
-            for i, url, c, cosine in zip(
-                run.train_neighbor_ids[row], urls, run.train_neighbor_labels[row], run.train_neighbor_cosine[row], strict=True
-            )
-        ]
-        tiles(content, f"card-train-{side.letter}", compact=True, clickable=False)
-
-
-def _places(view: View, row: int) -> None:
-    with_map = [side for side in (view.a, view.b) if side.first.tsne is not None]
-    if not with_map:
-        st.caption("No map in these run files; `cifarcore project RUN` adds it.")
+def _training_neighbors(view: View, side: Side, row: int) -> None:
+    run = side.first
+    st.markdown(f"Model {side.letter}: nearest training images, by cosine of its features")
+    if run.train_neighbor_ids is None:
+        st.caption("Not in this run file; `cifarcore project RUN` adds them.")
         return
-    for column, side in zip(st.columns(2), with_map, strict=False):
-        positions = side.first.tsne
-        step = max(1, len(positions) // BACKDROP)
-        same = view.labels == view.labels[row]
-        rows = np.union1d(np.arange(0, len(positions), step), np.flatnonzero(same))
-        frame = pd.DataFrame(
-            {
-                "x": positions[rows, 0],
-                "y": positions[rows, 1],
-                "what": np.select([rows == row, same[rows]], ["this image", "same true class"], "other test images"),
-            }
-        )
-        column.altair_chart(
-            charts.place_on_map(frame, f"Place in the t-SNE map of model {side.letter}"), width="stretch", key=f"card-map-{side.letter}"
-        )
+    ids = run.train_neighbor_ids[row]
+    urls = images.train_pictures(view.root).urls(ids)
+    content = [
+        {"id": f"{i:016x}", "image": url, "label": plain(run.class_names[c]), "note": f"cosine {cosine:.3f}"}
+        for i, url, c, cosine in zip(ids, urls, run.train_neighbor_labels[row], run.train_neighbor_cosine[row], strict=True)
+    ]
+    tiles(content, f"card-train-{side.letter}", compact=True, clickable=False)
+
+
+def _place(view: View, side: Side, row: int) -> None:
+    positions = side.first.tsne
+    if positions is None:
+        st.caption("No map in this run file; `cifarcore project RUN` adds it.")
+        return
+    same = view.labels == view.labels[row]
+    backdrop = np.arange(0, len(positions), max(1, len(positions) // BACKDROP))
+    rows = np.union1d(np.union1d(backdrop, np.flatnonzero(same)), row)
+    frame = pd.DataFrame(
+        {
+            "x": positions[rows, 0],
+            "y": positions[rows, 1],
+            "what": np.select([rows == row, same[rows]], ["this image", "same true class"], "other test images"),
+        }
+    )
+    title = f"Model {side.letter}: place on its t-SNE map"
+    st.altair_chart(charts.place_on_map(frame, title), width="stretch", key=f"card-map-{side.letter}")
 
 
 def _address(view: View, row: int) -> str:

@@ -37,27 +37,24 @@ def top_classes(frame: pd.DataFrame, letter: str) -> alt.LayerChart:
     )
 
 
-def place_on_map(frame: pd.DataFrame, title: str) -> alt.Chart:
+def place_on_map(frame: pd.DataFrame, title: str) -> alt.LayerChart:
     """One image's place on a map. Columns: x, y, what («this image», «same true class», «other test images»)."""
-    kinds = ["other test images", "same true class", "this image"]
-    return (
-        alt.Chart(frame)
-        .mark_circle()
+    colors = {"other test images": "#b9bec6", "same true class": "#2a9d8f", "this image": "#d6336c"}
+    layers = [
+        alt.Chart(frame[frame["what"] == what])
+        .mark_point(filled=True, size=size, shape=shape, opacity=opacity)
         .encode(
             x=alt.X("x:Q", axis=None, scale=alt.Scale(zero=False)),
             y=alt.Y("y:Q", axis=None, scale=alt.Scale(zero=False)),
             color=alt.Color(
                 "what:N",
-                scale=alt.Scale(domain=kinds, range=["#b9bec6", "#2a9d8f", "#d6336c"]),
-                legend=alt.Legend(title=None, orient="bottom", symbolOpacity=1),
+                scale=alt.Scale(domain=list(colors), range=list(colors.values())),
+                legend=alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=60),
             ),
-            size=alt.Size("what:N", scale=alt.Scale(domain=kinds, range=[8, 24, 160]), legend=None),
-            opacity=alt.Opacity("what:N", scale=alt.Scale(domain=kinds, range=[0.35, 0.9, 1]), legend=None),
-            order=alt.Order("order:O"),
         )
-        .transform_calculate(order=f"indexof({kinds}, datum.what)")
-        .properties(title=title, height=240, description=title)
-    )
+        for what, size, shape, opacity in zip(colors, (8, 24, 240), ("circle", "circle", "diamond"), (0.4, 0.9, 1), strict=True)
+    ]
+    return alt.layer(*layers).properties(title=title, height=240, description=title)
 
 
 def split_bar(frame: pd.DataFrame) -> alt.LayerChart:

@@ -33,10 +33,11 @@ def _explorer(view: View, frame: pd.DataFrame, metric: str) -> None:
 
 def _classes(view: View, frame: pd.DataFrame, metric: str) -> None:
     drawn = frame.head(MOST_DRAWN)
+    test = "tested over seeds and images" if view.several_seeds else "exact McNemar test"
     st.markdown(
         f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}. Hardest first by {view.hardness}; "
         "the thin line is the 95 % interval of B − A, from A's point. "
-        "▲ gained, ▼ lost: recall, exact McNemar test, false discoveries held at 5 % (Benjamini-Hochberg)."
+        f"▲ gained, ▼ lost: recall, {test}, false discoveries held at 5 % (Benjamini-Hochberg)."
     )
     if len(drawn) < len(frame):
         st.caption(f"The {len(drawn)} hardest of {len(frame):,} classes are drawn; the filter in the sidebar chooses others.")

@@ -109,7 +109,9 @@ def _classes(view, result, show, errors_only, left, right):
         st.markdown("Largest cells" if show != SHOWN[0] else "Largest changes")
         largest = frame.reindex(frame["value"].abs().sort_values(ascending=False, kind="stable").index).head(12)
         st.dataframe(
-            largest[["true", "predicted", "a", "b", "difference", "claim"]].rename(columns={"a": "A", "b": "B", "difference": "B − A", "claim": "tested"}),
+            largest[["true", "predicted", "a", "b", "difference", "claim"]]
+            .replace({"claim": {"not claimed": ""}})
+            .rename(columns={"a": "A", "b": "B", "difference": "B − A"}),
             hide_index=True,
             height="content",
             column_config={name: st.column_config.NumberColumn(format="%.1f") for name in ("A", "B", "B − A")},

@@ -63,15 +63,15 @@ def _split(view: View) -> None:
     groups = memo(comparison.four_way, view.pair)
     frame = tables.split_frame(groups)
     st.altair_chart(charts.split_bar(frame), width="stretch", key="overview-split-chart")
-    if view.several_seeds:
-        st.caption(f"By the first seed of each: A {view.a.first.meta.get('seed', 0)}, B {view.b.first.meta.get('seed', 0)}.")
-    counts = dict(zip(frame["group"], frame["images"], strict=True))
+    counted = " · ".join(f"{group} {images:,}" for group, images in zip(frame["group"], frame["images"], strict=True))
+    of_seeds = f" (first seed of each: A {view.a.first.meta.get('seed', 0)}, B {view.b.first.meta.get('seed', 0)})"
+    st.caption(counted + (of_seeds if view.several_seeds else ""))
     chosen = st.segmented_control(
         "Show the pictures of",
         list(tables.SPLIT),
         key="split",
         bind="query-params",
-        help=" · ".join(f"{group}: {counts[group]:,} images" for group in tables.SPLIT),
+        help="Only A: model A is right, model B wrong. Only B: the other way round.",
     )
     if chosen:
         rows = np.flatnonzero((groups == chosen) & view.in_filter)

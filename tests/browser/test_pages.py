@@ -1,0 +1,180 @@
+"""Overview, Classes, Confusion and Findings as a user drives them; what they show is recomputed by NumPy from the files."""
+
+import re
+
+import numpy as np
+import pytest
+from driving import address, choose, csv_of, ids, parameters, settle
+
+TITLES = ("Classes", "Confusion", "ROC", "Explorer", "Disagreements", "Findings", "Overview")
+
+
+def tiles(page, key):
+    return page.locator(f".st-key-{key}-tiles .card")
+
+
+def predictions(side):
+    return [run.logits.argmax(axis=1) for run in side.runs]
+
+
+def test_every_page_is_reached_from_the_sidebar(visit):
+    page = visit()
+    for title in TITLES:
+        page.locator("[data-testid=stSidebarNav] a", has_text=title).click()
+        settle(page)
+        assert page.locator("[data-testid=stSidebarNav] a[aria-current=page]", has_text=title).count() == 1
+
+
+def test_only_b_shows_exactly_the_images_that_only_b_gets_right(visit, app):
+    page = visit()
+    a, b = app.sides()
+    page.get_by_role("radio", name="only B").or_(page.get_by_role("button", name="only B")).first.click()
+    settle(page)
+    run_a, run_b = a.first, b.first
+    expected = (predictions(a)[0] != run_a.labels) & (predictions(b)[0] == run_b.labels)
+    frame = csv_of(page, "split")
+    assert ids(frame) == set(run_a.sample_ids[expected].tolist())
+    assert len(frame) == expected.sum()
+    again = visit(address(page))
+    assert parameters(again)["split"] == "only B"
+    assert tiles(again, "split").first.get_attribute("data-id") == tiles(page, "split").first.get_attribute("data-id")
+    assert tiles(page, "split").first.get_attribute("data-id") == frame["sample_id"][0]
+
+
+def test_a_picture_opens_its_card_and_the_link_opens_it_again(visit, app):
+    page = visit("?split=both+wrong")
+    tile = tiles(page, "split").nth(2)
+    sample_id, label = tile.get_attribute("data-id"), tile.locator(".label").inner_text()
+    tile.click()
+    settle(page)
+    card = page.locator("[role=dialog]")
+    assert sample_id in card.inner_text() and label in card.inner_text()
+    assert parameters(page)["image"].startswith(sample_id)
+    again = visit(address(page), elsewhere=True)
+    assert sample_id in again.locator("[role=dialog]").inner_text()
+    neighbour = card.locator(".st-key-card-near .card").first
+    neighbour_id = neighbour.get_attribute("data-id")
+    neighbour.click()
+    settle(page)
+    assert neighbour_id in card.inner_text()
+    page.keyboard.press("Escape")
+    settle(page)
+    assert card.count() == 0 and "image" not in parameters(page)
+
+
+def test_pages_of_a_gallery(visit):
+    page = visit("?split=both+wrong")
+    frame = csv_of(page, "split")
+    first = [tile.get_attribute("data-id") for tile in tiles(page, "split").all()]
+    page.locator(".st-key-split-page").get_by_text("2", exact=True).click()
+    settle(page)
+    second = [tile.get_attribute("data-id") for tile in tiles(page, "split").all()]
+    assert first + second == frame["sample_id"].head(len(first) + len(second)).tolist()
+    again = visit(address(page))
+    assert [tile.get_attribute("data-id") for tile in tiles(again, "split").all()] == second
+
+
+def test_one_seed_and_another_model_change_the_verdict_and_the_address(visit, app):
+    page = visit()
+    before = page.locator("[data-testid=stMain]").inner_text()
+    choose(page, "Seeds of model A", "seed 0")
+    assert parameters(page)["seedA"] == "seed 0"
+    after = page.locator("[data-testid=stMain]").inner_text()
+    assert after != before and re.search(r"seed 0\b", after)
+    assert visit(address(page)).locator("[data-testid=stMain]").inner_text() == after
+
+
+def test_the_filter_changes_the_classes_shown(visit, app):
+    page = visit("classes")
+    n_classes = app.sides()[0].first.n_classes
+    assert f"{n_classes} of {n_classes} classes" in page.locator("[data-testid=stSidebar]").inner_text()
+    slider = page.locator(".st-key-hardest").locator("[role=slider], input[type=range]").first
+    slider.press("ArrowLeft")
+    settle(page)
+    assert f"{n_classes - 1} of {n_classes} classes" in page.locator("[data-testid=stSidebar]").inner_text()
+    assert parameters(page)["hardest"] == str(n_classes - 1)
+    choose(page, "Metric", "Recall")
+    assert page.get_by_role("heading", name="Recall of each class").count() == 1
+    page.get_by_label("Search").fill("tree")
+    page.get_by_label("Search").press("Enter")
+    settle(page)
+    names = [name for name in app.sides()[0].first.class_names if "tree" in name]
+    assert f"{len(names)} of {n_classes} classes" in page.locator("[data-testid=stSidebar]").inner_text()
+    again = visit(address(page))
+    assert f"{len(names)} of {n_classes} classes" in again.locator("[data-testid=stSidebar]").inner_text()
+
+
+def test_a_class_clicked_shows_exactly_its_images_that_some_run_gets_wrong(visit, app):
+    page = visit("classes")
+    chart = page.locator(".st-key-classes-chart canvas, .st-key-classes-chart svg").first
+    box = chart.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 150)
+    settle(page)
+    name = parameters(page)["class"]
+    a, b = app.sides()
+    of_class = a.first.labels == a.first.class_names.tolist().index(name)
+    wrong = np.any([answer != a.first.labels for answer in (*predictions(a), *predictions(b))], axis=0)
+    assert ids(csv_of(page, "class-wrong")) == set(a.first.sample_ids[of_class & wrong].tolist())
+    assert visit(address(page)).get_by_label("Class (or click one in the chart)").input_value() == name
+
+
+@pytest.mark.parametrize("show", ["B − A", "A", "B"])
+def test_a_confusion_cell_holds_exactly_its_images(visit, app, show):
+    a, b = app.sides()
+    names = a.first.class_names.tolist()
+    errors = np.bincount(a.first.labels.astype(int) * len(names) + predictions(a)[0], minlength=len(names) ** 2).reshape(len(names), -1)
+    np.fill_diagonal(errors, 0)
+    true, predicted = np.unravel_index(errors.argmax(), errors.shape)
+    page = visit(f"confusion?level=classes&show={show}&true={names[true]}&predicted={names[predicted]}")
+    answers = {"A": predictions(a), "B": predictions(b)}.get(show, predictions(a) + predictions(b))
+    here = (a.first.labels == true) & np.any([answer == predicted for answer in answers], axis=0)
+    assert ids(csv_of(page, "cell")) == set(a.first.sample_ids[here].tolist())
+
+
+def test_a_folded_cell_is_chosen_by_a_click_and_unfolds(visit, app):
+    page = visit("confusion")
+    a, b = app.sides()
+    if a.first.superclass_of is None:
+        pytest.skip("these runs have no superclasses")
+    box = page.locator(".st-key-confusion-folded canvas, .st-key-confusion-folded svg").first.bounding_box()
+    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + 0.4 * box["height"])
+    settle(page)
+    chosen = parameters(page)
+    groups = a.first.superclass_names.tolist()
+    of = a.first.superclass_of
+    true, predicted = groups.index(chosen["truesuper"]), groups.index(chosen["predictedsuper"])
+    labels = a.first.labels
+    here = np.any([(of[answer] == predicted) & (answer != labels) for answer in (*predictions(a), *predictions(b))], axis=0)
+    expected = set(a.first.sample_ids[here & (of[labels] == true)].tolist())
+    assert expected, "click another cell: this one is empty"
+    assert ids(csv_of(page, "cell")) == expected
+    assert page.locator(".st-key-confusion-unfolded").count() == 1
+    page.get_by_text("classes", exact=True).last.click()
+    settle(page)
+    assert parameters(page)["level"] == "classes"
+
+
+def test_right_answers_can_be_shown(visit):
+    page = visit("confusion?level=classes")
+    page.get_by_text("Errors only", exact=True).click()
+    settle(page)
+    assert parameters(page)["errors"].lower() == "false"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_window(visit, scheme):
+    page = visit(color_scheme=scheme)
+    for title in TITLES:
+        page.locator("[data-testid=stSidebarNav] a", has_text=title).click()
+        settle(page)
+        for width in (1280, 1920):
+            page.set_viewport_size({"width": width, "height": 1000})
+            page.wait_for_timeout(200)
+            main = page.locator("[data-testid=stMain]")
+            assert main.evaluate("element => element.scrollWidth - element.clientWidth") <= 0, title
+
+
+def test_no_torch_in_the_server(visit, app):
+    visit()
+    with open(f"/proc/{app.pid}/maps") as maps:
+        assert "torch" not in maps.read()

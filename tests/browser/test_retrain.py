@@ -1,0 +1,200 @@
+"""The short retraining as a user drives it: a real job on real data where both are there, else on the synthetic set."""
+
+import os
+import re
+import signal
+import time
+from contextlib import contextmanager
+
+import pytest
+from driving import ROOT, TIMEOUT_MS, choose, parameters, serve, settle
+
+from cifarcore import retraining
+from cifarcore.data import load_test_images
+from cifarcore.jobs import PROCESS, read_job, read_json
+from cifarcore.runs import load_run
+
+PARENT = "cnn-quick-0"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder of its own with a parent and its weights, and another run beside it."""
+    folder = tmp_path_factory.mktemp("retraining") / "runs"
+    folder.mkdir()
+    committed = ROOT / "checkpoints"
+    if load_test_images() is not None and (committed / f"{PARENT}.pt").exists() and (committed / f"{PARENT}.npz").exists():
+        for suffix in (".npz", ".pt"):
+            (folder / f"{PARENT}{suffix}").write_bytes((committed / f"{PARENT}{suffix}").read_bytes())
+        return folder
+    from cifarcore.config import TrainConfig
+    from cifarcore.evaluation import evaluate_file
+    from cifarcore.synthetic import make_synthetic
+    from cifarcore.training import fit
+
+    config = TrainConfig(preset="quick", dataset="synthetic", widths=(8, 8, 8), hidden=16, epochs=1, batch_size=50, learning_rate=0.05, validation_size=500)
+    dataset = make_synthetic()
+    evaluate_file(fit(config, dataset, folder), dataset)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own_app(runs):
+    with serve(runs, runs.parent / "server.log", XDG_CACHE_HOME=str(runs.parent / "cache")) as served:
+        yield served
+
+
+@pytest.fixture
+def browse(own_app, chromium):
+    """`browse(path)` opens a page in a context of its own."""
+    contexts = []
+
+    def open_page(path=""):
+        context = chromium.new_context(viewport={"width": 1280, "height": 1400})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        page.goto(f"{own_app.url}/{path}")
+        settle(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def open_settings(page):
+    page.locator("[data-testid=stExpander] summary", has_text="Short retraining").click()
+    page.wait_for_selector(".st-key-retrain-start button")
+
+
+def stop_button(page):
+    return page.locator(".st-key-retrain-stop button")
+
+
+def steps(page) -> int:
+    text = page.locator("[data-testid=stSidebar]").inner_text()
+    found = re.search(r"Step ([\d,]+)", text)
+    return int(found[1].replace(",", "")) if found else -1
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@contextmanager
+def started(page, seconds):
+    """A retraining of `seconds`, started from the sidebar; it is cleared away at the end whatever happens."""
+    open_settings(page)
+    page.get_by_label("Budget", exact=True).fill(str(seconds))
+    page.get_by_label("Budget", exact=True).press("Enter")
+    settle(page)
+    page.locator(".st-key-retrain-start button").click()
+    stop_button(page).wait_for()
+    yield
+
+
+def jobs(runs):
+    return retraining.jobs(runs)
+
+
+@pytest.fixture(autouse=True)
+def clear_away(runs):
+    yield
+    for job in jobs(runs):
+        if job.state == "running":
+            os.kill(read_json(job.folder / PROCESS)["pid"], signal.SIGKILL)
+            wait_until(lambda job=job: read_job(job.folder).state != "running")
+        retraining.delete(runs, job.name)
+
+
+def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
+    page = browse()
+    with started(page, 20):
+        wait_until(lambda: steps(page) > 0)
+        first = steps(page)
+        wait_until(lambda: steps(page) > first)
+        page.locator("[data-testid=stSidebarNav] a", has_text="Classes").click()
+        settle(page)
+        choose(page, "Metric", "Recall")
+        assert parameters(page)["metric"] == "Recall" and stop_button(page).count() == 1
+        page.reload()
+        settle(page)
+        stop_button(page).wait_for()
+        elsewhere = browse()
+        stop_button(elsewhere).click()
+    wait_until(lambda: jobs(runs)[0].state == "stopped")
+    job = jobs(runs)[0]
+    run = load_run(retraining.run_path(job.folder))
+    assert run.meta["parent"]["name"] == PARENT and run.meta["retraining"]["stopped"] is True
+    for each in (page, elsewhere):
+        each.wait_for_function("name => new URLSearchParams(location.search).get('B') === `retrained/${name}`", arg=job.name)
+        settle(each)
+    assert parameters(page).get("A", "cnn-quick") == "cnn-quick"
+    page.locator("[data-testid=stSidebarNav] a", has_text="Retrained").click()
+    settle(page)
+    main = page.locator("[data-testid=stMainBlockContainer]")
+    assert f"Retrained: {job.name}" in main.inner_text() and "Mean F1 of the focus classes" in main.inner_text()
+    before = load_run(runs / f"{PARENT}.npz")
+    fixed = int((~before.correct & run.correct).sum())
+    assert f"Fixed: wrong before, right after; " in main.inner_text() and f"· {fixed:,}" in main.inner_text()
+    page.get_by_role("button", name="Delete", exact=False).first.click()
+    page.get_by_role("button", name="Delete it").click()
+    wait_until(lambda: not jobs(runs))
+    settle(page)
+    assert not retraining.run_path(job.folder).exists() and (runs / f"{PARENT}.npz").exists()
+    assert not parameters(page).get("B", "").startswith("retrained/")
+
+
+def test_a_killed_job_is_told_with_its_log_and_goes_on(browse, runs):
+    page = browse()
+    with started(page, 5):
+        wait_until(lambda: steps(page) > 0)
+    name = jobs(runs)[0].name
+    os.kill(read_json(jobs(runs)[0].folder / PROCESS)["pid"], signal.SIGKILL)
+    page.get_by_text("was killed").wait_for()
+    assert "starting" in page.locator("[data-testid=stSidebar] [data-testid=stCode]").inner_text()
+    page.get_by_role("button", name="Go on from the last checkpoint").click()
+    stop_button(page).wait_for()
+    page.wait_for_function("name => new URLSearchParams(location.search).get('B') === `retrained/${name}`", arg=name)
+    assert jobs(runs)[0].state == "finished"
+
+
+def test_two_that_press_at_once_start_one_job(browse, runs):
+    pages = [browse(), browse()]
+    for page in pages:
+        open_settings(page)
+    for page in pages:
+        page.locator(".st-key-retrain-start button").click(no_wait_after=True)
+    for page in pages:
+        stop_button(page).wait_for()
+    found = jobs(runs)
+    assert [job.state for job in found].count("running") == 1 and len(found) == 1
+    stop_button(pages[0]).click()
+    wait_until(lambda: jobs(runs)[0].state == "stopped")
+
+
+def test_the_job_outlives_the_app(chromium, runs, tmp_path):
+    log = tmp_path / "server.log"
+    cache = {"XDG_CACHE_HOME": str(runs.parent / "cache")}
+    for number in range(2):
+        context = chromium.new_context(viewport={"width": 1280, "height": 1400})
+        try:
+            with serve(runs, log, **cache) as app:
+                page = context.new_page()
+                page.set_default_timeout(TIMEOUT_MS)
+                page.goto(app.url)
+                settle(page)
+                if number == 0:
+                    with started(page, 60):
+                        wait_until(lambda: steps(page) > 0)
+                    os.kill(app.pid, signal.SIGKILL)
+                else:
+                    stop_button(page).click()
+                    page.wait_for_function("() => (new URLSearchParams(location.search).get('B') ?? '').startsWith('retrained/')")
+        finally:
+            context.close()
+    assert [job.state for job in jobs(runs)] == ["stopped"]
