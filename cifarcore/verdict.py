@@ -31,36 +31,41 @@ def metric_table(
     values = pd.DataFrame([metrics.headline(run, auc) for run, auc in zip(runs, crossed.macro_auc_values(areas), strict=True)])
     parts = pd.DataFrame([crossed.influences(run) | {"macro_auc": row} for run, row in zip(runs, areas.influence, strict=True)])
     groups = crossed.strata(runs[0].labels)
-    alone = min(n_a, len(runs) - n_a) == 1
     rows = {}
     for name in METRICS:
         value = values[name].to_numpy()
         a, b = value[:n_a], value[n_a:]
-        if name in parts and np.isfinite(value).all():
+        low, high, p, method = np.nan, np.nan, np.nan, ""
+        if np.isfinite(value).all():
             found = crossed.difference(value, crossed.image_covariance(np.stack(list(parts[name])), *groups), n_a)
             low, high, p = float(found.low), float(found.high), float(found.p)
-            method = "normal, images within classes" if alone else f"seeds and images crossed, t with {found.df:.1f} df"
-        else:
-            low = high = p = np.nan
-            method = ""
-        if resampled is not None:
-            if name in resampled:
-                low, high = map(float, paired.percentile_interval(resampled[name]))
-                p, method = np.nan, "bootstrap within classes"
-            if name == "macro_auc" and method:
-                method = "paired DeLong"
-            elif name == "ece":
-                p = np.nan  # not differentiable where a bin's gap is zero: an interval to go by, no test
-            right = {"accuracy": _right, "top5": _top5_right, "superclass_accuracy": metrics.superclass_correct}.get(name)
-            if right and np.isfinite(value).all():
-                right_a, right_b = map(right, runs)
-                p = float(paired.mcnemar_p((right_a & ~right_b).sum(), (right_b & ~right_a).sum()))
-                method = f"exact McNemar, {method}"
+            if resampled is not None:
+                low, high, p, method = _of_single_runs(name, runs, resampled, (low, high, p))
+            elif np.isinf(found.df):
+                method = "normal test over images"
+            else:
+                method = f"t test over seeds and images, {found.df:.1f} degrees of freedom"
         rows[name] = {"a": a.mean(), "b": b.mean(), "difference": b.mean() - a.mean(), "low": low, "high": high,
                       "std_a": _std(a), "std_b": _std(b), "p": p, "method": method}  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
+def _of_single_runs(
+    name: str, runs: Sequence[Run], resampled: dict[str, np.ndarray], normal: tuple[float, float, float]
+) -> tuple[float, float, float, str]:
+    """low, high, p and method for one run each, where exact tests and the bootstrap serve better than `normal` ones."""
+    low, high, p = normal
+    if name == "macro_auc":
+        return low, high, p, "paired DeLong test"
+    method = "normal interval"
+    if name in resampled:
+        low, high = map(float, paired.percentile_interval(resampled[name]))
+        method = "bootstrap interval"
+    right = {"accuracy": _right, "top5": _top5_right, "superclass_accuracy": metrics.superclass_correct}.get(name)
+    if right:
+        a, b = map(right, runs)
+        return low, high, float(paired.mcnemar_p((a & ~b).sum(), (b & ~a).sum())), f"exact McNemar test, {method}"
+    return low, high, np.nan, method
 
 
 def word(accuracy: pd.Series) -> str:

@@ -74,7 +74,7 @@ def test_spread_between_seeds_widens_the_interval(runs, seeds):
 def test_one_seed_against_several_says_so(runs):
     result = comparison.compare(runs["a"][:1], runs["b"])
     assert any("one seed of A" in note for note in result.notes)
-    assert result.metrics.loc["accuracy", "method"].startswith("normal")
+    assert result.metrics.loc["accuracy", "method"].startswith("normal test")
 
 
 def test_a_run_against_itself_differs_in_nothing(runs):
