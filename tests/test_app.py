@@ -1,5 +1,6 @@
 """Every page over made run files: it runs without an exception, and says what is missing where something is."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -161,6 +162,6 @@ def test_names_from_a_file_are_never_rendered(folder, page):
     a, b = (replace(run, class_names=hostile, superclass_names=np.array(["<b>s</b>", "**t**"])) for run in two_models())
     write(folder, a, b)
     app = run(folder, page)
-    for element in app.markdown:
-        assert not element.allow_html
-        assert "<img" not in element.value.replace("\\<", "").replace("<img", "<img" if "\\<img" not in element.value else "")
+    for element in (*app.markdown, *app.caption, *app.info, *app.warning):
+        assert not getattr(element, "allow_html", False)
+        assert not re.search(r"(?<!\\)<img|(?<!\\)\[x\]\(", element.value)
