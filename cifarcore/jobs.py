@@ -210,20 +210,30 @@ class Recorder:
         finite = {key: round(float(value), 6) for key, value in numbers.items() if math.isfinite(value)}
         line = {"phase": phase, "at": round(time.time(), 3)} | finite
         self._append(json.dumps(line) + "\n")
-        self.show(line)
+        try:
+            self.show(line)
+        except OSError:  # the log lies on the same full disk
+            pass
+
+    def say(self, text: str) -> None:
+        """A line for the log alone."""
+        try:
+            print(text, flush=True)
+        except OSError:
+            pass
 
     def _append(self, text: str) -> None:
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(text)
         except OSError as error:
-            _say(f"progress not written: {error.strerror}")
+            self.say(f"progress not written: {error.strerror}")
 
     def reserve(self, size: int) -> None:
         """Hold `size` bytes of the disk until `release`, for what is written at the end. Raises OSError where they are not there."""
         with (self.folder / _BALLAST).open("wb") as file:
-            for _ in range(0, size, 1 << 20):
-                file.write(os.urandom(1 << 20))  # zeros might take no room
+            for written in range(0, size, 1 << 20):
+                file.write(os.urandom(min(1 << 20, size - written)))  # zeros might take no room
             file.flush()
             os.fsync(file.fileno())
 
@@ -237,7 +247,7 @@ class Recorder:
         try:
             write_json(self.folder / _RESULT, {"state": state, "message": " ".join(message.split()), "at": time.time()})
         except OSError as error:
-            _say(f"how it ended ({state}: {message}) not written: {error.strerror}")
+            self.say(f"how it ended ({state}: {message}) not written: {error.strerror}")
         return message
 
 
@@ -306,10 +316,3 @@ def read_text(path: Path) -> str:
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""
-
-
-def _say(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except OSError:  # the log lies on the same full disk
-        pass

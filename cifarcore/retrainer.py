@@ -20,7 +20,7 @@ from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
 from cifarcore.evaluation import Features, check_classes, features_path, load_features, make_run, save_features, score
 from cifarcore.finetuning import Learner
 from cifarcore.jobs import Recorder, lower_priority, stop_asked
-from cifarcore.retraining import STATE, Setup, feature_cache, file_digest, read_setup, run_path, weights_path
+from cifarcore.retraining import STATE, Setup, clear_leftovers, feature_cache, file_digest, read_setup, run_path, weights_path
 from cifarcore.runs import Run, load_run, save_run
 from cifarcore.speeds import save_speed
 from cifarcore.training import cpu_threads, keep_freed_memory
@@ -31,7 +31,7 @@ SAVE_EVERY_SECONDS = 10.0
 CHECKS, CHECK_SHARE = 6, 0.08
 #: images by which the scoring at the end is timed, and the parent's weights held against its run file
 PROBE_IMAGES = 200
-PROBE_TOLERANCE = 0.1  # of a logit: float16 and another processor stay far below
+TOLERANCE = 0.1  # of a logit: float16 and another processor stay far below
 NOTHING = "stopped before it learned anything; no run was written"
 
 
@@ -41,6 +41,7 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
     Writes the weights and the run file beside the folder. `load_dataset` gives the data set of the name in a config.
     Raises CifarcoreError where the parent or the data no longer fit.
     """
+    clear_leftovers(folder)
     setup = read_setup(folder)
     run, parent = _read_parent(setup)
     # what will be written at the end, so that a disk that fills up meanwhile loses nothing
@@ -48,17 +49,20 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
     keep_freed_memory()
     with cpu_threads(setup.config.threads or all_cores_but_one()):
         dataset = load_dataset(parent.config.dataset)
-        scoring_seconds = _probe(run, parent, dataset)
-        features = None
+        _check_data(run, parent, dataset)
+        features, scoring_seconds = None, 0.0
         if setup.config.train_layers == "head":
             features = _cached_features(setup, parent, dataset, folder, record)
-            scoring_seconds = 0.0
         if stop_asked(folder):
             return record.end("stopped", NOTHING)
+        if features is None:
+            scoring_seconds = _probe(run, parent, dataset)
+        else:
+            _check_weights(run, features.test_ids, _head_logits(parent, features.test))
         learner = Learner(setup, parent, dataset, features)
         if (folder / STATE).exists():
             learner.load(folder / STATE)
-        print(f"scoring at the end will take about {scoring_seconds:.0f} s", flush=True)
+        record.say(f"scoring at the end will take about {scoring_seconds:.0f} s")
         _learn(learner, folder, record, scoring_seconds)
         if not learner.step:
             return record.end("stopped", NOTHING)
@@ -83,7 +87,8 @@ def measure(run_file: Path, config: RetrainConfig, runs_folder: Path, load_datas
     keep_freed_memory()
     with cpu_threads(config.threads or all_cores_but_one()):
         dataset = load_dataset(parent.config.dataset)
-        scored = min(PROBE_IMAGES, len(dataset.x_test)) / _timed(lambda: score(parent, dataset.x_test[:PROBE_IMAGES]))
+        held_out = 0 if run.val_labels is None else len(run.val_labels)
+        scored = (len(dataset.x_test) + held_out) / _probe(run, parent, dataset)
         features = None
         if config.train_layers == "head":  # its speed does not depend on what the features are
             width = parent.model().stages()[-1].in_features
@@ -133,7 +138,7 @@ def _learn(learner: Learner, folder: Path, record: Recorder, scoring_seconds: fl
             try:
                 learner.save(folder / STATE)
             except OSError as error:  # what is being learned may still find room at the end
-                print(f"no checkpoint saved: {error.strerror or error}", flush=True)
+                record.say(f"no checkpoint saved: {error.strerror or error}")
             last_save = now
         if ending:
             return
@@ -146,10 +151,7 @@ def _score(checkpoint: Checkpoint, dataset: Dataset, features: Features | None, 
     _, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
     if features is not None:
         record("evaluating")
-        model = checkpoint.model()
-        with torch.inference_mode():
-            parts = [model.head(torch.from_numpy(part).float()).numpy().astype(np.float16) for part in (features.test, features.train[val_rows])]
-        return make_run(checkpoint, dataset, *parts)
+        return make_run(checkpoint, dataset, _head_logits(checkpoint, features.test), _head_logits(checkpoint, features.train[val_rows]))
     total = len(dataset.x_test) + len(val_rows)
     report = _Counter(record, "evaluating", total)
     logits, _ = score(checkpoint, dataset.x_test, on_batch=report)
@@ -182,22 +184,38 @@ def _read_parent(setup: Setup) -> tuple[Run, Checkpoint]:
     return run, checkpoint
 
 
-def _probe(run: Run, parent: Checkpoint, dataset: Dataset) -> float:
-    """Seconds that scoring will take at the end. Raises CifarcoreError where weights, run file and data do not belong together."""
+def _check_data(run: Run, parent: Checkpoint, dataset: Dataset) -> None:
+    """Raises CifarcoreError where the data set is not the parent's: its validation images might be trained on."""
     check_classes(parent, dataset)
     _, val_rows = split_validation(dataset.y_train, parent.config.validation_size)
-    if run.val_sample_ids is not None and not np.array_equal(np.sort(sample_ids(dataset.x_train[val_rows])), np.sort(run.val_sample_ids)):
-        raise CifarcoreError(f"{run.name}: its validation images are not those of {dataset.name} here, so some could be trained on; give the data it was trained on")
+    theirs = np.empty(0, np.uint64) if run.val_sample_ids is None else run.val_sample_ids
+    if not np.array_equal(np.sort(sample_ids(dataset.x_train[val_rows])), np.sort(theirs)):
+        raise CifarcoreError(f"{run.name}: its validation images are not those of {dataset.name} here and might be trained on; give the data it was trained on")
+
+
+def _probe(run: Run, parent: Checkpoint, dataset: Dataset) -> float:
+    """Seconds that scoring will take at the end, by some images; these tell too whether run file and weights belong together."""
     images = dataset.x_test[:: max(1, len(dataset.x_test) // PROBE_IMAGES)][:PROBE_IMAGES]
-    found: list[np.ndarray] = []
-    seconds = _timed(lambda: found.append(score(parent, images)[0]))
+    began = time.monotonic()
+    logits, _ = score(parent, images)
+    seconds = time.monotonic() - began
+    _check_weights(run, sample_ids(images), logits)
+    return seconds / len(images) * (len(dataset.x_test) + (0 if run.val_labels is None else len(run.val_labels)))
+
+
+def _check_weights(run: Run, ids: np.ndarray, logits: np.ndarray) -> None:
+    """Raises CifarcoreError where `logits` (N, C) of the parent's weights on the images `ids` are not those of its run file."""
     order = np.argsort(run.sample_ids)
-    ids = sample_ids(images)
     rows = order[np.searchsorted(run.sample_ids, ids, sorter=order).clip(max=len(order) - 1)]
     known = run.sample_ids[rows] == ids
-    if known.any() and np.abs(found[0][known].astype(np.float32) - run.logits[rows[known]]).max() > PROBE_TOLERANCE:
+    if known.any() and np.abs(logits[known].astype(np.float32) - run.logits[rows[known]]).max() > TOLERANCE:
         raise CifarcoreError(f"{run.name}: the weights beside it are not those that gave its scores; run `cifarcore evaluate` on them first")
-    return seconds / len(images) * (len(dataset.x_test) + len(val_rows))
+
+
+@torch.inference_mode()
+def _head_logits(checkpoint: Checkpoint, features: np.ndarray) -> np.ndarray:
+    """Logits (N, C), float16, that the stored weights give to cached features (N, D)."""
+    return checkpoint.model().head(torch.from_numpy(features).float()).numpy().astype(np.float16)
 
 
 def _cached_features(setup: Setup, parent: Checkpoint, dataset: Dataset, folder: Path, record: Recorder) -> Features | None:
@@ -206,8 +224,7 @@ def _cached_features(setup: Setup, parent: Checkpoint, dataset: Dataset, folder:
     None where a stop was asked for meanwhile.
     """
     train_ids, test_ids = sample_ids(dataset.x_train), sample_ids(dataset.x_test)
-    key = f"{setup.weights_digest}-{fingerprint(train_ids, dataset.y_train)}"
-    cache = feature_cache(folder.parent, key)
+    cache = feature_cache(folder.parent, setup.weights_digest, fingerprint(train_ids, dataset.y_train))
     for path in (cache, features_path(setup.parent)):
         found = load_features(path)
         if found is None or not (np.array_equal(found.train_ids, train_ids) and np.array_equal(found.test_ids, test_ids)):
@@ -241,9 +258,3 @@ def _are_features_of(parent: Checkpoint, dataset: Dataset, features: Features) -
     rows = np.linspace(0, len(dataset.x_train) - 1, 32).astype(int)
     _, expected = score(parent, dataset.x_train[rows])
     return expected.shape[1] == features.train.shape[1] and np.allclose(features.train[rows].astype(np.float32), expected.astype(np.float32), rtol=0.01, atol=0.02)
-
-
-def _timed(work: Callable[[], object]) -> float:
-    began = time.monotonic()
-    work()
-    return time.monotonic() - began

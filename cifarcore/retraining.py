@@ -231,6 +231,10 @@ def delete(runs_folder: str | Path, name: str) -> None:
     folder = job_folder(runs_folder, name)
     _refuse_running(folder)
     with explained(folder):
+        clear_leftovers(folder)
+        if weights_path(run_path(folder)).is_file():
+            for path in feature_caches(folder.parent, file_digest(weights_path(run_path(folder)))):
+                path.unlink()
         for path in reversed(_belongings(folder)):  # the run file first, so that no picker offers half of it
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -238,9 +242,20 @@ def delete(runs_folder: str | Path, name: str) -> None:
                 path.unlink(missing_ok=True)
 
 
-def feature_cache(retrained: Path, key: str) -> Path:
-    """Where the features of a parent are kept for retraining its head; `key` begins with the digest of its weights."""
-    return retrained / "features" / f"{key}.npz"
+def feature_cache(retrained: Path, weights_digest: str, data_fingerprint: str) -> Path:
+    """Where a parent's features are kept for retraining its head."""
+    return retrained / "features" / f"{weights_digest}-{data_fingerprint}.npz"
+
+
+def feature_caches(retrained: Path, weights_digest: str) -> list[Path]:
+    """The features kept of these weights, whatever the data."""
+    return list((retrained / "features").glob(f"{weights_digest}-*.npz"))
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what a killed job of `folder` was just writing; see files.atomic_write."""
+    for path in (*folder.glob(".*.tmp"), *folder.parent.glob(f".{folder.name}.*.tmp")):
+        path.unlink(missing_ok=True)
 
 
 def file_digest(path: Path) -> str:

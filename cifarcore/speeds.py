@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cifarcore.config import RetrainConfig
 from cifarcore.jobs import explained, identity, is_alive, machine, read_json, read_text, write_json
-from cifarcore.retraining import feature_cache, file_digest, retrained_dir, spawn, weights_path
+from cifarcore.retraining import feature_caches, file_digest, retrained_dir, spawn, weights_path
 from cifarcore.runs import RunHeader
 
 _LOG, _PROCESS = "measuring.txt", "measuring.json"
@@ -40,8 +40,7 @@ def expect(header: RunHeader, config: RetrainConfig, runs_folder: str | Path) ->
     passes = config.epochs or config.seconds * speed["learning"] / images
     caching, scoring = 0.0, (header.n_images + held_out) / speed["scoring"]
     if config.train_layers == "head":
-        cached = any(feature_cache(retrained_dir(runs_folder), "").parent.glob(f"{file_digest(weights_path(header.path))}-*.npz"))
-        cached = cached or header.path.with_suffix(".features.npz").exists()
+        cached = feature_caches(retrained_dir(runs_folder), file_digest(weights_path(header.path))) or header.path.with_suffix(".features.npz").exists()
         caching, scoring = 0.0 if cached else (images + held_out + header.n_images) / speed["scoring"], 0.0
     learning = passes * images / speed["learning"]
     return Expectation(speed["learning"], passes, learning, caching, scoring)

@@ -179,7 +179,7 @@ def _settings(folder: Path) -> None:
     if st.button("Start", type="primary", icon=":material/play_arrow:", width="stretch", key="retrain-start"):
         with st.spinner("Starting…"):
             started = _try(lambda: retraining.start(config, parent, folder))
-        if started:
+        if started or _running(retraining.jobs(folder)):  # another browser was faster: show what it started
             st.rerun(scope="app")
 
 
