@@ -251,6 +251,18 @@ def bench_app(
     _print_table(app_table(root.resolve(), folder.resolve(), rounds))
 
 
+@bench.command("retrain")
+def bench_retrain(
+    cnn: Annotated[Path, typer.Argument(help="A CNN's run file, its weights beside it.")] = DEFAULT_FOLDER / "cnn-quick-0.npz",
+    resnet: Annotated[Path | None, typer.Argument(help="A ResNet-18's, for the head on cached features.")] = None,
+    seconds: Annotated[float, typer.Option(help="Of learning, each time.")] = 60.0,
+) -> None:
+    """The waits of a short retraining, and what it gives: three seeds of the defaults, and the head on cached features."""
+    from cifarcore.bench_retrain import retrain_table
+
+    _print_table(retrain_table(cnn, resnet, seconds))
+
+
 def main() -> None:
     """Entry point: an error is one line on stderr, exit status 2 for bad input and 1 for a failure."""
     debug = "--debug" in sys.argv

@@ -186,9 +186,9 @@ class Recipe:
 
 #: trained layers -> recipe
 RECIPES: dict[str, Recipe] = {
-    "all": Recipe(0.01, 0.5, 0.5),
-    "last_block": Recipe(0.01, 0.5, 0.5),
-    "head": Recipe(0.05, 0.5, 0.5),
+    "all": Recipe(0.01, 0.7, 0.0),
+    "last_block": Recipe(0.01, 0.7, 0.0),
+    "head": Recipe(0.05, 0.7, 0.0),
 }
 
 

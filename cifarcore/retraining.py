@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cifarcore import CifarcoreError, metrics
+from cifarcore import CifarcoreError
 from cifarcore.config import RetrainConfig
 from cifarcore.jobs import LOG, PROCESS, SETUP, DiskFull, Job, explained, read_job, read_json, refuse_if_busy, write_json
 from cifarcore.runs import Run, load_run
@@ -23,7 +23,7 @@ from cifarcore.runs import Run, load_run
 FOLDER = "retrained"
 #: in a job's folder: what the learning goes on from
 STATE = "resume.pt"
-START_TIMEOUT_SECONDS = 30.0
+START_TIMEOUT_SECONDS = 60.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
 
@@ -93,6 +93,8 @@ def choose_focus(run: Run, config: RetrainConfig) -> tuple[int, ...]:
                 f"{run.name} has no validation split, and the hardest classes are never chosen on the test images; "
                 "name the classes (classes:NAME,NAME) or retrain on all"
             )
+        from cifarcore import metrics  # scikit-learn takes a second to come, which a job going on need not wait for
+
         f1 = metrics.class_table(validation)["f1"].to_numpy(dtype=float)
         order = np.argsort(f1, kind="stable")  # classes without a validation image are NaN, which sorts last
         chosen = tuple(int(index) for index in order[: config.hardest] if np.isfinite(f1[index]))

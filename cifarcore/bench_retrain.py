@@ -1,0 +1,81 @@
+"""What a short retraining takes and gives on this machine: the waits of whoever presses the button, and what is learned.
+
+Works on copies of the parents, with the job as the app starts it. What is learned is told of the test split, once the
+settings are what they are: nothing here may be used to choose them.
+"""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from cifarcore import CifarcoreError, jobs, metrics, retraining
+from cifarcore.config import RetrainConfig
+from cifarcore.retraining import run_path, weights_path
+from cifarcore.runs import load_run
+
+SEEDS = (0, 1, 2)
+
+
+def retrain_table(cnn: Path, resnet: Path | None, seconds: float = 60.0) -> pd.DataFrame:
+    """Rows of what, value, unit: waits in seconds, and F1 and accuracy before and after, mean over three retraining seeds.
+
+    `cnn` and `resnet` are run files with their weights beside them. Raises CifarcoreError where a retraining fails.
+    """
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for parent in filter(None, (cnn, resnet)):
+            for path in (parent, weights_path(parent)):
+                shutil.copy(path, folder / path.name)
+        rows += _learning(folder / cnn.name, folder, seconds)
+        if resnet:
+            rows += _head(folder / resnet.name, folder, seconds)
+    return pd.DataFrame(rows)
+
+
+def _learning(parent: Path, folder: Path, seconds: float) -> list[dict]:
+    before, outcomes = load_run(parent), []
+    for seed in SEEDS:
+        times, job = _timed_job(RetrainConfig(seconds=seconds, seed=seed), parent, folder)
+        after = load_run(run_path(job.folder))
+        focus = list(retraining.read_setup(job.folder).focus)
+        figures = {}
+        for when, run in (("before", before), ("after", after)):
+            figures |= {f"focus F1 {when}": metrics.class_table(run)["f1"][focus].mean(), f"accuracy {when}": metrics.accuracy(run)}
+        outcomes.append(times | figures)
+    return _rows(f"{parent.stem}, defaults, {seconds:.0f} s", pd.DataFrame(outcomes))
+
+
+def _head(parent: Path, folder: Path, seconds: float) -> list[dict]:
+    config = RetrainConfig(seconds=seconds, train_layers="head")
+    first, job = _timed_job(config, parent, folder)
+    second, _ = _timed_job(config, parent, folder)
+    first = {f"{what}, features not yet cached": value for what, value in first.items()}
+    return _rows(f"{parent.stem}, head, {seconds:.0f} s", pd.DataFrame([first | second]))
+
+
+def _timed_job(config: RetrainConfig, parent: Path, folder: Path) -> tuple[dict[str, float], jobs.Job]:
+    """Seconds from the start of a job to its first progress, its first step and its run file, by its own clock."""
+    began = time.time()
+    job = retraining.start(config, parent, folder)
+    while job.state == "running":
+        time.sleep(0.2)
+        job = jobs.read_job(job.folder)
+    if job.state != "finished":
+        raise CifarcoreError(f"{job.name}: {job.state}: {job.message}")
+    lines = job.progress.lines
+    first = next(line["at"] for line in lines if line["phase"] == "learning")
+    steps = next(line["at"] for line in lines if line.get("step", 0) > 0)
+    times = {"start to first progress": lines[0]["at"], "start to learning": first, "start to first steps": steps}
+    times["start to the run file"] = run_path(job.folder).stat().st_mtime
+    return {what: at - began for what, at in times.items()}, job
+
+
+def _rows(where: str, outcomes: pd.DataFrame) -> list[dict]:
+    return [
+        {"what": f"{where}: {what}", "mean": values.mean(), "least": values.min(), "most": values.max(), "unit": "s" if what.startswith("start") else ""}
+        for what, values in outcomes.items()
+    ]
