@@ -12,8 +12,9 @@ from cifarcore import CifarcoreError
 from cifarcore.checkpoints import Checkpoint, load_checkpoint
 from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
 from cifarcore.files import atomic_write
+from cifarcore.hardware import resolve
 from cifarcore.runs import Run, save_run
-from cifarcore.training import EVALUATION_BATCH, predict, resolve
+from cifarcore.training import EVALUATION_BATCH, predict
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,16 +20,16 @@ from torch import Tensor
 
 from cifarcore import CifarcoreError
 from cifarcore.augment import Augment
+from cifarcore.batches import step_seed
 from cifarcore.checkpoints import Checkpoint, half, load_tensors
 from cifarcore.config import RECIPES, Recipe, RetrainConfig, TrainConfig
 from cifarcore.data import Dataset, split_validation
 from cifarcore.evaluation import Features
 from cifarcore.files import atomic_write
+from cifarcore.hardware import autocast, hardware, resolve, versions
 from cifarcore.retraining import Setup
 from cifarcore.runs import Run
-from cifarcore.training import (
-    autocast, distillation_loss, freeze, hardware, parameter_groups, predict, resolve, step_seed, versions,
-)  # fmt: skip
+from cifarcore.training import distillation_loss, freeze, parameter_groups, predict
 
 WARMUP = 0.1
 HEAD_BATCH = 512

@@ -19,11 +19,11 @@ from cifarcore.config import RetrainConfig
 from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
 from cifarcore.evaluation import Features, check_classes, features_path, load_features, make_run, save_features, score
 from cifarcore.finetuning import Learner
+from cifarcore.hardware import cpu_threads, keep_freed_memory
 from cifarcore.jobs import Recorder, lower_priority, stop_asked
 from cifarcore.retraining import STATE, Setup, clear_leftovers, feature_cache, file_digest, read_setup, run_path, weights_path
 from cifarcore.runs import Run, load_run, save_run
 from cifarcore.speeds import save_speed
-from cifarcore.training import cpu_threads, keep_freed_memory
 
 REPORT_EVERY_SECONDS = 0.5
 SAVE_EVERY_SECONDS = 10.0

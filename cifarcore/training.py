@@ -7,15 +7,10 @@ OneCycle: L. Smith, N. Topin, 2017. Averaged weights: B. Polyak, A. Juditsky, 19
 Distillation: G. Hinton, O. Vinyals, J. Dean, 2015.
 """
 
-import ctypes
-import platform
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -23,14 +18,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, OneCycleLR, SequentialLR, StepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset as TorchDataset
 
 from cifarcore import CifarcoreError
-from cifarcore.augment import Augment, pil_pipeline, to_float
+from cifarcore.augment import Augment, to_float
+from cifarcore.batches import DataLoaderBatches, MemoryBatches
 from cifarcore.checkpoints import Checkpoint, half, load_checkpoint, load_tensors, save_checkpoint
 from cifarcore.config import TrainConfig
 from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
 from cifarcore.files import atomic_write
+from cifarcore.hardware import autocast, cpu_threads, hardware, keep_freed_memory, resolve, versions
 from cifarcore.models import build_model
 
 SAVE_EVERY_SECONDS = 30.0
@@ -103,46 +99,6 @@ def fit(
     return path
 
 
-def resolve(config: TrainConfig) -> TrainConfig:
-    """`config` with every choice left to the hardware made: device, batch size, workers, precision."""
-    device = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise CifarcoreError("device is cuda but torch sees no GPU; use --device cpu or auto")
-    workers = config.num_workers if config.num_workers >= 0 else (4 if device == "cuda" and sys.platform != "win32" else 0)
-    precision = config.precision
-    if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device == "cuda" else torch.backends.mkldnn.is_available() and _has_bfloat16()
-        precision = "bfloat16" if fast else "float32"
-    batch_size = config.batch_size or (128 if device == "cuda" else 64)
-    return replace(config, device=device, num_workers=workers, precision=precision, batch_size=batch_size)
-
-
-def hardware(device: str, threads: int) -> str:
-    """The processor in words, for `meta`."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        name = next((line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), name)
-    return f"{name}, {threads} threads"
-
-
-def versions() -> dict[str, str]:
-    """What a result depends on, by version."""
-    found = {"python": platform.python_version(), "torch": str(torch.__version__)}
-    for package in ("cifarcore", "torchvision", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # run from a source tree that is not installed
-            pass
-    return found
-
-
-def autocast(config: TrainConfig) -> torch.autocast:
-    return torch.autocast(config.device, dtype=torch.bfloat16, enabled=config.precision == "bfloat16")
-
-
 class _Trainer:
     """Model, optimizer and position of one run: what `--resume` has to bring back."""
 
@@ -151,7 +107,7 @@ class _Trainer:
         self.class_names = list(dataset.class_names)
         train_rows, val_rows = split_validation(dataset.y_train, config.validation_size)
         images, labels = torch.from_numpy(dataset.x_train), torch.from_numpy(dataset.y_train)
-        self.source = _DataLoaderBatches if config.loader == "dataloader" else _MemoryBatches
+        self.batches = DataLoaderBatches if config.loader == "dataloader" else MemoryBatches
         self.train_images, self.train_labels = (part[torch.from_numpy(train_rows)] for part in (images, labels))
         if config.loader == "memory":
             self.train_images, self.train_labels = self.train_images.to(config.device), self.train_labels.to(config.device)
@@ -187,7 +143,8 @@ class _Trainer:
         for module in self.frozen:
             module.eval()  # a frozen batch norm keeps its statistics too
         first = self.step % self.steps_per_epoch
-        for images, labels in self.source(self, self.step // self.steps_per_epoch, first):
+        epoch = self.step // self.steps_per_epoch
+        for images, labels in self.batches(self.config, self.train_images, self.train_labels, self.augment, epoch, first):
             loss = self._loss(images, labels)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -308,62 +265,6 @@ def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float
     return F.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True) * temperature**2
 
 
-def step_seed(seed: int, step: int) -> int:
-    return (seed * 2_000_003 + step) & 0x7FFF_FFFF_FFFF_FFFF
-
-
-def _order(trainer: _Trainer, epoch: int, first: int) -> list[tuple[int, Tensor]]:
-    """(step, rows) of the batches of one epoch from its step `first` on."""
-    generator = torch.Generator().manual_seed(step_seed(trainer.config.seed, epoch))
-    rows = torch.randperm(len(trainer.train_labels), generator=generator).split(trainer.config.batch_size)
-    return [(epoch * trainer.steps_per_epoch + number, part) for number, part in enumerate(rows)][first:]
-
-
-class _MemoryBatches:
-    """Augmented batches from arrays that lie on the device whole."""
-
-    def __init__(self, trainer: _Trainer, epoch: int, first: int):
-        self.trainer, self.order = trainer, _order(trainer, epoch, first)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        trainer = self.trainer
-        for step, rows in self.order:
-            torch.manual_seed(step_seed(trainer.config.seed, step))
-            rows = rows.to(trainer.config.device, non_blocking=True)
-            yield trainer.augment(trainer.train_images[rows], trainer.train_labels[rows])
-
-
-class _DataLoaderBatches(TorchDataset):
-    """The loop that everybody writes: PIL images one by one through a DataLoader's workers.
-
-    An item is a whole batch, so that its randomness can be seeded by its step whatever worker makes it.
-    """
-
-    def __init__(self, trainer: _Trainer, epoch: int, first: int):
-        self.config, self.augment = trainer.config, trainer.augment
-        self.images, self.labels = trainer.train_images.numpy(), trainer.train_labels
-        self.order = _order(trainer, epoch, first)
-        self.pipeline = pil_pipeline(trainer.config)
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        from PIL import Image
-
-        step, rows = self.order[number]
-        torch.manual_seed(step_seed(self.config.seed, step))
-        images = torch.stack([self.pipeline(Image.fromarray(self.images[row])) for row in rows.tolist()])
-        return self.augment.after_crop(images, self.labels[rows])
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        cuda = self.config.device == "cuda"
-        loader = DataLoader(self, batch_size=None, sampler=range(len(self)), num_workers=self.config.num_workers, pin_memory=cuda)
-        for (step, _), (images, labels) in zip(self.order, loader, strict=True):
-            torch.manual_seed(step_seed(self.config.seed, step))  # for dropout, as drawn in this process
-            yield images.to(self.config.device, non_blocking=True), labels.to(self.config.device, non_blocking=True)
-
-
 def freeze(model: nn.Module, train_layers: str) -> list[nn.Module]:
     """Switch off the gradients of all stages but the trained ones; returns the frozen stages."""
     stages = model.stages()
@@ -396,32 +297,3 @@ def _scheduler(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_
         [LinearLR(optimizer, start_factor=1e-3, total_iters=rise), CosineAnnealingLR(optimizer, T_max=max(1, total_steps - rise))],
         milestones=[rise],
     )
-
-
-def _has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 natively; elsewhere it is emulated and slower than float32."""
-    capability = torch.backends.cpu.get_cpu_capability()
-    return capability.startswith("AVX512") and getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep freed blocks: else each step's activations go back to the kernel and are faulted in again.
-
-    In a virtual machine, where a page fault is dear, those faults took more than half of the CNN's step.
-    """
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        trim_threshold, mmap_max = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of <malloc.h>
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 0)
-        libc.mallopt(trim_threshold, 2**31 - 1)
-
-
-@contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    if count:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -13,7 +13,7 @@ from cifarcore.data import Dataset, load_cifar100, sample_ids
 from cifarcore.models import empty_model
 from cifarcore.runs import align, load_run
 from cifarcore.synthetic import make_synthetic
-from cifarcore.training import resolve
+from cifarcore.hardware import resolve
 
 ROOT = Path(__file__).parent.parent
 CONFIG = resolve(TrainConfig(preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, validation_size=100, device="cpu"))
