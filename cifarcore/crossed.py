@@ -44,24 +44,20 @@ def difference(values: np.ndarray, covariance: np.ndarray, n_a: int) -> Differen
     found = b.mean(axis=-1) - a.mean(axis=-1)
     if min(n_a, n_b) == 1:
         weights = np.r_[np.full(n_a, -1 / n_a), np.full(n_b, 1 / n_b)]
-        variance = np.einsum("...ij,i,j->...", covariance, weights, weights)
-        df = np.full(np.shape(found), np.inf)
-    else:
-        own_a, shared_a = _own_and_shared(covariance[..., :n_a, :n_a])
-        own_b, shared_b = _own_and_shared(covariance[..., n_a:, n_a:])
-        seeds_a = np.maximum(a.var(axis=-1, ddof=1), own_a - shared_a) / n_a
-        seeds_b = np.maximum(b.var(axis=-1, ddof=1), own_b - shared_b) / n_b
-        shared = shared_a + shared_b - 2 * covariance[..., :n_a, n_a:].mean(axis=(-2, -1))
-        variance = seeds_a + seeds_b + np.maximum(shared, 0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            df = variance**2 / (seeds_a**2 / (n_a - 1) + seeds_b**2 / (n_b - 1))
-        df = np.where(np.isnan(df), np.inf, df)
-    error = np.sqrt(np.maximum(variance, 0))
-    half = student.ppf(1 - ALPHA / 2, df) * error
-    with np.errstate(invalid="ignore", divide="ignore"):
-        p = 2 * student.sf(np.abs(found) / error, df)
-    p = np.where((found == 0) & (error == 0), 1.0, p)
-    return Difference(found, found - half, found + half, p, df)
+        return _tested(found, np.einsum("...ij,i,j->...", covariance, weights, weights), [])
+    seeds_a, shared_a = _seeds_and_shared(a, covariance[..., :n_a, :n_a])
+    seeds_b, shared_b = _seeds_and_shared(b, covariance[..., n_a:, n_a:])
+    shared = shared_a + shared_b - 2 * covariance[..., :n_a, n_a:].mean(axis=(-2, -1))
+    return _tested(found, seeds_a + seeds_b + np.maximum(shared, 0), [(seeds_a, n_a - 1), (seeds_b, n_b - 1)])
+
+
+def mean(values: np.ndarray, covariance: np.ndarray) -> Difference:
+    """As `difference`, for the mean of one model's runs (..., R) against zero."""
+    n = values.shape[-1]
+    if n == 1:
+        return _tested(values[..., 0], covariance[..., 0, 0], [])
+    seeds, shared = _seeds_and_shared(values, covariance)
+    return _tested(values.mean(axis=-1), seeds + np.maximum(shared, 0), [(seeds, n - 1)])
 
 
 def strata(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -128,8 +124,22 @@ def macro_auc_values(areas: OneVsRest) -> np.ndarray:
     return areas.auc[:, defined].mean(axis=1) if defined.any() else np.full(len(areas.auc), np.nan)
 
 
-def _own_and_shared(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of the diagonal, and of what is off it, of each matrix (..., n, n), n > 1."""
-    n = covariance.shape[-1]
+def _seeds_and_shared(values: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The variance that seeds bring to the mean of values (..., n), n > 1, and that which the shared images bring."""
+    n = values.shape[-1]
     own = np.einsum("...ii->...", covariance) / n
-    return own, (covariance.sum(axis=(-2, -1)) - n * own) / (n * (n - 1))
+    shared = (covariance.sum(axis=(-2, -1)) - n * own) / (n * (n - 1))
+    return np.maximum(values.var(axis=-1, ddof=1), own - shared) / n, shared
+
+
+def _tested(found: np.ndarray, variance: np.ndarray, estimated: list[tuple[np.ndarray, int]]) -> Difference:
+    """Interval and test of `found`; `estimated` are the parts of its variance that few seeds gave, and their freedom."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = variance**2 / sum(part**2 / freedom for part, freedom in estimated) if estimated else np.full(np.shape(found), np.inf)
+    df = np.where(np.isnan(df), np.inf, df)
+    error = np.sqrt(np.maximum(variance, 0))
+    half = student.ppf(1 - ALPHA / 2, df) * error
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = 2 * student.sf(np.abs(found) / error, df)
+    p = np.where((found == 0) & (error == 0), 1.0, p)
+    return Difference(found, found - half, found + half, p, df)
