@@ -79,9 +79,10 @@ def _chart(view: View, kind: str, color: str, plane: Plane) -> None:
     rows = planes.drawn(np.flatnonzero(view.in_filter))
     if len(rows) < view.in_filter.sum():
         st.caption(f"{len(rows):,} of {view.in_filter.sum():,} images are drawn, chosen at random; a box selects among all of them.")
-    version = st.session_state.setdefault(_VERSION, 0)
-    key = f"explorer-{kind}-{version}"
-    start = st.session_state.setdefault(_START, st.query_params.get(PARAMETER, ""))
+    key = f"explorer-{kind}-{st.session_state.get(_VERSION, 0)}"
+    if key not in st.session_state:  # a new chart, or the page opened again
+        st.session_state[_START] = st.query_params.get(PARAMETER, "")
+    start = st.session_state[_START]
     names = [plain(name) for name in view.class_names]
     chart = map_charts.maps(_frame(view, rows, kind, color), plane, names, _legend(view, color), color, f"{images.URL}/", _start(view, plane, start))
     st.altair_chart(chart, width="stretch", key=key, on_select=lambda: _selected(key, plane, view), selection_mode=[BOX, POINT])
@@ -163,7 +164,6 @@ def _forget() -> None:
 def _start_with(text: str) -> None:
     """Begin a new chart with this selection, since a chart's selection cannot be set from here."""
     st.session_state[_VERSION] = st.session_state.get(_VERSION, 0) + 1
-    st.session_state[_START] = text
     if text:
         st.query_params[PARAMETER] = text
     else:
@@ -174,14 +174,20 @@ def _by_numbers(plane: Plane, positions: list[np.ndarray | None]) -> None:
     letters = [letter for letter, found in zip("AB", positions, strict=True) if found is not None]
     with st.expander("Select by numbers", icon=":material/keyboard:"), st.form("explorer-box", border=False):
         columns = st.columns([1, 1, 1, 1, 1, 1], vertical_alignment="bottom")
-        letter = columns[0].selectbox("Map of model", letters, key="box-map")
-        names = ("x from", "x to", "y from", "y to")
-        for column, name in zip(columns[1:5], names, strict=True):
-            column.number_input(name, value=None, format="%.2f", key=f"box-{name}", placeholder="open")
-        columns[5].form_submit_button("Select", width="stretch", on_click=_typed, args=(plane, letter))
+        columns[0].selectbox("Map of model", letters, key="box-map")
+        for column, (name, end) in zip(columns[1:5], _ends(positions).items(), strict=True):
+            column.number_input(name, value=None, format="%.3f", step=0.1, key=f"box-{name}", placeholder=f"{end:.2f}")
+        columns[5].form_submit_button("Select", width="stretch", on_click=_typed, args=(plane,))
 
 
-def _typed(plane: Plane, letter: str) -> None:
+def _ends(positions: list[np.ndarray | None]) -> dict[str, float]:
+    """Where the maps end, in the order and by the names of the fields."""
+    found = np.concatenate([each for each in positions if each is not None])
+    (x0, y0), (x1, y1) = found.min(axis=0), found.max(axis=0)
+    return {"x from": x0, "x to": x1, "y from": y0, "y to": y1}
+
+
+def _typed(plane: Plane) -> None:
     """Turn the numbers typed into the selection; an empty field leaves that side open."""
     letter = st.session_state["box-map"]
     move = plane.shift if letter == "B" else 0.0

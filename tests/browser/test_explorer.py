@@ -132,6 +132,17 @@ def test_the_link_gives_the_same_box_and_list_elsewhere(visit, app):
     assert "marked" not in parameters(page)
 
 
+def test_another_page_and_back_begins_with_nothing_marked(visit, app):
+    page = visit("explorer")
+    chart = chart_of(page, app)
+    chart.drag((0.2 * chart.width, chart.plot_top + 0.2 * chart.plot_height), (0.4 * chart.width, chart.plot_top + 0.7 * chart.plot_height))
+    for title in ("ROC", "Explorer"):
+        page.locator("[data-testid=stSidebarNav] a", has_text=title).click()
+        settle(page)
+    assert "marked" not in parameters(page)
+    assert (chart_of(page, app).opacity("A", np.arange(300)) > FAINT).mean() > 0.97
+
+
 def test_hovering_shows_the_picture_and_a_click_lists_it(visit, app):
     page = visit("explorer")
     chart = chart_of(page, app)
