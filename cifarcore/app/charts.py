@@ -218,3 +218,28 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
         )
         .properties(height=alt.Step(11), description="The classes that the images of the chosen class are given, by each model")
     )
+
+
+def gains(frame: pd.DataFrame) -> alt.LayerChart:
+    """B − A for each group, with its interval. Columns: name, images, gained, a, b, difference, low, high, claim."""
+    base = alt.Chart(frame).encode(
+        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False)),
+        tooltip=[
+            alt.Tooltip("name:N", title="superclass"),
+            alt.Tooltip("images:Q", title="test images", format=","),
+            alt.Tooltip("a:Q", title="A: recall", format=".3f"),
+            alt.Tooltip("b:Q", title="B: recall", format=".3f"),
+            alt.Tooltip("difference:Q", title="B − A", format="+.3f"),
+            alt.Tooltip("low:Q", title="95 % interval from", format="+.3f"),
+            alt.Tooltip("high:Q", title="to", format="+.3f"),
+            alt.Tooltip("gained:Q", title="B − A in images", format="+.1f"),
+            alt.Tooltip("claim:N", title="tested"),
+        ],
+    )
+    x = alt.X("difference:Q", title="B − A in recall", axis=alt.Axis(format="+%"))
+    color = alt.condition("datum.difference >= 0", alt.value(COLORS["B"]), alt.value(COLORS["A"]))
+    bars = base.mark_bar(height=10).encode(x=x, color=color, opacity=alt.condition("datum.claim != ''", alt.value(1), alt.value(0.4)))
+    intervals = base.mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
+    return (bars + intervals).properties(
+        height=alt.Step(20), description="B minus A in recall for each superclass, with its 95 % interval; what is not claimed is pale"
+    )

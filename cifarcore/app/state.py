@@ -27,6 +27,7 @@ PRESETS = ("best", "report", "quick")
 HARDNESS = ("A and B", "A", "B")
 CLASS_METRICS = {"F1": "f1", "Precision": "precision", "Recall": "recall", "AUC": "auc"}
 ALL_SEEDS = "all seeds"
+MOST_OTHERS = 12
 
 
 def runs_dir(root: Path) -> Path:
@@ -190,6 +191,16 @@ def load_sides(
     files = [(header.path, header.path.stat().st_mtime_ns) for header in (*a, *b)]
     runs, only = _aligned(tuple(files), len(a))
     return Side("A", names[0], runs[: len(a)]), Side("B", names[1], runs[len(a) :]), only
+
+
+def same_models(view: View) -> tuple[Run, ...]:
+    """Further runs of the two models chosen, trained with other settings: at most MOST_OTHERS, the first by name."""
+    catalog = find_runs(runs_dir(view.root))
+    models = {run.meta.get("model") for run in (*view.a.runs, *view.b.runs)}
+    chosen = {run.path for run in (*view.a.runs, *view.b.runs)}
+    others = [h for headers in catalog.groups.values() for h in headers if h.meta.get("model") in models and h.path not in chosen]
+    fitting = [h for h in others if h.n_classes == view.n_classes][:MOST_OTHERS]
+    return tuple(_run(header.path, header.path.stat().st_mtime_ns) for header in fitting)
 
 
 def mean_class_table(runs: Sequence[Run]) -> pd.DataFrame:

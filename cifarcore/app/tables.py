@@ -106,6 +106,22 @@ def surest_first(view: View, rows: np.ndarray) -> np.ndarray:
     return rows[np.argsort(-sure[rows], kind="stable")]
 
 
+def findings_table(found: pd.DataFrame) -> pd.DataFrame:
+    """findings.findings as text, the claim and the measurement said once: Claim, Measurement, Holds where, Model, Value, Verdict."""
+    repeated = found["claim"] == found["claim"].shift()
+    same = repeated & (found["measure"] == found["measure"].shift())
+    return pd.DataFrame(
+        {
+            "Claim": found["claim"].mask(repeated, ""),
+            "Measurement": found["measure"].mask(same, ""),
+            "Holds where": found["bounds"].mask(same, "").str.replace("-", "−"),
+            "Model": found["model"],
+            "Value (95 % interval)": [_finding(*row) for row in found[["value", "low", "high"]].itertuples(index=False)],
+            "Verdict": found["verdict"],
+        }
+    )
+
+
 def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
     """Columns model, run, epoch, val_accuracy, train_loss, minutes: a row for each epoch of each run that has a history."""
     frames = [
@@ -196,3 +212,10 @@ def interval(low: float, high: float, form: str) -> str:
 def p_value(value: float) -> str:
     """A p-value as text; nothing for NaN."""
     return "" if np.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def _finding(value: float, low: float, high: float) -> str:
+    if np.isnan(value):
+        return "not in these run files"
+    form = ".1f" if abs(value) >= 10 else ".3f"
+    return number(value, form) + (f" ({interval(low, high, form)})" if np.isfinite(low) else "")

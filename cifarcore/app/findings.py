@@ -1,0 +1,47 @@
+"""Findings: what the report claims, each claim beside a measurement on the two models chosen, and where B's gain comes from."""
+
+import pandas as pd
+import streamlit as st
+
+from cifarcore import findings
+from cifarcore.app import charts, state, tables
+from cifarcore.app.state import View, escape, memo
+
+_VERDICTS = {
+    findings.HOLDS: ":green[:material/check_circle:] holds",
+    findings.FAILS: ":red[:material/cancel:] does not hold",
+    findings.UNKNOWN: ":gray[:material/help:] cannot be told",
+}
+
+
+def page(view: View) -> None:
+    st.title("What the report found, measured again")
+    st.markdown(
+        f":blue[■] **A** {escape(view.a.title)} :orange[■] **B** {escape(view.b.title)}. "
+        "A claim holds where the whole 95 % interval of its measurement lies within the bounds, which were written down before "
+        "anything was measured; it does not hold where the whole interval lies outside; else it cannot be told."
+    )
+    with st.spinner("Measuring the report's claims…"):
+        found = memo(findings.findings, view.a.runs, view.b.runs, state.same_models(view))
+    table = tables.findings_table(found)
+    counts = found["verdict"].value_counts()
+    st.markdown(" · ".join(f"{mark}: **{counts.get(verdict, 0)}**" for verdict, mark in _VERDICTS.items()))
+    st.table(table.replace({"Verdict": _VERDICTS}).map(_text), border="horizontal", hide_index=True)
+    st.download_button(
+        "Findings (CSV)", found.to_csv(index=False).encode(), "cifarcore-findings.csv", "text/csv", icon=":material/download:", on_click="ignore"
+    )
+    _gain(view)
+
+
+def _text(cell: str) -> str:
+    return cell if cell in _VERDICTS.values() else escape(cell, 300)
+
+
+def _gain(view: View) -> None:
+    st.subheader("Where the difference comes from")
+    gain: pd.DataFrame = memo(findings.gain_by_superclass, view.a.runs, view.b.runs)
+    if gain.empty:
+        st.info("These run files name no superclasses (`superclass_names`, `superclass_of`).")
+        return
+    st.markdown("B − A in recall of the fine classes, by superclass, with 95 % intervals; false discoveries held at 5 % over the superclasses.")
+    st.altair_chart(charts.gains(gain.assign(name=[state.plain(name) for name in gain["name"]])), width="stretch")
