@@ -13,8 +13,10 @@ from cifarcore import metrics, paired
 from cifarcore.runs import AlignedPair, Run
 
 FOUR_WAYS = ("both right", "only A", "only B", "both wrong")
-#: cosine of the features from which the nearest training image counts as a near-duplicate
-NEAR_DUPLICATE_COSINE = 0.97
+#: Cosine of the features from which the nearest training image counts as a near-duplicate. Of 24 random pairs looked at
+#: in each hundredth, for the quick CNN and ResNet-18, nearly all from 0.98 up show one photo cropped, mirrored or
+#: recoloured; from 0.97 to 0.98 only about half of the ResNet-18's do, and below 0.95 hardly any.
+NEAR_DUPLICATE_COSINE = 0.98
 
 
 def four_way(pair: AlignedPair) -> np.ndarray:

@@ -113,13 +113,24 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int) -> 
             "Test and interval do not agree on accuracy: the interval "
             f"{'includes' if inside else 'leaves out'} zero, while the test, which decides, gives p = {accuracy['p']:.4f}."
         )
-    known = np.any([disagreement.duplicates(run) == "in training" for run in runs], axis=0)
+    marks = np.stack([disagreement.duplicates(run) for run in runs])
+    known = (marks == "in training").any(axis=0)
+    near = (marks != "").any(axis=0)
     if known.any():
-        a, b = (np.mean([run.correct[~known].mean() for run in side]) for side in (runs[:n_a], runs[n_a:]))
+        found.append(f"{known.sum()} test images stand byte for byte in the training set; {_without(known, runs, n_a)}.")
+    if near.sum() > known.sum():
         found.append(
-            f"{known.sum()} test images stand byte for byte in the training set; without them accuracy is {a:.4f} (A) and {b:.4f} (B)."
+            f"{near.sum() - known.sum()} more are near-duplicates of a training image to at least one of the runs (cosine of "
+            f"the features {disagreement.NEAR_DUPLICATE_COSINE} or above); {_without(near, runs, n_a)}."
         )
     return found
+
+
+def _without(images: np.ndarray, runs: Sequence[Run], n_a: int) -> str:
+    if images.all():
+        return "these are all there are"
+    a, b = (np.mean([run.correct[~images].mean() for run in side]) for side in (runs[:n_a], runs[n_a:]))
+    return f"without {'them' if images.sum() > 1 else 'it'} accuracy is {a:.4f} (A) and {b:.4f} (B), B − A {_points(b - a)} points"
 
 
 def _origin(word: str, class_table: pd.DataFrame) -> str:

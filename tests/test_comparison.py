@@ -170,9 +170,14 @@ def test_exact_duplicates_are_told(runs):
     a, b = runs["a"][0], runs["b"][0]
     ids = a.train_neighbor_ids.copy()
     ids[:10, 1] = a.sample_ids[:10]
-    notes = comparison.compare([replace(a, train_neighbor_ids=ids)], [b]).notes
+    cosine = np.zeros_like(a.train_neighbor_cosine)
+    cosine[:25, 0] = 0.99
+    a, b = replace(a, train_neighbor_ids=ids, train_neighbor_cosine=cosine), replace(b, train_neighbor_cosine=np.zeros_like(cosine))
+    notes = comparison.compare([a], [b]).notes
     expected = f"{a.correct[10:].mean():.4f} (A) and {b.correct[10:].mean():.4f} (B)"
     assert any(note.startswith("10 test images") and expected in note for note in notes)
+    expected = f"{a.correct[25:].mean():.4f} (A) and {b.correct[25:].mean():.4f} (B)"
+    assert any(note.startswith("15 more are near-duplicates") and expected in note for note in notes)
 
 
 @pytest.mark.parametrize(("n_classes", "n_images"), [(2, 60), (3, 5), (300, 600)])
