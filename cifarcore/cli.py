@@ -216,7 +216,7 @@ def compare(
     from cifarcore.summary import update_readme, write_summary
 
     loaded = [load_run(path) for path in runs]
-    console.print(write_summary(loaded, out), markup=False, highlight=False)
+    console.print(write_summary(loaded, out), markup=False, highlight=False, soft_wrap=True)
     if readme:
         update_readme(loaded, readme)
     if html:
