@@ -134,6 +134,8 @@ class RetrainConfig:
 
     def __post_init__(self):
         _check_choices(self, "train_layers", "mix", "policy")
+        if self.focus == "classes:":
+            raise CifarcoreError("no class is named; choose at least one class")
         if not (self.focus == "all" or self.hardest or self.classes):
             raise CifarcoreError(f"focus is {self.focus!r}; give all, hardest:K or classes:NAME,NAME")
         if not 0 <= self.epochs <= 10_000 or not (self.epochs or 1 <= self.seconds <= 86_400):

@@ -131,9 +131,17 @@ def _progress(job: Job) -> None:
         if progress.corrupt:
             st.caption(f"{progress.corrupt} unreadable lines of its progress were left out.")
         stopping = job.stopping
-        if st.button("Stopping…" if stopping else "Stop and keep", icon=":material/stop_circle:", disabled=stopping, width="stretch", key="retrain-stop"):
-            _try(lambda: jobs.stop(job.folder))
-            st.rerun(scope="fragment")
+        st.button(
+            "Stopping…" if stopping else "Stop and keep", on_click=_stop, args=(job,),
+            icon=":material/stop_circle:", disabled=stopping, width="stretch", key="retrain-stop",
+        )  # fmt: skip
+
+
+def _stop(job: Job) -> None:
+    try:
+        jobs.stop(job.folder)
+    except CifarcoreError as error:
+        st.session_state[_SAID] = escape(error, 400)
 
 
 def _died(folder: Path, job: Job) -> None:
