@@ -167,8 +167,10 @@ def _row(claim: str, text: str, bounds: tuple[float, float], model: str, found: 
 
 def _bounds(low: float, high: float) -> str:
     if np.isinf(high):
-        return f"at least {low:g}" if low else "above 0"
-    return f"at most {high:g}" if np.isinf(low) else f"{low:g} to {high:g}"
+        text = f"at least {low:g}" if low else "above 0"
+    else:
+        text = f"at most {high:g}" if np.isinf(low) else f"{low:g} to {high:g}"
+    return text.replace("-", "−")
 
 
 def _halves(runs_a: list[Run]) -> dict[str, np.ndarray]:

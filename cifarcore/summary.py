@@ -16,7 +16,16 @@ from cifarcore.runs import Run
 
 #: the numbers of the report that this project answers, mean and standard deviation over its runs
 REPORT = {"accuracy": (0.5803, 0.0317), "macro_f1": (0.5779, 0.0320), "macro_auc": (0.9776, 0.0069)}
-TITLES = {"accuracy": "Accuracy", "macro_f1": "Macro-F1", "macro_auc": "Macro-AUC"}
+TITLES = {
+    "accuracy": "Accuracy",
+    "top5": "Top-5 accuracy",
+    "macro_f1": "Macro-F1",
+    "macro_auc": "Macro-AUC",
+    "superclass_accuracy": "Superclass accuracy",
+    "ece": "Calibration error",
+    "brier": "Brier score",
+    "log_loss": "Log loss (nats)",
+}
 _RESULTS = re.compile(r"(<!-- results:[^>]*-->\n).*?(<!-- /results -->)", re.DOTALL)
 
 
@@ -52,7 +61,7 @@ def summary_text(runs: Sequence[Run]) -> str:
 def results_table(runs: Sequence[Run]) -> str:
     """The results as a Markdown table: a row for each group, then the report's own numbers."""
     rows = _group_rows(run_table(runs))
-    report = {title: f"{mean:.4f} ± {std:.4f}" for title, (mean, std) in zip(TITLES.values(), REPORT.values(), strict=True)}
+    report = {TITLES[name]: f"{mean:.4f} ± {std:.4f}" for name, (mean, std) in REPORT.items()}
     rows = pd.concat([rows, pd.DataFrame([{"Model": "the report", **report}])]).fillna("")
     lines = [list(rows.columns), ["---"] * len(rows.columns), *rows.to_numpy().tolist()]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
@@ -110,9 +119,9 @@ def combined_table(table: pd.DataFrame) -> pd.DataFrame:
     sets = {"all runs": table}
     if table["preset"].nunique() > 1:
         sets |= {f"runs of preset {preset}": rows for preset, rows in table.groupby("preset", sort=False) if preset}
-    columns = {"Metric": list(TITLES.values())}
+    columns = {"Metric": [TITLES[name] for name in REPORT]}
     for title, rows in sets.items():
-        columns[f"{title} ({len(rows)})"] = [spread(rows[name]) for name in TITLES]
+        columns[f"{title} ({len(rows)})"] = [spread(rows[name]) for name in REPORT]
     columns["the report"] = [f"{mean:.4f} ± {std:.4f}" for mean, std in REPORT.values()]
     return pd.DataFrame(columns)
 
@@ -131,7 +140,7 @@ def _group_rows(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name, seeds in table.groupby("group", sort=False):
         row = {"Model": name, "Seeds": str(len(seeds))}
-        row |= {title: spread(seeds[metric]) for metric, title in TITLES.items()}
+        row |= {TITLES[name]: spread(seeds[name]) for name in REPORT}
         row["Initialised from"] = _all_of(seeds["initialised"])
         row["Epochs"] = _all_of("not said" if np.isnan(epochs) else f"{epochs:.0f}" for epochs in seeds["epochs"])
         row["Minutes"] = "not said" if seeds["minutes"].isna().any() else f"{seeds['minutes'].mean():.1f}"
@@ -146,9 +155,8 @@ def _run_rows(table: pd.DataFrame) -> pd.DataFrame:
     columns["95 % interval (Wilson)"] = [f"{a:.4f} to {b:.4f}" for a, b in zip(low, high, strict=True)]
     if table["without_duplicates"].notna().any():
         columns["without images of the training set"] = [f"{value:.4f}" for value in table["without_duplicates"]]
-    shown = {"top5": "Top-5", "macro_f1": "Macro-F1", "macro_auc": "Macro-AUC", "superclass_accuracy": "Superclass", "ece": "ECE"}
-    for name, title in (shown | {"brier": "Brier", "log_loss": "Log loss"}).items():
-        columns[title] = ["-" if np.isnan(value) else f"{value:.4f}" for value in table[name]]
+    for name in list(TITLES)[1:]:
+        columns[TITLES[name]] = ["-" if np.isnan(value) else f"{value:.4f}" for value in table[name]]
     return pd.DataFrame(columns)
 
 
@@ -156,7 +164,7 @@ def _comparison_text(result: comparison.Comparison) -> str:
     rows = []
     for name, row in result.metrics.iterrows():
         if np.isfinite(row["difference"]):
-            shown = {"Metric": name, "A": f"{row['a']:.4f}", "B": f"{row['b']:.4f}", "B - A": f"{row['difference']:+.4f}"}
+            shown = {"Metric": TITLES[name], "A": f"{row['a']:.4f}", "B": f"{row['b']:.4f}", "B - A": f"{row['difference']:+.4f}"}
             shown["95 % interval"] = f"{row['low']:+.4f} to {row['high']:+.4f}"
             shown |= {"p": "" if np.isnan(row["p"]) else p_value(row["p"]), "by": row["method"]}
             rows.append(shown)

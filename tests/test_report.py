@@ -1,0 +1,92 @@
+"""The HTML report: one file, readable with the network off, whatever names a run file holds."""
+
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made import made_run
+
+from cifarcore import CifarcoreError, report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return [made_run(20, 1000, 0.45 + 0.2 * (model == "resnet18"), seed, model) for model in ("cnn", "resnet18") for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def path(runs, tmp_path_factory):
+    return report.write_html(runs, tmp_path_factory.mktemp("report") / "report.html")
+
+
+def test_it_says_what_the_comparison_says(runs, path):
+    from cifarcore.comparison import compare
+
+    page, result = path.read_text(), compare(runs[:2], runs[2:])
+    assert "B is better" in page and f"{result.metrics.loc['accuracy', 'a']:.4f}" in page
+    for name in result.class_table.query("claim == 'gained'")["name"]:
+        assert name in page
+    for run in runs:
+        assert run.digest in page and run.meta["dataset"]["fingerprint"] in page
+    assert "McNemar" in page and "Obuchowski" in page
+
+
+def test_one_small_file_with_nothing_outside_it(path):
+    page = path.read_text()
+    assert len(page.encode()) < 3 * 2**20
+    assert not re.search(r"<script|<link|<iframe|\ssrc=\"(?!data:)|href=|url\(", page)
+    assert page.count("<img ") == 6  # outcomes, maps, classes, superclasses, calibration, learning curves
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium; install Debian's package `chromium`")
+def test_chromium_draws_it_with_the_network_off(path):
+    from playwright.sync_api import sync_playwright
+
+    said, asked = [], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri())
+        page.wait_for_function("[...document.images].every(image => image.complete)")
+        sizes = page.evaluate("[...document.images].map(image => [image.naturalWidth, image.naturalHeight])")
+        width = page.evaluate("document.documentElement.scrollWidth")
+        browser.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
+    assert len(sizes) == 6 and min(min(size) for size in sizes) > 30
+    assert width <= 1280
+
+
+def test_names_from_a_file_are_text_and_never_markup(tmp_path):
+    names = np.array(["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b", "plain", "javascript:alert(1)"])
+    hostile = "<svg onload=alert(1)>"
+    runs = []
+    for model in ("cnn", "resnet18"):
+        run = made_run(5, 300, 0.5 + 0.3 * (model == "resnet18"), model=model)
+        meta = run.meta | {"device": hostile, "model": f"{model}{hostile}", "initialised_from": hostile, "versions": {hostile: hostile}}
+        runs.append(replace(run, class_names=names, superclass_names=np.array([hostile]), meta=meta))
+    page = report.write_html(runs, tmp_path / "report.html").read_text()
+    assert not re.search(r"<(script|svg|img src=x)", page)
+    assert "&lt;script&gt;" in page and "&lt;svg onload" in page
+
+
+@pytest.mark.parametrize(("n_classes", "n_images"), [(2, 60), (250, 500)])
+def test_runs_of_nothing_but_scores(n_classes, n_images, tmp_path):
+    bare = dict(val=False, maps=False, history=False, neighbors=False, superclasses=False)
+    runs = [made_run(n_classes, n_images, 0.5, model=model, **bare) for model in ("cnn", "resnet18")]
+    runs = [replace(run, meta={"model": run.meta["model"]}) for run in runs]
+    page = report.write_html(runs, tmp_path / "report.html").read_text()
+    assert "cifarcore project adds them" in page and "no superclasses" in page and ">nan<" not in page
+
+
+def test_one_model_is_refused(runs, tmp_path):
+    with pytest.raises(CifarcoreError, match="only one is named"):
+        report.write_html(runs[:2], tmp_path / "report.html")
