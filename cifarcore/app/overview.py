@@ -27,9 +27,8 @@ def page(view: View) -> None:
         hide_index=True,
         height="content",
         column_config={
-            "Metric": st.column_config.TextColumn(width="medium"),
             "B − A": st.column_config.TextColumn(help="Always model B minus model A"),
-            "95 % interval of B − A": st.column_config.TextColumn(width="medium"),
+            "Method": st.column_config.TextColumn(width="large", help="The test and the interval; sources are in the code of each"),
             "p": st.column_config.TextColumn(help="Probability of a difference at least this large if the models were equal"),
         },
     )
