@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from cifarcore import findings
+from cifarcore import findings, report
 from cifarcore.app import charts, state, tables
 from cifarcore.app.state import View, escape, memo
 
@@ -26,15 +26,34 @@ def page(view: View) -> None:
     table = tables.findings_table(found)
     counts = found["verdict"].value_counts()
     st.markdown(" · ".join(f"{mark}: **{counts.get(verdict, 0)}**" for verdict, mark in _VERDICTS.items()))
+    for column in ("Holds where", "Value (95 % interval)"):
+        table[column] = table[column].str.replace(" ", "\N{NO-BREAK SPACE}")  # at 1280 pixels the words wrap, the numbers do not
     st.table(table.replace({"Verdict": _VERDICTS}).map(_text), border="horizontal", hide_index=True)
-    st.download_button(
-        "Findings (CSV)", found.to_csv(index=False).encode(), "cifarcore-findings.csv", "text/csv", icon=":material/download:", on_click="ignore"
-    )
+    with st.container(horizontal=True):
+        st.download_button(
+            "HTML report",
+            data=lambda: _report(view),
+            file_name="cifarcore-report.html",
+            mime="text/html",
+            icon=":material/description:",
+            on_click="ignore",
+            help="The whole comparison as one file that needs no network; takes some seconds. By hand: `cifarcore compare RUN... --html FILE`",
+        )
+        st.download_button(
+            "Findings (CSV)", found.to_csv(index=False).encode(), "cifarcore-findings.csv", "text/csv", icon=":material/download:", on_click="ignore"
+        )
     _gain(view)
 
 
 def _text(cell: str) -> str:
-    return cell if cell in _VERDICTS.values() else escape(cell, 300)
+    if cell in _VERDICTS.values():
+        return cell.replace(" ", "\N{NO-BREAK SPACE}")
+    return "\N{NO-BREAK SPACE}".join(escape(part, 300) for part in cell.split("\N{NO-BREAK SPACE}"))
+
+
+def _report(view: View) -> bytes:
+    runs = (*view.a.runs, *view.b.runs, *state.same_models(view))
+    return report.html_page(view.a.group, view.b.group, list(view.a.runs), list(view.b.runs), runs).encode()
 
 
 def _gain(view: View) -> None:

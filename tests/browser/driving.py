@@ -77,12 +77,13 @@ def settle(page):
     """Wait until the script has run and what it drew is there."""
     page.wait_for_selector("[data-testid=stMainBlockContainer]")
     page.wait_for_timeout(100)
+    page.evaluate("window.calmSince = undefined")
     page.wait_for_function(
         """() => {
             const app = document.querySelector('[data-testid=stApp]');
             const calm = app.dataset.testScriptState === 'notRunning' && !document.querySelector('[data-testid=stSkeleton]');
             window.calmSince = calm ? (window.calmSince ?? performance.now()) : undefined;
-            return calm && performance.now() - window.calmSince > 250;
+            return calm && performance.now() - window.calmSince > 300;
         }""",
         polling=50,
     )

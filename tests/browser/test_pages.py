@@ -1,6 +1,7 @@
 """Overview, Classes, Confusion and Findings as a user drives them; what they show is recomputed by NumPy from the files."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_the_filter_changes_the_classes_shown(visit, app):
 
 def test_a_class_clicked_shows_exactly_its_images_that_some_run_gets_wrong(visit, app):
     page = visit("classes")
-    chart = page.locator(".st-key-classes-chart canvas, .st-key-classes-chart svg").first
+    chart = page.locator(".st-key-classes-chart .vega-embed").first
     box = chart.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 150)
     settle(page)
@@ -137,7 +138,7 @@ def test_a_folded_cell_is_chosen_by_a_click_and_unfolds(visit, app):
     a, b = app.sides()
     if a.first.superclass_of is None:
         pytest.skip("these runs have no superclasses")
-    box = page.locator(".st-key-confusion-folded canvas, .st-key-confusion-folded svg").first.bounding_box()
+    box = page.locator(".st-key-confusion-folded .vega-embed").first.bounding_box()
     for step in range(12):  # across the diagonal, until a cell that holds images is hit
         page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + (0.36 + 0.012 * step) * box["height"])
         settle(page)
@@ -162,6 +163,19 @@ def test_right_answers_can_be_shown(visit):
     page.get_by_text("Errors only", exact=True).click()
     settle(page)
     assert parameters(page)["errors"].lower() == "false"
+
+
+def test_findings_show_each_verdict_and_the_report_downloads(visit, app):
+    page = visit("findings")
+    a, b = app.sides()
+    accuracy = np.mean([np.mean(answer == a.first.labels) for answer in predictions(a)])
+    rows = page.locator("[data-testid=stTable] tr").all_inner_texts()
+    assert any("0.55" in row and f"{accuracy:.3f}" in row for row in rows)
+    assert all(any(verdict in row.replace("\N{NO-BREAK SPACE}", " ") for row in rows) for verdict in ("holds", "cannot be told"))
+    with page.expect_download() as download:
+        page.get_by_role("button", name="HTML report").click()
+    text = Path(download.value.path()).read_text(encoding="utf-8")
+    assert a.group in text and b.group in text and len(text) < 3e6
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
