@@ -117,8 +117,8 @@ def class_scores(run: Run) -> Iterator[np.ndarray]:
     They rank images as the probabilities do, but never underflow into ties; one class at a time keeps memory small.
     """
     normalizer = log_normalizer(run)
-    for c in range(run.n_classes):
-        yield run.logits[:, c] - normalizer
+    for column in np.ascontiguousarray(run.logits.T):
+        yield column - normalizer
 
 
 @_once

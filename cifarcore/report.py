@@ -29,7 +29,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem aut
 h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.2rem } img { max-width: 100%; height: auto }
 .verdict { border: 1px solid #ccd1d8; border-radius: 8px; padding: .6rem 1rem } .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: .85rem } th, td { padding: .2rem .6rem; text-align: left; border-bottom: 1px solid #e3e6ea }
-th { color: #565d68 } th, td { white-space: nowrap; vertical-align: top } .wide td:nth-child(-n+2) { white-space: normal; min-width: 12rem } .a { color: #2f7fc1 } .b { color: #b05d0e } .note, figcaption { color: #565d68 } figure { margin: 1rem 0 }
+th { color: #565d68 } th, td { white-space: nowrap; vertical-align: top } .wide td:nth-child(-n+2) { white-space: normal; min-width: 12rem } .wrapped td { white-space: normal; overflow-wrap: anywhere } .a { color: #2f7fc1 } .b { color: #b05d0e } .note, figcaption { color: #565d68 } figure { margin: 1rem 0 }
 """
 
 _DUMBBELLS = (
@@ -102,7 +102,7 @@ def html_page(name_a: str, name_b: str, runs_a: list[Run], runs_b: list[Run], al
             "<p>Images to which every run gives the same other class, surest first: a hint that the label may be wrong, not a proof.</p>",
             _table(_suspects(shared), MAX_ROWS),
         ),
-        _section("All runs", _table(_runs(all_runs))),
+        _section("All runs", f'<div class="wrapped">{_table(_runs(all_runs))}</div>'),
         _section("Methods", "".join(f"<p>{escape(method)}</p>" for method in METHODS)),
     ]
     written = f"Written by cifarcore {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
