@@ -72,7 +72,12 @@ def place() -> alt.TopLevelMixin:
     return charts.place_on_map(pd.DataFrame({"x": [0.0, 1], "y": [1.0, 2], "what": ["this image", "other test images"]}), "Place")
 
 
-ALL = (split, curves, reliability, dumbbells, heatmap, outcomes, top, place)
+def gains() -> alt.TopLevelMixin:
+    numbers = {"images": [5, 5], "gained": [1.0, -1], "a": [0.1, 0.4], "b": [0.3, 0.2], "difference": [0.2, -0.2], "low": [0.1, -0.3], "high": [0.3, 0.1]}
+    return charts.gains(pd.DataFrame({"name": NAMES[:2], **numbers, "claim": ["gained", ""]}))
+
+
+ALL = (split, curves, reliability, dumbbells, heatmap, outcomes, gains, top, place)
 
 
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
