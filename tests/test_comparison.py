@@ -1,6 +1,7 @@
 """The whole comparison: verdicts, claims, seeds, partial overlap; each number against a plain computation."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy import stats
 from sklearn.metrics import f1_score, recall_score, roc_auc_score
 
 from cifarcore import CifarcoreError, comparison, delong, metrics
-from cifarcore.runs import RunFileError
+from cifarcore.runs import RunFileError, load_run
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +195,17 @@ def test_a_class_without_images(runs):
     result = comparison.compare([a], [b])
     assert result.class_table.loc[5, ["recall_a", "recall_low", "auc_a", "auc_low", "p", "q"]].isna().all()
     assert result.metrics["difference"].notna().all() and result.metrics["low"].notna().all()
+
+
+def test_bundled_runs_differ_and_each_is_like_itself():
+    folder = Path(__file__).parents[1] / "checkpoints"
+    paths = {model: [folder / f"{model}-quick-{seed}.npz" for seed in range(3)] for model in ("cnn", "resnet18")}
+    if not all(path.exists() for files in paths.values() for path in files):
+        pytest.skip("the bundled quick runs are not there; cifarcore train, evaluate and project make them")
+    cnn, resnet = ([load_run(path) for path in paths[model]] for model in ("cnn", "resnet18"))
+    for n in (1, 3):
+        assert comparison.compare(cnn[:n], resnet[:n]).verdict == "B is better"
+    same = comparison.compare(resnet[:1], resnet[:1])
+    assert same.verdict == "not distinguishable"
+    assert (same.metrics["p"].dropna() == 1).all() and (same.metrics["difference"] == 0).all()
+    assert (same.class_table["claim"] == "").all() and same.cells.empty and (same.pairs["claim"] == "").all()
