@@ -79,7 +79,7 @@ def _drive(page, received: dict[str, int]) -> list[dict]:
         rows.append({"what": f"received by {title}", "value": (received["bytes"] - before) / 1e6, "unit": "MB"})
     page.locator("[data-testid=stSidebarNav] a", has_text="Classes").click()
     page.wait_for_function(_CALM, polling="raf")
-    slider = page.locator("[data-testid=stSidebar] [role=slider]").first
+    slider = page.locator(".st-key-hardest input[type=range], .st-key-hardest [role=slider]").first
     for key in ("ArrowLeft", "ArrowLeft", "ArrowRight"):
         rows.append({"what": "filter change", "value": _timed(page, lambda key=key: slider.press(key)), "unit": "s"})
     page.locator("[data-testid=stSidebarNav] a", has_text="Explorer").click()
