@@ -180,7 +180,7 @@ def _epochs(run: Run) -> float:
 RUN_FACTS = (
     ("Parameters", ",.0f", lambda run: _float(run.meta.get("parameters"))),
     ("Training minutes", ",.1f", lambda run: _float(run.meta.get("train_seconds")) / 60),
-    ("Training images per second", ",.0f", _images_per_second),
+    ("Training images/s", ",.0f", _images_per_second),
     ("Epochs", ",.0f", _epochs),
 )
 
