@@ -16,17 +16,21 @@ from cifarcore.runs import Run
 MOST_CONFUSED_PAIRS = 100
 
 
-def class_claims(runs: Sequence[Run], n_a: int, areas: delong.OneVsRest, f1_resampled: np.ndarray | None) -> pd.DataFrame:
+def class_claims(
+    runs: Sequence[Run], n_a: int, areas: delong.OneVsRest, f1_resampled: np.ndarray | None
+) -> pd.DataFrame:
     """One row for each class (index): its recall, F1 and AUC under A and B (means over runs), and what changed.
 
-    Columns name, superclass, support; for each of recall, f1, auc: `_a`, `_b`, `_difference`, `_low`, `_high`; only_a and
-    only_b (images of the class right under one model only, means over pairs of runs), p, q, claim: «gained» or «lost»
-    where B's recall is claimed to be higher or lower, else "". Claims are about recall alone: F1 depends on the images
-    of all other classes as well, and gets an interval only. `f1_resampled` (R, C) holds B - A of bootstrap resamples.
+    Columns name, superclass, support; for each of recall, f1, auc: `_a`, `_b`, `_difference`, `_low`, `_high`; only_a
+    and only_b (images of the class right under one model only, means over pairs of runs), p, q, claim: «gained» or
+    «lost» where B's recall is claimed to be higher or lower, else "". Claims are about recall alone: F1 depends on the
+    images of all other classes as well, and gets an interval only. `f1_resampled` (R, C) holds B - A of bootstrap resamples.
     """
     first = runs[0]
     rights = np.stack([run.correct for run in runs])
-    recall = rate_claims([rights[:, first.labels == c] for c in range(first.n_classes)], len(runs), n_a, ("gained", "lost"))
+    recall = rate_claims(
+        [rights[:, first.labels == c] for c in range(first.n_classes)], len(runs), n_a, ("gained", "lost")
+    )
     table = metrics.class_table(first)[["name", "superclass", "support"]]
     table = table.join(recall[["a", "b", "difference", "low", "high"]].add_prefix("recall_"))
     f1 = np.stack([metrics.f1_scores(*metrics.class_counts(run)) for run in runs], axis=1)
@@ -44,8 +48,8 @@ def class_claims(runs: Sequence[Run], n_a: int, areas: delong.OneVsRest, f1_resa
 def cell_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     """The confusion cells (images of one class given another) that can be tested: at least six discordant images.
 
-    Columns true, predicted (class indices), true_name, predicted_name, a, b, difference (images, means over runs), only_a,
-    only_b, p, q, claim: «more in B», «fewer in B» or ""; the surest first.
+    Columns true, predicted (class indices), true_name, predicted_name, a, b, difference (images, means over runs),
+    only_a, only_b, p, q, claim: «more in B», «fewer in B» or ""; the surest first.
     """
     first = runs[0]
     counts = np.stack([metrics.confusion(run) for run in runs])
@@ -68,8 +72,8 @@ def cell_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
 def pair_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     """How well each model tells two classes apart, for the most confused pairs: AUC on the images of the two classes.
 
-    Columns first, second (class indices), first_name, second_name, confused (images taken for each other, both ways, mean
-    over runs of A plus that of B), a, b, difference, low, high, p (paired DeLong), q, claim: «gained», «lost» or "".
+    Columns first, second (class indices), first_name, second_name, confused (images taken for each other, both ways,
+    mean over runs of A plus that of B), a, b, difference, low, high, p (paired DeLong), q, claim («gained», «lost», "").
     """
     first = runs[0]
     counts = np.stack([metrics.confusion(run) for run in runs])
@@ -99,15 +103,19 @@ def pair_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
 def rate_claims(indicators: list[np.ndarray], n_runs: int, n_a: int, words: tuple[str, str]) -> pd.DataFrame:
     """Compare shares of images: a row for each of `indicators`, bool (`n_runs`, n) of the same runs on n images.
 
-    Columns a, b, difference, low, high, only_a, only_b (means over pairs of runs), p, q, claim (`words`: more in B, fewer
-    in B). One run each: exact McNemar, and Bonett and Price's interval. Several: `crossed`, its test with second moments
-    about zero as in McNemar's chi-square, which keeps rare events from looking surer than the exact test has them.
-    The family is the rows with at least six discordant images.
+    Columns a, b, difference, low, high, only_a, only_b (means over pairs of runs), p, q, claim (`words`: more in B,
+    fewer in B). One run each: exact McNemar, and Bonett and Price's interval. Several: `crossed`, its test with second
+    moments about zero as in McNemar's chi-square, which keeps rare events from looking surer than the exact test has
+    them. The family is the rows with at least six discordant images.
     """
     n = np.array([x.shape[1] for x in indicators], float)
-    values = np.array([x.mean(axis=1) if x.shape[1] else np.full(n_runs, np.nan) for x in indicators]).reshape(-1, n_runs)
+    values = np.array([x.mean(axis=1) if x.shape[1] else np.full(n_runs, np.nan) for x in indicators]).reshape(
+        -1, n_runs
+    )
     a, b = ([x[part].mean(axis=0) for x in indicators] for part in (slice(n_a), slice(n_a, None)))
-    only_a, only_b = (np.array([(x * (1 - y)).sum() for x, y in zip(*sides, strict=True)]) for sides in ((a, b), (b, a)))
+    only_a, only_b = (
+        np.array([(x * (1 - y)).sum() for x, y in zip(*sides, strict=True)]) for sides in ((a, b), (b, a))
+    )
     if n_runs == 2:
         low, high = paired.paired_interval(only_a, only_b, n)
         p = paired.mcnemar_p(only_a, only_b)
@@ -124,7 +132,9 @@ def rate_claims(indicators: list[np.ndarray], n_runs: int, n_a: int, words: tupl
     return table.assign(q=q, claim=claim)
 
 
-def _claim(p: np.ndarray, family: np.ndarray, difference: np.ndarray, words: tuple[str, str]) -> tuple[np.ndarray, np.ndarray]:
+def _claim(
+    p: np.ndarray, family: np.ndarray, difference: np.ndarray, words: tuple[str, str]
+) -> tuple[np.ndarray, np.ndarray]:
     """q, and what is claimed: words[0] where B has more, words[1] where it has fewer, "" where nothing is."""
     q = paired.q_values(p, family)
     return q, np.where(~(q <= paired.ALPHA), "", np.where(difference > 0, *words))
@@ -144,6 +154,9 @@ def _f1_covariance(runs: Sequence[Run]) -> np.ndarray:
     for c in range(runs[0].n_classes):
         rows = np.flatnonzero((labels == c) | (predictions == c).any(axis=0))
         of_class, given = labels[rows] == c, predictions[:, rows] == c
-        influence = [(in_truth[c] * of_class + in_prediction[c]) * g for (in_truth, in_prediction), g in zip(parts, given, strict=True)]
+        influence = [
+            (in_truth[c] * of_class + in_prediction[c]) * g
+            for (in_truth, in_prediction), g in zip(parts, given, strict=True)
+        ]
         found.append(crossed.image_covariance(np.stack(influence), stratum[rows], sizes))
     return np.array(found)

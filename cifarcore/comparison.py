@@ -42,7 +42,9 @@ class Comparison:
 
     verdict: str  #: «B is better», «A is better» or «not distinguishable», by the test of accuracy at 5 %
     sentence: str  #: the verdict with its numbers and its test, and where the difference comes from
-    metrics: pd.DataFrame  #: index verdict.METRICS; a, b (means over seeds), difference, low, high, std_a, std_b, p, method
+    metrics: (
+        pd.DataFrame
+    )  #: index verdict.METRICS; a, b (means over seeds), difference, low, high, std_a, std_b, p, method
     n_images: int
     seeds_a: tuple[int, ...]
     seeds_b: tuple[int, ...]

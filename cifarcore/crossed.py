@@ -111,7 +111,7 @@ def macro_f1_influence(run: Run) -> np.ndarray:
 
 
 def f1_influence(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """By class (C,): what a right image adds to its class's F1, and what any image adds to that of its predicted class."""
+    """By class (C,): what a right image adds to its class's F1, and what any image adds to its predicted class's."""
     table = metrics.confusion(run)
     total = np.maximum(table.sum(axis=1) + table.sum(axis=0), 1)
     f1 = 2 * table.diagonal() / total
@@ -133,9 +133,13 @@ def _seeds_and_shared(values: np.ndarray, covariance: np.ndarray) -> tuple[np.nd
 
 
 def _tested(found: np.ndarray, variance: np.ndarray, estimated: list[tuple[np.ndarray, int]]) -> Difference:
-    """Interval and test of `found`; `estimated` are the parts of its variance that few seeds gave, and their freedom."""
+    """Interval and test of `found`; `estimated` are the parts of its variance that few seeds gave, with their df."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        df = variance**2 / sum(part**2 / freedom for part, freedom in estimated) if estimated else np.full(np.shape(found), np.inf)
+        df = (
+            variance**2 / sum(part**2 / freedom for part, freedom in estimated)
+            if estimated
+            else np.full(np.shape(found), np.inf)
+        )
     df = np.where(np.isnan(df), np.inf, df)
     error = np.sqrt(np.maximum(variance, 0))
     half = student.ppf(1 - ALPHA / 2, df) * error

@@ -1,4 +1,4 @@
-"""Areas under ROC curves with the covariance of their errors: DeLong's placement values, fast and for any number of runs.
+"""Areas under ROC curves with the covariance of their errors: DeLong's placement values, fast, for any number of runs.
 
 E. R. DeLong, D. M. DeLong and D. L. Clarke-Pearson, Biometrics 1988; by sorting instead of all pairs, as X. Sun and
 W. Xu, IEEE Signal Processing Letters 2014. Knows nothing of tests or of seeds: `crossed` draws conclusions.
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
 from scipy.special import expit, logit
 
 from cifarcore.metrics import class_scores, share_below
@@ -32,7 +31,7 @@ def auc_covariance(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndar
 
 
 def auc_interval(auc: float, variance: float) -> tuple[float, float]:
-    """95 % interval (low, high) of an AUC, on the logit scale so that it stays within 0..1; over test images, not seeds.
+    """95 % interval (low, high) of an AUC, on the logit scale so that it stays within 0..1; images vary, not seeds.
 
     Pepe, The Statistical Evaluation of Medical Tests, 2003, section 5.2. NaN for an AUC of 0 or 1, whose estimated
     variance is 0 however few images it comes from.
@@ -66,7 +65,7 @@ def one_vs_rest(runs: Sequence[Run]) -> OneVsRest:
 
 
 def _placements(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each positive the share of negatives below it (R, n1), for each negative the share of positives above it (R, n0)."""
+    """For each positive the share of negatives below it (R, n1), for each negative of positives above it (R, n0)."""
     positives, negatives = scores[:, is_positive], scores[:, ~is_positive]
     above = [share_below(n, p) for n, p in zip(negatives, positives, strict=True)]
     below = [1 - share_below(p, n) for n, p in zip(negatives, positives, strict=True)]
@@ -78,7 +77,7 @@ def _delong(placed_positives: np.ndarray, placed_negatives: np.ndarray) -> np.nd
 
 
 def _covariance(values: np.ndarray) -> np.ndarray:
-    """Sample covariance (R, R) of R variables (R, n); NaN for a single observation, which tells nothing of its spread."""
+    """Sample covariance (R, R) of R variables (R, n); NaN for a single observation, which tells nothing of spread."""
     n = values.shape[1]
     centred = values - values.mean(axis=1, keepdims=True)
     return centred @ centred.T / (n - 1) if n > 1 else np.full((len(values),) * 2, np.nan)

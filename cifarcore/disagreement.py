@@ -49,7 +49,8 @@ def over_represented_among(run: Run, inside: np.ndarray) -> pd.DataFrame:
     """Which classes and superclasses hold more of the images `inside`, bool (N,), than chance would put there.
 
     Columns kind («class» or «superclass»), index, name, images, expected, ratio, p (one-sided hypergeometric, Fisher's
-    exact test), q (Benjamini-Hochberg over the classes, and over the superclasses), over (bool: q <= 0.05); the surest first.
+    exact test), q (Benjamini-Hochberg over the classes, and over the superclasses), over (bool: q <= 0.05); the surest
+    first.
     """
     kinds = {"class": (run.labels, run.class_names)}
     if run.superclass_of is not None:
@@ -61,7 +62,15 @@ def over_represented_among(run: Run, inside: np.ndarray) -> pd.DataFrame:
         p = hypergeom.sf(images - 1, run.n_images, inside.sum(), size)
         q = paired.q_values(p, size > 0)
         ratio = np.divide(images, expected, out=np.full(len(names), np.nan), where=expected > 0)
-        columns = {"name": names, "images": images, "expected": expected, "ratio": ratio, "p": p, "q": q, "over": q <= paired.ALPHA}
+        columns = {
+            "name": names,
+            "images": images,
+            "expected": expected,
+            "ratio": ratio,
+            "p": p,
+            "q": q,
+            "over": q <= paired.ALPHA,
+        }
         tables.append(pd.DataFrame({"kind": kind, "index": np.arange(len(names)), **columns}))
     return pd.concat(tables).sort_values(["p", "ratio"], ascending=[True, False], kind="stable", ignore_index=True)
 
@@ -83,14 +92,17 @@ def severity(run: Run) -> pd.DataFrame:
     chance = siblings.mean() / (run.n_classes - 1) if wrong.any() else np.nan
     share, chances = images / max(wrong.sum(), 1), np.array([chance, 1 - chance])
     ratio = np.divide(share, chances, out=np.full(2, np.nan), where=chances > 0)
-    return pd.DataFrame(dict(zip(columns, (images, share, chances, ratio), strict=True)), index=["within superclass", "across superclasses"])
+    return pd.DataFrame(
+        dict(zip(columns, (images, share, chances, ratio), strict=True)),
+        index=["within superclass", "across superclasses"],
+    )
 
 
 def suspect_labels(runs: Sequence[Run]) -> pd.DataFrame:
     """Images to which every run gives one same class other than the label; row i of every run must be the same image.
 
-    Columns row, sample_id, label, predicted (class indices), label_name, predicted_name, confidence (mean over runs), the
-    surest first. Agreement of models is a hint to look, not a proof: they share training images and their mistakes.
+    Columns row, sample_id, label, predicted (class indices), label_name, predicted_name, confidence (mean over runs),
+    the surest first. Agreement of models is a hint to look, not a proof: they share training images and their mistakes.
     """
     first = runs[0]
     agreed = np.all([run.predictions == first.predictions for run in runs], axis=0) & ~first.correct

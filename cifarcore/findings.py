@@ -1,8 +1,8 @@
 """The findings of the report that this project implements, each beside a measurement on the runs that are chosen.
 
 A finding holds where the whole 95 % interval of its measurement lies within the bounds below, does not hold where the
-whole of it lies outside, and else cannot be told. The bounds are the report's own words and numbers made exact; they were
-written down before any of these measurements was made.
+whole of it lies outside, and else cannot be told. The bounds are the report's own words and numbers made exact; they
+were written down before any of these measurements was made.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +20,10 @@ HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
 
 CLOSE = 0.01  #: «close», for two shares: one percentage point, four times the report's own gap (0.5803 and 0.5779)
 REPORT_ACCURACY = (0.55, 0.61)  #: «about 0.58»: within the report's own standard deviation, 0.03
-REPORT_AUC = (0.97, 0.99)  #: «about 0.98»: what two digits say, with room for the report's own standard deviation, 0.007
+REPORT_AUC = (
+    0.97,
+    0.99,
+)  #: «about 0.98»: what two digits say, with room for the report's own standard deviation, 0.007
 REPORT_DIAGONAL = (0.8, 0.9)  #: the report's own words
 FEW = 0.1  #: «few»: at most one class in ten has one
 BLOCK = 0.1  #: a block: one image in ten of a whole superclass goes to one other superclass
@@ -46,8 +49,18 @@ MEASURES = (
     Measure("macro-F1 is close to accuracy", "macro-F1 minus accuracy", -CLOSE, CLOSE, measures.f1_minus_accuracy),
     Measure("macro-AUC is about 0.98 while accuracy is about 0.58", "macro-AUC", *REPORT_AUC, measures.macro_auc),
     Measure("macro-AUC is about 0.98 while accuracy is about 0.58", "accuracy", *REPORT_ACCURACY, measures.accuracy),
-    Measure("high diagonal confidence, 0.8 to 0.9", "mean recall: the diagonal of the confusion matrix", *REPORT_DIAGONAL, measures.diagonal),
-    Measure("high diagonal confidence, 0.8 to 0.9", "mean confidence when right", *REPORT_DIAGONAL, measures.confidence_when_right),
+    Measure(
+        "high diagonal confidence, 0.8 to 0.9",
+        "mean recall: the diagonal of the confusion matrix",
+        *REPORT_DIAGONAL,
+        measures.diagonal,
+    ),
+    Measure(
+        "high diagonal confidence, 0.8 to 0.9",
+        "mean confidence when right",
+        *REPORT_DIAGONAL,
+        measures.confidence_when_right,
+    ),
     Measure(
         "few strong confusions between unrelated classes",
         f"share of classes with {measures.STRONG:.0%} of their images or more given to one class of another superclass",
@@ -78,7 +91,8 @@ MEASURES = (
     ),
     Measure(
         "the map shows overlap between similar classes",
-        f"t-SNE: share of the same superclass among the {measures.NEIGHBORS} nearest images of other classes, times chance",
+        f"t-SNE: share of the same superclass among the {measures.NEIGHBORS} nearest images of other classes, "
+        "times chance",
         OVERLAP,
         np.inf,
         lambda runs: measures.neighbor_ratio(runs, "superclass"),
@@ -115,8 +129,9 @@ MEASURES = (
 
 
 def findings(runs_a: Sequence[Run], runs_b: Sequence[Run], others: Sequence[Run] = ()) -> pd.DataFrame:
-    """One row for each claim, measure and model. Columns claim, measure, bounds, model («A», «B», «B − A»), value, low, high, verdict.
+    """One row for each claim, measure and model.
 
+    Columns claim, measure, bounds, model («A», «B», «B − A»), value, low, high, verdict.
     Values are means over seeds; intervals count images, or classes, and seeds. `others` are further runs that may tell
     what input size does. A value is NaN, and the verdict «cannot be told», where the runs do not hold what is measured.
     """
@@ -131,7 +146,9 @@ def findings(runs_a: Sequence[Run], runs_b: Sequence[Run], others: Sequence[Run]
     text, found = _gain_of_input_size([*runs_a, *runs_b, *others])
     rows.append(_row(claim, text, (0, np.inf), "B − A", found))
     claim = "the pretrained ResNet-18 beats the CNN"
-    fitting = all(_is(run, "cnn", "random") for run in sides["A"]) and all(_is(run, "resnet", "imagenet") for run in sides["B"])
+    fitting = all(_is(run, "cnn", "random") for run in sides["A"]) and all(
+        _is(run, "resnet", "imagenet") for run in sides["B"]
+    )
     for text, subset in _halves(sides["A"]).items():
         found = measures.gain(runs, n_a, subset) if fitting else NOTHING
         rows.append(_row(claim, f"B − A in accuracy, {text}", (0, np.inf), "B − A", found))
@@ -141,8 +158,8 @@ def findings(runs_a: Sequence[Run], runs_b: Sequence[Run], others: Sequence[Run]
 def gain_by_superclass(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> pd.DataFrame:
     """Where B's gain comes from: a row for each superclass, the largest gain first; empty without superclasses.
 
-    Columns name, images (of the test split), gained (images, mean over seeds), a, b, difference, low, high (recall of the
-    fine classes), p, q, claim («gained», «lost», ""): false discoveries controlled over the superclasses.
+    Columns name, images (of the test split), gained (images, mean over seeds), a, b, difference, low, high (recall of
+    the fine classes), p, q, claim («gained», «lost», ""): false discoveries controlled over the superclasses.
     """
     n_a = len(runs_a)
     runs = comparison.on_shared_images([*runs_a, *runs_b])
@@ -150,7 +167,9 @@ def gain_by_superclass(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> pd.DataF
         return pd.DataFrame()
     of_image, names = runs[0].superclass_of[runs[0].labels], runs[0].superclass_names
     rights = np.stack([run.correct for run in runs])
-    table = claims.rate_claims([rights[:, of_image == s] for s in range(len(names))], len(runs), n_a, ("gained", "lost"))
+    table = claims.rate_claims(
+        [rights[:, of_image == s] for s in range(len(names))], len(runs), n_a, ("gained", "lost")
+    )
     images = np.bincount(of_image, minlength=len(names))
     table = table.assign(name=names, images=images, gained=table["difference"] * images)
     return table.sort_values("gained", ascending=False, kind="stable", ignore_index=True)
@@ -160,7 +179,13 @@ def _row(claim: str, text: str, bounds: tuple[float, float], model: str, found: 
     value, low, high = map(float, found)
     verdict = UNKNOWN
     if np.isfinite([low, high]).all():
-        verdict = HOLDS if bounds[0] <= low and high <= bounds[1] else FAILS if high < bounds[0] or low > bounds[1] else UNKNOWN
+        verdict = (
+            HOLDS
+            if bounds[0] <= low and high <= bounds[1]
+            else FAILS
+            if high < bounds[0] or low > bounds[1]
+            else UNKNOWN
+        )
     row = {"claim": claim, "measure": text, "bounds": _bounds(*bounds), "model": model}
     return row | {"value": value, "low": low, "high": high, "verdict": verdict}
 
@@ -177,7 +202,11 @@ def _halves(runs_a: list[Run]) -> dict[str, np.ndarray]:
     """All images, and those that A (mean over its seeds) is less and more sure of than its median."""
     sure = np.mean([metrics.confidence(run) for run in runs_a], axis=0)
     unsure = sure <= np.median(sure)
-    return {"all images": np.ones(len(sure), bool), "the half that A is less sure of": unsure, "the half that A is surer of": ~unsure}
+    return {
+        "all images": np.ones(len(sure), bool),
+        "the half that A is less sure of": unsure,
+        "the half that A is surer of": ~unsure,
+    }
 
 
 def _gain_of_input_size(runs: Sequence[Run]) -> tuple[str, Interval]:
@@ -185,7 +214,13 @@ def _gain_of_input_size(runs: Sequence[Run]) -> tuple[str, Interval]:
 
     def recipe(run: Run) -> str:
         config = run.meta.get("config") or {}
-        return repr(sorted((k, v) for k, v in config.items() if k not in ("image_size", "seed", "preset", "device", "threads", "num_workers")))
+        return repr(
+            sorted(
+                (k, v)
+                for k, v in config.items()
+                if k not in ("image_size", "seed", "preset", "device", "threads", "num_workers")
+            )
+        )
 
     distinct = {run.digest or run.name: run for run in runs if (run.meta.get("config") or {}).get("image_size")}
     for _, alike in groupby(sorted(distinct.values(), key=recipe), recipe):
@@ -197,8 +232,13 @@ def _gain_of_input_size(runs: Sequence[Run]) -> tuple[str, Interval]:
             shared = comparison.on_shared_images([*by_size[small], *by_size[large]])
             text = f"accuracy at {large} pixels minus that at {small} ({shared[0].meta.get('model')}, the rest alike)"
             return text, measures.gain(shared, len(by_size[small]), np.ones(shared[0].n_images, bool))
-    return "accuracy at a larger input size minus that at a smaller (needs runs that differ in input size alone)", NOTHING
+    return (
+        "accuracy at a larger input size minus that at a smaller (needs runs that differ in input size alone)",
+        NOTHING,
+    )
 
 
 def _is(run: Run, model: str, initialised: str) -> bool:
-    return str(run.meta.get("model", "")).lower().startswith(model) and str(run.meta.get("initialised_from", "")).lower().startswith(initialised)
+    return str(run.meta.get("model", "")).lower().startswith(model) and str(
+        run.meta.get("initialised_from", "")
+    ).lower().startswith(initialised)

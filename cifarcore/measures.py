@@ -1,7 +1,7 @@
 """What the findings are made of: one number of a model's seeds at a time, with its 95 % interval.
 
-Images are random within their classes and seeds between trainings (`crossed`); where a number is of classes, classes are
-random. Knows nothing of claims or bounds: see `findings`.
+Images are random within their classes and seeds between trainings (`crossed`); where a number is of classes, classes
+are random. Knows nothing of claims or bounds: see `findings`.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,11 +31,16 @@ def _by_images(runs: list[Run], counted: list[np.ndarray], among: list[np.ndarra
         return NOTHING
     values = np.array([(x * d).sum() / total for x, d, total in zip(counted, among, sums, strict=True)])
     influence = [(x - value) * d / total for x, d, value, total in zip(counted, among, values, sums, strict=True)]
-    return _interval(crossed.mean(values, crossed.image_covariance(np.stack(influence), *crossed.strata(runs[0].labels))))
+    return _interval(
+        crossed.mean(values, crossed.image_covariance(np.stack(influence), *crossed.strata(runs[0].labels)))
+    )
 
 
 def _by_classes(statistics: list[Callable[[np.ndarray], float]], n_classes: int) -> Interval:
-    """Mean over runs of a statistic of a set of classes (indices); classes by the jackknife (Tukey, 1958), seeds by their spread."""
+    """Mean over runs of a statistic of a set of classes (indices).
+
+    Classes are random by the jackknife (Tukey, 1958), seeds by their spread.
+    """
     every = np.arange(n_classes)
     values = np.array([statistic(every) for statistic in statistics])
     left_out = np.array([[statistic(np.delete(every, c)) for c in every] for statistic in statistics]).mean(axis=0)
@@ -110,7 +115,11 @@ def true_class_ranks_high(runs: list[Run]) -> Interval:
 def neighbor_ratio(runs: list[Run], group: str) -> Interval:
     """Map neighbours of the same class, or, of those of another class, of the same superclass: share / chance."""
     labels, superclass_of = runs[0].labels, runs[0].superclass_of
-    if any(run.tsne is None for run in runs) or len(labels) <= NEIGHBORS or (group == "superclass" and superclass_of is None):
+    if (
+        any(run.tsne is None for run in runs)
+        or len(labels) <= NEIGHBORS
+        or (group == "superclass" and superclass_of is None)
+    ):
         return NOTHING
     near = [labels[_nearest(run.tsne)] for run in runs]
     size = np.bincount(labels)[labels]
@@ -203,4 +212,6 @@ def gain(runs: Sequence[Run], n_a: int, subset: np.ndarray) -> Interval:
     if not subset.any():
         return NOTHING
     right = np.stack([run.correct & subset for run in runs]) / subset.sum()
-    return _interval(crossed.difference(right.sum(axis=1), crossed.image_covariance(right, *crossed.strata(runs[0].labels)), n_a))
+    return _interval(
+        crossed.difference(right.sum(axis=1), crossed.image_covariance(right, *crossed.strata(runs[0].labels)), n_a)
+    )

@@ -290,7 +290,7 @@ def rest_scores(run: Run, positive: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def pair_aucs(run: Run, pairs: np.ndarray) -> np.ndarray:
-    """The AUC of `pair_scores` for each pair of classes, int (P, 2) -> float (P,), ties counted half; NaN without images.
+    """The AUC of `pair_scores` for each pair of classes, int (P, 2) -> float (P,), ties half; NaN without images.
 
     By the margins, which rank as their logistic does.
     """

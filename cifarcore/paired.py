@@ -1,4 +1,4 @@
-"""Statistics of two classifiers on the same images: exact tests, intervals of proportions, false discoveries, bootstrap.
+"""Two classifiers on the same images: exact tests, intervals of proportions, false discoveries, bootstrap.
 
 Works on counts and predictions; knows nothing of run files, of several seeds, or of how a result is worded.
 """
@@ -50,7 +50,7 @@ def paired_interval(only_a: np.ndarray, only_b: np.ndarray, n: np.ndarray) -> tu
 def q_values(p: np.ndarray, family: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values (n,) within the boolean mask `family` (n,); NaN outside it.
 
-    Claiming where q <= 0.05 keeps the expected share of false claims to 5 %. Benjamini and Hochberg, JRSS B 1995; scipy.
+    Claiming where q <= 0.05 keeps the expected share of false claims to 5 %: Benjamini and Hochberg, JRSS B 1995.
     """
     q = np.full(len(p), np.nan)
     if family.any():
@@ -107,7 +107,7 @@ def percentile_interval(resampled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _resampled_counts(kind: np.ndarray, n_kinds: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How many images of each kind are drawn when len(kind) images are drawn with replacement, int (n_kinds, resamples)."""
+    """Images of each kind when len(kind) images are drawn with replacement, int (n_kinds, resamples)."""
     n = len(kind)
     at_once = max(_DRAWS_AT_ONCE // n, 1)
     blocks = []

@@ -1,6 +1,6 @@
 """The evidence checked by simulation: how often verdicts, intervals and claims are wrong where the truth is known.
 
-`python -m cifarcore.simulation` runs it in full; a short form is in the tests. It calls the functions that `compare` calls.
+`python -m cifarcore.simulation` runs it in full; a short form is in the tests. It calls what `compare` calls.
 """
 
 import time
@@ -64,7 +64,9 @@ def _equal_pair(sets: int, rng: np.random.Generator) -> Check:
     for _ in range(sets):
         a, b = _right_or_wrong(rng, N_IMAGES, 2)
         wrong += paired.mcnemar_p((a & ~b).sum(), (b & ~a).sum()) < paired.ALPHA
-    return Check(f"either verdict on equal models, one run each, {N_IMAGES:,} images", wrong / sets, 0, MOST_WRONG_VERDICTS)
+    return Check(
+        f"either verdict on equal models, one run each, {N_IMAGES:,} images", wrong / sets, 0, MOST_WRONG_VERDICTS
+    )
 
 
 def _equal_models_over_seeds(sets: int, spread: float, rng: np.random.Generator) -> Iterator[Check]:
@@ -94,7 +96,9 @@ def _false_class_claims(sets: int, changed: float, n_seeds: int, rng: np.random.
         claim = claims.rate_claims(indicators, 2 * n_seeds, n_seeds, ("gained", "lost"))["claim"].to_numpy()
         true = np.where(shift > 0, "gained", np.where(shift < 0, "lost", ""))
         share += ((claim != "") & (claim != true)).sum() / max((claim != "").sum(), 1) / sets
-    return Check(f"false class claims, {n} of {N_CLASSES} classes differ, {n_seeds} seed(s) each", share, 0, paired.ALPHA)
+    return Check(
+        f"false class claims, {n} of {N_CLASSES} classes differ, {n_seeds} seed(s) each", share, 0, paired.ALPHA
+    )
 
 
 def _coverage(sets: int, rng: np.random.Generator) -> Iterator[Check]:
@@ -111,13 +115,17 @@ def _coverage(sets: int, rng: np.random.Generator) -> Iterator[Check]:
         areas = delong.one_vs_rest(runs)
         covariance = crossed.image_covariance(areas.influence, *crossed.strata(runs[0].labels))
         delong_found = crossed.difference(crossed.macro_auc_values(areas), covariance, 1)
-        intervals = {name: paired.percentile_interval(scores[1][name] - scores[0][name]) for name in ("accuracy", "macro_f1")}
+        intervals = {
+            name: paired.percentile_interval(scores[1][name] - scores[0][name]) for name in ("accuracy", "macro_f1")
+        }
         intervals["macro_auc"] = delong_found.low, delong_found.high
         for name, (low, high) in intervals.items():
             covered[name] += low <= truth[name] <= high
     for name, count in covered.items():
         method = "DeLong" if name == "macro_auc" else "bootstrap"
-        yield Check(f"95 % {method} interval of B − A in {name} covers the truth ({truth[name]:+.4f})", count / sets, *COVERAGE)
+        yield Check(
+            f"95 % {method} interval of B − A in {name} covers the truth ({truth[name]:+.4f})", count / sets, *COVERAGE
+        )
 
 
 def _right_or_wrong(
@@ -125,9 +133,9 @@ def _right_or_wrong(
 ) -> np.ndarray:
     """Which images each run gets right, bool (n_runs, n_images): the first half of the runs is model A.
 
-    An image is right where difficulty (shared by all), the model's taste, the seed's own noise and the seed's luck add up
-    to more than zero; the variances of the first three add up to one. Expected accuracy is 0.6 for A, 0.6 + `shift` for
-    B; seeds' accuracies scatter by about `seed_spread`.
+    An image is right where difficulty (shared by all), the model's taste, the seed's own noise and the seed's luck add
+    up to more than zero; the variances of the first three add up to one. Expected accuracy is 0.6 for A, 0.6 + `shift`
+    for B; seeds' accuracies scatter by about `seed_spread`.
     """
     model = np.repeat([0, 1], n_runs // 2)
     latent = 0.7 * rng.standard_normal(n_images) + 0.5 * rng.standard_normal((2, n_images))[model]
@@ -150,7 +158,13 @@ def _population(rng: np.random.Generator, skill: float) -> Run:
     difficulty, class_skill = shared.standard_normal(n), 0.4 * shared.standard_normal(N_CLASSES)
     logits = rng.standard_normal((n, N_CLASSES), dtype=np.float32)
     logits += 0.8 * (np.arange(N_CLASSES) // 5 == labels[:, None] // 5)
-    own = skill + class_skill[labels] + 0.3 * rng.standard_normal(N_CLASSES)[labels] - difficulty + 0.6 * rng.standard_normal(n)
+    own = (
+        skill
+        + class_skill[labels]
+        + 0.3 * rng.standard_normal(N_CLASSES)[labels]
+        - difficulty
+        + 0.6 * rng.standard_normal(n)
+    )
     logits[np.arange(n), labels] += own
     names = np.array([f"class {c:02d}" for c in range(N_CLASSES)])
     return Run(names, np.arange(n, dtype=np.uint64), labels, logits.astype(np.float16))

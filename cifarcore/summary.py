@@ -1,6 +1,6 @@
 """compare_summary.txt and the README's results table, both made from run files and from nothing else.
 
-Numbers come from `metrics` and `comparison`; here they are only laid out. Model A is the first group named, B the second.
+Numbers come from `metrics` and `comparison`; here they are only laid out. A is the first group named, B the second.
 """
 
 import re
@@ -38,14 +38,15 @@ def write_summary(runs: Sequence[Run], out: str | Path) -> str:
 
 
 def summary_text(runs: Sequence[Run]) -> str:
-    """Each group's mean ± std over seeds, all runs together beside the report, and the comparison of the first two groups.
+    """Each group's mean ± std over seeds, all runs together beside the report, and the first two groups compared.
 
     Raises CifarcoreError where there is no run, or the same model and seed twice.
     """
     table = run_table(runs)
     groups = grouped(runs)
     parts = [
-        f"Runs: {len(runs)}, of {len(groups)} model{'s' if len(groups) > 1 else ''}. ± is the sample standard deviation (n-1) over seeds.",
+        f"Runs: {len(runs)}, of {len(groups)} model{'s' if len(groups) > 1 else ''}. "
+        "± is the sample standard deviation (n-1) over seeds.",
         "Test images: " + "; ".join(dict.fromkeys(_test_set(run) for run in runs)),
         _section("Each model, mean over its seeds", _text(_group_rows(table))),
         _section("All runs together, beside the report", _text(combined_table(table))),
@@ -68,21 +69,31 @@ def results_table(runs: Sequence[Run]) -> str:
 
 
 def update_readme(runs: Sequence[Run], path: str | Path) -> None:
-    """Put `results_table` between the two results markers of the file at `path`. Raises CifarcoreError where they are missing."""
+    """Put `results_table` between the two results markers of the file at `path`.
+
+    Raises CifarcoreError where they are missing.
+    """
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise CifarcoreError(f"{path} cannot be read ({error.strerror}); name the README that holds the results table") from None
+        raise CifarcoreError(
+            f"{path} cannot be read ({error.strerror}); name the README that holds the results table"
+        ) from None
     if len(_RESULTS.findall(text)) != 1:
-        raise CifarcoreError(f"{path} has no results table; put the lines '<!-- results: -->' and '<!-- /results -->' where it belongs")
+        raise CifarcoreError(
+            f"{path} has no results table; put the lines '<!-- results: -->' and '<!-- /results -->' where it belongs"
+        )
     table = results_table(runs)
     with atomic_write(path) as file:
         file.write(_RESULTS.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text).encode())
 
 
 def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs by group in the order named, each group's seeds ascending. Raises CifarcoreError where there is no run, or one twice."""
+    """Runs by group in the order named, each group's seeds ascending.
+
+    Raises CifarcoreError where there is no run, or one twice.
+    """
     if not runs:
         raise CifarcoreError("no run file is named; name at least one, such as checkpoints/cnn-quick-0.npz")
     groups: dict[str, list[Run]] = {}
@@ -115,7 +126,7 @@ def run_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def combined_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean ± std over all runs of `run_table`, over those of each preset where there are several, and the report's own."""
+    """Mean ± std over all runs of `run_table`, over those of each preset if there are several, and the report's own."""
     sets = {"all runs": table}
     if table["preset"].nunique() > 1:
         sets |= {f"runs of preset {preset}": rows for preset, rows in table.groupby("preset", sort=False) if preset}
@@ -164,7 +175,12 @@ def _comparison_text(result: comparison.Comparison) -> str:
     rows = []
     for name, row in result.metrics.iterrows():
         if np.isfinite(row["difference"]):
-            shown = {"Metric": TITLES[name], "A": f"{row['a']:.4f}", "B": f"{row['b']:.4f}", "B - A": f"{row['difference']:+.4f}"}
+            shown = {
+                "Metric": TITLES[name],
+                "A": f"{row['a']:.4f}",
+                "B": f"{row['b']:.4f}",
+                "B - A": f"{row['difference']:+.4f}",
+            }
             shown["95 % interval"] = f"{row['low']:+.4f} to {row['high']:+.4f}"
             shown |= {"p": "" if np.isnan(row["p"]) else p_value(row["p"]), "by": row["method"]}
             rows.append(shown)
@@ -172,7 +188,9 @@ def _comparison_text(result: comparison.Comparison) -> str:
     for claim in ("gained", "lost"):
         table = result.class_table.query("claim == @claim")
         table = table.sort_values("recall_difference", key=abs, ascending=False, kind="stable")
-        names = ", ".join(f"{row.name_} {row.recall_difference:+.2f}" for row in table.rename(columns={"name": "name_"}).itertuples())
+        names = ", ".join(
+            f"{row.name_} {row.recall_difference:+.2f}" for row in table.rename(columns={"name": "name_"}).itertuples()
+        )
         lines.append(f"Classes whose recall B {claim} ({len(table)}): {names or 'none'}")
     return "\n".join(lines)
 
@@ -190,7 +208,8 @@ def _accuracy_without_duplicates(run: Run) -> float:
 
 def _test_set(run: Run) -> str:
     dataset = run.meta.get("dataset") or {}
-    return f"{run.n_images:,} of {dataset.get('name', 'a data set that is not named')} (fingerprint {dataset.get('fingerprint', 'not said')})"
+    name, fingerprint = dataset.get("name", "a data set that is not named"), dataset.get("fingerprint", "not said")
+    return f"{run.n_images:,} of {name} (fingerprint {fingerprint})"
 
 
 def _all_of(values: Sequence[str]) -> str:
@@ -205,4 +224,6 @@ def _text(table: pd.DataFrame) -> str:
     """Columns side by side, left-aligned, two blanks apart."""
     lines = [list(table.columns), *table.astype(str).to_numpy().tolist()]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )

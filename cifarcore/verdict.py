@@ -28,8 +28,12 @@ def metric_table(
 
     `runs` holds A's `n_a` runs, then B's, row i of each the same image; `resampled` is for one run each.
     """
-    values = pd.DataFrame([metrics.headline(run, auc) for run, auc in zip(runs, crossed.macro_auc_values(areas), strict=True)])
-    parts = pd.DataFrame([crossed.influences(run) | {"macro_auc": row} for run, row in zip(runs, areas.influence, strict=True)])
+    values = pd.DataFrame(
+        [metrics.headline(run, auc) for run, auc in zip(runs, crossed.macro_auc_values(areas), strict=True)]
+    )
+    parts = pd.DataFrame(
+        [crossed.influences(run) | {"macro_auc": row} for run, row in zip(runs, areas.influence, strict=True)]
+    )
     groups = crossed.strata(runs[0].labels)
     rows = {}
     for name in METRICS:
@@ -71,7 +75,7 @@ def _of_single_runs(
 
 
 def word(accuracy: pd.Series) -> str:
-    """«B is better», «A is better» or «not distinguishable»: the test of accuracy at 5 %. Takes a row of metric_table."""
+    """«B is better», «A is better» or «not distinguishable»: the test of accuracy (a row of metric_table) at 5 %."""
     if not accuracy["p"] < paired.ALPHA:
         return "not distinguishable"
     return "B is better" if accuracy["difference"] > 0 else "A is better"
@@ -80,7 +84,8 @@ def word(accuracy: pd.Series) -> str:
 def sentence(word: str, accuracy: pd.Series, runs: Sequence[Run], n_a: int, class_table: pd.DataFrame) -> str:
     """The verdict in words: both accuracies, the difference with interval and test, and where it comes from."""
     n = runs[0].n_images
-    points = f"B − A {_points(accuracy['difference'])} percentage points, 95 % interval {_points(accuracy['low'])} to {_points(accuracy['high'])}"
+    found, low, high = (_points(accuracy[name]) for name in ("difference", "low", "high"))
+    points = f"B − A {found} percentage points, 95 % interval {low} to {high}"
     p = "p < 0.0001" if accuracy["p"] < 1e-4 else f"p = {accuracy['p']:.4f}"
     n_b = len(runs) - n_a
     if len(runs) == 2:
@@ -94,7 +99,9 @@ def sentence(word: str, accuracy: pd.Series, runs: Sequence[Run], n_a: int, clas
     else:
         test = f"test over seeds and images, {p}"
     of_seeds = "" if len(runs) == 2 else f", means over {n_a} and {n_b} seed{'s' if n_b > 1 else ''}"
-    told = f"B is right on {accuracy['b']:.2%} of {n:,} images and A on {accuracy['a']:.2%}{of_seeds} ({points}); {test}."
+    told = (
+        f"B is right on {accuracy['b']:.2%} of {n:,} images and A on {accuracy['a']:.2%}{of_seeds} ({points}); {test}."
+    )
     return " ".join(filter(None, (told, _origin(word, class_table))))
 
 
@@ -102,28 +109,33 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int) -> 
     """What the headline leaves open, a sentence each."""
     found = []
     if left_out:
-        found.append(f"Only the {runs[0].n_images:,} images that all runs share are compared; up to {left_out:,} of a run are left out.")
+        found.append(
+            f"Only the {runs[0].n_images:,} images that all runs share are compared; "
+            f"up to {left_out:,} of a run are left out."
+        )
     single = [letter for letter, count in (("A", n_a), ("B", len(runs) - n_a)) if count == 1]
     if single:
         found.append(
-            f"There is one seed of {' and of '.join(single)}: what another seed of the same recipe would give cannot be known "
-            "from it, so the verdict is about these trained networks, not about how they were trained."
+            f"There is one seed of {' and of '.join(single)}: what another seed of the same recipe would give cannot "
+            "be known from it, so the verdict is about these trained networks, not about how they were trained."
         )
     inside = accuracy["low"] <= 0 <= accuracy["high"]
     if np.isfinite(accuracy["p"]) and inside == (accuracy["p"] < paired.ALPHA):
         found.append(
             "Test and interval do not agree on accuracy: the interval "
-            f"{'includes' if inside else 'leaves out'} zero, while the test, which decides, gives p = {accuracy['p']:.4f}."
+            f"{'includes' if inside else 'leaves out'} zero; the test, which decides, gives p = {accuracy['p']:.4f}."
         )
     marks = np.stack([disagreement.duplicates(run) for run in runs])
     known = (marks == "in training").any(axis=0)
     near = (marks != "").any(axis=0)
     if known.any():
-        found.append(f"{known.sum()} test images stand byte for byte in the training set; {_without(known, runs, n_a)}.")
+        stand = "test image stands" if known.sum() == 1 else "test images stand"
+        found.append(f"{known.sum()} {stand} byte for byte in the training set; {_without(known, runs, n_a)}.")
     if near.sum() > known.sum():
         found.append(
-            f"{near.sum() - known.sum()} more are near-duplicates of a training image to at least one of the runs (cosine of "
-            f"the features {disagreement.NEAR_DUPLICATE_COSINE} or above); {_without(near, runs, n_a)}."
+            f"{near.sum() - known.sum()} more resemble a training image closely to at least one of the runs "
+            f"(near-duplicates: cosine of the features {disagreement.NEAR_DUPLICATE_COSINE} or above); "
+            f"{_without(near, runs, n_a)}."
         )
     return found
 
@@ -132,13 +144,17 @@ def _without(images: np.ndarray, runs: Sequence[Run], n_a: int) -> str:
     if images.all():
         return "these are all there are"
     a, b = (np.mean([run.correct[~images].mean() for run in side]) for side in (runs[:n_a], runs[n_a:]))
-    return f"without {'them' if images.sum() > 1 else 'it'} accuracy is {a:.4f} (A) and {b:.4f} (B), B − A {_points(b - a)} points"
+    them = "them" if images.sum() > 1 else "it"
+    return f"without {them} accuracy is {a:.4f} (A) and {b:.4f} (B), B − A {_points(b - a)} points"
 
 
 def _origin(word: str, class_table: pd.DataFrame) -> str:
-    """Which superclasses (or classes) bring most of the difference, and how many classes are claimed to have changed."""
+    """Which superclasses (or classes) bring most of the difference, and how many classes are claimed to differ."""
     claims = class_table["claim"].value_counts()
-    counted = f"{claims.get('gained', 0)} classes gained recall and {claims.get('lost', 0)} lost it (false-discovery rate 5 %)."
+    gained, lost = claims.get("gained", 0), claims.get("lost", 0)
+    counted = (
+        f"{gained} class{'' if gained == 1 else 'es'} gained recall and {lost} lost it (false-discovery rate 5 %)."
+    )
     if word == "not distinguishable":
         return f"Of single classes, {counted}" if claims.drop("", errors="ignore").sum() else ""
     by = "superclass" if class_table["superclass"].ne("").all() else "name"

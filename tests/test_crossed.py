@@ -15,7 +15,9 @@ def repeated(n_a, n_b, seed_spread, n_images=300, repeats=4000, seed=0):
     runs = n_a + n_b
     model = np.repeat([0, 1], [n_a, n_b])
     image = rng.standard_normal((repeats, 1, n_images)) + 0.7 * rng.standard_normal((repeats, 2, n_images))[:, model]
-    scores = image + seed_spread * rng.standard_normal((repeats, runs, 1)) + rng.standard_normal((repeats, runs, n_images))
+    scores = (
+        image + seed_spread * rng.standard_normal((repeats, runs, 1)) + rng.standard_normal((repeats, runs, n_images))
+    )
     centred = scores - scores.mean(axis=2, keepdims=True)
     return scores.mean(axis=2), centred @ centred.transpose(0, 2, 1) / n_images / (n_images - 1)
 

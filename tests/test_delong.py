@@ -46,7 +46,9 @@ def test_every_class_one_against_the_rest():
     _, expected = literal_delong(scores[3][:, :200], runs[0].labels[:200] == 3)
     _, found = delong.auc_covariance(scores[3][:, :200], runs[0].labels[:200] == 3)
     np.testing.assert_allclose(found, expected, atol=1e-12)
-    np.testing.assert_allclose(areas.covariance[3], delong.auc_covariance(scores[3], runs[0].labels == 3)[1], atol=1e-12)
+    np.testing.assert_allclose(
+        areas.covariance[3], delong.auc_covariance(scores[3], runs[0].labels == 3)[1], atol=1e-12
+    )
 
 
 def test_variance_of_the_difference_equals_the_bootstrap():

@@ -19,7 +19,9 @@ def pair():
 def test_four_way_and_wrong_in(pair):
     found = disagreement.four_way(pair)
     words = {(True, True): "both right", (True, False): "only A", (False, True): "only B", (False, False): "both wrong"}
-    assert found.tolist() == [words[a, b] for a, b in zip(pair.a.correct.tolist(), pair.b.correct.tolist(), strict=True)]
+    assert found.tolist() == [
+        words[a, b] for a, b in zip(pair.a.correct.tolist(), pair.b.correct.tolist(), strict=True)
+    ]
     expected = [(not a) + (not b) for a, b in zip(pair.a.correct, pair.b.correct, strict=True)]
     assert disagreement.wrong_in([pair.a, pair.b]).tolist() == expected
 
@@ -30,7 +32,10 @@ def test_over_represented_is_fishers_exact_test(pair):
     assert table["kind"].value_counts().to_dict() == {"class": 20, "superclass": 4}
     for _, row in table.iterrows():
         member = (pair.a.labels if row["kind"] == "class" else pair.a.superclass_of[pair.a.labels]) == row["index"]
-        cells = [[(inside & member).sum(), (inside & ~member).sum()], [(~inside & member).sum(), (~inside & ~member).sum()]]
+        cells = [
+            [(inside & member).sum(), (inside & ~member).sum()],
+            [(~inside & member).sum(), (~inside & ~member).sum()],
+        ]
         assert row["images"] == cells[0][0]
         assert row["p"] == pytest.approx(fisher_exact(cells, alternative="greater").pvalue)
         assert row["ratio"] == pytest.approx(row["images"] / (member.sum() * inside.mean()))

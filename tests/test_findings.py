@@ -73,7 +73,8 @@ def plain_findings(path):
         "share of classes with 10% of their images or more given to one class of another superclass": strong.mean(),
         "largest share of one superclass's images given to one other superclass": shares.max(),
         "share of errors whose true class is among the first 5": (place[~right] < 5).mean(),
-        "t-SNE: share of the 10 nearest images of the same class, times chance": np.mean(same) / ((size - 1) / (n - 1)).mean(),
+        "t-SNE: share of the 10 nearest images of the same class, times chance": np.mean(same)
+        / ((size - 1) / (n - 1)).mean(),
         "t-SNE: share of the same superclass among the 10 nearest images of other classes, times chance": np.sum(kin)
         / np.sum(others)
         / ((family - size) / (n - size)).mean(),
@@ -86,7 +87,9 @@ def plain_findings(path):
         "t-SNE: rank correlation of a class's distance from the middle with the scatter of its images": np.corrcoef(
             ranks(np.hypot(*(centers - middle).T)), ranks(scatter)
         )[0, 1],
-        "standard deviation of recall between classes, beyond sampling noise": np.sqrt(max(recall.var(ddof=1) - noise.mean(), 0)),
+        "standard deviation of recall between classes, beyond sampling noise": np.sqrt(
+            max(recall.var(ddof=1) - noise.mean(), 0)
+        ),
     }
 
 

@@ -10,7 +10,9 @@ from sklearn import metrics as sklearn_metrics
 from cifarcore import metrics
 
 
-@pytest.fixture(scope="module", params=[(2, 100), (10, 500), (100, 1500)], ids=["2 classes", "10 classes", "100 classes"])
+@pytest.fixture(
+    scope="module", params=[(2, 100), (10, 500), (100, 1500)], ids=["2 classes", "10 classes", "100 classes"]
+)
 def run(request):
     return made_run(*request.param)
 
@@ -36,7 +38,9 @@ def test_large_logits_do_not_overflow():
 def test_headline_equals_scikit_learn(run):
     found, p, predicted = metrics.headline(run), probabilities_in_float64(run), run.predictions
     assert found["accuracy"] == sklearn_metrics.accuracy_score(run.labels, predicted)
-    assert found["macro_f1"] == pytest.approx(sklearn_metrics.f1_score(run.labels, predicted, average="macro"), abs=1e-12)
+    assert found["macro_f1"] == pytest.approx(
+        sklearn_metrics.f1_score(run.labels, predicted, average="macro"), abs=1e-12
+    )
     classes = range(run.n_classes)
     if run.n_classes > 2:
         auc = sklearn_metrics.roc_auc_score(run.labels, p, multi_class="ovr", average="macro")
@@ -86,7 +90,9 @@ def test_superclass_accuracy_sums_probabilities():
     table = metrics.superclass_confusion(run)
     assert table.trace() / table.sum() == metrics.superclass_accuracy(run)
     # not the same as the superclass of the most probable class
-    assert metrics.superclass_accuracy(run) != (run.superclass_of[run.predictions] == run.superclass_of[run.labels]).mean()
+    assert (
+        metrics.superclass_accuracy(run) != (run.superclass_of[run.predictions] == run.superclass_of[run.labels]).mean()
+    )
 
 
 def test_without_superclasses():
@@ -110,7 +116,9 @@ def test_ece_equals_its_definition(run, bins):
 
 def test_a_confidence_of_one_is_in_the_last_bin():
     run = made_run(2, 50)
-    certain = replace(run, logits=np.where(run.logits == run.logits.max(axis=1, keepdims=True), 500, -500).astype(np.float16))
+    certain = replace(
+        run, logits=np.where(run.logits == run.logits.max(axis=1, keepdims=True), 500, -500).astype(np.float16)
+    )
     table = metrics.reliability(certain)
     assert table["count"].tolist() == [0] * 14 + [50]
     assert metrics.expected_calibration_error(certain) == pytest.approx(1 - certain.correct.mean())
@@ -133,7 +141,9 @@ def test_a_class_without_images_is_left_out_not_made_zero():
     subset = run.take((run.labels != 3) & (run.predictions != 3))
     table = metrics.class_table(subset)
     assert table.loc[3, "support"] == 0 and table.loc[3, ["recall", "f1", "auc"]].isna().all()
-    assert metrics.macro_f1(subset) == pytest.approx(sklearn_metrics.f1_score(subset.labels, subset.predictions, average="macro"))
+    assert metrics.macro_f1(subset) == pytest.approx(
+        sklearn_metrics.f1_score(subset.labels, subset.predictions, average="macro")
+    )
     assert np.isfinite(metrics.macro_auc(subset))
     one_class = run.take(run.labels == 3)
     assert np.isnan(metrics.macro_auc(one_class)) and metrics.macro_roc(one_class)["tpr"].isna().all()

@@ -28,7 +28,9 @@ def test_fewer_discordant_images_than_the_family_asks_for_cannot_reach_five_perc
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (57, 100), (6524, 10000)])
 def test_wilson_equals_statsmodels(successes, n):
-    np.testing.assert_allclose(paired.wilson_interval(successes, n), proportion_confint(successes, n, method="wilson"), atol=1e-12)
+    np.testing.assert_allclose(
+        paired.wilson_interval(successes, n), proportion_confint(successes, n, method="wilson"), atol=1e-12
+    )
 
 
 def test_wilson_of_nothing_is_undefined():
@@ -89,13 +91,17 @@ def test_bootstrap_interval_equals_scipys():
     scores = paired.bootstrap_scores(labels, [a, b], None, 2, resamples=20_000)
     found = paired.percentile_interval(scores[1]["accuracy"] - scores[0]["accuracy"])
     difference = (b == 0).astype(float) - (a == 0)
-    expected = stats.bootstrap((difference,), np.mean, n_resamples=20_000, method="percentile", rng=rng).confidence_interval
+    expected = stats.bootstrap(
+        (difference,), np.mean, n_resamples=20_000, method="percentile", rng=rng
+    ).confidence_interval
     np.testing.assert_allclose(found, expected, atol=1.01 / 150)  # to one image
 
 
 def test_bootstrap_repeats_itself_and_a_run_against_itself_does_not_differ():
     run = made_run(10, 300)
-    first, second = (paired.bootstrap_scores(run.labels, [run.predictions] * 2, None, 10, resamples=200) for _ in range(2))
+    first, second = (
+        paired.bootstrap_scores(run.labels, [run.predictions] * 2, None, 10, resamples=200) for _ in range(2)
+    )
     np.testing.assert_array_equal(first[0]["macro_f1"], second[0]["macro_f1"])
     np.testing.assert_array_equal(first[0]["f1"], first[1]["f1"])
     assert first[0]["f1"].shape == (200, 10)

@@ -15,7 +15,11 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 @pytest.fixture(scope="module")
 def runs():
-    return [made_run(20, 1000, 0.45 + 0.2 * (model == "resnet18"), seed, model) for model in ("cnn", "resnet18") for seed in (0, 1)]
+    return [
+        made_run(20, 1000, 0.45 + 0.2 * (model == "resnet18"), seed, model)
+        for model in ("cnn", "resnet18")
+        for seed in (0, 1)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +53,9 @@ def test_chromium_draws_it_with_the_network_off(path):
 
     said, asked = [], []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
         page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
         page.on("console", lambda message: said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
@@ -66,12 +72,19 @@ def test_chromium_draws_it_with_the_network_off(path):
 
 
 def test_names_from_a_file_are_text_and_never_markup(tmp_path):
-    names = np.array(["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b", "plain", "javascript:alert(1)"])
+    names = np.array(
+        ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b", "plain", "javascript:alert(1)"]
+    )
     hostile = "<svg onload=alert(1)>"
     runs = []
     for model in ("cnn", "resnet18"):
         run = made_run(5, 300, 0.5 + 0.3 * (model == "resnet18"), model=model)
-        meta = run.meta | {"device": hostile, "model": f"{model}{hostile}", "initialised_from": hostile, "versions": {hostile: hostile}}
+        meta = run.meta | {
+            "device": hostile,
+            "model": f"{model}{hostile}",
+            "initialised_from": hostile,
+            "versions": {hostile: hostile},
+        }
         runs.append(replace(run, class_names=names, superclass_names=np.array([hostile]), meta=meta))
     page = report.write_html(runs, tmp_path / "report.html").read_text()
     assert not re.search(r"<(script|svg|img src=x)", page)

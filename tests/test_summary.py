@@ -9,7 +9,9 @@ from cifarcore import CifarcoreError, metrics, summary
 
 @pytest.fixture(scope="module")
 def runs():
-    return [made_run(20, 800, 0.5, seed, "cnn") for seed in (2, 0, 1)] + [made_run(20, 800, 0.6 + seed / 50, seed, "resnet18") for seed in (0, 1)]
+    return [made_run(20, 800, 0.5, seed, "cnn") for seed in (2, 0, 1)] + [
+        made_run(20, 800, 0.6 + seed / 50, seed, "resnet18") for seed in (0, 1)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +51,32 @@ def test_the_first_two_groups_named_are_compared(runs, text):
 
 def test_every_run_is_listed_in_the_order_of_its_seed(runs, text):
     rows = lines_under(text, "Each run")[1:]
-    assert [row.split()[0] for row in rows] == ["cnn-made-0", "cnn-made-1", "cnn-made-2", "resnet18-made-0", "resnet18-made-1"]
+    assert [row.split()[0] for row in rows] == [
+        "cnn-made-0",
+        "cnn-made-1",
+        "cnn-made-2",
+        "resnet18-made-0",
+        "resnet18-made-1",
+    ]
     assert f"{runs[1].correct.mean():.4f}" in rows[0]
 
 
 def test_presets_get_a_column_each():
-    runs = [made_run(10, 200, 0.5, model=model, preset=preset) for model in ("cnn", "resnet18") for preset in ("quick", "best")]
+    runs = [
+        made_run(10, 200, 0.5, model=model, preset=preset)
+        for model in ("cnn", "resnet18")
+        for preset in ("quick", "best")
+    ]
     assert "all runs (4)" in summary.summary_text(runs) and "runs of preset best (2)" in summary.summary_text(runs)
 
 
 def test_one_model_alone_is_summarised():
     text = summary.summary_text([made_run(10, 200)])
-    assert "Runs: 1, of 1 model." in text and "A: " not in text and "±" not in lines_under(text, "Each model, mean over its seeds")[1]
+    assert (
+        "Runs: 1, of 1 model." in text
+        and "A: " not in text
+        and "±" not in lines_under(text, "Each model, mean over its seeds")[1]
+    )
 
 
 def test_a_run_of_nothing_but_scores_is_summarised():
@@ -95,7 +111,9 @@ def test_readme_is_changed_between_its_markers_only(runs, tmp_path):
     summary.update_readme(runs, readme)
     summary.update_readme(runs, readme)
     text = readme.read_text()
-    assert text.startswith("# before\n<!-- results: made by a command -->\n") and text.endswith("<!-- /results -->\nafter\n")
+    assert text.startswith("# before\n<!-- results: made by a command -->\n") and text.endswith(
+        "<!-- /results -->\nafter\n"
+    )
     assert "old" not in text and text.count(summary.results_table(runs)) == 1
     readme.write_text("no markers")
     with pytest.raises(CifarcoreError, match="no results table"):

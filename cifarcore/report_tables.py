@@ -1,0 +1,180 @@
+"""The tables and chart data of the HTML report, laid out from what `comparison`, `findings` and `metrics` say.
+
+Knows no page and no chart; `report` makes those. Text that is a whole paragraph is escaped here, cells are not.
+"""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import pandas as pd
+
+from cifarcore import comparison, metrics, summary
+from cifarcore.comparison import Comparison
+from cifarcore.runs import AlignedPair, Run
+
+MAX_CLASSES = 200  #: that are drawn; beyond it the largest changes are
+
+
+def metric_table(result: Comparison) -> pd.DataFrame:
+    rows = []
+    for name, row in result.metrics.dropna(subset="difference").iterrows():
+        cells = {"Metric": summary.TITLES[name]}
+        for letter in "ab":
+            std = row[f"std_{letter}"]
+            cells[letter.upper()] = f"{row[letter]:.4f}" + ("" if np.isnan(std) else f" ± {std:.4f}")
+        cells |= {"B − A": _signed(row["difference"]), "95 % interval": _interval(row["low"], row["high"])}
+        rows.append(cells | {"p": "" if np.isnan(row["p"]) else summary.p_value(row["p"]), "by": row["method"]})
+    return pd.DataFrame(rows)
+
+
+def split_frame(sides: dict[str, list[Run]]) -> pd.DataFrame:
+    a, b = sides["A"][0], sides["B"][0]
+    groups = comparison.four_way(AlignedPair(a, b, 0, 0))
+    images = [int((groups == group).sum()) for group in comparison.FOUR_WAYS]
+    return pd.DataFrame({"group": comparison.FOUR_WAYS, "images": images, "share": np.array(images) / len(groups)})
+
+
+def severity_text(sides: dict[str, list[Run]]) -> str:
+    told = []
+    for letter, runs in sides.items():
+        table = comparison.severity(runs[0])
+        if not table.empty:
+            row = table.loc["within superclass"]
+            told.append(
+                f"{row['share']:.1%} of {letter}'s errors stay within the superclass, {row['ratio']:.1f} times chance"
+            )
+    return escape("; ".join(told) + "." if told else "")
+
+
+def class_frame(result: Comparison) -> pd.DataFrame:
+    table = result.class_table.dropna(subset="recall_difference")
+    if len(table) > MAX_CLASSES:
+        table = table.loc[table["recall_difference"].abs().nlargest(MAX_CLASSES).index]
+    table = table.sort_values("recall_difference", ascending=False, kind="stable")
+    names = {"name": "class", **{f"recall_{part}": part for part in ("a", "b", "difference", "low", "high")}}
+    return table.rename(columns=names)[[*names.values(), "claim", "superclass", "support"]]
+
+
+def claimed_classes(result: Comparison) -> str:
+    told = []
+    for claim in ("gained", "lost"):
+        table = result.class_table.query("claim == @claim")
+        names = [
+            f"{name} {_signed(gain, '.2f')}"
+            for name, gain in zip(table["name"], table["recall_difference"], strict=True)
+        ]
+        told.append(f"<p><b>Recall {claim} in B: {len(table)} classes.</b> {escape(', '.join(names))}</p>")
+    return "".join(told)
+
+
+def cell_table(result: Comparison) -> pd.DataFrame:
+    cells = result.cells
+    return pd.DataFrame(
+        {
+            "True": cells["true_name"],
+            "Predicted": cells["predicted_name"],
+            "A": [f"{value:.1f}" for value in cells["a"]],
+            "B": [f"{value:.1f}" for value in cells["b"]],
+            "B − A": [_signed(value, ".1f") for value in cells["difference"]],
+            "q": [summary.p_value(value) for value in cells["q"]],
+            "Claim": cells["claim"],
+        }
+    )
+
+
+def pair_table(result: Comparison) -> pd.DataFrame:
+    pairs = result.pairs
+    return pd.DataFrame(
+        {
+            "Pair": [f"{one} or {other}" for one, other in zip(pairs["first_name"], pairs["second_name"], strict=True)],
+            "Confused (A + B)": [f"{value:.1f}" for value in pairs["confused"]],
+            "AUC of A": [f"{value:.4f}" for value in pairs["a"]],
+            "AUC of B": [f"{value:.4f}" for value in pairs["b"]],
+            "B − A": [_signed(value) for value in pairs["difference"]],
+            "95 % interval": [_interval(low, high) for low, high in zip(pairs["low"], pairs["high"], strict=True)],
+            "q": [summary.p_value(value) for value in pairs["q"]],
+            "Claim": pairs["claim"],
+        }
+    )
+
+
+def reliability_frame(sides: dict[str, list[Run]]) -> pd.DataFrame:
+    frames = [
+        metrics.reliability(run).assign(model=letter, run=run.name) for letter, runs in sides.items() for run in runs
+    ]
+    return pd.concat(frames).query("count > 0")
+
+
+def temperature_table(sides: dict[str, list[Run]]) -> pd.DataFrame:
+    rows = []
+    for letter, runs in sides.items():
+        for run in runs:
+            fitted = metrics.fit_temperature(run)
+            rows.append(
+                {
+                    "Model": letter,
+                    "Run": run.name,
+                    "Temperature": "no validation split" if fitted is None else f"{fitted:.3f}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def finding_table(table: pd.DataFrame) -> pd.DataFrame:
+    def shown(value: float, form: str = ".4f") -> str:
+        return "not measured" if np.isnan(value) else format(value, form).replace("-", "−")
+
+    interval = [
+        "" if np.isnan(low) else f"{shown(low)} to {shown(high)}"
+        for low, high in zip(table["low"], table["high"], strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "Claim": table["claim"],
+            "Measure": table["measure"],
+            "Holds where": table["bounds"],
+            "Model": table["model"],
+            "Value": [shown(value) for value in table["value"]],
+            "95 % interval": interval,
+            "Verdict": table["verdict"],
+        }
+    )
+
+
+def suspect_table(runs: list[Run]) -> pd.DataFrame:
+    table = comparison.suspect_labels(runs)
+    return pd.DataFrame(
+        {
+            "Sample id": [f"{sample_id:016x}" for sample_id in table["sample_id"]],
+            "Label": table["label_name"],
+            "Every run says": table["predicted_name"],
+            "Mean confidence": [f"{value:.1%}" for value in table["confidence"]],
+        }
+    )
+
+
+def run_table(runs: Sequence[Run]) -> pd.DataFrame:
+    rows = []
+    for run in runs:
+        dataset, versions = run.meta.get("dataset") or {}, run.meta.get("versions") or {}
+        row = {
+            "Run": run.name,
+            "Accuracy": f"{metrics.accuracy(run):.4f}",
+            "Data": f"{dataset.get('name', 'not named')}, {run.n_images:,} images",
+            "Fingerprint": dataset.get("fingerprint", "not said"),
+            "Initialised from": run.meta.get("initialised_from") or "not said",
+            "Hardware": run.meta.get("device") or "not said",
+            "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()) or "not said",
+            "File digest": run.digest,
+        }
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _signed(value: float, form: str = ".4f") -> str:
+    return f"{value:+{form}}".replace("-", "−")
+
+
+def _interval(low: float, high: float) -> str:
+    return "" if np.isnan(low) or np.isnan(high) else f"{_signed(low)} to {_signed(high)}"
