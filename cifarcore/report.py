@@ -88,6 +88,7 @@ def html_page(name_a: str, name_b: str, runs_a: list[Run], runs_b: list[Run], al
         _section(
             "Same images, four outcomes",
             _chart(charts.split_bar(report_tables.split_frame(sides)), 900),
+            _table(report_tables.split_table(sides)),
             f'<p class="note">By the first seed of each. {report_tables.severity_text(sides)}</p>',
         ),
         _section("Maps", _maps(sides)),

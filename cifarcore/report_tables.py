@@ -35,6 +35,12 @@ def split_frame(sides: dict[str, list[Run]]) -> pd.DataFrame:
     return pd.DataFrame({"group": comparison.FOUR_WAYS, "images": images, "share": np.array(images) / len(groups)})
 
 
+def split_table(sides: dict[str, list[Run]]) -> pd.DataFrame:
+    frame = split_frame(sides)
+    shares = [f"{share:.1%}" for share in frame["share"]]
+    return pd.DataFrame({"Right": frame["group"], "Images": [f"{n:,}" for n in frame["images"]], "Share": shares})
+
+
 def severity_text(sides: dict[str, list[Run]]) -> str:
     told = []
     for letter, runs in sides.items():

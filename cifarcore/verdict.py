@@ -48,7 +48,7 @@ def metric_table(
             elif np.isinf(found.df):
                 method = "normal test over images"
             else:
-                method = f"t test over seeds and images, {found.df:.1f} degrees of freedom"
+                method = f"t test over seeds and images, df {found.df:.1f}"
             if name == "ece":  # not differentiable where a bin's gap is zero: an interval to go by, no test
                 p, method = np.nan, method.replace("test", "interval")
         rows[name] = {"a": a.mean(), "b": b.mean(), "difference": b.mean() - a.mean(), "low": low, "high": high,
