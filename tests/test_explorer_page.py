@@ -66,6 +66,8 @@ def test_a_box_belongs_to_the_map_that_holds_its_centre():
     assert on_b.letter == "B" and on_b.x == pytest.approx((1, 3)) and on_b.y == (0, 5)
     assert plane.bounds(on_b)["x"] == pytest.approx([plane.shift + 1, plane.shift + 3])
     assert plane.box([1, 1], [0, 5]) is None
+    for letter in "AB":  # a box larger than its map stays its own map's
+        assert plane.box(**plane.bounds(Box(letter, (1, 1e9), (-1e9, 0)))).letter == letter
     assert maps.plane(None, b).box([1, 3], [0, 5]).letter == "B" and maps.plane(a, None).box([11, 12], [0, 5]).letter == "A"
 
 

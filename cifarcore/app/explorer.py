@@ -22,6 +22,7 @@ COLORS = ("four-way split", "right or wrong", "class", "superclass", "confidence
 SHOWN = ("wrong by either", "wrong by A", "wrong by B", "all, the wrong first")
 ALL_CONFUSIONS = "all confusions"
 PARAMETER = "marked"
+_FIELDS = ("x from", "x to", "y from", "y to")
 #: which chart it is (a new key resets its selection), and the selection it started with
 _VERSION, _START = "explorer-version", "explorer-start"
 
@@ -175,24 +176,23 @@ def _by_numbers(plane: Plane, positions: list[np.ndarray | None]) -> None:
     with st.expander("Select by numbers", icon=":material/keyboard:"), st.form("explorer-box", border=False):
         columns = st.columns([1, 1, 1, 1, 1, 1], vertical_alignment="bottom")
         columns[0].selectbox("Map of model", letters, key="box-map")
-        for column, (name, end) in zip(columns[1:5], _ends(positions).items(), strict=True):
+        for column, name, end in zip(columns[1:5], _FIELDS, _ends(positions), strict=True):
             column.number_input(name, value=None, format="%.3f", step=0.1, key=f"box-{name}", placeholder=f"{end:.2f}")
         columns[5].form_submit_button("Select", width="stretch", on_click=_typed, args=(plane,))
 
 
-def _ends(positions: list[np.ndarray | None]) -> dict[str, float]:
-    """Where the maps end, in the order and by the names of the fields."""
+def _ends(positions: list[np.ndarray | None]) -> tuple[float, float, float, float]:
+    """Where the maps end, in the order of the fields."""
     found = np.concatenate([each for each in positions if each is not None])
     (x0, y0), (x1, y1) = found.min(axis=0), found.max(axis=0)
-    return {"x from": x0, "x to": x1, "y from": y0, "y to": y1}
+    return x0, x1, y0, y1
 
 
 def _typed(plane: Plane) -> None:
     """Turn the numbers typed into the selection; an empty field leaves that side open."""
     letter = st.session_state["box-map"]
-    move = plane.shift if letter == "B" else 0.0
-    whole = {"x from": plane.x[0] - move, "x to": plane.x[1] - move, "y from": plane.y[0], "y to": plane.y[1]}
-    typed = {name: st.session_state[f"box-{name}"] for name in whole}
+    whole = dict(zip(_FIELDS, (*plane.part(letter), *plane.y), strict=True))
+    typed = {name: st.session_state[f"box-{name}"] for name in _FIELDS}
     x0, x1, y0, y1 = (whole[name] if value is None else float(value) for name, value in typed.items())
     _start_with(str(Box(letter, (min(x0, x1), max(x0, x1)), (min(y0, y1), max(y0, y1)))))
 

@@ -61,9 +61,16 @@ class Plane:
         return Box("B", (x0 - self.shift, x1 - self.shift), (y0, y1))
 
     def bounds(self, box: Box) -> dict[str, list[float]]:
-        """`box` in the plane, as x and y bounds."""
+        """`box` in the plane, as x and y bounds, cut to its own map's part: its centre shall tell whose it is."""
+        low, high = self.part(box.letter)
         move = self.shift if box.letter == "B" else 0.0
-        return {"x": [box.x[0] + move, box.x[1] + move], "y": list(box.y)}
+        return {"x": [min(max(x, low), high) + move for x in box.x], "y": [min(max(y, self.y[0]), self.y[1]) for y in box.y]}
+
+    def part(self, letter: str) -> tuple[float, float]:
+        """Where a map's part of the plane begins and ends, in that map's units."""
+        if letter == "A":
+            return self.x[0], min(self.middle, self.x[1])
+        return max(self.middle, self.x[0]) - self.shift, self.x[1] - self.shift
 
 
 def plane(a: np.ndarray | None, b: np.ndarray | None) -> Plane:

@@ -51,7 +51,7 @@ def test_a_class_clicked_or_chosen_narrows_the_list_and_the_link_keeps_it(visit,
 def test_the_confidence_of_a_sure_error_is_chosen_by_keyboard(visit, app):
     page = visit("disagreements?group=confidently+wrong")
     before = len(csv_of(page, "disagreements"))
-    page.locator("[data-testid=stMain] [role=slider]").press("ArrowLeft")
+    page.locator("[data-testid=stMain] input[type=range]").press("ArrowLeft")
     settle(page)
     assert parameters(page)["sure"] == "89" and len(csv_of(page, "disagreements")) >= before
 

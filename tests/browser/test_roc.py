@@ -43,7 +43,7 @@ def test_the_pair_of_both_lists_its_area_and_the_images_that_flip(visit, app):
 def test_the_slider_by_keyboard_flips_images_of_one_class_against_the_rest(visit, app):
     a, b = (side.first for side in app.sides())
     page = visit(f"roc?apart=one+against+the+rest&first={a.class_names[0]}")
-    slider = page.locator("[data-testid=stMain] [role=slider]")
+    slider = page.locator("[data-testid=stMain] input[type=range]")
     for _ in range(10):
         slider.press("ArrowLeft")
     settle(page)
@@ -61,7 +61,7 @@ def test_a_pair_of_the_table_is_chosen_and_the_others_differ(visit, app):
     settle(page)
     a, b = app.sides()
     names = a.first.class_names.tolist()
-    chosen = [names.index(parameters(page)[key]) for key in ("first", "second")]
+    chosen = [names.index(page.get_by_label(label, exact=True).input_value()) for label in ("Class", "against")]
 
     def gain(first, second):
         means = [np.mean([roc_auc_score(run.labels[pair(run, first, second)[1]] == first, pair(run, first, second)[0]) for run in side.runs]) for side in (a, b)]
@@ -74,7 +74,7 @@ def test_a_pair_of_the_table_is_chosen_and_the_others_differ(visit, app):
 
 def test_macro_average_and_the_zoom_draw_other_curves(visit):
     page = visit("roc")
-    chart = page.locator(".st-key-roc-chart canvas, .st-key-roc-chart svg").first
+    chart = page.locator("[data-testid=stMain] [data-testid=stVegaLiteChart]")
     before = chart.screenshot()
     page.get_by_text("Zoom into the upper left corner").click()
     settle(page)
