@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -194,10 +195,12 @@ def retrain(
     job = retraining.job_folder(folder, resume) if resume else retraining.create(config, run, folder, name)
     before = {number: signal.signal(number, lambda *_: jobs.stop(job)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with jobs.working(job, _show_retraining) as record:
+        with jobs.working(job, _show_retraining) as record, ThreadPoolExecutor(1) as beside:
+            # the data are read while torch is imported: each takes a second or two
+            dataset = beside.submit(_dataset, retraining.dataset_name(job), data)
             from cifarcore.retrainer import retrain as work
 
-            came_out = work(job, record, lambda name: _dataset(name, data))
+            came_out = work(job, record, lambda name: dataset.result())
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

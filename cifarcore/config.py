@@ -182,15 +182,13 @@ class Recipe:
 
     learning_rate: float
     adjustment: float  #: 0: a batch's share of the focus makes the model favour it; 1: that is taken out again
-    teacher_weight: float  #: share in the loss of keeping to the parent's outputs
-    temperature: float = 2.0  #: of both softmaxes in that share
 
 
 #: trained layers -> recipe
 RECIPES: dict[str, Recipe] = {
-    "all": Recipe(0.01, 0.7, 0.0),
-    "last_block": Recipe(0.01, 0.7, 0.0),
-    "head": Recipe(0.05, 0.7, 0.0),
+    "all": Recipe(0.005, 0.7),
+    "last_block": Recipe(0.01, 0.7),
+    "head": Recipe(0.05, 0.7),
 }
 
 

@@ -4,7 +4,6 @@ Knows nothing of jobs and files but its own state. The validation split is never
 at the end, and neither chooses anything: what comes out is what the time that was given led to.
 
 Logit adjustment: A. Menon et al., "Long-tail learning via logit adjustment", ICLR 2021.
-Distillation from the parent against forgetting: Z. Li, D. Hoiem, "Learning without Forgetting", ECCV 2016.
 """
 
 import math
@@ -29,7 +28,7 @@ from cifarcore.files import atomic_write
 from cifarcore.hardware import autocast, hardware, resolve, versions
 from cifarcore.retraining import Setup
 from cifarcore.runs import Run
-from cifarcore.training import distillation_loss, freeze, parameter_groups, predict
+from cifarcore.training import freeze, parameter_groups, predict
 
 WARMUP = 0.1
 HEAD_BATCH = 512
@@ -59,7 +58,6 @@ class Learner:
         self.labels = torch.from_numpy(dataset.y_train).to(device)
         self.augment = Augment(self.train_config, dataset.n_classes)
         self.model = parent.model().to(device, memory_format=torch.channels_last)
-        self.teacher = parent.model().to(device, memory_format=torch.channels_last) if self.recipe.teacher_weight else None
         self.frozen = freeze(self.model, self.config.train_layers)
         self.optimizer = torch.optim.SGD(
             parameter_groups(self.model, self.train_config),
@@ -113,16 +111,8 @@ class Learner:
             inputs, labels = self.augment(inputs, labels)
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with autocast(self.train_config):
-            logits = self._logits(self.model, inputs).float()
-        loss = F.cross_entropy(logits + self.adjustment, labels, label_smoothing=self.train_config.label_smoothing)
-        if self.teacher:
-            with torch.no_grad(), autocast(self.train_config):
-                kept = self._logits(self.teacher, inputs)
-            loss = torch.lerp(loss, distillation_loss(logits, kept, self.recipe.temperature), self.recipe.teacher_weight)
-        return loss
-
-    def _logits(self, model: torch.nn.Module, inputs: Tensor) -> Tensor:
-        return model.head(inputs) if self.on_features else model(inputs)
+            logits = self.model.head(inputs) if self.on_features else self.model(inputs)
+        return F.cross_entropy(logits.float() + self.adjustment, labels, label_smoothing=self.train_config.label_smoothing)
 
     def _adjustment(self, labels: np.ndarray, n_classes: int) -> Tensor:
         """What is added to the logits in the loss alone, (C,): the log of how much oftener a class is in a batch than in the data."""
@@ -254,6 +244,6 @@ def _train_config(parent: TrainConfig, config: RetrainConfig, recipe: Recipe) ->
         batch_size=HEAD_BATCH if config.train_layers == "head" else config.batch_size,
         learning_rate=recipe.learning_rate, schedule="cosine", warmup=WARMUP, momentum=0.9, nesterov=True, ema_decay=0.0,
         crop_padding=config.crop_padding, flip=config.flip, mix=config.mix, policy=config.policy, erasing=0.0,
-        train_layers=config.train_layers, teacher="", teacher_weight=recipe.teacher_weight, temperature=recipe.temperature,
+        train_layers=config.train_layers, teacher="",
         loader="memory", precision="auto", device="auto", threads=config.threads,
     )  # fmt: skip

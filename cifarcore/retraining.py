@@ -18,7 +18,7 @@ import numpy as np
 from cifarcore import CifarcoreError
 from cifarcore.config import RetrainConfig
 from cifarcore.jobs import LOG, PROCESS, SETUP, DiskFull, Job, explained, read_job, read_json, refuse_if_busy, write_json
-from cifarcore.runs import Run, load_run
+from cifarcore.runs import Run, load_run, read_header
 
 FOLDER = "retrained"
 #: in a job's folder: what the learning goes on from
@@ -210,6 +210,12 @@ def read_setup(folder: Path) -> Setup:
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CifarcoreError(f"{folder / SETUP}: damaged ({error!r:.100}); delete this retraining and start another") from None
+
+
+def dataset_name(folder: Path) -> str:
+    """The data set that the parent of the job of `folder` was trained on, as a config names it."""
+    config = read_header(read_setup(folder).parent).meta.get("config")
+    return str(config.get("dataset")) if isinstance(config, dict) and config.get("dataset") else "cifar100"
 
 
 def rename(runs_folder: str | Path, name: str, new: str) -> Path:
