@@ -16,6 +16,9 @@ from cifarcore.runs import load_run
 
 PARENT = "cnn-quick-0"
 
+# real jobs against the clock, minutes in all: `pytest -m slow tests/browser` on a quiet machine
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
