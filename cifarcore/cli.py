@@ -291,8 +291,9 @@ def _fail(message: str, status: int, debug: bool) -> None:
 def _show_retraining(line: dict) -> None:
     """The lines of progress that a log should keep: those with a look at the validation split, and the other phases."""
     if line["phase"] != "learning":
-        share = f" {line['done']:.0f} of {line['total']:.0f} images" if "done" in line else ""
-        console.print(f"{line['phase']}{share}")
+        if line.get("done", 0) in (0, line.get("total")):
+            share = f" {line['done']:.0f} of {line['total']:.0f} images" if "done" in line else ""
+            console.print(f"{line['phase']}{share}")
     elif "val_images" in line:
         figures = [f"{line['fraction']:.0%}", f"step {line['step']:.0f}", f"{line['left']:.0f} s left"]
         words = {"loss": "loss", "val_accuracy": "val. accuracy", "val_focus_accuracy": "of the focus"}
