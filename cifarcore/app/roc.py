@@ -35,7 +35,8 @@ def _roc(view: View) -> None:
         title, curve = "mean of the one-against-the-rest curves of all classes", roc_tables.macro_curve
     else:
         title, curve = _title(view, task), task.curve
-    curves = roc_tables.curve_frame((view.a, view.b), curve)
+    with st.spinner("Drawing the curves…"):
+        curves = roc_tables.curve_frame((view.a, view.b), curve)
     if curves.empty:
         st.info("No curve: one of the two sides has no test image in these run files.", icon=":material/show_chart:")
         return
@@ -150,23 +151,23 @@ def _flips(view: View, task: Task, share: float) -> None:
     _, is_positive, rows = task.scores(view.a.first)
     called = [task.positives(side.first, share) for side in (view.a, view.b)]
     flipped = [roc_tables.flips(side.first, task, share) for side in (view.a, view.b)]
-    told = []
-    for side, now, moved in zip((view.a, view.b), called, flipped, strict=True):
-        right = int((moved & (now == is_positive)).sum())
-        told.append(f"{side.letter} flips **{moved.sum():,}** ({right:,} of them to the right answer)")
-    seeds = f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)" if view.several_seeds else ""
-    st.markdown(f"From 50 % to {100 * share:.4g} %: " + ", ".join(told) + seeds)
-    shown = st.segmented_control("Show", FLIPS, default=FLIPS[0], required=True, key="flips", bind="query-params") or FLIPS[0]
+    if share == roc_tables.HALF:
+        shown = FLIPS[3]
+        st.markdown("Move the operating point away from 50 % to see which images flip.")
+    else:
+        told = []
+        for side, now, moved in zip((view.a, view.b), called, flipped, strict=True):
+            right = int((moved & (now == is_positive)).sum())
+            told.append(f"{side.letter} flips **{moved.sum():,}** ({right:,} of them to the right answer)")
+        seeds = f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)" if view.several_seeds else ""
+        st.markdown(f"From 50 % to {100 * share:.4g} %: " + ", ".join(told) + seeds)
+        shown = st.segmented_control("Show", FLIPS, default=FLIPS[0], required=True, key="flips", bind="query-params") or FLIPS[0]
     keep = {FLIPS[0]: flipped[0] | flipped[1], FLIPS[1]: flipped[0], FLIPS[2]: flipped[1]}.get(shown, called[0] != called[1])
     names = [plain(name) for name in view.class_names]
-    words = np.array([names[task.negative] if task.negative is not None else f"not {names[task.positive]}", names[task.positive]])
     probability = [task.probability(task.scores(side.first)[0])[keep] for side in (view.a, view.b)]
-    notes = [
-        f"A: {words[int(a)]} ({p:.1%}) · B: {words[int(b)]} ({q:.1%})"
-        for a, b, p, q in zip(called[0][keep], called[1][keep], *probability, strict=True)
-    ]
+    notes = [f"{names[task.positive]}: A {a:.1%} · B {b:.1%}" for a, b in zip(*probability, strict=True)]
     order = np.argsort(-np.abs(probability[1] - probability[0]), kind="stable")
-    empty = "Nothing flips at 50 %: move the slider." if share == roc_tables.HALF else "No image flips between 50 % and this point."
+    empty = "No image flips between 50 % and this point."
     if shown == FLIPS[3]:
         empty = "A and B decide every image alike at this point."
     gallery(view, rows[keep][order], "flips-images", escape(shown[0].upper() + shown[1:]), [notes[i] for i in order], empty)
