@@ -152,7 +152,7 @@ def test_each_setting_reaches_the_job(folder, monkeypatch):
     asked = []
     monkeypatch.setattr(retraining, "start", lambda *arguments: asked.append(arguments[0]))
     app = run(folder)
-    app.segmented_control(key="retrain-focus").set_value("Chosen").run()
+    app.selectbox(key="retrain-focus").set_value("chosen classes").run()
     assert "choose at least one class" in text(app.sidebar) and "Start" not in labels(app)
     app.multiselect(key="retrain-classes").set_value(["seal", "otter"]).run()
     app.selectbox(key="retrain-unit").set_value("passes").run()
@@ -171,7 +171,7 @@ def test_hardest_is_refused_with_the_reason_where_nothing_was_held_out(folder):
     save_run(made_run(model="cnn", preset="quick", val=False), folder / "cnn-quick-0.npz")
     app = run(folder)
     assert "has no validation split" in text(app.sidebar) and "Start" not in labels(app)
-    app.segmented_control(key="retrain-focus").set_value("All").run()
+    app.selectbox(key="retrain-focus").set_value("all classes").run()
     assert "Start" in labels(app)
 
 

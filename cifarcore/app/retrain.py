@@ -19,7 +19,7 @@ from cifarcore.runs import Run, RunFileError, RunHeader, load_run, read_header
 REFRESH_SECONDS = 1.0
 #: a budget is to end within this many times its seconds, see `_expectation`
 HOLDS = 1.25
-HARDEST, CHOSEN, ALL = "Hardest", "Chosen", "All"
+HARDEST, CHOSEN, ALL = "hardest classes", "chosen classes", "all classes"
 LAYERS = {"Everything": "all", "Last block": "last_block", "Head only": "head"}
 AUGMENTATIONS = {"Crop and flip": None, "CutMix": "cutmix", "MixUp": "mixup", "RandAugment": "randaugment"}
 _PHASES = {
@@ -113,16 +113,18 @@ def _progress(job: Job) -> None:
         st.markdown(f"**:material/model_training: {escape(job.name)}**")
         st.progress(min(1.0, max(0.0, share)), f"{_PHASES[last['phase']]}{left}")
         if loss := progress.series("loss"):
+            most = max(1.0, loss[-1]["learned"] / max(loss[-1].get("fraction", 1.0), 0.01))
             frame = pd.DataFrame({"seconds": [line["learned"] for line in loss], "loss": [line["loss"] for line in loss]})
-            st.altair_chart(retrain_charts.loss_curve(frame), width="stretch", key="retrain-loss")
-        if looks := progress.series("val_accuracy"):
+            st.altair_chart(retrain_charts.loss_curve(frame, most), width="stretch", key="retrain-loss")
+        looks = progress.series("val_accuracy")
+        if loss and looks:
             records = [
                 {"seconds": line["learned"], "accuracy": line[key], "classes": kind}
                 for line in looks
                 for key, kind in zip(("val_accuracy", "val_focus_accuracy"), retrain_charts.KINDS, strict=True)
                 if key in line
             ]
-            st.altair_chart(retrain_charts.accuracy_curves(pd.DataFrame(records)), width="stretch", key="retrain-accuracy")
+            st.altair_chart(retrain_charts.accuracy_curves(pd.DataFrame(records), most), width="stretch", key="retrain-accuracy")
             st.caption(f"Of {looks[-1].get('val_images', 0):,.0f} validation images, which are never trained on.")
         learning = [line for line in progress.lines if line["phase"] == "learning"]
         if learning:
@@ -192,10 +194,10 @@ def _settings(folder: Path) -> None:
 
 
 def _focus(run: Run) -> dict[str, str]:
-    kind = st.segmented_control("Focus", [HARDEST, CHOSEN, ALL], default=HARDEST, required=True, key="retrain-focus", width="stretch")
+    kind = st.selectbox("Focus", [HARDEST, CHOSEN, ALL], key="retrain-focus")
     if kind == HARDEST:
         most = min(50, run.n_classes - 1)
-        count = st.slider("Hardest classes", 1, most, min(10, most), key="retrain-hardest") if most > 1 else 1
+        count = st.slider("How many", 1, most, min(10, most), key="retrain-hardest") if most > 1 else 1
         return {"focus": f"hardest:{count}"}
     if kind == CHOSEN:
         names = st.multiselect("Classes", run.class_names.tolist(), key="retrain-classes", placeholder="choose classes")
@@ -204,7 +206,7 @@ def _focus(run: Run) -> dict[str, str]:
 
 
 def _budget() -> dict[str, float]:
-    left, right = st.columns(2, gap="small", vertical_alignment="bottom")
+    left, right = st.columns([2, 3], gap="small", vertical_alignment="bottom")
     unit = right.selectbox("Budget in", ["seconds", "passes"], key="retrain-unit")
     if unit == "seconds":
         return {"seconds": float(left.number_input("Budget", 5, 3600, 60, step=5, key="retrain-seconds"))}

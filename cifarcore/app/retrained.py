@@ -95,8 +95,8 @@ def _verdict(table: pd.DataFrame) -> None:
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     columns = {"Measure": table["measure"], "Before (A)": table["before"].map("{:.4f}".format), "After (B)": table["after"].map("{:.4f}".format)}
-    columns["B − A"] = table["difference"].map("{:+.4f}".format)
-    columns["95 % interval"] = [f"{low:+.4f} to {high:+.4f}" for low, high in zip(table["low"], table["high"], strict=True)]
+    columns["B − A"] = table["difference"].map("{:+.4f}".format).str.replace("-", "−")
+    columns["95 % interval"] = [f"{low:+.4f} to {high:+.4f}".replace("-", "−") for low, high in zip(table["low"], table["high"], strict=True)]
     columns["p"] = ["" if np.isnan(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in table["p"]]
     columns["Images"] = table["images"]
     columns["Beyond noise"] = np.where(table["sure"], "yes", "no")
