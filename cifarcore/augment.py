@@ -48,10 +48,14 @@ class Augment:
 
     def __init__(self, config: TrainConfig, n_classes: int):
         self.config = config
-        self.policy = {"none": None, "randaugment": v2.RandAugment(), "trivialaugment": v2.TrivialAugmentWide()}[config.policy]
+        self.policy = {"none": None, "randaugment": v2.RandAugment(), "trivialaugment": v2.TrivialAugmentWide()}[
+            config.policy
+        ]
         self.erasing = v2.RandomErasing(config.erasing) if config.erasing else None
         mixers = {"cutmix": v2.CutMix(num_classes=n_classes), "mixup": v2.MixUp(alpha=0.2, num_classes=n_classes)}
-        chosen = {"none": [], "both": list(mixers.values())}.get(config.mix) or [mixers[name] for name in mixers if name == config.mix]
+        chosen = {"none": [], "both": list(mixers.values())}.get(config.mix) or [
+            mixers[name] for name in mixers if name == config.mix
+        ]
         self.mix = v2.RandomChoice(chosen) if chosen else None
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset as TorchDataset
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
 
 from cifarcore.augment import Augment, pil_pipeline
 from cifarcore.config import TrainConfig
@@ -64,7 +65,9 @@ class DataLoaderBatches(TorchDataset):
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         cuda = self.config.device == "cuda"
-        loader = DataLoader(self, batch_size=None, sampler=range(len(self)), num_workers=self.config.num_workers, pin_memory=cuda)
+        loader = DataLoader(
+            self, batch_size=None, sampler=range(len(self)), num_workers=self.config.num_workers, pin_memory=cuda
+        )
         for (step, _), (images, labels) in zip(self.order, loader, strict=True):
             torch.manual_seed(step_seed(self.config.seed, step))  # for dropout, as drawn in this process
             yield images.to(self.config.device, non_blocking=True), labels.to(self.config.device, non_blocking=True)

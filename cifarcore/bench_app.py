@@ -20,7 +20,14 @@ import pandas as pd
 
 from cifarcore import CifarcoreError
 
-CHROMIUM_FLAGS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 TIMEOUT_MS = 60_000
 PAGES = ("Classes", "Confusion", "ROC", "Explorer", "Disagreements", "Findings", "Overview")
 CHART = "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg"
@@ -49,7 +56,9 @@ def app_table(root: Path, runs: Path | None = None, rounds: int = 3) -> pd.DataF
     except ImportError:
         chromium = None
     if chromium is None:
-        raise CifarcoreError("the app is measured in a browser: install the package chromium, and playwright by pip install 'cifarcore[test]'")
+        raise CifarcoreError(
+            "the app is measured in a browser: install the package chromium, and playwright by pip install 'cifarcore[test]'"
+        )
     rows = []
     with sync_playwright() as engine, tempfile.TemporaryDirectory() as folder:
         browser = engine.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
@@ -58,7 +67,13 @@ def app_table(root: Path, runs: Path | None = None, rounds: int = 3) -> pd.DataF
         for _ in range(rounds):
             with _server(bare, {}) as (url, ready):
                 page, _ = _open(browser, url)
-                rows.append({"what": "reference: bare page, server ready to chart", "value": time.monotonic() - ready, "unit": "s"})
+                rows.append(
+                    {
+                        "what": "reference: bare page, server ready to chart",
+                        "value": time.monotonic() - ready,
+                        "unit": "s",
+                    }
+                )
                 page.context.close()
             with _server(root / "streamlit_app.py", {"CIFARCORE_RUNS": str(runs)} if runs else {}) as (url, ready):
                 page, received = _open(browser, url)
@@ -143,11 +158,25 @@ def _server(script: Path, environment: dict[str, str]) -> Iterator[tuple[str, fl
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port), "--server.headless", "true"]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        str(script),
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
     command += ["--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false"]
     path = os.pathsep.join(filter(None, (str(script.parent), os.environ.get("PYTHONPATH"))))
     server = subprocess.Popen(
-        command, cwd=script.parent, env=os.environ | environment | {"PYTHONPATH": path}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=script.parent,
+        env=os.environ | environment | {"PYTHONPATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         url = f"http://localhost:{port}"
@@ -158,7 +187,9 @@ def _server(script: Path, environment: dict[str, str]) -> Iterator[tuple[str, fl
                 break
             except (urllib.error.URLError, OSError):
                 if server.poll() is not None or time.monotonic() > deadline:
-                    raise CifarcoreError(f"the server of {script.name} did not start; run `streamlit run {script.name}` to see why") from None
+                    raise CifarcoreError(
+                        f"the server of {script.name} did not start; run `streamlit run {script.name}` to see why"
+                    ) from None
                 time.sleep(0.05)
         yield url, time.monotonic()
     finally:

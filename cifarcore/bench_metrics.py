@@ -29,6 +29,7 @@ def metrics_table(run_a: Run, run_b: Run) -> pd.DataFrame:
     sides = (run_a,), (run_b,)
     pair = comparison.align(run_a, run_b)
     one, other = _most_confused(run_a)
+
     def cached() -> None:
         memo(comparison.compare, *sides)
 
@@ -46,7 +47,15 @@ def metrics_table(run_a: Run, run_b: Run) -> pd.DataFrame:
         best = np.min(times, axis=0)
         scale = paired.RESAMPLES / LOOP_RESAMPLES if loop and "bootstrap" in name else 1
         theirs = best[2] * scale if loop else np.nan
-        table.append({"numbers": name, "first": best[0], "cached": best[1], "scikit_learn_loop": theirs, "ratio": theirs / best[0]})
+        table.append(
+            {
+                "numbers": name,
+                "first": best[0],
+                "cached": best[1],
+                "scikit_learn_loop": theirs,
+                "ratio": theirs / best[0],
+            }
+        )
     return pd.DataFrame(table)
 
 

@@ -44,7 +44,10 @@ def _learning(parent: Path, folder: Path, seconds: float) -> list[dict]:
         focus = list(retraining.read_setup(job.folder).focus)
         figures = {}
         for when, run in (("before", before), ("after", after)):
-            figures |= {f"focus F1 {when}": metrics.class_table(run)["f1"][focus].mean(), f"accuracy {when}": metrics.accuracy(run)}
+            figures |= {
+                f"focus F1 {when}": metrics.class_table(run)["f1"][focus].mean(),
+                f"accuracy {when}": metrics.accuracy(run),
+            }
         outcomes.append(times | figures)
     return _rows(f"{parent.stem}, defaults, {seconds:.0f} s", pd.DataFrame(outcomes))
 
@@ -76,6 +79,12 @@ def _timed_job(config: RetrainConfig, parent: Path, folder: Path) -> tuple[dict[
 
 def _rows(where: str, outcomes: pd.DataFrame) -> list[dict]:
     return [
-        {"what": f"{where}: {what}", "mean": values.mean(), "least": values.min(), "most": values.max(), "unit": "s" if what.startswith("start") else ""}
+        {
+            "what": f"{where}: {what}",
+            "mean": values.mean(),
+            "least": values.min(),
+            "most": values.max(),
+            "unit": "s" if what.startswith("start") else "",
+        }
         for what, values in outcomes.items()
     ]

@@ -28,16 +28,25 @@ class Checkpoint:
         """The trained network, float32, in evaluation mode. Raises CifarcoreError where the weights are another model's."""
         model = empty_model(self.config, len(self.class_names))
         try:
-            model.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in self.weights.items()})
+            model.load_state_dict(
+                {
+                    name: tensor.float() if tensor.is_floating_point() else tensor
+                    for name, tensor in self.weights.items()
+                }
+            )
         except RuntimeError as error:
             reason = " ".join(str(error).split())[:200]
-            raise CifarcoreError(f"the weights do not fit a {self.config.model}: {reason}; name the checkpoint of this model") from None
+            raise CifarcoreError(
+                f"the weights do not fit a {self.config.model}: {reason}; name the checkpoint of this model"
+            ) from None
         return model.eval()
 
 
 def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A state dict with its floating-point tensors as float16, on the CPU."""
-    return {name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().clone() for name, tensor in state.items()}
+    return {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().clone() for name, tensor in state.items()
+    }
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> Path:
@@ -59,13 +68,23 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     content = load_tensors(path)
     try:
         if content["format"] != FORMAT:
-            raise CifarcoreError(f"{path}: checkpoint format {content['format']}, this version reads {FORMAT}; train it again")
+            raise CifarcoreError(
+                f"{path}: checkpoint format {content['format']}, this version reads {FORMAT}; train it again"
+            )
         weights = content["weights"]
         if not all(isinstance(tensor, Tensor) for tensor in weights.values()):
             raise TypeError("weights hold something else than tensors")
-        return Checkpoint(TrainConfig.from_dict(content["config"]), weights, list(content["class_names"]), dict(content["meta"]), dict(content["history"]))
+        return Checkpoint(
+            TrainConfig.from_dict(content["config"]),
+            weights,
+            list(content["class_names"]),
+            dict(content["meta"]),
+            dict(content["history"]),
+        )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CifarcoreError(f"{path}: not a checkpoint of cifarcore ({error!r:.100}); `cifarcore train` writes them") from None
+        raise CifarcoreError(
+            f"{path}: not a checkpoint of cifarcore ({error!r:.100}); `cifarcore train` writes them"
+        ) from None
 
 
 def load_tensors(path: str | Path) -> dict:
@@ -75,7 +94,9 @@ def load_tensors(path: str | Path) -> dict:
     except FileNotFoundError:
         raise CifarcoreError(f"{path}: no such file; `cifarcore train` writes checkpoints") from None
     except Exception as error:  # torch's reader raises many kinds on damaged bytes
-        raise CifarcoreError(f"{path}: not a readable checkpoint ({' '.join(str(error).split())[:150]}); train it again") from None
+        raise CifarcoreError(
+            f"{path}: not a readable checkpoint ({' '.join(str(error).split())[:150]}); train it again"
+        ) from None
     if not isinstance(content, dict):
         raise CifarcoreError(f"{path}: not a checkpoint of cifarcore; `cifarcore train` writes them")
     return content

@@ -21,14 +21,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cifarcore import CifarcoreError
 from cifarcore.config import ProjectConfig, RetrainConfig, TrainConfig, preset_config
 
-app = typer.Typer(help="Train image classifiers on CIFAR-100 and compare two of them.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Train image classifiers on CIFAR-100 and compare two of them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 bench = typer.Typer(help="Times and ratios, measured in one run; the machine should be quiet.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
 # Wide where nobody looks on, so that a log or a pipe gets one message a line.
 console = Console(width=None if sys.stdout.isatty() else 200)
 
 DEFAULT_FOLDER = Path("checkpoints")
-DataOption = Annotated[str | None, typer.Option("--data", help="Data folder; else $CIFARCORE_DATA, else a user cache folder.")]
+DataOption = Annotated[
+    str | None, typer.Option("--data", help="Data folder; else $CIFARCORE_DATA, else a user cache folder.")
+]
 
 
 @app.callback()
@@ -47,9 +54,17 @@ def config_flags(cls: type, *leave_out: str) -> Callable[[Callable], Callable]:
                 continue
             numbers = isinstance(item.default, tuple)
             shown = ",".join(map(str, item.default)) if numbers else item.default
-            option = typer.Option(help=f"{item.metadata['help']} (default {shown!r} unless the preset says else)" if cls is TrainConfig else item.metadata["help"])
+            option = typer.Option(
+                help=f"{item.metadata['help']} (default {shown!r} unless the preset says else)"
+                if cls is TrainConfig
+                else item.metadata["help"]
+            )
             kind = str if numbers else type(item.default)
-            flags.append(inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]))
+            flags.append(
+                inspect.Parameter(
+                    item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+                )
+            )
 
         @wraps(command)
         def run(**values):
@@ -76,10 +91,14 @@ def data(data: DataOption = None) -> None:
     folder = data_dir(data)
     dataset = load_cifar100(folder)
     found = fingerprint(sample_ids(dataset.x_test), dataset.y_test)
-    console.print(f"{dataset.name} in {folder}: {len(dataset.x_train)} training and {len(dataset.x_test)} test images, {dataset.n_classes} classes")
+    console.print(
+        f"{dataset.name} in {folder}: {len(dataset.x_train)} training and {len(dataset.x_test)} test images, {dataset.n_classes} classes"
+    )
     console.print(f"fingerprint of the test split: {found}")
     if found != TEST_FINGERPRINT:
-        raise CifarcoreError(f"the official test split has fingerprint {TEST_FINGERPRINT}; delete {folder}/cifar100.npz and run `cifarcore data` again")
+        raise CifarcoreError(
+            f"the official test split has fingerprint {TEST_FINGERPRINT}; delete {folder}/cifar100.npz and run `cifarcore data` again"
+        )
 
 
 @app.command()
@@ -89,7 +108,9 @@ def train(
     changes: dict,
     preset: Annotated[str, typer.Option(help="report, quick or best")] = "quick",
     name: Annotated[str, typer.Option(help="Keep the run under this name instead of the preset's.")] = "",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from where a stopped run of the same settings was.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from where a stopped run of the same settings was.")
+    ] = False,
     folder: Annotated[Path, typer.Option(help="Where the checkpoint goes.")] = DEFAULT_FOLDER,
     data: DataOption = None,
     save_every: Annotated[float, typer.Option(help="Seconds between saves of a running training.")] = 30.0,
@@ -105,7 +126,13 @@ def train(
     dataset = _dataset(config.dataset, data)
     asked = []
     before = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
     try:
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(config.name, total=None, figures="")
@@ -120,7 +147,16 @@ def train(
                     console.print(f"{config.name} {figures}, {progress.seconds_left:.0f} s left")
                     shown = progress.finished_epochs
 
-            path = fit(config, dataset, folder, resume=resume, data_folder=data, on_progress=show, should_stop=lambda: bool(asked), save_every=save_every)
+            path = fit(
+                config,
+                dataset,
+                folder,
+                resume=resume,
+                data_folder=data,
+                on_progress=show,
+                should_stop=lambda: bool(asked),
+                save_every=save_every,
+            )
     except Stopped as stopped:
         console.print(f"{stopped}: repeat the command with --resume")
         raise typer.Exit(130) from None
@@ -151,7 +187,9 @@ def evaluate(
 def project(
     runs: Annotated[list[Path], typer.Argument(help="Run files written by evaluate.")],
     changes: dict,
-    align_to: Annotated[Path | None, typer.Option(help="Run whose maps the new ones are laid over; else the first one named.")] = None,
+    align_to: Annotated[
+        Path | None, typer.Option(help="Run whose maps the new ones are laid over; else the first one named.")
+    ] = None,
     data: DataOption = None,
 ) -> None:
     """Add the t-SNE and UMAP maps and the nearest training images to run files."""
@@ -165,7 +203,9 @@ def project(
         reference = align_to or runs[0]
         features = features_of(path, run, lambda name: _dataset(name, data))
         parts = (features.test, features.train, features.train_ids, features.train_labels) if features else ()
-        save_run(project_run(run, *parts, align_to=None if reference == path else load_run(reference), config=config), path)
+        save_run(
+            project_run(run, *parts, align_to=None if reference == path else load_run(reference), config=config), path
+        )
         console.print(f"added maps to {path}, made from the {'features' if features else 'log-probabilities'}")
 
 
@@ -176,8 +216,12 @@ def retrain(
     run: Annotated[Path | None, typer.Option(help="Run file of the parent; its weights (.pt) lie beside it.")] = None,
     name: Annotated[str, typer.Option(help="Name of the new run; else made from the parent's and the focus.")] = "",
     resume: Annotated[str, typer.Option(help="Go on with the retraining of this name instead.")] = "",
-    measure: Annotated[bool, typer.Option("--measure", help="Only measure how fast this machine would learn and score.")] = False,
-    folder: Annotated[Path, typer.Option(help="Folder of run files; the new one goes into its subfolder retrained/.")] = DEFAULT_FOLDER,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Only measure how fast this machine would learn and score.")
+    ] = False,
+    folder: Annotated[
+        Path, typer.Option(help="Folder of run files; the new one goes into its subfolder retrained/.")
+    ] = DEFAULT_FOLDER,
     data: DataOption = None,
 ) -> None:
     """Train a finished run a little further, on chosen classes above all; Ctrl-C keeps what was learned."""
@@ -256,7 +300,8 @@ def bench_app(
 
 @bench.command("retrain")
 def bench_retrain(
-    cnn: Annotated[Path, typer.Argument(help="A CNN's run file, its weights beside it.")] = DEFAULT_FOLDER / "cnn-quick-0.npz",
+    cnn: Annotated[Path, typer.Argument(help="A CNN's run file, its weights beside it.")] = DEFAULT_FOLDER
+    / "cnn-quick-0.npz",
     resnet: Annotated[Path | None, typer.Argument(help="A ResNet-18's, for the head on cached features.")] = None,
     seconds: Annotated[float, typer.Option(help="Of learning, each time.")] = 60.0,
 ) -> None:
@@ -297,18 +342,33 @@ def _show_retraining(line: dict) -> None:
     elif "val_images" in line:
         figures = [f"{line['fraction']:.0%}", f"step {line['step']:.0f}", f"{line['left']:.0f} s left"]
         words = {"loss": "loss", "val_accuracy": "val. accuracy", "val_focus_accuracy": "of the focus"}
-        console.print(", ".join(["learning " + figures[0], *figures[1:], *(f"{word} {line[key]:.4f}" for key, word in words.items() if key in line)]))
+        console.print(
+            ", ".join(
+                [
+                    "learning " + figures[0],
+                    *figures[1:],
+                    *(f"{word} {line[key]:.4f}" for key, word in words.items() if key in line),
+                ]
+            )
+        )
 
 
 def _print_table(table) -> None:
-    console.print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep=""), markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        table.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep=""),
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise CifarcoreError(f"{name} is {text!r}; give whole numbers with commas between, such as 64,128,256") from None
+        raise CifarcoreError(
+            f"{name} is {text!r}; give whole numbers with commas between, such as 64,128,256"
+        ) from None
 
 
 def _dataset(name: str, folder: str | None):

@@ -110,7 +110,9 @@ class TrainConfig:
         """The inverse of `to_dict`; raises CifarcoreError for a field of another version."""
         unknown = set(values) - {item.name for item in fields(cls)}
         if unknown:
-            raise CifarcoreError(f"config has unknown fields {', '.join(sorted(unknown))}; it was written by another version")
+            raise CifarcoreError(
+                f"config has unknown fields {', '.join(sorted(unknown))}; it was written by another version"
+            )
         return cls(**{**values, "widths": tuple(values.get("widths", cls.widths))})
 
 
@@ -139,12 +141,21 @@ class RetrainConfig:
         if not (self.focus == "all" or self.hardest or self.classes):
             raise CifarcoreError(f"focus is {self.focus!r}; give all, hardest:K or classes:NAME,NAME")
         if not 0 <= self.epochs <= 10_000 or not (self.epochs or 1 <= self.seconds <= 86_400):
-            raise CifarcoreError(f"seconds is {self.seconds} and epochs {self.epochs}; give 1 to 86400 seconds or up to 10000 epochs")
+            raise CifarcoreError(
+                f"seconds is {self.seconds} and epochs {self.epochs}; give 1 to 86400 seconds or up to 10000 epochs"
+            )
         if not 0 < self.focus_share < 1:
-            raise CifarcoreError(f"focus_share is {self.focus_share}; give a share between 0 and 1, so that every batch has both kinds of classes")
+            raise CifarcoreError(
+                f"focus_share is {self.focus_share}; give a share between 0 and 1, so that every batch has both kinds of classes"
+            )
         if not 0 <= self.learning_rate <= 10:
             raise CifarcoreError(f"learning_rate is {self.learning_rate}; give at most 10, or 0 for the default")
-        for name, low, high in (("batch_size", 2, 4096), ("threads", 0, 1024), ("crop_padding", 0, 16), ("seed", -1, 2**31)):
+        for name, low, high in (
+            ("batch_size", 2, 4096),
+            ("threads", 0, 1024),
+            ("crop_padding", 0, 16),
+            ("seed", -1, 2**31),
+        ):
             if not low <= getattr(self, name) <= high:
                 raise CifarcoreError(f"{name} is {getattr(self, name)}; give {low} to {high}")
 
@@ -172,7 +183,9 @@ class RetrainConfig:
             if type(value) is not type(item.default) and not number:
                 raise CifarcoreError(f"{item.name} is {value!r}; give a value like {item.default!r}")
         if unknown := set(values) - {item.name for item in fields(cls)}:
-            raise CifarcoreError(f"config has unknown fields {', '.join(sorted(unknown))}; it was written by another version")
+            raise CifarcoreError(
+                f"config has unknown fields {', '.join(sorted(unknown))}; it was written by another version"
+            )
         return cls(**values)
 
 
@@ -205,8 +218,15 @@ class ProjectConfig:
 
 _QUICK = dict(validation_size=5000, batch_size=64, schedule="onecycle", nesterov=True, label_smoothing=0.1)
 _BEST = dict(
-    validation_size=5000, batch_size=256, schedule="cosine", warmup=0.1, nesterov=True, label_smoothing=0.1,
-    mix="both", policy="trivialaugment", ema_decay=0.999,
+    validation_size=5000,
+    batch_size=256,
+    schedule="cosine",
+    warmup=0.1,
+    nesterov=True,
+    label_smoothing=0.1,
+    mix="both",
+    policy="trivialaugment",
+    ema_decay=0.999,
 )
 
 #: preset -> model -> what differs from TrainConfig's defaults

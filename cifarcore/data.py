@@ -110,7 +110,9 @@ def split_validation(labels: np.ndarray, size: int, seed: int = 0) -> tuple[np.n
     try:
         train, validation = train_test_split(np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed)
     except ValueError as error:
-        raise CifarcoreError(f"cannot hold out {size} of {len(labels)} images for validation: {error}; choose another --validation-size") from None
+        raise CifarcoreError(
+            f"cannot hold out {size} of {len(labels)} images for validation: {error}; choose another --validation-size"
+        ) from None
     return np.sort(train), np.sort(validation)
 
 
@@ -120,7 +122,9 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
         with np.load(path, allow_pickle=False) as archive:
             array = archive[name]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
-        raise CifarcoreError(f"{path}: cannot read {name} ({error}); delete the file and run `cifarcore data` again") from None
+        raise CifarcoreError(
+            f"{path}: cannot read {name} ({error}); delete the file and run `cifarcore data` again"
+        ) from None
     if array.shape != _SHAPES[name] or array.dtype != np.uint8:
         raise CifarcoreError(
             f"{path}: {name} is {array.dtype} {array.shape}, expected uint8 {_SHAPES[name]}; delete the file and run `cifarcore data` again"

@@ -43,7 +43,10 @@ def evaluate(checkpoint: Checkpoint, dataset: Dataset, device: str = "auto") -> 
 
 
 def score(
-    checkpoint: Checkpoint, images: np.ndarray, device: str = "auto", on_batch: Callable[[int], None] = lambda done: None
+    checkpoint: Checkpoint,
+    images: np.ndarray,
+    device: str = "auto",
+    on_batch: Callable[[int], None] = lambda done: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (N, C) and features (N, D), float16, of uint8 images (N, H, W, 3), with the stored (float16) weights.
 
@@ -69,7 +72,9 @@ def make_run(checkpoint: Checkpoint, dataset: Dataset, logits: np.ndarray, val_l
     validation = {}
     if len(val_rows):
         validation = dict(
-            val_sample_ids=sample_ids(dataset.x_train[val_rows]), val_labels=dataset.y_train[val_rows].astype(np.int16), val_logits=val_logits
+            val_sample_ids=sample_ids(dataset.x_train[val_rows]),
+            val_labels=dataset.y_train[val_rows].astype(np.int16),
+            val_logits=val_logits,
         )
     return Run(
         class_names=np.array(dataset.class_names),
@@ -78,7 +83,8 @@ def make_run(checkpoint: Checkpoint, dataset: Dataset, logits: np.ndarray, val_l
         sample_ids=test_ids,
         labels=dataset.y_test.astype(np.int16),
         logits=logits,
-        meta=checkpoint.meta | {"dataset": {"name": dataset.name, "fingerprint": fingerprint(test_ids, dataset.y_test)}, "scores": "logits"},
+        meta=checkpoint.meta
+        | {"dataset": {"name": dataset.name, "fingerprint": fingerprint(test_ids, dataset.y_test)}, "scores": "logits"},
         history={column: np.array(values, dtype=np.float32) for column, values in checkpoint.history.items()},
         **validation,
     )
@@ -117,7 +123,9 @@ def features_of(path: Path, run: Run, load_dataset: Callable[[str], Dataset]) ->
     order = np.argsort(features.test_ids)
     rows = order[np.searchsorted(features.test_ids, run.sample_ids, sorter=order).clip(max=len(order) - 1)]
     if not np.array_equal(features.test_ids[rows], run.sample_ids):
-        raise CifarcoreError(f"{features_path(path)} is of other test images than {path}; run `cifarcore evaluate` again")
+        raise CifarcoreError(
+            f"{features_path(path)} is of other test images than {path}; run `cifarcore evaluate` again"
+        )
     return replace(features, test=features.test[rows], test_ids=run.sample_ids)
 
 
@@ -137,6 +145,8 @@ def load_features(path: Path) -> Features | None:
         return None
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return Features(**{name: archive[name] for name in ("test", "test_ids", "train", "train_ids", "train_labels")})
+            return Features(
+                **{name: archive[name] for name in ("test", "test_ids", "train", "train_ids", "train_labels")}
+            )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise CifarcoreError(f"{path}: damaged ({error}); delete it and run `cifarcore evaluate` again") from None

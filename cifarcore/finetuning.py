@@ -39,7 +39,14 @@ LEAST_CHECKED, TIMED = 500, 200
 class Learner:
     """Model, optimizer and position of one retraining: what going on after a kill has to bring back."""
 
-    def __init__(self, setup: Setup, parent: Checkpoint, dataset: Dataset, features: Features | None = None, recipe: Recipe | None = None):
+    def __init__(
+        self,
+        setup: Setup,
+        parent: Checkpoint,
+        dataset: Dataset,
+        features: Features | None = None,
+        recipe: Recipe | None = None,
+    ):
         self.setup, self.config = setup, setup.config
         self.recipe = recipe or recipe_of(setup.config)
         self.train_config = resolve(_train_config(parent.config, setup.config, self.recipe))
@@ -68,7 +75,9 @@ class Learner:
 
         self.step = 0
         self.learned = 0.0  #: seconds
-        self.history: dict[str, list[float]] = {column: [] for column in ("epoch", "train_loss", "val_accuracy", "lr", "seconds")}
+        self.history: dict[str, list[float]] = {
+            column: [] for column in ("epoch", "train_loss", "val_accuracy", "lr", "seconds")
+        }
 
     @property
     def passes(self) -> float:
@@ -95,7 +104,9 @@ class Learner:
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * scale
         torch.manual_seed(step_seed(self.train_config.seed, self.step))
-        rows = torch.cat([deck.deal(self.step * share, share) for deck, share in zip(self.decks, self.shares, strict=True)])
+        rows = torch.cat(
+            [deck.deal(self.step * share, share) for deck, share in zip(self.decks, self.shares, strict=True)]
+        )
         rows = rows.to(self.train_config.device)
         loss = self._loss(self.inputs[rows], self.labels[rows])
         self.optimizer.zero_grad(set_to_none=True)
@@ -112,14 +123,18 @@ class Learner:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         with autocast(self.train_config):
             logits = self.model.head(inputs) if self.on_features else self.model(inputs)
-        return F.cross_entropy(logits.float() + self.adjustment, labels, label_smoothing=self.train_config.label_smoothing)
+        return F.cross_entropy(
+            logits.float() + self.adjustment, labels, label_smoothing=self.train_config.label_smoothing
+        )
 
     def _adjustment(self, labels: np.ndarray, n_classes: int) -> Tensor:
         """What is added to the logits in the loss alone, (C,): the log of how much oftener a class is in a batch than in the data."""
         often = np.zeros(n_classes)
         for deck, share in zip(self.decks, self.shares, strict=True):
             if share:
-                own = np.isin(np.arange(n_classes), labels[np.isin(labels, self.setup.focus) == (deck is self.decks[0])])
+                own = np.isin(
+                    np.arange(n_classes), labels[np.isin(labels, self.setup.focus) == (deck is self.decks[0])]
+                )
                 often[own] = np.log(share / sum(self.shares) * len(labels) / len(deck.rows))
         return torch.from_numpy(self.recipe.adjustment * often).float()
 
@@ -171,7 +186,9 @@ class Learner:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.learned, self.history = int(state["step"]), float(state["learned"]), dict(state["history"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise CifarcoreError(f"{path}: damaged ({error!s:.100}); delete this retraining and start another") from None
+            raise CifarcoreError(
+                f"{path}: damaged ({error!s:.100}); delete this retraining and start another"
+            ) from None
 
     def checkpoint(self, parent: Checkpoint, run: Run, dataset_fingerprint: str, stopped: bool) -> Checkpoint:
         own = {
@@ -186,7 +203,11 @@ class Learner:
             "initialised_from": f"{run.name} ({run.digest})",
             "parent": {"name": run.name, "digest": run.digest, "weights_digest": self.setup.weights_digest},
             "retraining": own,
-            "training_data": {"name": parent.meta.get("training_data", {}).get("name", ""), "fingerprint": dataset_fingerprint, "images": self.train_images},
+            "training_data": {
+                "name": parent.meta.get("training_data", {}).get("name", ""),
+                "fingerprint": dataset_fingerprint,
+                "images": self.train_images,
+            },
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "train_seconds": round(self.learned, 1),
             "device": hardware(self.train_config.device, torch.get_num_threads()),

@@ -20,10 +20,16 @@ def resolve(config: TrainConfig) -> TrainConfig:
     device = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise CifarcoreError("device is cuda but torch sees no GPU; use --device cpu or auto")
-    workers = config.num_workers if config.num_workers >= 0 else (4 if device == "cuda" and sys.platform != "win32" else 0)
+    workers = (
+        config.num_workers if config.num_workers >= 0 else (4 if device == "cuda" and sys.platform != "win32" else 0)
+    )
     precision = config.precision
     if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device == "cuda" else torch.backends.mkldnn.is_available() and _has_bfloat16()
+        fast = (
+            torch.cuda.is_bf16_supported()
+            if device == "cuda"
+            else torch.backends.mkldnn.is_available() and _has_bfloat16()
+        )
         precision = "bfloat16" if fast else "float32"
     batch_size = config.batch_size or (128 if device == "cuda" else 64)
     return replace(config, device=device, num_workers=workers, precision=precision, batch_size=batch_size)
@@ -36,7 +42,14 @@ def hardware(device: str, threads: int) -> str:
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        name = next((line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")), name)
+        name = next(
+            (
+                line.split(":", 1)[1].strip()
+                for line in cpuinfo.read_text().splitlines()
+                if line.startswith("model name")
+            ),
+            name,
+        )
     return f"{name}, {threads} threads"
 
 

@@ -98,7 +98,9 @@ class Job:
 def read_job(folder: Path) -> Job:
     """How the job of `folder` stands. Raises CifarcoreError where there is none."""
     if not (folder / SETUP).is_file():
-        raise CifarcoreError(f"{folder.name}: no such job in {folder.parent}; start one with `cifarcore retrain --run RUN`")
+        raise CifarcoreError(
+            f"{folder.name}: no such job in {folder.parent}; start one with `cifarcore retrain --run RUN`"
+        )
     process = read_json(folder / PROCESS)
     result = read_json(folder / _RESULT)
     if process and is_alive(process) and not result:
@@ -182,7 +184,9 @@ def working(folder: Path, show: Callable[[dict], None] = lambda line: None) -> I
             with explained(folder):
                 yield recorder
         except BaseException as error:
-            recorder.end("failed", str(error) if isinstance(error, CifarcoreError) else f"{type(error).__name__}: {error}")
+            recorder.end(
+                "failed", str(error) if isinstance(error, CifarcoreError) else f"{type(error).__name__}: {error}"
+            )
             raise
     finally:
         lock.release()
@@ -258,8 +262,12 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"{folder.parent}: the disk is full; make room, then go on from the last checkpoint") from None
-        raise CifarcoreError(f"{error.filename or folder}: {error.strerror or error}; check the folder and its permissions") from None
+            raise DiskFull(
+                f"{folder.parent}: the disk is full; make room, then go on from the last checkpoint"
+            ) from None
+        raise CifarcoreError(
+            f"{error.filename or folder}: {error.strerror or error}; check the folder and its permissions"
+        ) from None
 
 
 def write_json(path: Path, content: dict) -> None:

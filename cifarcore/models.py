@@ -60,7 +60,10 @@ class BaselineCNN(nn.Module):
         channels = (3, *config.widths)
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)
+                nn.Conv2d(before, after, kernel_size=3, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
             )
             for before, after in zip(channels, channels[1:], strict=False)
         )
@@ -97,7 +100,11 @@ class ResNet18(ResNet):
 
     def use_small_stem(self) -> None:
         """A 3x3 convolution of stride 1 that keeps the centre of the 7x7 kernel, and no max pool."""
-        centre = self.conv1.weight.data[:, :, 2:5, 2:5].clone() if self.conv1.kernel_size == (7, 7) else self.conv1.weight.data
+        centre = (
+            self.conv1.weight.data[:, :, 2:5, 2:5].clone()
+            if self.conv1.kernel_size == (7, 7)
+            else self.conv1.weight.data
+        )
         self.conv1 = nn.Conv2d(3, 64, kernel_size=3, stride=1, padding=1, bias=False)
         self.conv1.weight.data = centre
         self.maxpool = nn.Identity()
@@ -123,7 +130,9 @@ def empty_model(config: TrainConfig, n_classes: int) -> BaselineCNN | ResNet18:
     return (BaselineCNN if config.model == "cnn" else ResNet18)(config, n_classes)
 
 
-def build_model(config: TrainConfig, n_classes: int, data_folder: str | Path | None = None) -> tuple[BaselineCNN | ResNet18, str]:
+def build_model(
+    config: TrainConfig, n_classes: int, data_folder: str | Path | None = None
+) -> tuple[BaselineCNN | ResNet18, str]:
     """The network ready to train and, in words, what initialised it.
 
     Raises CifarcoreError where ImageNet weights are asked for and cannot be had: never a silent random start.
@@ -167,6 +176,8 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
         reference.load_state_dict(weights, strict=True)
     except (OSError, RuntimeError, ValueError, EOFError, TypeError, AttributeError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CifarcoreError(f"{path}: no ResNet-18 weights in torchvision's layout ({reason}); give another --weights FILE") from None
+        raise CifarcoreError(
+            f"{path}: no ResNet-18 weights in torchvision's layout ({reason}); give another --weights FILE"
+        ) from None
     digest = hashlib.sha256(content).hexdigest()[:8]
     return reference.state_dict(), _KNOWN_WEIGHTS.get(digest, f"weights file {path.name} (sha256 {digest})")

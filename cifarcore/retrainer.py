@@ -21,7 +21,16 @@ from cifarcore.evaluation import Features, check_classes, features_path, load_fe
 from cifarcore.finetuning import Learner
 from cifarcore.hardware import cpu_threads, keep_freed_memory
 from cifarcore.jobs import Recorder, lower_priority, stop_asked
-from cifarcore.retraining import STATE, Setup, clear_leftovers, feature_cache, file_digest, read_setup, run_path, weights_path
+from cifarcore.retraining import (
+    STATE,
+    Setup,
+    clear_leftovers,
+    feature_cache,
+    file_digest,
+    read_setup,
+    run_path,
+    weights_path,
+)
 from cifarcore.runs import Run, load_run, save_run
 from cifarcore.speeds import save_speed
 
@@ -79,7 +88,13 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
     return came_out
 
 
-def measure(run_file: Path, config: RetrainConfig, runs_folder: Path, load_dataset: Callable[[str], Dataset], seconds: float = 3.0) -> dict[str, float]:
+def measure(
+    run_file: Path,
+    config: RetrainConfig,
+    runs_folder: Path,
+    load_dataset: Callable[[str], Dataset],
+    seconds: float = 3.0,
+) -> dict[str, float]:
     """Images per second of learning and of scoring on this machine, kept where the app finds them."""
     lower_priority()
     setup = Setup(replace(config, focus="all"), run_file, "", file_digest(weights_path(run_file)), (), ())
@@ -100,7 +115,10 @@ def measure(run_file: Path, config: RetrainConfig, runs_folder: Path, load_datas
         began, step = time.monotonic(), learner.step
         while time.monotonic() - began < seconds:
             learner.take_step().item()
-        found = {"learning": (learner.step - step) * sum(learner.shares) / (time.monotonic() - began), "scoring": scored}
+        found = {
+            "learning": (learner.step - step) * sum(learner.shares) / (time.monotonic() - began),
+            "scoring": scored,
+        }
     save_speed(runs_folder, run.meta, config, found)
     return found
 
@@ -129,7 +147,13 @@ def _learn(learner: Learner, folder: Path, record: Recorder, scoring_seconds: fl
             if loss_count and not math.isfinite(loss):
                 raise CifarcoreError("the loss is no longer a number; start again with a lower learning rate")
             rate = (learner.step - step_before) * sum(learner.shares) / max(now - began, 1e-9)
-            figures = {"learned": learner.learned, "step": learner.step, "fraction": learner.fraction, "passes": learner.passes, "loss": loss}
+            figures = {
+                "learned": learner.learned,
+                "step": learner.step,
+                "fraction": learner.fraction,
+                "passes": learner.passes,
+                "loss": loss,
+            }
             figures |= {"images_per_second": rate or math.nan, "left": learner.seconds_left() + scoring_seconds}
             record("learning", **figures, **(learner.look(loss, rows) if check else {}))
             loss_sum.zero_()
@@ -151,7 +175,12 @@ def _score(checkpoint: Checkpoint, dataset: Dataset, features: Features | None, 
     _, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
     if features is not None:
         record("evaluating")
-        return make_run(checkpoint, dataset, _head_logits(checkpoint, features.test), _head_logits(checkpoint, features.train[val_rows]))
+        return make_run(
+            checkpoint,
+            dataset,
+            _head_logits(checkpoint, features.test),
+            _head_logits(checkpoint, features.train[val_rows]),
+        )
     total = len(dataset.x_test) + len(val_rows)
     report = _Counter(record, "evaluating", total)
     logits, _ = score(checkpoint, dataset.x_test, on_batch=report)
@@ -180,7 +209,9 @@ def _read_parent(setup: Setup) -> tuple[Run, Checkpoint]:
     run = load_run(setup.parent)
     checkpoint = load_checkpoint(weights_path(setup.parent))
     if file_digest(weights_path(setup.parent)) != setup.weights_digest:
-        raise CifarcoreError(f"{weights_path(setup.parent)}: changed since this retraining was set up; delete it and start another")
+        raise CifarcoreError(
+            f"{weights_path(setup.parent)}: changed since this retraining was set up; delete it and start another"
+        )
     return run, checkpoint
 
 
@@ -190,7 +221,9 @@ def _check_data(run: Run, parent: Checkpoint, dataset: Dataset) -> None:
     _, val_rows = split_validation(dataset.y_train, parent.config.validation_size)
     theirs = np.empty(0, np.uint64) if run.val_sample_ids is None else run.val_sample_ids
     if not np.array_equal(np.sort(sample_ids(dataset.x_train[val_rows])), np.sort(theirs)):
-        raise CifarcoreError(f"{run.name}: its validation images are not those of {dataset.name} here and might be trained on; give the data it was trained on")
+        raise CifarcoreError(
+            f"{run.name}: its validation images are not those of {dataset.name} here and might be trained on; give the data it was trained on"
+        )
 
 
 def _probe(run: Run, parent: Checkpoint, dataset: Dataset) -> float:
@@ -209,7 +242,9 @@ def _check_weights(run: Run, ids: np.ndarray, logits: np.ndarray) -> None:
     rows = order[np.searchsorted(run.sample_ids, ids, sorter=order).clip(max=len(order) - 1)]
     known = run.sample_ids[rows] == ids
     if known.any() and np.abs(logits[known].astype(np.float32) - run.logits[rows[known]]).max() > TOLERANCE:
-        raise CifarcoreError(f"{run.name}: the weights beside it are not those that gave its scores; run `cifarcore evaluate` on them first")
+        raise CifarcoreError(
+            f"{run.name}: the weights beside it are not those that gave its scores; run `cifarcore evaluate` on them first"
+        )
 
 
 @torch.inference_mode()
@@ -218,7 +253,9 @@ def _head_logits(checkpoint: Checkpoint, features: np.ndarray) -> np.ndarray:
     return checkpoint.model().head(torch.from_numpy(features).float()).numpy().astype(np.float16)
 
 
-def _cached_features(setup: Setup, parent: Checkpoint, dataset: Dataset, folder: Path, record: Recorder) -> Features | None:
+def _cached_features(
+    setup: Setup, parent: Checkpoint, dataset: Dataset, folder: Path, record: Recorder
+) -> Features | None:
     """Features of all images under the parent: from the file that `evaluate` left, else from the cache, else computed into it.
 
     None where a stop was asked for meanwhile.
@@ -227,7 +264,9 @@ def _cached_features(setup: Setup, parent: Checkpoint, dataset: Dataset, folder:
     cache = feature_cache(folder.parent, setup.weights_digest, fingerprint(train_ids, dataset.y_train))
     for path in (cache, features_path(setup.parent)):
         found = load_features(path)
-        if found is None or not (np.array_equal(found.train_ids, train_ids) and np.array_equal(found.test_ids, test_ids)):
+        if found is None or not (
+            np.array_equal(found.train_ids, train_ids) and np.array_equal(found.test_ids, test_ids)
+        ):
             continue
         if path == cache or _are_features_of(parent, dataset, found):
             return found
@@ -257,4 +296,6 @@ def _are_features_of(parent: Checkpoint, dataset: Dataset, features: Features) -
     """Whether a few of the features are what the parent gives: the file does not say whose they are."""
     rows = np.linspace(0, len(dataset.x_train) - 1, 32).astype(int)
     _, expected = score(parent, dataset.x_train[rows])
-    return expected.shape[1] == features.train.shape[1] and np.allclose(features.train[rows].astype(np.float32), expected.astype(np.float32), rtol=0.01, atol=0.02)
+    return expected.shape[1] == features.train.shape[1] and np.allclose(
+        features.train[rows].astype(np.float32), expected.astype(np.float32), rtol=0.01, atol=0.02
+    )

@@ -17,7 +17,18 @@ import numpy as np
 
 from cifarcore import CifarcoreError
 from cifarcore.config import RetrainConfig
-from cifarcore.jobs import LOG, PROCESS, SETUP, DiskFull, Job, explained, read_job, read_json, refuse_if_busy, write_json
+from cifarcore.jobs import (
+    LOG,
+    PROCESS,
+    SETUP,
+    DiskFull,
+    Job,
+    explained,
+    read_job,
+    read_json,
+    refuse_if_busy,
+    write_json,
+)
 from cifarcore.runs import Run, load_run, read_header
 
 FOLDER = "retrained"
@@ -47,7 +58,9 @@ def retrained_dir(runs_folder: str | Path) -> Path:
 def job_folder(runs_folder: str | Path, name: str) -> Path:
     """The folder of the job `name`. Raises CifarcoreError for a name that is not plain, so that none leads elsewhere."""
     if not _NAME.fullmatch(name):
-        raise CifarcoreError(f"name is {name[:100]!r}; use up to 80 letters, digits, - and _, beginning with a letter or digit")
+        raise CifarcoreError(
+            f"name is {name[:100]!r}; use up to 80 letters, digits, - and _, beginning with a letter or digit"
+        )
     return retrained_dir(runs_folder) / name
 
 
@@ -71,7 +84,9 @@ def validation_run(run: Run) -> Run | None:
     if run.val_logits is None:
         return None
     bare = Run(run.class_names, run.val_sample_ids, run.val_labels, run.val_logits, run.meta)
-    return replace(bare, superclass_names=run.superclass_names, superclass_of=run.superclass_of, digest=f"{run.digest}-validation")
+    return replace(
+        bare, superclass_names=run.superclass_names, superclass_of=run.superclass_of, digest=f"{run.digest}-validation"
+    )
 
 
 def choose_focus(run: Run, config: RetrainConfig) -> tuple[int, ...]:
@@ -84,7 +99,9 @@ def choose_focus(run: Run, config: RetrainConfig) -> tuple[int, ...]:
         return ()
     if config.classes:
         if unknown := [name for name in config.classes if name not in names]:
-            raise CifarcoreError(f"{run.name} has no class {unknown[0][:80]!r}; its classes are {', '.join(names[:5])}, ...")
+            raise CifarcoreError(
+                f"{run.name} has no class {unknown[0][:80]!r}; its classes are {', '.join(names[:5])}, ..."
+            )
         chosen = tuple(dict.fromkeys(names.index(name) for name in config.classes))
     else:
         validation = validation_run(run)
@@ -99,7 +116,9 @@ def choose_focus(run: Run, config: RetrainConfig) -> tuple[int, ...]:
         order = np.argsort(f1, kind="stable")  # classes without a validation image are NaN, which sorts last
         chosen = tuple(int(index) for index in order[: config.hardest] if np.isfinite(f1[index]))
     if not 0 < len(chosen) < len(names):
-        raise CifarcoreError(f"focus {config.focus[:80]!r} is {len(chosen)} of {len(names)} classes; choose fewer, or all")
+        raise CifarcoreError(
+            f"focus {config.focus[:80]!r} is {len(chosen)} of {len(names)} classes; choose fewer, or all"
+        )
     return chosen
 
 
@@ -116,14 +135,20 @@ def create(config: RetrainConfig, parent: str | Path, runs_folder: str | Path, n
     parent = Path(parent)
     run = load_run(parent)
     if not weights_path(parent).is_file():
-        raise CifarcoreError(f"{weights_path(parent)}: no such file, so {parent.name} cannot be retrained; put its weights beside it")
+        raise CifarcoreError(
+            f"{weights_path(parent)}: no such file, so {parent.name} cannot be retrained; put its weights beside it"
+        )
     focus = choose_focus(run, config)
     folder = job_folder(runs_folder, name or free_name(runs_folder, parent, config))
-    needed = 64 * 2**20 + 20 * weights_path(parent).stat().st_size  # a float16 file; float32 weights and momentum, old and new
+    needed = (
+        64 * 2**20 + 20 * weights_path(parent).stat().st_size
+    )  # a float16 file; float32 weights and momentum, old and new
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         if (free := shutil.disk_usage(folder.parent).free) < needed:
-            raise DiskFull(f"{folder.parent}: {free >> 20} MiB free and a retraining needs {needed >> 20}; make room, then start again")
+            raise DiskFull(
+                f"{folder.parent}: {free >> 20} MiB free and a retraining needs {needed >> 20}; make room, then start again"
+            )
         if _taken(folder):
             raise CifarcoreError(f"{folder.name}: that name is taken; choose another")
         folder.mkdir()  # where two ask at once, one gets it
@@ -172,7 +197,9 @@ def go_on(folder: Path) -> Job:
         time.sleep(0.05)
     process.kill()
     process.wait()
-    raise CifarcoreError(f"{folder.name}: did not begin within {START_TIMEOUT_SECONDS:.0f} s; try again when the machine is less busy")
+    raise CifarcoreError(
+        f"{folder.name}: did not begin within {START_TIMEOUT_SECONDS:.0f} s; try again when the machine is less busy"
+    )
 
 
 def spawn(arguments: list[str], log: Path) -> subprocess.Popen:
@@ -209,7 +236,9 @@ def read_setup(folder: Path) -> Setup:
             focus_names=tuple(str(name) for name in names),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CifarcoreError(f"{folder / SETUP}: damaged ({error!r:.100}); delete this retraining and start another") from None
+        raise CifarcoreError(
+            f"{folder / SETUP}: damaged ({error!r:.100}); delete this retraining and start another"
+        ) from None
 
 
 def dataset_name(folder: Path) -> str:

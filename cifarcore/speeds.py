@@ -40,7 +40,10 @@ def expect(header: RunHeader, config: RetrainConfig, runs_folder: str | Path) ->
     passes = config.epochs or config.seconds * speed["learning"] / images
     caching, scoring = 0.0, (header.n_images + held_out) / speed["scoring"]
     if config.train_layers == "head":
-        cached = feature_caches(retrained_dir(runs_folder), file_digest(weights_path(header.path))) or header.path.with_suffix(".features.npz").exists()
+        cached = (
+            feature_caches(retrained_dir(runs_folder), file_digest(weights_path(header.path)))
+            or header.path.with_suffix(".features.npz").exists()
+        )
         caching, scoring = 0.0 if cached else (images + held_out + header.n_images) / speed["scoring"], 0.0
     learning = passes * images / speed["learning"]
     return Expectation(speed["learning"], passes, learning, caching, scoring)
@@ -50,12 +53,19 @@ def speed_of(runs_folder: str | Path, meta: dict, config: RetrainConfig) -> dict
     """Images per second (`learning`, `scoring`) that were measured on this machine for such a network; {} before that."""
     found = read_json(_speeds(runs_folder)).get(_speed_key(meta, config))
     numbers = found if isinstance(found, dict) else {}
-    return {name: float(numbers[name]) for name in ("learning", "scoring") if isinstance(numbers.get(name), (int, float)) and numbers[name] > 0}
+    return {
+        name: float(numbers[name])
+        for name in ("learning", "scoring")
+        if isinstance(numbers.get(name), (int, float)) and numbers[name] > 0
+    }
 
 
 def save_speed(runs_folder: str | Path, meta: dict, config: RetrainConfig, speed: dict[str, float]) -> None:
     known = read_json(_speeds(runs_folder))
-    write_json(_speeds(runs_folder), known | {_speed_key(meta, config): {name: round(value, 1) for name, value in speed.items()}})
+    write_json(
+        _speeds(runs_folder),
+        known | {_speed_key(meta, config): {name: round(value, 1) for name, value in speed.items()}},
+    )
 
 
 def start_measuring(config: RetrainConfig, parent: Path, runs_folder: str | Path) -> None:
@@ -65,7 +75,16 @@ def start_measuring(config: RetrainConfig, parent: Path, runs_folder: str | Path
         place.mkdir(parents=True, exist_ok=True)
         (place / _LOG).unlink(missing_ok=True)
         arguments = ["--measure", "--run", str(parent.resolve()), "--folder", str(Path(runs_folder).resolve())]
-        arguments += ["--train-layers", config.train_layers, "--threads", str(config.threads), "--policy", config.policy, "--mix", config.mix]
+        arguments += [
+            "--train-layers",
+            config.train_layers,
+            "--threads",
+            str(config.threads),
+            "--policy",
+            config.policy,
+            "--mix",
+            config.mix,
+        ]
         process = spawn(arguments, place / _LOG)
         write_json(place / _PROCESS, identity(process.pid))
 

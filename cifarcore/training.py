@@ -110,8 +110,13 @@ class _Trainer:
         self.batches = DataLoaderBatches if config.loader == "dataloader" else MemoryBatches
         self.train_images, self.train_labels = (part[torch.from_numpy(train_rows)] for part in (images, labels))
         if config.loader == "memory":
-            self.train_images, self.train_labels = self.train_images.to(config.device), self.train_labels.to(config.device)
-        self.val_images, self.val_labels = (part[torch.from_numpy(val_rows)].to(config.device) for part in (images, labels))
+            self.train_images, self.train_labels = (
+                self.train_images.to(config.device),
+                self.train_labels.to(config.device),
+            )
+        self.val_images, self.val_labels = (
+            part[torch.from_numpy(val_rows)].to(config.device) for part in (images, labels)
+        )
         self.steps_per_epoch = -(-len(self.train_labels) // config.batch_size)
         self.total_steps = config.epochs * self.steps_per_epoch
 
@@ -121,11 +126,23 @@ class _Trainer:
         self.frozen = freeze(self.model, config.train_layers)
         self.optimizer = torch.optim.SGD(
             parameter_groups(self.model, config),
-            lr=config.learning_rate, momentum=config.momentum, nesterov=config.nesterov, weight_decay=config.weight_decay, fused=True,
+            lr=config.learning_rate,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.scheduler = _scheduler(self.optimizer, config, self.steps_per_epoch, self.total_steps)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True) if config.ema_decay else None
-        self.teacher = load_checkpoint(config.teacher).model().to(config.device, memory_format=torch.channels_last) if config.teacher else None
+        self.average = (
+            AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+            if config.ema_decay
+            else None
+        )
+        self.teacher = (
+            load_checkpoint(config.teacher).model().to(config.device, memory_format=torch.channels_last)
+            if config.teacher
+            else None
+        )
         self.augment = Augment(config, dataset.n_classes)
 
         self.step = 0
@@ -144,7 +161,9 @@ class _Trainer:
             module.eval()  # a frozen batch norm keeps its statistics too
         first = self.step % self.steps_per_epoch
         epoch = self.step // self.steps_per_epoch
-        for images, labels in self.batches(self.config, self.train_images, self.train_labels, self.augment, epoch, first):
+        for images, labels in self.batches(
+            self.config, self.train_images, self.train_labels, self.augment, epoch, first
+        ):
             loss = self._loss(images, labels)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -163,7 +182,9 @@ class _Trainer:
             if self.teacher:
                 with torch.no_grad():
                     target = self.teacher(images)
-                loss = torch.lerp(loss, distillation_loss(logits, target, self.config.temperature), self.config.teacher_weight)
+                loss = torch.lerp(
+                    loss, distillation_loss(logits, target, self.config.temperature), self.config.teacher_weight
+                )
         return loss
 
     def finish_epoch(self) -> None:
@@ -171,7 +192,13 @@ class _Trainer:
         if len(self.val_labels):
             logits, _ = predict(self.evaluated_model(), self.val_images, self.config)
             accuracy = (logits.argmax(1) == self.val_labels).double().mean().item()
-        row = (self.step // self.steps_per_epoch, self.loss_sum.item() / self.steps_per_epoch, accuracy, self.optimizer.param_groups[-1]["lr"], self.elapsed())
+        row = (
+            self.step // self.steps_per_epoch,
+            self.loss_sum.item() / self.steps_per_epoch,
+            accuracy,
+            self.optimizer.param_groups[-1]["lr"],
+            self.elapsed(),
+        )
         for column, value in zip(self.history, row, strict=True):
             self.history[column].append(float(value))
         self.loss_sum.zero_()
@@ -215,9 +242,13 @@ class _Trainer:
         if state.get("config") != self.config.to_dict():
             theirs = state.get("config") or {}
             different = [name for name, value in self.config.to_dict().items() if theirs.get(name) != value]
-            raise CifarcoreError(f"{path}: was started with other settings ({', '.join(different)}); give the same ones, or delete it to start anew")
+            raise CifarcoreError(
+                f"{path}: was started with other settings ({', '.join(different)}); give the same ones, or delete it to start anew"
+            )
         if state["data"] != self.data_fingerprint:
-            raise CifarcoreError(f"{path}: was started on other training images; give the same data, or delete it to start anew")
+            raise CifarcoreError(
+                f"{path}: was started on other training images; give the same data, or delete it to start anew"
+            )
         self.model.load_state_dict(state["model"])
         if self.average:
             self.average.load_state_dict(state["average"])
@@ -235,7 +266,11 @@ class _Trainer:
             "seed": self.config.seed,
             "config": self.config.to_dict(),
             "initialised_from": self.initialised_from,
-            "training_data": {"name": self.dataset_name, "fingerprint": self.data_fingerprint, "images": len(self.train_labels)},
+            "training_data": {
+                "name": self.dataset_name,
+                "fingerprint": self.data_fingerprint,
+                "images": len(self.train_labels),
+            },
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "train_seconds": round(self.elapsed(), 1),
             "device": hardware(self.config.device, torch.get_num_threads()),
@@ -246,7 +281,9 @@ class _Trainer:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, images: Tensor, config: TrainConfig, batch: int = EVALUATION_BATCH) -> tuple[Tensor, Tensor]:
+def predict(
+    model: nn.Module, images: Tensor, config: TrainConfig, batch: int = EVALUATION_BATCH
+) -> tuple[Tensor, Tensor]:
     """Logits (N, C) and features (N, D), float32, of uint8 images (N, H, W, 3) on the model's device."""
     model.eval()
     logits, features = [], []
@@ -285,15 +322,22 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
     ]  # fmt: skip
 
 
-def _scheduler(optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int, total_steps: int) -> LRScheduler:
+def _scheduler(
+    optimizer: torch.optim.Optimizer, config: TrainConfig, steps_per_epoch: int, total_steps: int
+) -> LRScheduler:
     if config.schedule == "step":
         return StepLR(optimizer, step_size=config.step_size * steps_per_epoch, gamma=config.gamma)
     if config.schedule == "onecycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
-        return OneCycleLR(optimizer, max_lr=peaks, total_steps=total_steps + 1, pct_start=config.warmup, cycle_momentum=False)
+        return OneCycleLR(
+            optimizer, max_lr=peaks, total_steps=total_steps + 1, pct_start=config.warmup, cycle_momentum=False
+        )
     rise = max(1, round(config.warmup * total_steps))
     return SequentialLR(
         optimizer,
-        [LinearLR(optimizer, start_factor=1e-3, total_iters=rise), CosineAnnealingLR(optimizer, T_max=max(1, total_steps - rise))],
+        [
+            LinearLR(optimizer, start_factor=1e-3, total_iters=rise),
+            CosineAnnealingLR(optimizer, T_max=max(1, total_steps - rise)),
+        ],
         milestones=[rise],
     )

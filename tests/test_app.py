@@ -42,7 +42,11 @@ def write(folder, *runs):
 
 
 def two_models(seeds=(0,), **options):
-    return [made_run(model=model, accuracy=accuracy, seed=seed, **options) for model, accuracy in (("cnn", 0.5), ("resnet18", 0.7)) for seed in seeds]
+    return [
+        made_run(model=model, accuracy=accuracy, seed=seed, **options)
+        for model, accuracy in (("cnn", 0.5), ("resnet18", 0.7))
+        for seed in seeds
+    ]
 
 
 def run(folder, page, query=None, **state):
@@ -57,7 +61,11 @@ def run(folder, page, query=None, **state):
 
 
 def text(app) -> str:
-    return "\n".join(str(element.value) for kind in ("title", "subheader", "markdown", "caption", "warning", "info") for element in app.get(kind))
+    return "\n".join(
+        str(element.value)
+        for kind in ("title", "subheader", "markdown", "caption", "warning", "info")
+        for element in app.get(kind)
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -158,7 +166,9 @@ def test_the_filter_leaves_the_hardest_classes_of_a_superclass(folder):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_names_from_a_file_are_never_rendered(folder, page):
-    hostile = np.array(["<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "=cmd()", *(f"c{i}" for i in range(7))])
+    hostile = np.array(
+        ["<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "=cmd()", *(f"c{i}" for i in range(7))]
+    )
     a, b = (replace(run, class_names=hostile, superclass_names=np.array(["<b>s</b>", "**t**"])) for run in two_models())
     write(folder, a, b)
     app = run(folder, page)

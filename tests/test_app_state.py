@@ -43,7 +43,10 @@ def test_retrained_and_imported_runs_stand_for_themselves(tmp_path):
 def test_a_second_file_of_one_seed_is_not_mixed_into_the_mean(tmp_path):
     write(tmp_path, made_run())
     save_run(made_run(), tmp_path / "copy.npz")
-    assert {name: len(headers) for name, headers in state.find_runs(tmp_path).groups.items()} == {"cnn-made": 1, "copy": 1}
+    assert {name: len(headers) for name, headers in state.find_runs(tmp_path).groups.items()} == {
+        "cnn-made": 1,
+        "copy": 1,
+    }
 
 
 def test_files_that_are_no_run_files_are_listed_with_one_line(tmp_path):
@@ -61,7 +64,10 @@ def test_files_that_are_no_run_files_are_listed_with_one_line(tmp_path):
     ("groups", "expected"),
     [
         ([("resnet18", "quick"), ("cnn", "quick")], ("cnn-quick", "resnet18-quick")),
-        ([("resnet18", "quick"), ("cnn", "quick"), ("cnn", "best"), ("resnet18", "best")], ("cnn-best", "resnet18-best")),
+        (
+            [("resnet18", "quick"), ("cnn", "quick"), ("cnn", "best"), ("resnet18", "best")],
+            ("cnn-best", "resnet18-best"),
+        ),
         ([("cnn", "quick"), ("cnn", "report")], ("cnn-report", "cnn-quick")),
         ([("vit", "own"), ("mlp", "own")], ("mlp-own", "vit-own")),
         ([("cnn", "quick")], ("cnn-quick", "cnn-quick")),
@@ -124,7 +130,9 @@ def test_hardest_first_follows_the_mean_over_seeds(tmp_path, hardness):
     write(tmp_path, *runs["cnn"], *runs["resnet18"])
     left, right, _ = sides(tmp_path)
     f1 = {
-        side: np.mean([f1_score(run.labels, run.predictions, average=None, labels=range(10)) for run in runs[model]], axis=0)
+        side: np.mean(
+            [f1_score(run.labels, run.predictions, average=None, labels=range(10)) for run in runs[model]], axis=0
+        )
         for side, model in (("A", "cnn"), ("B", "resnet18"))
     }
     value = f1.get(hardness, (f1["A"] + f1["B"]) / 2)

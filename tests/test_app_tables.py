@@ -13,7 +13,10 @@ from cifarcore.app.images import Pictures
 from cifarcore.app.state import Side, View
 
 C = 10
-RUNS = {letter: tuple(made_run(C, 500, accuracy, seed, model) for seed in (0, 1)) for letter, model, accuracy in (("A", "cnn", 0.5), ("B", "resnet18", 0.7))}
+RUNS = {
+    letter: tuple(made_run(C, 500, accuracy, seed, model) for seed in (0, 1))
+    for letter, model, accuracy in (("A", "cnn", 0.5), ("B", "resnet18", 0.7))
+}
 LABELS = RUNS["A"][0].labels
 
 

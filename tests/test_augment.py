@@ -72,7 +72,9 @@ def test_mixed_targets_are_the_shares_of_the_images(mix):
     other = plain.roll(1, 0)  # torchvision mixes each image with its neighbour in the batch
     for index in range(16):
         if mix == "mixup":
-            assert torch.allclose(mixed[index], share[index] * plain[index] + (1 - share[index]) * other[index], atol=1e-5)
+            assert torch.allclose(
+                mixed[index], share[index] * plain[index] + (1 - share[index]) * other[index], atol=1e-5
+            )
         elif mix == "cutmix":
             kept = (mixed[index] == plain[index]).all(0).float().mean()
             assert abs(kept - share[index]) < 0.02
@@ -82,6 +84,10 @@ def test_mixed_targets_are_the_shares_of_the_images(mix):
 def test_policies_change_images_and_keep_the_form(changes):
     torch.manual_seed(2)
     images = torch.randint(0, 256, (40, 32, 32, 3), dtype=torch.uint8)
-    result, targets = augment.Augment(TrainConfig(crop_padding=0, flip=False, **changes), 10)(images, torch.zeros(40, dtype=torch.int64))
+    result, targets = augment.Augment(TrainConfig(crop_padding=0, flip=False, **changes), 10)(
+        images, torch.zeros(40, dtype=torch.int64)
+    )
     assert result.shape == (40, 3, 32, 32) and 0 <= result.min() and result.max() <= 1
-    assert not torch.equal(result, augment.to_float(images)) and torch.equal(targets, torch.zeros(40, dtype=torch.int64))
+    assert not torch.equal(result, augment.to_float(images)) and torch.equal(
+        targets, torch.zeros(40, dtype=torch.int64)
+    )

@@ -32,8 +32,12 @@ def test_both_models_are_there_with_three_seeds_each(runs):
 
 def test_each_run_is_the_official_test_split_and_tells_how_it_was_made(runs):
     for run in runs:
-        assert data.fingerprint(run.sample_ids, run.labels) == data.TEST_FINGERPRINT == run.meta["dataset"]["fingerprint"]
-        assert run.meta["config"]["seed"] == run.meta["seed"] and len(run.history["epoch"]) == run.meta["config"]["epochs"]
+        assert (
+            data.fingerprint(run.sample_ids, run.labels) == data.TEST_FINGERPRINT == run.meta["dataset"]["fingerprint"]
+        )
+        assert (
+            run.meta["config"]["seed"] == run.meta["seed"] and len(run.history["epoch"]) == run.meta["config"]["epochs"]
+        )
         assert run.meta["initialised_from"] and run.meta["device"] and run.meta["train_seconds"] > 0
         assert run.tsne.shape == run.umap.shape == (10000, 2) and run.train_neighbor_ids.shape == (10000, 5)
         assert len(run.val_labels) == run.meta["config"]["validation_size"]
@@ -56,7 +60,9 @@ def test_scikit_learn_gives_the_numbers_shown_to_all_digits(runs):
             np.mean([roc_auc_score(run.labels == index, scores[:, index]) for index in range(100)]),
         )
         shown = metrics.headline(run)
-        assert [f"{value:.4f}" for value in found] == [f"{shown[name]:.4f}" for name in ("accuracy", "macro_f1", "macro_auc")]
+        assert [f"{value:.4f}" for value in found] == [
+            f"{shown[name]:.4f}" for name in ("accuracy", "macro_f1", "macro_auc")
+        ]
         line = next(line for line in summary.splitlines() if line.startswith(f"{run.name} "))
         assert all(f"{value:.4f}" in line for value in found), line
         seen.setdefault(run.group, []).append(found)

@@ -11,7 +11,9 @@ NAMES = ["<b>apple</b>", "bear", "x" * 60]
 
 
 def split() -> alt.TopLevelMixin:
-    return charts.split_bar(pd.DataFrame({"group": list(charts.SPLIT_COLORS), "images": [4, 3, 2, 1], "share": [0.4, 0.3, 0.2, 0.1]}))
+    return charts.split_bar(
+        pd.DataFrame({"group": list(charts.SPLIT_COLORS), "images": [4, 3, 2, 1], "share": [0.4, 0.3, 0.2, 0.1]})
+    )
 
 
 def curves() -> alt.TopLevelMixin:
@@ -20,7 +22,9 @@ def curves() -> alt.TopLevelMixin:
 
 
 def reliability() -> alt.TopLevelMixin:
-    return charts.reliability(pd.DataFrame({"model": ["A"], "run": "r", "confidence": [0.5], "accuracy": [0.4], "count": [10]}))
+    return charts.reliability(
+        pd.DataFrame({"model": ["A"], "run": "r", "confidence": [0.5], "accuracy": [0.4], "count": [10]})
+    )
 
 
 def dumbbells() -> alt.TopLevelMixin:
@@ -60,20 +64,38 @@ def heatmap(signed: bool = True) -> alt.TopLevelMixin:
 
 
 def outcomes() -> alt.TopLevelMixin:
-    frame = {"predicted": ["bear", "bear"], "model": ["A", "B"], "images": [3, 4], "share": [0.3, 0.4], "kind": ["right", "right"]}
+    frame = {
+        "predicted": ["bear", "bear"],
+        "model": ["A", "B"],
+        "images": [3, 4],
+        "share": [0.3, 0.4],
+        "kind": ["right", "right"],
+    }
     return charts.outcomes(pd.DataFrame(frame))
 
 
 def top() -> alt.TopLevelMixin:
-    return charts.top_classes(pd.DataFrame({"name": NAMES, "probability": [0.6, 0.3, 0.1], "is_label": [False, True, False]}), "B")
+    return charts.top_classes(
+        pd.DataFrame({"name": NAMES, "probability": [0.6, 0.3, 0.1], "is_label": [False, True, False]}), "B"
+    )
 
 
 def place() -> alt.TopLevelMixin:
-    return charts.place_on_map(pd.DataFrame({"x": [0.0, 1], "y": [1.0, 2], "what": ["this image", "other test images"]}), "Place")
+    return charts.place_on_map(
+        pd.DataFrame({"x": [0.0, 1], "y": [1.0, 2], "what": ["this image", "other test images"]}), "Place"
+    )
 
 
 def gains() -> alt.TopLevelMixin:
-    numbers = {"images": [5, 5], "gained": [1.0, -1], "a": [0.1, 0.4], "b": [0.3, 0.2], "difference": [0.2, -0.2], "low": [0.1, -0.3], "high": [0.3, 0.1]}
+    numbers = {
+        "images": [5, 5],
+        "gained": [1.0, -1],
+        "a": [0.1, 0.4],
+        "b": [0.3, 0.2],
+        "difference": [0.2, -0.2],
+        "low": [0.1, -0.3],
+        "high": [0.3, 0.1],
+    }
     return charts.gains(pd.DataFrame({"name": NAMES[:2], **numbers, "claim": ["gained", ""]}))
 
 

@@ -13,7 +13,20 @@ from typer.testing import CliRunner
 from cifarcore import cli
 from cifarcore.runs import load_run
 
-SMALL = ["--dataset", "synthetic", "--validation-size", "200", "--widths", "8,8,8", "--hidden", "16", "--epochs", "1", "--threads", "1"]
+SMALL = [
+    "--dataset",
+    "synthetic",
+    "--validation-size",
+    "200",
+    "--widths",
+    "8,8,8",
+    "--hidden",
+    "16",
+    "--epochs",
+    "1",
+    "--threads",
+    "1",
+]
 
 
 def invoke(*arguments) -> str:
@@ -37,7 +50,9 @@ def test_train_evaluate_project_compare(tmp_path):
     runs = [path.with_suffix(".npz") for path in checkpoints]
     invoke("project", runs[0], runs[2])
     first, third = load_run(runs[0]), load_run(runs[2])
-    assert first.tsne.shape == (1000, 2) and third.umap.shape == (1000, 2) and third.train_neighbor_ids.shape == (1000, 5)
+    assert (
+        first.tsne.shape == (1000, 2) and third.umap.shape == (1000, 2) and third.train_neighbor_ids.shape == (1000, 5)
+    )
     assert first.meta["map_source"] == "features" and third.meta["config"]["hidden"] == 24
     printed = invoke("compare", *runs, "--out", tmp_path / "summary.txt")
     text = (tmp_path / "summary.txt").read_text()
@@ -59,7 +74,9 @@ def test_every_config_field_is_a_flag():
 def test_no_data_and_no_network_is_one_line_in_time(tmp_path):
     started = time.monotonic()
     # a proxy that refuses at once stands for a machine without a network
-    result = failing("data", "--data", tmp_path / "empty", https_proxy="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9")
+    result = failing(
+        "data", "--data", tmp_path / "empty", https_proxy="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9"
+    )
     assert result.returncode in (1, 2) and time.monotonic() - started < 60
     assert len(result.stderr.strip().splitlines()) == 1 and "Traceback" not in result.stderr
     for way in ("download", "--data", "CIFARCORE_DATA", "synthetic"):
@@ -87,5 +104,7 @@ def test_bad_input_is_status_2_and_one_line(tmp_path, monkeypatch, capsys):
 
 
 def test_commands_without_torch_start_without_it():
-    code = "import sys; from cifarcore import cli; assert not {'torch', 'umap', 'sklearn', 'streamlit'} & set(sys.modules)"
+    code = (
+        "import sys; from cifarcore import cli; assert not {'torch', 'umap', 'sklearn', 'streamlit'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)

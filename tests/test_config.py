@@ -20,7 +20,16 @@ def test_report_is_the_protocol():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"schedule": "linear"}, {"epochs": 0}, {"dropout": 2.0}, {"learning_rate": 0.0}, {"widths": (1, 2)}, {"preset": "../x"}, {"preset": ""}]
+    "changes",
+    [
+        {"schedule": "linear"},
+        {"epochs": 0},
+        {"dropout": 2.0},
+        {"learning_rate": 0.0},
+        {"widths": (1, 2)},
+        {"preset": "../x"},
+        {"preset": ""},
+    ],
 )
 def test_wrong_values_are_one_line_that_names_the_field(changes):
     with pytest.raises(CifarcoreError, match=next(iter(changes))) as caught:
@@ -29,6 +38,10 @@ def test_wrong_values_are_one_line_that_names_the_field(changes):
 
 
 def test_unknown_names_and_fields_are_refused():
-    for call in (lambda: preset_config("vgg", "quick"), lambda: preset_config("cnn", "slow"), lambda: TrainConfig.from_dict({"colour": 1})):
+    for call in (
+        lambda: preset_config("vgg", "quick"),
+        lambda: preset_config("cnn", "slow"),
+        lambda: TrainConfig.from_dict({"colour": 1}),
+    ):
         with pytest.raises(CifarcoreError):
             call()

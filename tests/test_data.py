@@ -81,7 +81,9 @@ def test_torchvision_files_are_read_and_cached_as_arrays(tmp_path, monkeypatch):
     for split, count in (("train", 50000), ("test", 10000)):
         images = rng.integers(0, 256, (count, 3, 32, 32), np.uint8)
         labels = np.arange(count) % 100
-        content = pickle.dumps({"data": images.reshape(count, -1), "fine_labels": labels.tolist(), "coarse_labels": labels.tolist()})
+        content = pickle.dumps(
+            {"data": images.reshape(count, -1), "fine_labels": labels.tolist(), "coarse_labels": labels.tolist()}
+        )
         (folder / split).write_bytes(content)
         sums[split] = hashlib.md5(content).hexdigest()
         written[split] = images.transpose(0, 2, 3, 1), labels
@@ -89,7 +91,9 @@ def test_torchvision_files_are_read_and_cached_as_arrays(tmp_path, monkeypatch):
     (folder / "meta").write_bytes(meta)
     monkeypatch.setattr(CIFAR100, "train_list", [["train", sums["train"]]])
     monkeypatch.setattr(CIFAR100, "test_list", [["test", sums["test"]]])
-    monkeypatch.setattr(CIFAR100, "meta", {"filename": "meta", "key": "fine_label_names", "md5": hashlib.md5(meta).hexdigest()})
+    monkeypatch.setattr(
+        CIFAR100, "meta", {"filename": "meta", "key": "fine_label_names", "md5": hashlib.md5(meta).hexdigest()}
+    )
 
     dataset = data.load_cifar100(tmp_path, download=False)
     assert np.array_equal(dataset.x_test, written["test"][0]) and np.array_equal(dataset.y_train, written["train"][1])
@@ -99,12 +103,16 @@ def test_torchvision_files_are_read_and_cached_as_arrays(tmp_path, monkeypatch):
 
 
 def test_reading_pictures_needs_no_torch():
-    code = "import sys; from cifarcore.data import load_test_images; load_test_images(); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from cifarcore.data import load_test_images; load_test_images(); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not os.environ.get("CIFARCORE_DATA"), reason="set CIFARCORE_DATA to a folder with CIFAR-100 to run this")
+@pytest.mark.skipif(
+    not os.environ.get("CIFARCORE_DATA"), reason="set CIFARCORE_DATA to a folder with CIFAR-100 to run this"
+)
 def test_the_official_test_split_has_its_fingerprint():
     dataset = data.load_cifar100(download=False)
     assert data.fingerprint(data.sample_ids(dataset.x_test), dataset.y_test) == data.TEST_FINGERPRINT

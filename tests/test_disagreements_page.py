@@ -80,7 +80,11 @@ def test_images_also_in_training_the_exact_ones_first(folder, listed):  # noqa: 
     ids, cosine = a.train_neighbor_ids.copy(), np.full(a.train_neighbor_cosine.shape, 0.5, np.float16)
     ids[[3, 70], [2, 0]] = a.sample_ids[[3, 70]]
     cosine[[8, 9], 0] = 0.99, 0.98
-    write(folder, replace(a, train_neighbor_ids=ids, train_neighbor_cosine=cosine), replace(b, train_neighbor_cosine=cosine))
+    write(
+        folder,
+        replace(a, train_neighbor_ids=ids, train_neighbor_cosine=cosine),
+        replace(b, train_neighbor_cosine=cosine),
+    )
     app = run(folder, "disagreements", group="also in training")
     assert sorted(listed.rows[:2]) == [3, 70] and listed.rows[2:].tolist() == [8, 9]
     assert listed.notes[2] == "near-duplicate, cosine 0.990"
@@ -117,7 +121,9 @@ def test_a_class_and_the_filter_narrow_the_list(folder, listed):  # noqa: F811
     assert "the filter in the sidebar leaves out" in text(app)
 
 
-@pytest.mark.parametrize("options", [{"n_classes": 2, "n_images": 100}, {"n_classes": 200, "n_images": 600}, {"superclasses": False}])
+@pytest.mark.parametrize(
+    "options", [{"n_classes": 2, "n_images": 100}, {"n_classes": 200, "n_images": 600}, {"superclasses": False}]
+)
 def test_other_runs(folder, listed, options):  # noqa: F811
     write(folder, *two_models(**options))
     app = run(folder, "disagreements")

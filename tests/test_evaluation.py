@@ -10,13 +10,15 @@ from cifarcore import CifarcoreError, evaluation
 from cifarcore.checkpoints import Checkpoint, half, load_checkpoint, save_checkpoint
 from cifarcore.config import TrainConfig
 from cifarcore.data import Dataset, load_cifar100, sample_ids
+from cifarcore.hardware import resolve
 from cifarcore.models import empty_model
 from cifarcore.runs import align, load_run
 from cifarcore.synthetic import make_synthetic
-from cifarcore.hardware import resolve
 
 ROOT = Path(__file__).parent.parent
-CONFIG = resolve(TrainConfig(preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, validation_size=100, device="cpu"))
+CONFIG = resolve(
+    TrainConfig(preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, validation_size=100, device="cpu")
+)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,9 @@ def test_shuffled_test_set_changes_no_number_and_no_picture(checkpoint, evaluate
     assert np.allclose(pair.a.logits.astype(float), pair.b.logits.astype(float), atol=2e-3)
     assert run.meta["dataset"]["fingerprint"] == other.meta["dataset"]["fingerprint"]
     by_id = dict(zip(other_features.test_ids.tolist(), other_features.test, strict=True))
-    assert all(np.allclose(by_id[int(key)], row, atol=2e-3) for key, row in zip(features.test_ids, features.test, strict=True))
+    assert all(
+        np.allclose(by_id[int(key)], row, atol=2e-3) for key, row in zip(features.test_ids, features.test, strict=True)
+    )
 
 
 def test_written_files_are_read_back_and_features_follow_the_run(checkpoint, dataset, tmp_path):
@@ -70,7 +74,9 @@ def test_written_files_are_read_back_and_features_follow_the_run(checkpoint, dat
     features = evaluation.features_of(written, shuffled, lambda name: dataset)
     assert np.array_equal(features.test, evaluation.features_of(written, run, lambda name: dataset).test[::-1])
     evaluation.features_path(written).unlink()
-    assert np.array_equal(evaluation.features_of(written, shuffled, lambda name: dataset).test, features.test), "computed again"
+    assert np.array_equal(evaluation.features_of(written, shuffled, lambda name: dataset).test, features.test), (
+        "computed again"
+    )
     evaluation.features_path(written).unlink()
     path.unlink()
     assert evaluation.features_of(written, run, lambda name: dataset) is None
@@ -118,7 +124,9 @@ def test_a_file_that_is_no_checkpoint_gets_one_line(content, tmp_path):
 
 
 @pytest.mark.real_data
-@pytest.mark.skipif(not os.environ.get("CIFARCORE_DATA"), reason="set CIFARCORE_DATA to a folder with CIFAR-100 to run this")
+@pytest.mark.skipif(
+    not os.environ.get("CIFARCORE_DATA"), reason="set CIFARCORE_DATA to a folder with CIFAR-100 to run this"
+)
 @pytest.mark.parametrize("path", sorted((ROOT / "checkpoints").glob("*.pt")), ids=lambda path: path.stem)
 def test_bundled_weights_give_the_logits_of_their_run_files(path):
     """On 200 test images of the 10,000: the weights are the ones that were evaluated."""
@@ -126,7 +134,15 @@ def test_bundled_weights_give_the_logits_of_their_run_files(path):
         pytest.skip("a training under way; finished checkpoints are what is checked")
     real = load_cifar100(download=False)
     rows = np.arange(0, 10000, 50)
-    part = Dataset(**{**vars(real), "x_test": real.x_test[rows], "y_test": real.y_test[rows], "x_train": real.x_train[:1], "y_train": real.y_train[:1]})
+    part = Dataset(
+        **{
+            **vars(real),
+            "x_test": real.x_test[rows],
+            "y_test": real.y_test[rows],
+            "x_train": real.x_train[:1],
+            "y_train": real.y_train[:1],
+        }
+    )
     checkpoint = load_checkpoint(path)
     checkpoint = replace(checkpoint, config=replace(checkpoint.config, validation_size=0))
     again, _ = evaluation.evaluate(checkpoint, part, "cpu")

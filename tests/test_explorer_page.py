@@ -68,7 +68,10 @@ def test_a_box_belongs_to_the_map_that_holds_its_centre():
     assert plane.box([1, 1], [0, 5]) is None
     for letter in "AB":  # a box larger than its map stays its own map's
         assert plane.box(**plane.bounds(Box(letter, (1, 1e9), (-1e9, 0)))).letter == letter
-    assert maps.plane(None, b).box([1, 3], [0, 5]).letter == "B" and maps.plane(a, None).box([11, 12], [0, 5]).letter == "A"
+    assert (
+        maps.plane(None, b).box([1, 3], [0, 5]).letter == "B"
+        and maps.plane(a, None).box([11, 12], [0, 5]).letter == "A"
+    )
 
 
 def test_confusions_are_scikit_learns_off_the_diagonal():
@@ -81,7 +84,9 @@ def test_confusions_are_scikit_learns_off_the_diagonal():
         found[table["true"], table["predicted"]] = table[column]
         assert np.array_equal(found, matrix)
     assert (table["images"].diff().dropna() <= 0).all()
-    same = (a.labels == table["true"][0]) & ((a.predictions == table["predicted"][0]) | (b.predictions == table["predicted"][0]))
+    same = (a.labels == table["true"][0]) & (
+        (a.predictions == table["predicted"][0]) | (b.predictions == table["predicted"][0])
+    )
     assert table["images"][0] == same.sum()
 
 
@@ -108,7 +113,9 @@ def test_the_chart_names_its_fields_and_sends_ten_thousand_points_in_less_than_a
         | {"picture": [f"{i:016x}.png" for i in rng.integers(2**63, size=n)]}
     )
     plane = maps.plane(frame[["a_x", "a_y"]].to_numpy(), frame[["b_x", "b_y"]].to_numpy())
-    chart = map_charts.maps(frame, plane, ["one"], ["right", "wrong"], "right or wrong", "pictures/", {"box": {"x": [0, 1], "y": [0, 1]}})
+    chart = map_charts.maps(
+        frame, plane, ["one"], ["right", "wrong"], "right or wrong", "pictures/", {"box": {"x": [0, 1], "y": [0, 1]}}
+    )
     with alt.data_transformers.enable("default", max_rows=None):
         spec = chart.to_dict()
     selections = {param["name"]: param["select"] for param in spec["params"] if "select" in param}
@@ -126,7 +133,11 @@ def test_a_box_lists_exactly_the_misclassified_images_inside(folder, listed, let
     wrong_a, wrong_b = a.logits.argmax(1) != a.labels, b.logits.argmax(1) != b.labels
     assert 0 < (within & (wrong_a | wrong_b)).sum() < within.sum()
     assert sorted(listed.rows) == np.flatnonzero(within & (wrong_a | wrong_b)).tolist()
-    for choice, kept in (("wrong by A", wrong_a), ("wrong by B", wrong_b), ("all, the wrong first", np.ones(2000, bool))):
+    for choice, kept in (
+        ("wrong by A", wrong_a),
+        ("wrong by B", wrong_b),
+        ("all, the wrong first", np.ones(2000, bool)),
+    ):
         app.segmented_control(key="list").set_value(choice).run()
         assert sorted(listed.rows) == np.flatnonzero(within & kept).tolist()
     last = (wrong_a | wrong_b)[listed.rows]
@@ -227,7 +238,10 @@ def test_numbers_typed_select_and_clearing_ends_it(folder, listed):  # noqa: F81
     app.number_input(key="box-y to").set_value(0.5)
     next(button for button in app.button if button.label == "Select").click().run()
     assert not app.exception
-    assert sorted(listed.rows) == np.flatnonzero((b.tsne[:, 0] >= 0.25) & (b.tsne[:, 1] <= 0.5) & ~(a.correct & b.correct)).tolist()
+    assert (
+        sorted(listed.rows)
+        == np.flatnonzero((b.tsne[:, 0] >= 0.25) & (b.tsne[:, 1] <= 0.5) & ~(a.correct & b.correct)).tolist()
+    )
     listed.rows = None
     next(button for button in app.button if button.label == "Clear selection").click().run()
     assert listed.rows is None and "marked" not in app.query_params

@@ -177,9 +177,9 @@ def test_input_size_is_told_from_runs_that_differ_in_nothing_else():
 def test_the_pretrained_claim_is_only_about_such_a_pair():
     a, b = made_run(10, 500, 0.5, model="cnn"), made_run(10, 500, 0.7, model="resnet18")
     claim = "the pretrained ResNet-18 beats the CNN"
-    assert findings.findings([a], [b]).query("claim == @claim")["value"].isna().all()
+    assert findings.findings([a], [b]).set_index("claim").loc[[claim]]["value"].isna().all()
     b = replace(b, meta=b.meta | {"initialised_from": "ImageNet (IMAGENET1K_V1)"})
-    rows = findings.findings([a], [b]).query("claim == @claim")
+    rows = findings.findings([a], [b]).set_index("claim").loc[[claim]]
     assert rows.iloc[0]["value"] == pytest.approx(0.2, abs=0.005) and rows.iloc[0]["verdict"] == findings.HOLDS
     # the two halves add up to the whole
     assert rows["value"].iloc[1:].mean() == pytest.approx(rows["value"].iloc[0], abs=0.01)

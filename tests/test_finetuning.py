@@ -17,7 +17,9 @@ from cifarcore.models import empty_model
 from cifarcore.retraining import Setup
 from cifarcore.synthetic import make_synthetic
 
-PLAIN = TrainConfig(preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, dropout=0.0, validation_size=200, batch_size=50)
+PLAIN = TrainConfig(
+    preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, dropout=0.0, validation_size=200, batch_size=50
+)
 CONFIG = RetrainConfig(focus="classes:any", epochs=1.0, batch_size=40, focus_share=0.25, threads=1)
 FOCUS = (3, 17, 60)
 
@@ -37,7 +39,9 @@ def parent(dataset):
 def features(parent, dataset):
     _, train = score(parent, dataset.x_train)
     _, test = score(parent, dataset.x_test)
-    return Features(test, np.arange(len(test), dtype=np.uint64), train, np.arange(len(train), dtype=np.uint64), dataset.y_train)
+    return Features(
+        test, np.arange(len(test), dtype=np.uint64), train, np.arange(len(train), dtype=np.uint64), dataset.y_train
+    )
 
 
 def learner(parent, dataset, features=None, focus=FOCUS, recipe=None, **changes) -> Learner:
@@ -46,7 +50,8 @@ def learner(parent, dataset, features=None, focus=FOCUS, recipe=None, **changes)
 
 def dealt(one: Learner, steps: int) -> list[np.ndarray]:
     return [
-        torch.cat([deck.deal(step * share, share) for deck, share in zip(one.decks, one.shares, strict=True)]).numpy() for step in range(steps)
+        torch.cat([deck.deal(step * share, share) for deck, share in zip(one.decks, one.shares, strict=True)]).numpy()
+        for step in range(steps)
     ]
 
 
@@ -86,12 +91,16 @@ def test_the_loss_is_cross_entropy_adjusted_by_how_much_oftener_a_class_is_dealt
     found = one._loss(one.inputs[rows], one.labels[rows])
     logits = one.model(torch.from_numpy(dataset.x_train[:40]).permute(0, 3, 1, 2).float() / 255)
     labels = dataset.y_train[split_validation(dataset.y_train, 200)[0]]
-    oftener = np.where(np.isin(np.arange(100), FOCUS), 0.25 / np.isin(labels, FOCUS).mean(), 0.75 / (~np.isin(labels, FOCUS)).mean())
+    oftener = np.where(
+        np.isin(np.arange(100), FOCUS), 0.25 / np.isin(labels, FOCUS).mean(), 0.75 / (~np.isin(labels, FOCUS)).mean()
+    )
     expected = F.cross_entropy(logits + 0.5 * torch.from_numpy(np.log(oftener)).float(), one.labels[rows])
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-@pytest.mark.parametrize(("layers", "trained"), [("all", ("blocks.", "fc1", "fc2")), ("last_block", ("fc1", "fc2")), ("head", ("fc2",))])
+@pytest.mark.parametrize(
+    ("layers", "trained"), [("all", ("blocks.", "fc1", "fc2")), ("last_block", ("fc1", "fc2")), ("head", ("fc2",))]
+)
 def test_only_the_chosen_layers_change(parent, dataset, features, layers, trained):
     one = learner(parent, dataset, features if layers == "head" else None, train_layers=layers)
     before = {name: value.clone() for name, value in one.model.state_dict().items()}
@@ -162,4 +171,9 @@ def test_validation_is_of_the_focus_and_of_all(parent, dataset):
     accuracy, of_focus = one.validate(torch.arange(200))
     assert accuracy == pytest.approx(right.mean()) and of_focus == pytest.approx(right[in_focus].mean())
     assert len(one.validation_rows(0.0)) == 200
-    assert all(np.isnan(value) for value in learner(Checkpoint(replace(PLAIN, validation_size=0), parent.weights, parent.class_names, {}), dataset).validate(torch.arange(0)))
+    assert all(
+        np.isnan(value)
+        for value in learner(
+            Checkpoint(replace(PLAIN, validation_size=0), parent.weights, parent.class_names, {}), dataset
+        ).validate(torch.arange(0))
+    )

@@ -44,7 +44,9 @@ def new_folder(place: Path, name: str = "job") -> Path:
 
 
 def start(folder: Path) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-c", COUNTING, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", COUNTING, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def wait_until(condition, seconds=60):
@@ -94,7 +96,11 @@ def test_a_second_job_is_refused_and_told_who_runs(tmp_path):
         for attempt in (lambda: working(second).__enter__(), jobs.refuse_if_busy):
             with pytest.raises(Busy) as refused:
                 attempt()
-            assert "first" in str(refused.value) and f"process {process.pid}" in str(refused.value) and "\n" not in str(refused.value)
+            assert (
+                "first" in str(refused.value)
+                and f"process {process.pid}" in str(refused.value)
+                and "\n" not in str(refused.value)
+            )
         assert sorted(path.name for path in second.iterdir()) == [jobs.SETUP]
     finally:
         process.kill()
@@ -131,7 +137,13 @@ def test_a_process_id_that_now_is_anothers_is_not_the_job(tmp_path):
     assert read_job(folder).state == "running"
     jobs.write_json(folder / jobs.PROCESS, mine | {"process_started": mine["process_started"] - 100})
     assert read_job(folder).state == "killed"
-    for damaged in ({}, {"pid": "1"}, {"pid": -1, "process_started": 0}, {"pid": 2**70, "process_started": 0}, {"pid": os.getpid()}):
+    for damaged in (
+        {},
+        {"pid": "1"},
+        {"pid": -1, "process_started": 0},
+        {"pid": 2**70, "process_started": 0},
+        {"pid": os.getpid()},
+    ):
         jobs.write_json(folder / jobs.PROCESS, damaged)
         assert read_job(folder).state == "killed"
 
@@ -147,7 +159,17 @@ def test_a_dead_child_that_nobody_has_waited_for_is_dead():
 def test_unreadable_lines_are_counted_and_a_half_written_one_waits(tmp_path):
     folder = new_folder(tmp_path)
     good = {"phase": "learning", "learned": 1.0, "loss": 2.0}
-    lines = [json.dumps(good), "{", "[]", "null", '"text"', '{"phase": "unknown"}', '{"phase": "learning", "loss": []}', "\x00\xff", json.dumps(good | {"loss": float("nan")})]
+    lines = [
+        json.dumps(good),
+        "{",
+        "[]",
+        "null",
+        '"text"',
+        '{"phase": "unknown"}',
+        '{"phase": "learning", "loss": []}',
+        "\x00\xff",
+        json.dumps(good | {"loss": float("nan")}),
+    ]
     (folder / "progress.jsonl").write_text("\n".join(lines) + '\n{"phase": "lear', encoding="utf-8")
     progress = read_progress(folder)
     assert progress.corrupt == 7 and len(progress.lines) == 2
@@ -197,7 +219,11 @@ def small_disk(tmp_path):
     """A file system of 1 MiB, where this user may mount one."""
     place = tmp_path / "small"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True) if os.name == "posix" and os.geteuid() == 0 else None
+    mounted = (
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True)
+        if os.name == "posix" and os.geteuid() == 0
+        else None
+    )
     if mounted is None or mounted.returncode:
         pytest.skip("no tmpfs can be mounted here: run as root where mounting is allowed")
     yield place

@@ -13,7 +13,10 @@ def weights_file(tmp_path_factory):
     """ResNet-18 weights in torchvision's layout, random: the door is tested here, not what comes through."""
     path = tmp_path_factory.mktemp("weights") / models.WEIGHTS_FILE
     torch.manual_seed(3)
-    torch.save({name: value.half() if value.is_floating_point() else value for name, value in resnet18().state_dict().items()}, path)
+    torch.save(
+        {name: value.half() if value.is_floating_point() else value for name, value in resnet18().state_dict().items()},
+        path,
+    )
     return path
 
 
@@ -25,7 +28,15 @@ def no_download(monkeypatch):
     monkeypatch.setattr(models.ResNet18_Weights, "get_state_dict", refuse)
 
 
-@pytest.mark.parametrize("config", [TrainConfig(model="cnn"), TrainConfig(model="resnet18"), TrainConfig(model="resnet18", image_size=64), TrainConfig(model="resnet18", stem="3x3")])
+@pytest.mark.parametrize(
+    "config",
+    [
+        TrainConfig(model="cnn"),
+        TrainConfig(model="resnet18"),
+        TrainConfig(model="resnet18", image_size=64),
+        TrainConfig(model="resnet18", stem="3x3"),
+    ],
+)
 def test_features_and_logits_have_their_shapes(config):
     model = models.empty_model(config, 7).eval()
     x = torch.rand(2, 3, 32, 32)

@@ -1,7 +1,6 @@
 """The HTML report: one file, readable with the network off, whatever names a run file holds."""
 
 import re
-import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,8 +8,6 @@ import pytest
 from made import made_run
 
 from cifarcore import CifarcoreError, report
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -44,31 +41,6 @@ def test_one_small_file_with_nothing_outside_it(path):
     assert len(page.encode()) < 3 * 2**20
     assert not re.search(r"<script|<link|<iframe|\ssrc=\"(?!data:)|href=|url\(", page)
     assert page.count("<img ") == 6  # outcomes, maps, classes, superclasses, calibration, learning curves
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium; install Debian's package `chromium`")
-def test_chromium_draws_it_with_the_network_off(path):
-    from playwright.sync_api import sync_playwright
-
-    said, asked = [], []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(path.as_uri())
-        page.wait_for_function("[...document.images].every(image => image.complete)")
-        sizes = page.evaluate("[...document.images].map(image => [image.naturalWidth, image.naturalHeight])")
-        width = page.evaluate("document.documentElement.scrollWidth")
-        browser.close()
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
-    assert len(sizes) == 6 and min(min(size) for size in sizes) > 30
-    assert width <= 1280
 
 
 def test_names_from_a_file_are_text_and_never_markup(tmp_path):

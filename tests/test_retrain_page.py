@@ -37,8 +37,18 @@ def retrained(folder, name="minute", parent="cnn-quick-0", accuracy=0.7):
     """A run as a retraining leaves it, with the job's folder."""
     job = retraining.create(RetrainConfig(focus="hardest:3"), folder / "cnn-quick-0.npz", folder, name)
     run = made_run(model="cnn", preset="quick-retrained", accuracy=accuracy)
-    own = {"settings": RetrainConfig(focus="hardest:3").to_dict(), "focus": run.class_names[:3].tolist(), "passes": 0.7, "images": 31500, "steps": 492, "stopped": False}
-    save_run(replace(run, meta=run.meta | {"parent": {"name": parent, "digest": "x"}, "retraining": own}), retraining.run_path(job))
+    own = {
+        "settings": RetrainConfig(focus="hardest:3").to_dict(),
+        "focus": run.class_names[:3].tolist(),
+        "passes": 0.7,
+        "images": 31500,
+        "steps": 492,
+        "stopped": False,
+    }
+    save_run(
+        replace(run, meta=run.meta | {"parent": {"name": parent, "digest": "x"}, "retraining": own}),
+        retraining.run_path(job),
+    )
     retraining.run_path(job).with_suffix(".pt").write_bytes(b"weights")
     jobs.write_json(job / "result.json", {"state": "finished", "message": "done"})
     return job
@@ -65,7 +75,11 @@ def run(folder, opened=True, **state):
 
 
 def text(element) -> str:
-    return "\n".join(str(each.value) for kind in ("title", "subheader", "markdown", "caption", "warning", "info", "error", "code") for each in element.get(kind))
+    return "\n".join(
+        str(each.value)
+        for kind in ("title", "subheader", "markdown", "caption", "warning", "info", "error", "code")
+        for each in element.get(kind)
+    )
 
 
 def labels(app) -> list[str]:
@@ -77,10 +91,18 @@ def test_the_change_is_that_of_scikit_learn():
     focus = (2, 5)
     table = change_table(before, after, focus).set_index("measure")
     of_focus = np.isin(before.labels, focus)
-    for row, chosen in (("Accuracy", slice(None)), ("Accuracy on images of the focus classes", of_focus), ("Accuracy on images of the other classes", ~of_focus)):
+    for row, chosen in (
+        ("Accuracy", slice(None)),
+        ("Accuracy on images of the focus classes", of_focus),
+        ("Accuracy on images of the other classes", ~of_focus),
+    ):
         for column, one in (("before", before), ("after", after)):
             assert table.loc[row, column] == pytest.approx(accuracy_score(one.labels[chosen], one.predictions[chosen]))
-    for row, classes in (("Macro-F1", range(10)), ("Mean F1 of the focus classes", focus), ("Mean F1 of the other classes", set(range(10)) - set(focus))):
+    for row, classes in (
+        ("Macro-F1", range(10)),
+        ("Mean F1 of the focus classes", focus),
+        ("Mean F1 of the other classes", set(range(10)) - set(focus)),
+    ):
         for column, one in (("before", before), ("after", after)):
             f1 = f1_score(one.labels, one.predictions, average=None)
             assert table.loc[row, column] == pytest.approx(f1[list(classes)].mean())
@@ -95,9 +117,16 @@ def test_the_page_shows_what_changed_and_which_pictures(folder):
     retrained(folder)
     app = run(folder, A="cnn-quick", B="retrained/minute")
     said = text(app.main)
-    assert "Retrained: minute" in said and "never chosen on the test images" in said and "31,500 images (0.7 passes)" in said
+    assert (
+        "Retrained: minute" in said
+        and "never chosen on the test images" in said
+        and "31,500 images (0.7 passes)" in said
+    )
     before, after = made_run(model="cnn", preset="quick"), made_run(model="cnn", preset="quick-retrained", accuracy=0.7)
-    for title, count in (("Fixed", (~before.correct & after.correct).sum()), ("Broken", (before.correct & ~after.correct).sum())):
+    for title, count in (
+        ("Fixed", (~before.correct & after.correct).sum()),
+        ("Broken", (before.correct & ~after.correct).sum()),
+    ):
         assert any(title in line and f"**{count:,}**" in line for line in said.splitlines())
     assert "Unchanged within noise" not in said or "Accuracy" in said
 
@@ -131,7 +160,9 @@ def test_renamed_and_deleted_from_the_page(folder):
     assert "use up to 80 letters" in text(app.main)
     app.text_input(key="retrained-name-minute").set_value("hour").run()
     next(button for button in app.button if button.label == "Rename").click().run()
-    assert app.session_state["B"] == "retrained/hour" and sorted(path.name for path in (folder / "retrained").iterdir()) == ["hour", "hour.npz", "hour.pt"]
+    assert app.session_state["B"] == "retrained/hour" and sorted(
+        path.name for path in (folder / "retrained").iterdir()
+    ) == ["hour", "hour.npz", "hour.pt"]
     next(button for button in app.button if button.label == "Delete").click().run()
     assert "Delete it" in labels(app) and (folder / "retrained" / "hour.npz").exists()  # it asks first
 
@@ -144,7 +175,11 @@ def test_the_settings_start_with_the_defaults_of_the_command(folder, monkeypatch
     app.slider(key="retrain-hardest").set_value(4).run()
     app.button(key="retrain-start").click().run()
     config, parent, place = asked[0]
-    assert config == replace(RetrainConfig(focus="hardest:4"), learning_rate=config.learning_rate) and parent == folder / "cnn-quick-0.npz" and place == folder
+    assert (
+        config == replace(RetrainConfig(focus="hardest:4"), learning_rate=config.learning_rate)
+        and parent == folder / "cnn-quick-0.npz"
+        and place == folder
+    )
     assert "chosen by F1 on the validation split, never on the test images" in text(app.sidebar)
 
 
@@ -161,10 +196,21 @@ def test_each_setting_reaches_the_job(folder, monkeypatch):
     app.pills(key="retrain-augmentation").set_value(["CutMix", "MixUp", "RandAugment"]).run()
     app.number_input(key="retrain-rate-last_block").set_value(0.5).run()
     app.button(key="retrain-start").click().run()
-    expected = RetrainConfig(focus="classes:seal,otter", epochs=2.5, train_layers="last_block", learning_rate=0.5, crop_padding=0, flip=False, mix="both", policy="randaugment")
+    expected = RetrainConfig(
+        focus="classes:seal,otter",
+        epochs=2.5,
+        train_layers="last_block",
+        learning_rate=0.5,
+        crop_padding=0,
+        flip=False,
+        mix="both",
+        policy="randaugment",
+    )
     assert asked == [expected]
     app.selectbox(key="retrain-layers").set_value("Head only").run()
-    assert "Augmentation" not in [pills.label for pills in app.get("pills")] and not [each for each in app.get("button_group") if each.label == "Augmentation"]
+    assert "Augmentation" not in [pills.label for pills in app.get("pills")] and not [
+        each for each in app.get("button_group") if each.label == "Augmentation"
+    ]
 
 
 def test_hardest_is_refused_with_the_reason_where_nothing_was_held_out(folder):
@@ -190,7 +236,9 @@ def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
     header = read_header(folder / "cnn-quick-0.npz")
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 500.0})
     said = text(run(folder).sidebar)
-    assert "**1,000 images/s** measured here" in said and "**1.2 passes**" in said and "longer than the budget" not in said
+    assert (
+        "**1,000 images/s** measured here" in said and "**1.2 passes**" in said and "longer than the budget" not in said
+    )
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 1.0})
     assert "longer than the budget: about 9 min in all" in text(run(folder).sidebar)
 
@@ -199,20 +247,38 @@ def test_a_running_job_is_followed(folder):
     job = retraining.create(RetrainConfig(focus="hardest:3"), folder / "cnn-quick-0.npz", folder, "minute")
     jobs.write_json(job / jobs.PROCESS, jobs.identity(os.getpid()))
     lines = [{"phase": "starting", "at": 1.0}] + [
-        {"phase": "learning", "at": 1.0, "learned": float(at), "step": 10 * at, "fraction": at / 60, "loss": 3.0, "val_accuracy": 0.5, "val_focus_accuracy": 0.2, "val_images": 500, "passes": 0.1}
+        {
+            "phase": "learning",
+            "at": 1.0,
+            "learned": float(at),
+            "step": 10 * at,
+            "fraction": at / 60,
+            "loss": 3.0,
+            "val_accuracy": 0.5,
+            "val_focus_accuracy": 0.2,
+            "val_images": 500,
+            "passes": 0.1,
+        }
         for at in range(3)
     ]
     (job / "progress.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\nrubbish\n")
     app = run(folder)
     said = text(app.sidebar)
-    assert "Step 20" in said and "500 validation images, which are never trained on" in said and "1 unreadable lines" in said
+    assert (
+        "Step 20" in said
+        and "500 validation images, which are never trained on" in said
+        and "1 unreadable lines" in said
+    )
     assert "Start" not in labels(app) and not jobs.stop_asked(job)
     app.button(key="retrain-stop").click().run()
     assert jobs.stop_asked(job) and app.button(key="retrain-stop").disabled
     # it ends: its run is chosen as B against its parent as A
     (job / jobs.PROCESS).unlink()
     jobs.write_json(job / "result.json", {"state": "stopped", "message": "kept"})
-    save_run(replace(made_run(model="cnn", accuracy=0.7), meta=made_run().meta | {"parent": {"name": "cnn-quick-0"}}), retraining.run_path(job))
+    save_run(
+        replace(made_run(model="cnn", accuracy=0.7), meta=made_run().meta | {"parent": {"name": "cnn-quick-0"}}),
+        retraining.run_path(job),
+    )
     app.run()
     assert app.session_state["B"] == "retrained/minute" and app.session_state["A"] == "cnn-quick"
 

@@ -18,7 +18,17 @@ from cifarcore.runs import load_run
 from cifarcore.synthetic import make_synthetic
 from cifarcore.training import fit
 
-TINY = TrainConfig(preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, epochs=1, batch_size=50, learning_rate=0.05, validation_size=200, threads=1)
+TINY = TrainConfig(
+    preset="tiny",
+    dataset="synthetic",
+    widths=(8, 8, 8),
+    hidden=16,
+    epochs=1,
+    batch_size=50,
+    learning_rate=0.05,
+    validation_size=200,
+    threads=1,
+)
 CONFIG = RetrainConfig(focus="hardest:3", epochs=1.0, batch_size=50, threads=1)
 
 
@@ -70,10 +80,18 @@ def test_the_run_that_comes_out_is_that_of_its_weights(runs, dataset, layers):
     again, _ = evaluate(load_checkpoint(run_path(folder).with_suffix(".pt")), dataset)
     assert np.allclose(run.logits.astype(np.float32), again.logits.astype(np.float32), atol=0.02)
     assert np.allclose(run.val_logits.astype(np.float32), again.val_logits.astype(np.float32), atol=0.02)
-    assert np.array_equal(run.sample_ids, before.sample_ids) and np.array_equal(run.val_sample_ids, before.val_sample_ids)
-    assert run.meta["parent"] == {"name": "cnn-tiny-0", "digest": before.digest, "weights_digest": run.meta["parent"]["weights_digest"]}
+    assert np.array_equal(run.sample_ids, before.sample_ids) and np.array_equal(
+        run.val_sample_ids, before.val_sample_ids
+    )
+    assert run.meta["parent"] == {
+        "name": "cnn-tiny-0",
+        "digest": before.digest,
+        "weights_digest": run.meta["parent"]["weights_digest"],
+    }
     assert not np.array_equal(run.logits, before.logits)
-    assert run.history["epoch"][0] == 0 and run.history["epoch"][-1] == pytest.approx(1, abs=0.3)  # the head's batch is large
+    assert run.history["epoch"][0] == 0 and run.history["epoch"][-1] == pytest.approx(
+        1, abs=0.3
+    )  # the head's batch is large
     assert run.meta["dataset"] == before.meta["dataset"] and run.meta["preset"] == "tiny-retrained"
     looks = job.progress.series("val_accuracy")
     assert len(looks) >= 2 and looks[-1]["fraction"] == 1 and all("val_focus_accuracy" in line for line in looks)
@@ -93,7 +111,9 @@ def test_looks_are_at_the_validation_split_alone(runs, dataset, monkeypatch):
 
     def spoiled(checkpoint, images, *arguments, **options):
         logits, features = score(checkpoint, images, *arguments, **options)
-        return (logits if len(images) != len(blind.x_test) or checkpoint.meta.get("parent") is None else -logits), features
+        return (
+            logits if len(images) != len(blind.x_test) or checkpoint.meta.get("parent") is None else -logits
+        ), features
 
     monkeypatch.setattr(retrainer, "score", spoiled)
     work(one, blind)
@@ -111,7 +131,11 @@ def test_features_are_computed_once_and_those_of_evaluate_are_used_where_they_fi
         folder = create(config, parent(runs), runs)
         work(folder, dataset)
         assert ("caching" in phases(folder)) == expected
-    np.testing.assert_allclose(load_run(run_path(folder)).logits.astype(np.float32), load_run(run_path(first)).logits.astype(np.float32), atol=0.02)
+    np.testing.assert_allclose(
+        load_run(run_path(folder)).logits.astype(np.float32),
+        load_run(run_path(first)).logits.astype(np.float32),
+        atol=0.02,
+    )
 
 
 def test_features_of_other_weights_are_not_used(runs, dataset):
@@ -183,7 +207,9 @@ def test_changed_or_foreign_weights_are_refused_in_one_line(runs, dataset):
 def test_other_validation_images_are_refused(runs, dataset):
     """A split that is not the parent's would train on what the parent was validated on."""
     checkpoint = load_checkpoint(parent(runs).with_suffix(".pt"))
-    save_checkpoint(replace(checkpoint, config=replace(checkpoint.config, validation_size=300)), parent(runs).with_suffix(".pt"))
+    save_checkpoint(
+        replace(checkpoint, config=replace(checkpoint.config, validation_size=300)), parent(runs).with_suffix(".pt")
+    )
     folder = create(CONFIG, parent(runs), runs)
     with pytest.raises(CifarcoreError, match="validation images are not those of synthetic here"):
         work(folder, dataset)
@@ -195,7 +221,11 @@ def test_a_parent_without_validation_split_learns_named_classes(runs, dataset):
     folder = create(replace(CONFIG, focus=f"classes:{dataset.class_names[5]}"), path.with_suffix(".npz"), runs)
     work(folder, dataset)
     run = load_run(run_path(folder))
-    assert run.val_logits is None and run.meta["training_data"]["images"] == 1000 and np.isnan(run.history["val_accuracy"]).all() is np.bool_(True)
+    assert (
+        run.val_logits is None
+        and run.meta["training_data"]["images"] == 1000
+        and np.isnan(run.history["val_accuracy"]).all() is np.bool_(True)
+    )
     assert len(split_validation(dataset.y_train, 0)[1]) == 0
 
 

@@ -18,7 +18,17 @@ from sklearn.metrics import f1_score
 from cifarcore import CifarcoreError, jobs, retraining, speeds
 from cifarcore.config import RetrainConfig
 from cifarcore.jobs import Busy, DiskFull, read_job, read_json
-from cifarcore.retraining import choose_focus, create, delete, free_name, go_on, job_folder, read_setup, rename, run_path
+from cifarcore.retraining import (
+    choose_focus,
+    create,
+    delete,
+    free_name,
+    go_on,
+    job_folder,
+    read_setup,
+    rename,
+    run_path,
+)
 from cifarcore.runs import load_run, read_header, save_run
 
 HEAD = RetrainConfig(focus="hardest:3", train_layers="head", seconds=1)
@@ -48,7 +58,17 @@ def trained(tmp_path_factory):
     from cifarcore.training import fit
 
     folder = tmp_path_factory.mktemp("trained")
-    config = TrainConfig(preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, epochs=1, batch_size=50, learning_rate=0.05, validation_size=500, threads=1)
+    config = TrainConfig(
+        preset="tiny",
+        dataset="synthetic",
+        widths=(8, 8, 8),
+        hidden=16,
+        epochs=1,
+        batch_size=50,
+        learning_rate=0.05,
+        validation_size=500,
+        threads=1,
+    )
     dataset = make_synthetic()
     evaluate_file(fit(config, dataset, folder), dataset)
     return folder
@@ -84,7 +104,9 @@ def test_the_hardest_classes_are_those_of_the_validation_split():
 
 def test_hardest_is_refused_without_a_validation_split_and_chosen_classes_are_not():
     run = made_run(val=False)
-    with pytest.raises(CifarcoreError, match="has no validation split, and the hardest classes are never chosen on the test images"):
+    with pytest.raises(
+        CifarcoreError, match="has no validation split, and the hardest classes are never chosen on the test images"
+    ):
         choose_focus(run, RetrainConfig(focus="hardest:3"))
     names = run.class_names.tolist()
     assert choose_focus(run, RetrainConfig(focus=f"classes:{names[4]},{names[1]},{names[4]}")) == (4, 1)
@@ -116,7 +138,9 @@ def test_config_survives_json_and_refuses_what_is_none():
             RetrainConfig.from_dict(values)
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../out", "a/b", "a\\b", "/etc", "-x", "a.b", "a b", "é", "x" * 81, "a\n", "a\0b", "--data"])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../out", "a/b", "a\\b", "/etc", "-x", "a.b", "a b", "é", "x" * 81, "a\n", "a\0b", "--data"]
+)
 def test_no_name_leads_out_of_the_folder(made, name):
     with pytest.raises(CifarcoreError, match="use up to 80 letters"):
         job_folder(made, name)
@@ -154,7 +178,16 @@ def test_a_parent_without_weights_or_a_disk_without_room_is_refused(made, monkey
     assert retraining.parents(made) == [] and not list(made.glob("retrained/*"))
 
 
-@pytest.mark.parametrize("damage", ["", "{}", "[]", '{"config": 1}', '{"config": {}, "parent": "x", "parent_digest": "", "weights_digest": "", "focus": [-1], "focus_names": ["a"]}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"config": 1}',
+        '{"config": {}, "parent": "x", "parent_digest": "", "weights_digest": "", "focus": [-1], "focus_names": ["a"]}',
+    ],
+)
 def test_a_damaged_setup_is_said(made, damage):
     folder = create(HEAD, made / "cnn-made-0.npz", made)
     (folder / jobs.SETUP).write_text(damage)
@@ -204,7 +237,9 @@ def test_the_command_is_a_list_and_never_goes_through_a_shell(made, monkeypatch)
     with pytest.raises(CifarcoreError, match="ended with status 2"):
         retraining.start(HEAD, hostile, made)
     command, options = seen[0]
-    assert command[1:5] == ["-m", "cifarcore.cli", "retrain", "--resume"] and all(isinstance(part, str) for part in command)
+    assert command[1:5] == ["-m", "cifarcore.cli", "retrain", "--resume"] and all(
+        isinstance(part, str) for part in command
+    )
     assert not options.get("shell") and options["start_new_session"]
     assert command[5].replace("-", "").isalnum()
     assert list(made.glob("retrained/*")) == []  # what never began leaves nothing
@@ -238,7 +273,9 @@ def test_a_retraining_from_start_to_end_in_its_own_process(trained, tmp_path):
     assert job.state == "finished", job.log_tail
     parent, run = load_run(runs / "cnn-tiny-0.npz"), load_run(run_path(job.folder))
     assert run.meta["parent"]["digest"] == parent.digest and run.meta["parent"]["name"] == "cnn-tiny-0"
-    assert np.array_equal(run.sample_ids, parent.sample_ids) and np.array_equal(run.val_sample_ids, parent.val_sample_ids)
+    assert np.array_equal(run.sample_ids, parent.sample_ids) and np.array_equal(
+        run.val_sample_ids, parent.val_sample_ids
+    )
     assert run.meta["retraining"]["settings"] == replace(HEAD, seconds=2).to_dict() and run.meta["train_seconds"] >= 2
     assert run.meta["retraining"]["focus"] == [parent.class_names[index] for index in choose_focus(parent, HEAD)]
     assert runs / "retrained" / f"{job.name}.npz" in retraining.parents(runs)
@@ -252,7 +289,11 @@ def kill_at_random(trained, runs: Path, seed: int) -> None:
     config = RetrainConfig(focus="hardest:3", seconds=2, train_layers=rng.choice(["all", "head"]), threads=1)
     job = retraining.start(config, parent, runs)
     phase = rng.choice(["starting", "learning", "evaluating", "writing"])
-    wait_until(lambda: read_job(job.folder).progress.last["phase"] in (phase, "writing") or read_job(job.folder).state != "running")
+    wait_until(
+        lambda: (
+            read_job(job.folder).progress.last["phase"] in (phase, "writing") or read_job(job.folder).state != "running"
+        )
+    )
     time.sleep(rng.random())
     pid = read_json(job.folder / jobs.PROCESS)["pid"]
     try:

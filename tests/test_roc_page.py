@@ -38,7 +38,10 @@ def pair_by_hand(run, first, second):
 
 @pytest.mark.parametrize(("n_classes", "n_images"), [(2, 100), (10, 500), (100, 2000)])
 def test_auc_of_a_pair_is_scikit_learns(n_classes, n_images):
-    a, b = (made_run(n_classes, n_images, accuracy=accuracy, model=model) for model, accuracy in (("cnn", 0.4), ("resnet18", 0.6)))
+    a, b = (
+        made_run(n_classes, n_images, accuracy=accuracy, model=model)
+        for model, accuracy in (("cnn", 0.4), ("resnet18", 0.6))
+    )
     frame = roc_tables.auc_frame(side("A", a), side("B", b), Task(1, 0))
     by_hand = [roc_auc_score(truth, score) for score, truth, _ in (pair_by_hand(run, 1, 0) for run in (a, b))]
     assert frame.loc[["A", "B"], "auc"].to_numpy() == pytest.approx(by_hand, abs=1e-12)
@@ -89,7 +92,9 @@ def test_the_curve_of_one_seed_is_scikit_learns_and_of_several_their_mean_and_ra
         fpr, tpr, _ = roc_curve(truth, score)
         at.append(np.interp(mean["fpr"], fpr, tpr))
     assert mean["tpr"].to_numpy() == pytest.approx(np.mean(at, axis=0))
-    assert mean["low"].to_numpy() == pytest.approx(np.min(at, axis=0)) and mean["high"].to_numpy() == pytest.approx(np.max(at, axis=0))
+    assert mean["low"].to_numpy() == pytest.approx(np.min(at, axis=0)) and mean["high"].to_numpy() == pytest.approx(
+        np.max(at, axis=0)
+    )
 
 
 @pytest.mark.parametrize("share", [0.001, 0.3, 0.5, 0.98])
@@ -104,7 +109,9 @@ def test_operating_points_and_flips(share, negative):
         else:
             p, truth, _ = pair_by_hand(each, 0, 1)
         called = p >= share
-        rates.append([(called & ~truth).sum() / (~truth).sum(), (called & truth).sum() / truth.sum(), (called == truth).mean()])
+        rates.append(
+            [(called & ~truth).sum() / (~truth).sum(), (called & truth).sum() / truth.sum(), (called == truth).mean()]
+        )
         flipped.append(called != (p >= 0.5))
     points = roc_tables.operating_points([side("A", *runs)], task, share)
     assert points.loc[0, ["fpr", "tpr", "right"]].tolist() == pytest.approx(np.mean(rates, axis=0).tolist())
@@ -113,7 +120,10 @@ def test_operating_points_and_flips(share, negative):
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_pairs_worth_a_look(source):
-    a, b = (tuple(made_run(accuracy=accuracy, seed=seed, model=model) for seed in range(2)) for model, accuracy in (("cnn", 0.4), ("resnet18", 0.7)))
+    a, b = (
+        tuple(made_run(accuracy=accuracy, seed=seed, model=model) for seed in range(2))
+        for model, accuracy in (("cnn", 0.4), ("resnet18", 0.7))
+    )
     view = SimpleNamespace(a=side("A", *a), b=side("B", *b), classes=np.array([7, 2, 5, 1, 0, 3]))
     records = []
     for first, second in combinations(sorted(view.classes.tolist()), 2):
@@ -121,14 +131,21 @@ def test_pairs_worth_a_look(source):
         for runs in (a, b):
             tables = [confusion_matrix(run.labels, run.logits.argmax(1), labels=range(10)) for run in runs]
             confused.append(np.mean([table[first, second] + table[second, first] for table in tables]))
-            areas.append(np.mean([roc_auc_score(truth, score) for score, truth, _ in (pair_by_hand(run, first, second) for run in runs)]))
+            areas.append(
+                np.mean(
+                    [
+                        roc_auc_score(truth, score)
+                        for score, truth, _ in (pair_by_hand(run, first, second) for run in runs)
+                    ]
+                )
+            )
         records.append((first, second, *confused, *areas))
     value = {SOURCES[0]: lambda r: r[2], SOURCES[1]: lambda r: r[3], SOURCES[2]: lambda r: abs(r[5] - r[4])}[source]
     best = sorted(records, key=value, reverse=True)[:5]
     frame = roc_tables.pair_frame(view, source, 5)
-    assert [value(tuple(row)) for row in frame[["first", "second", "confused_a", "confused_b", "auc_a", "auc_b"]].to_numpy()] == pytest.approx(
-        [value(record) for record in best]
-    )
+    assert [
+        value(tuple(row)) for row in frame[["first", "second", "confused_a", "confused_b", "auc_a", "auc_b"]].to_numpy()
+    ] == pytest.approx([value(record) for record in best])
     known = {record[:2]: record for record in records}
     for row in frame.itertuples():
         assert known[row.first, row.second][2:] == pytest.approx((row.confused_a, row.confused_b, row.auc_a, row.auc_b))
@@ -152,7 +169,9 @@ def test_the_page_shows_the_pair_that_the_address_names_and_its_flips(folder, li
     app.segmented_control(key="flips").set_value("A and B decide differently").run()
     assert sorted(listed.rows) == sorted(rows[(scores[0] >= 0.2) != (scores[1] >= 0.2)])
     app.select_slider(key="point").set_value("50 %").run()
-    assert sorted(listed.rows) == sorted(rows[(scores[0] >= 0.5) != (scores[1] >= 0.5)]) and "away from 50 %" in text(app)
+    assert sorted(listed.rows) == sorted(rows[(scores[0] >= 0.5) != (scores[1] >= 0.5)]) and "away from 50 %" in text(
+        app
+    )
 
 
 @pytest.mark.parametrize(("n_classes", "n_images"), [(2, 100), (10, 500), (200, 600)])

@@ -219,7 +219,7 @@ def test_a_group_is_broken(arrays, refused, name):
         ("meta", np.array("[1]"), "'meta' is not a JSON object"),
         ("meta", np.array('{"seed": "0"}'), "a seed of the wrong type (str)"),
         ("meta", np.array('{"seed": true}'), "a seed of the wrong type (bool)"),
-        ("meta", np.array('{"seed": %d}' % 10**30), "a seed beyond 64 bits"),
+        ("meta", np.array('{"seed": 1' + 30 * "0" + "}"), "a seed beyond 64 bits"),
         ("meta", np.array('{"dataset": "CIFAR-100"}'), "a dataset of the wrong type (str)"),
         ("meta", np.array('{"model": ["cnn"]}'), "a model of the wrong type (list)"),
         ("meta", np.array('{"model": "a\\u0007b"}'), "a model with control characters"),

@@ -23,7 +23,16 @@ TINY = TrainConfig(
     precision="float32", device="cpu", threads=1,
 )  # fmt: skip
 #: everything that has a state or a random draw of its own
-EVERYTHING = replace(TINY, schedule="cosine", mix="both", policy="trivialaugment", erasing=0.5, ema_decay=0.9, label_smoothing=0.1, nesterov=True)
+EVERYTHING = replace(
+    TINY,
+    schedule="cosine",
+    mix="both",
+    policy="trivialaugment",
+    erasing=0.5,
+    ema_decay=0.9,
+    label_smoothing=0.1,
+    nesterov=True,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +62,11 @@ def test_training_leaves_the_callers_random_numbers_alone(dataset, tmp_path):
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize("config", [TINY, EVERYTHING, replace(TINY, loader="dataloader"), replace(TINY, schedule="onecycle")], ids=["plain", "everything", "dataloader", "onecycle"])
+@pytest.mark.parametrize(
+    "config",
+    [TINY, EVERYTHING, replace(TINY, loader="dataloader"), replace(TINY, schedule="onecycle")],
+    ids=["plain", "everything", "dataloader", "onecycle"],
+)
 def test_stopped_and_resumed_is_bit_for_bit_the_same(dataset, tmp_path, config):
     whole = weights(fit(config, dataset, tmp_path / "whole"))
     for stop_after in (3, 8, 13):  # the middle of an epoch, its end, the middle of the next
@@ -69,11 +82,39 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(dataset, tmp_path, config):
 
 def test_killed_at_random_moments_the_resumed_run_ends_the_same(tmp_path):
     """kill -9 of the real command, three times, wherever it happens to be."""
+
     def command(folder):
-        flags = [f"--{name.replace('_', '-')}" for name in ("widths", "hidden", "epochs", "batch_size", "validation_size", "precision", "device", "threads")]
+        flags = [
+            f"--{name.replace('_', '-')}"
+            for name in (
+                "widths",
+                "hidden",
+                "epochs",
+                "batch_size",
+                "validation_size",
+                "precision",
+                "device",
+                "threads",
+            )
+        ]
         values = ["8,8,8", "16", "6", "100", "200", "float32", "cpu", "1"]
         settings = [part for pair in zip(flags, values, strict=True) for part in pair]
-        return [sys.executable, "-m", "cifarcore.cli", "train", "--model", "cnn", "--dataset", "synthetic", "--folder", str(folder), "--resume", "--save-every", "0.05", *settings]
+        return [
+            sys.executable,
+            "-m",
+            "cifarcore.cli",
+            "train",
+            "--model",
+            "cnn",
+            "--dataset",
+            "synthetic",
+            "--folder",
+            str(folder),
+            "--resume",
+            "--save-every",
+            "0.05",
+            *settings,
+        ]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True, timeout=300)
     chance = random.Random(time.time_ns())
@@ -95,7 +136,24 @@ def test_killed_at_random_moments_the_resumed_run_ends_the_same(tmp_path):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    command = [sys.executable, "-m", "cifarcore.cli", "train", "--model", "cnn", "--dataset", "synthetic", "--folder", str(tmp_path), "--epochs", "500", "--validation-size", "200", "--save-every", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "cifarcore.cli",
+        "train",
+        "--model",
+        "cnn",
+        "--dataset",
+        "synthetic",
+        "--folder",
+        str(tmp_path),
+        "--epochs",
+        "500",
+        "--validation-size",
+        "200",
+        "--save-every",
+        "0",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("*.resume.pt")) and time.monotonic() < deadline:
@@ -116,13 +174,25 @@ def test_resume_refuses_other_settings_and_other_data(dataset, tmp_path):
 
 
 def test_it_learns_and_the_checkpoint_tells_how(dataset, tmp_path):
-    config = replace(TINY, widths=(16, 32, 64), hidden=128, dropout=0.0, epochs=8, batch_size=50, schedule="onecycle", learning_rate=0.05)
+    config = replace(
+        TINY,
+        widths=(16, 32, 64),
+        hidden=128,
+        dropout=0.0,
+        epochs=8,
+        batch_size=50,
+        schedule="onecycle",
+        learning_rate=0.05,
+    )
     seen = []
     checkpoint = load_checkpoint(fit(config, dataset, tmp_path, on_progress=seen.append))
     assert checkpoint.history["val_accuracy"][-1] > 0.05, "five times chance"
     assert checkpoint.history["train_loss"][-1] < checkpoint.history["train_loss"][0]
     assert checkpoint.history["epoch"] == list(range(1, 9))
-    assert checkpoint.meta["initialised_from"] == "random" and checkpoint.meta["config"] == hardware.resolve(config).to_dict()
+    assert (
+        checkpoint.meta["initialised_from"] == "random"
+        and checkpoint.meta["config"] == hardware.resolve(config).to_dict()
+    )
     assert checkpoint.meta["train_seconds"] > 0 and "threads" in checkpoint.meta["device"]
     assert checkpoint.meta["training_data"]["images"] == 800
     assert seen[-1].step == seen[-1].steps and seen[-1].val_accuracy == checkpoint.history["val_accuracy"][-1]
@@ -130,8 +200,14 @@ def test_it_learns_and_the_checkpoint_tells_how(dataset, tmp_path):
 
 def test_step_schedule_drops_every_twenty_epochs(dataset, tmp_path):
     small = make_synthetic(200, 100)
-    history = load_checkpoint(fit(replace(TINY, epochs=41, validation_size=0, learning_rate=0.1), small, tmp_path)).history
-    assert history["lr"][18] == pytest.approx(0.1) and history["lr"][19] == pytest.approx(0.01) and history["lr"][40] == pytest.approx(0.001)
+    history = load_checkpoint(
+        fit(replace(TINY, epochs=41, validation_size=0, learning_rate=0.1), small, tmp_path)
+    ).history
+    assert (
+        history["lr"][18] == pytest.approx(0.1)
+        and history["lr"][19] == pytest.approx(0.01)
+        and history["lr"][40] == pytest.approx(0.001)
+    )
 
 
 def test_averaged_weights_equal_their_definition(dataset):
@@ -144,7 +220,9 @@ def test_averaged_weights_equal_their_definition(dataset):
                 expected[name] = current[name].clone() if number == 0 else 0.8 * value + 0.2 * current[name]
         averaged = trainer.evaluated_model().state_dict()
     counted = "num_batches_tracked"  # whole numbers, which evaluation does not use
-    assert all(torch.allclose(averaged[name], value, atol=1e-6) for name, value in expected.items() if counted not in name)
+    assert all(
+        torch.allclose(averaged[name], value, atol=1e-6) for name, value in expected.items() if counted not in name
+    )
 
 
 @pytest.mark.parametrize(("train_layers", "changing"), [("head", ("fc2",)), ("last_block", ("fc1", "fc2"))])
@@ -154,7 +232,9 @@ def test_frozen_stages_stay_with_their_batch_norm(dataset, train_layers, changin
         before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
         for _ in trainer.train_steps():
             pass
-    moved = {name.split(".")[0] for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name.split(".")[0] for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert moved == set(changing)
 
 
@@ -167,7 +247,16 @@ def test_layer_decay_slows_the_layers_near_the_input(dataset):
 
 def test_distillation_follows_the_teacher(dataset, tmp_path):
     teacher = fit(replace(TINY, epochs=1), dataset, tmp_path)
-    student = replace(TINY, preset="student", teacher=str(teacher), teacher_weight=1.0, seed=3, dropout=0.0, epochs=6, learning_rate=0.05)
+    student = replace(
+        TINY,
+        preset="student",
+        teacher=str(teacher),
+        teacher_weight=1.0,
+        seed=3,
+        dropout=0.0,
+        epochs=6,
+        learning_rate=0.05,
+    )
     history = load_checkpoint(fit(student, dataset, tmp_path)).history
     assert history["train_loss"][-1] < 0.5 * history["train_loss"][0]
     logits = torch.randn(5, 7)

@@ -49,7 +49,6 @@ def _dialog(view: View) -> None:
     if row is None:
         st.info("This image is not among the images that both models share.")
         return
-    run = view.a.first
     label = int(view.labels[row])
     left, right = st.columns([1, 2.1], gap="medium")
     with left:
@@ -59,7 +58,9 @@ def _dialog(view: View) -> None:
         else:
             st.caption(view.pictures.problem or "This image is not in the data folder.")
         superclass = view.superclass(label)
-        st.markdown(f"True label: **{escape(view.class_names[label])}**" + (f" ({escape(superclass)})" if superclass else ""))
+        st.markdown(
+            f"True label: **{escape(view.class_names[label])}**" + (f" ({escape(superclass)})" if superclass else "")
+        )
         st.caption(f"Sample id {view.sample_ids[row]:016x}")
     with right:
         for side in (view.a, view.b):
@@ -69,7 +70,9 @@ def _dialog(view: View) -> None:
                 f"**Model {side.letter}** {escape(side.group)}, seed {side.first.meta.get('seed', 0)}: {verdict}"
                 + (f" · {wrong}" if wrong else "")
             )
-            st.altair_chart(charts.top_classes(_top(side.first, row), side.letter), width="stretch", key=f"card-top-{side.letter}")
+            st.altair_chart(
+                charts.top_classes(_top(side.first, row), side.letter), width="stretch", key=f"card-top-{side.letter}"
+            )
     _neighbors(view, row)
     for column, side in zip(st.columns(2, gap="medium"), (view.a, view.b), strict=True):
         with column:
@@ -111,7 +114,9 @@ def _training_neighbors(view: View, side: Side, row: int) -> None:
     urls = images.train_pictures(view.root).urls(ids)
     content = [
         {"id": f"{i:016x}", "image": url, "label": plain(run.class_names[c]), "note": f"cosine {cosine:.3f}"}
-        for i, url, c, cosine in zip(ids, urls, run.train_neighbor_labels[row], run.train_neighbor_cosine[row], strict=True)
+        for i, url, c, cosine in zip(
+            ids, urls, run.train_neighbor_labels[row], run.train_neighbor_cosine[row], strict=True
+        )
     ]
     tiles(content, f"card-train-{side.letter}", compact=True, clickable=False)
 

@@ -22,9 +22,16 @@ def model_scale() -> alt.Scale:
 
 def top_classes(frame: pd.DataFrame, letter: str) -> alt.LayerChart:
     """Bars of one model's most probable classes. Columns: name, probability (0..1), is_label (true class or not)."""
-    frame = frame.assign(shown=[f"{name} ✓" if right else name for name, right in zip(frame["name"], frame["is_label"], strict=True)])
+    frame = frame.assign(
+        shown=[f"{name} ✓" if right else name for name, right in zip(frame["name"], frame["is_label"], strict=True)]
+    )
     base = alt.Chart(frame).encode(
-        y=alt.Y("shown:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, minExtent=150, labelOverlap=False, ticks=False, domain=False)),
+        y=alt.Y(
+            "shown:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(labelLimit=150, minExtent=150, labelOverlap=False, ticks=False, domain=False),
+        ),
         x=alt.X("probability:Q", title=None, scale=alt.Scale(domain=[0, 1.12], nice=False), axis=None),
         tooltip=[alt.Tooltip("name:N", title="class"), alt.Tooltip("probability:Q", format=".4f")],
     )
@@ -33,7 +40,8 @@ def top_classes(frame: pd.DataFrame, letter: str) -> alt.LayerChart:
     )
     text = base.mark_text(align="left", dx=4, color=NEUTRAL).encode(text=alt.Text("probability:Q", format=".1%"))
     return (bars + text).properties(
-        height=18 * len(frame) + 4, description=f"The classes that model {letter} finds most probable; ✓ marks the true class"
+        height=18 * len(frame) + 4,
+        description=f"The classes that model {letter} finds most probable; ✓ marks the true class",
     )
 
 
@@ -52,7 +60,9 @@ def place_on_map(frame: pd.DataFrame, title: str) -> alt.LayerChart:
                 legend=alt.Legend(title=None, orient="bottom", symbolOpacity=1, symbolSize=60),
             ),
         )
-        for what, size, shape, opacity in zip(colors, (8, 24, 240), ("circle", "circle", "diamond"), (0.4, 0.9, 1), strict=True)
+        for what, size, shape, opacity in zip(
+            colors, (8, 24, 240), ("circle", "circle", "diamond"), (0.4, 0.9, 1), strict=True
+        )
     ]
     return alt.layer(*layers).properties(title=title, height=240, description=title)
 
@@ -61,12 +71,17 @@ def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
     """How the test images split in four, as one bar. Columns: group, images, share (0..1), in the order of drawing."""
     frame = frame.assign(end=frame["share"].cumsum(), start=frame["share"].cumsum() - frame["share"])
     frame["middle"] = (frame["start"] + frame["end"]) / 2
-    frame["text"] = [f"{group} {share:.1%}" if share > 0.09 else "" for group, share in zip(frame["group"], frame["share"], strict=True)]
+    frame["text"] = [
+        f"{group} {share:.1%}" if share > 0.09 else ""
+        for group, share in zip(frame["group"], frame["share"], strict=True)
+    ]
     base = alt.Chart(frame)
     bars = base.mark_bar(height=34, stroke="white", strokeWidth=1).encode(
         x=alt.X("start:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False)),
         x2="end:Q",
-        color=alt.Color("group:N", legend=None, scale=alt.Scale(domain=list(SPLIT_COLORS), range=list(SPLIT_COLORS.values()))),
+        color=alt.Color(
+            "group:N", legend=None, scale=alt.Scale(domain=list(SPLIT_COLORS), range=list(SPLIT_COLORS.values()))
+        ),
         tooltip=["group:N", alt.Tooltip("images:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
     )
     text = base.mark_text(color="white", fontWeight="bold").encode(x="middle:Q", text="text:N")
@@ -80,7 +95,9 @@ def learning_curves(frame: pd.DataFrame) -> alt.Chart:
         .mark_line(point=alt.OverlayMarkDef(size=18))
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
-            y=alt.Y("val_accuracy:Q", title="validation accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
+            y=alt.Y(
+                "val_accuracy:Q", title="validation accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)
+            ),
             color=alt.Color("model:N", scale=model_scale(), legend=None),
             detail="run:N",
             tooltip=[
@@ -92,14 +109,20 @@ def learning_curves(frame: pd.DataFrame) -> alt.Chart:
                 alt.Tooltip("minutes:Q", format=".1f"),
             ],
         )
-        .properties(height=240, description="Validation accuracy of each run over its epochs, model A blue, model B orange")
+        .properties(
+            height=240, description="Validation accuracy of each run over its epochs, model A blue, model B orange"
+        )
     )
 
 
 def reliability(frame: pd.DataFrame) -> alt.LayerChart:
     """Reliability curves. Columns: model, confidence, accuracy (means of a bin, 0..1), count."""
     unit = alt.Scale(domain=[0, 1])
-    ideal = alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]})).mark_line(color=NEUTRAL, strokeDash=[4, 4]).encode(x="x:Q", y="y:Q")
+    ideal = (
+        alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]}))
+        .mark_line(color=NEUTRAL, strokeDash=[4, 4])
+        .encode(x="x:Q", y="y:Q")
+    )
     curves = (
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=28))
@@ -107,11 +130,17 @@ def reliability(frame: pd.DataFrame) -> alt.LayerChart:
             x=alt.X("confidence:Q", title="confidence", scale=unit, axis=alt.Axis(format="%", grid=False)),
             y=alt.Y("accuracy:Q", title="share right", scale=unit, axis=alt.Axis(format="%")),
             color=alt.Color("model:N", scale=model_scale(), legend=None),
-            tooltip=["model:N", alt.Tooltip("confidence:Q", format=".1%"), alt.Tooltip("accuracy:Q", format=".1%"), alt.Tooltip("count:Q", format=",")],
+            tooltip=[
+                "model:N",
+                alt.Tooltip("confidence:Q", format=".1%"),
+                alt.Tooltip("accuracy:Q", format=".1%"),
+                alt.Tooltip("count:Q", format=","),
+            ],
         )
     )
     return (ideal + curves).properties(
-        height=240, description="Share of images that are right against the model's confidence; the dashed line is perfect calibration"
+        height=240,
+        description="Share of images that are right against the model's confidence; the dashed line is perfect calibration",
     )
 
 
@@ -122,7 +151,12 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
     claimed. A click selects `class` (selection `class_clicked`).
     """
     frame = frame.assign(low_end=frame["a"] + frame["low"], high_end=frame["a"] + frame["high"])
-    rows = alt.Y("class:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=False, ticks=False, domain=False, grid=True))
+    rows = alt.Y(
+        "class:N",
+        sort=None,
+        title=None,
+        axis=alt.Axis(labelLimit=150, labelOverlap=False, ticks=False, domain=False, grid=True),
+    )
     unit = alt.Scale(domain=[0, 1.14], nice=False)
     axis = alt.Axis(format="%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], orient="top", grid=True)
     clicked = alt.selection_point("class_clicked", fields=["class"])
@@ -140,7 +174,9 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
             alt.Tooltip("claim:N", title="recall (tested)"),
         ],
     )
-    interval = base.mark_rule(color=NEUTRAL, opacity=0.6, strokeWidth=1.5, clip=True).encode(x=alt.X("low_end:Q"), x2="high_end:Q")
+    interval = base.mark_rule(color=NEUTRAL, opacity=0.6, strokeWidth=1.5, clip=True).encode(
+        x=alt.X("low_end:Q"), x2="high_end:Q"
+    )
     bar = base.mark_bar(height=4, opacity=0.55).encode(
         x="a:Q",
         x2="b:Q",
@@ -155,7 +191,10 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
         base.transform_filter("datum.claim != ''")
         .transform_calculate(mark="datum.claim == 'gained' ? '▲ gained' : '▼ lost'")
         .mark_text(align="right", x="width", fontWeight="bold", dx=-2)
-        .encode(text="mark:N", color=alt.condition("datum.claim == 'gained'", alt.value(COLORS["B"]), alt.value(COLORS["A"])))
+        .encode(
+            text="mark:N",
+            color=alt.condition("datum.claim == 'gained'", alt.value(COLORS["B"]), alt.value(COLORS["A"])),
+        )
     )
     return (points_a + interval + bar + points_a + points_b + claims + whole_row).properties(
         height=alt.Step(18),
@@ -176,7 +215,11 @@ def heatmap(frame: pd.DataFrame, rows: list[str], columns: list[str], signed: bo
     ]
     bound = max(1.0, float(frame["value"].abs().max()))
     title = "B − A (images)" if signed else "images"
-    scale = alt.Scale(domain=[-bound, 0, bound], range=DIVERGING, interpolate="rgb") if signed else alt.Scale(type="sqrt", domain=[0, bound], scheme="viridis")
+    scale = (
+        alt.Scale(domain=[-bound, 0, bound], range=DIVERGING, interpolate="rgb")
+        if signed
+        else alt.Scale(type="sqrt", domain=[0, bound], scheme="viridis")
+    )
     return (
         alt.Chart(frame)
         .mark_rect(strokeWidth=2)
@@ -207,23 +250,43 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
         alt.Chart(frame)
         .mark_bar(height=7)
         .encode(
-            y=alt.Y("predicted:N", sort=order, title=None, axis=alt.Axis(labelLimit=150, labelOverlap=False, ticks=False, domain=False)),
+            y=alt.Y(
+                "predicted:N",
+                sort=order,
+                title=None,
+                axis=alt.Axis(labelLimit=150, labelOverlap=False, ticks=False, domain=False),
+            ),
             yOffset=alt.YOffset("model:N", sort=["A", "B"]),
             x=alt.X("share:Q", title="share of the class's images", axis=alt.Axis(format="%", tickCount=5)),
             color=alt.Color("model:N", scale=model_scale(), legend=None),
             opacity=alt.Opacity(
-                "kind:N", scale=alt.Scale(domain=["right", "wrong", "left the filter"], range=[1, 0.75, 0.35]), legend=None
+                "kind:N",
+                scale=alt.Scale(domain=["right", "wrong", "left the filter"], range=[1, 0.75, 0.35]),
+                legend=None,
             ),
-            tooltip=["model:N", "predicted:N", "kind:N", alt.Tooltip("images:Q", format=".1f"), alt.Tooltip("share:Q", format=".1%")],
+            tooltip=[
+                "model:N",
+                "predicted:N",
+                "kind:N",
+                alt.Tooltip("images:Q", format=".1f"),
+                alt.Tooltip("share:Q", format=".1%"),
+            ],
         )
-        .properties(height=alt.Step(11), description="The classes that the images of the chosen class are given, by each model")
+        .properties(
+            height=alt.Step(11), description="The classes that the images of the chosen class are given, by each model"
+        )
     )
 
 
 def gains(frame: pd.DataFrame) -> alt.LayerChart:
     """B − A for each group, with its interval. Columns: name, images, gained, a, b, difference, low, high, claim."""
     base = alt.Chart(frame).encode(
-        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False)),
+        y=alt.Y(
+            "name:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False),
+        ),
         tooltip=[
             alt.Tooltip("name:N", title="superclass"),
             alt.Tooltip("images:Q", title="test images", format=","),
@@ -238,8 +301,11 @@ def gains(frame: pd.DataFrame) -> alt.LayerChart:
     )
     x = alt.X("difference:Q", title="B − A in recall", axis=alt.Axis(format="+%"))
     color = alt.condition("datum.difference >= 0", alt.value(COLORS["B"]), alt.value(COLORS["A"]))
-    bars = base.mark_bar(height=10).encode(x=x, color=color, opacity=alt.condition("datum.claim != ''", alt.value(1), alt.value(0.4)))
+    bars = base.mark_bar(height=10).encode(
+        x=x, color=color, opacity=alt.condition("datum.claim != ''", alt.value(1), alt.value(0.4))
+    )
     intervals = base.mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
     return (bars + intervals).properties(
-        height=alt.Step(20), description="B minus A in recall for each superclass, with its 95 % interval; what is not claimed is pale"
+        height=alt.Step(20),
+        description="B minus A in recall for each superclass, with its 95 % interval; what is not claimed is pale",
     )

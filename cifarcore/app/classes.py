@@ -40,14 +40,28 @@ def _classes(view: View, frame: pd.DataFrame, metric: str) -> None:
         f"▲ gained, ▼ lost: recall, {test}, false discoveries held at 5 % (Benjamini-Hochberg)."
     )
     if len(drawn) < len(frame):
-        st.caption(f"The {len(drawn)} hardest of {len(frame):,} classes are drawn; the filter in the sidebar chooses others.")
+        st.caption(
+            f"The {len(drawn)} hardest of {len(frame):,} classes are drawn; the filter in the sidebar chooses others."
+        )
     with st.container(height=620 if len(drawn) > 28 else "content", border=False):
         st.altair_chart(charts.dumbbells(drawn, metric), width="stretch", key=_CHART, on_select=_clicked)
     with st.expander("Table", icon=":material/table:"):
         st.dataframe(
-            frame.rename(columns={"a": f"A: {metric}", "b": f"B: {metric}", "difference": "B − A", "low": "interval from", "high": "to", "claim": "recall (tested)"}),
+            frame.rename(
+                columns={
+                    "a": f"A: {metric}",
+                    "b": f"B: {metric}",
+                    "difference": "B − A",
+                    "low": "interval from",
+                    "high": "to",
+                    "claim": "recall (tested)",
+                }
+            ),
             hide_index=True,
-            column_config={name: st.column_config.NumberColumn(format="%.4f") for name in (f"A: {metric}", f"B: {metric}", "B − A", "interval from", "to")},
+            column_config={
+                name: st.column_config.NumberColumn(format="%.4f")
+                for name in (f"A: {metric}", f"B: {metric}", "B − A", "interval from", "to")
+            },
         )
 
 
@@ -69,13 +83,17 @@ def _choose(view: View) -> int:
 def _outcomes(view: View, chosen: int) -> None:
     name, superclass = escape(view.class_names[chosen]), escape(view.superclass(chosen))
     st.markdown(f"Where the test images of **{name}** went" + (f" ({superclass})" if superclass else ""))
-    st.altair_chart(charts.outcomes(confusion_tables.outcome_frame(view, chosen)), width="stretch", key="classes-outcomes")
+    st.altair_chart(
+        charts.outcomes(confusion_tables.outcome_frame(view, chosen)), width="stretch", key="classes-outcomes"
+    )
     if view.filtered:
         outside = confusion_tables.share_outside(view, np.array([chosen]))
         st.caption(f"Sent to classes outside the filter: A {outside['A']:.1%}, B {outside['B']:.1%}")
     rivals = confusion_tables.rivals_frame(view, chosen)
     if len(rivals):
-        st.markdown("Nearest rivals (test images, mean over seeds)" if view.several_seeds else "Nearest rivals (test images)")
+        st.markdown(
+            "Nearest rivals (test images, mean over seeds)" if view.several_seeds else "Nearest rivals (test images)"
+        )
         st.dataframe(
             rivals,
             hide_index=True,
@@ -88,4 +106,10 @@ def _outcomes(view: View, chosen: int) -> None:
 def _drill_down(view: View, chosen: int) -> None:
     rows = tables.wrong_first(view, np.flatnonzero(view.labels == chosen))
     name = escape(view.class_names[chosen])
-    gallery(view, rows, "class-wrong", f"**{name}**: test images that some run gets wrong, those wrong in most runs first", empty=f"No run gets an image of {name} wrong.")
+    gallery(
+        view,
+        rows,
+        "class-wrong",
+        f"**{name}**: test images that some run gets wrong, those wrong in most runs first",
+        empty=f"No run gets an image of {name} wrong.",
+    )

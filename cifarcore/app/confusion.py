@@ -25,12 +25,21 @@ def _confusion(view: View) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         show = st.segmented_control("Show", SHOWN, default=SHOWN[0], key="show", bind="query-params", required=True)
         level = st.segmented_control(
-            "Level", LEVELS if folds else LEVELS[1:], default=LEVELS[0] if folds else LEVELS[1], key="level", bind="query-params", required=True
+            "Level",
+            LEVELS if folds else LEVELS[1:],
+            default=LEVELS[0] if folds else LEVELS[1],
+            key="level",
+            bind="query-params",
+            required=True,
         )
-        errors_only = st.toggle("Errors only", value=True, key="errors", bind="query-params", help="Leaves out the right answers")
+        errors_only = st.toggle(
+            "Errors only", value=True, key="errors", bind="query-params", help="Leaves out the right answers"
+        )
     letters = "AB" if show == SHOWN[0] else show
     if show == SHOWN[0]:
-        st.caption("B − A: orange cells hold more images under B, blue ones more under A; cells that the test does not claim are muted.")
+        st.caption(
+            "B − A: orange cells hold more images under B, blue ones more under A; cells that the test does not claim are muted."
+        )
     left, right = st.columns([1.35, 1], gap="medium")
     if level == LEVELS[0]:
         true, predicted = _superclasses(view, result, show, errors_only, left, right)
@@ -95,7 +104,9 @@ def _classes(view, result, show, errors_only, left, right):
             st.caption(f"The {MOST_DRAWN} hardest classes are drawn; the filter in the sidebar chooses others.")
         if view.filtered:
             outside = confusion_tables.share_outside(view, view.classes)
-            st.caption(f"Of the images of these {len(order)} classes, A sends {outside['A']:.1%} and B {outside['B']:.1%} to classes outside the filter.")
+            st.caption(
+                f"Of the images of these {len(order)} classes, A sends {outside['A']:.1%} and B {outside['B']:.1%} to classes outside the filter."
+            )
         first, second = st.columns(2, gap="small")
         true = _pick(first, "True class", names, "true")
         predicted = _pick(second, "Predicted class", names, "predicted")

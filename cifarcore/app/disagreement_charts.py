@@ -11,11 +11,17 @@ OVER = "#d6336c"
 def against_chance(frame: pd.DataFrame, kind: str) -> alt.LayerChart:
     """Images of each class in a group against the number expected by chance.
 
-    Columns: name, images, expected, ratio, p, q, over (bool: claimed). A click selects `name` (selection `name_clicked`).
+    Columns: name, images, expected, ratio, p, q, over (bool: claimed).
+    A click selects `name` (selection `name_clicked`).
     """
     clicked = alt.selection_point("name_clicked", fields=["name"])
     base = alt.Chart(frame).encode(
-        y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=190, labelOverlap=False, ticks=False, domain=False)),
+        y=alt.Y(
+            "name:N",
+            sort=None,
+            title=None,
+            axis=alt.Axis(labelLimit=190, labelOverlap=False, ticks=False, domain=False),
+        ),
         tooltip=[
             alt.Tooltip("name:N", title=kind),
             alt.Tooltip("images:Q", format=","),
@@ -32,5 +38,6 @@ def against_chance(frame: pd.DataFrame, kind: str) -> alt.LayerChart:
     ticks = base.mark_tick(thickness=2, height=15, color="#16181d", opacity=0.9).encode(x="expected:Q")
     halo = base.mark_tick(thickness=4, height=15, color="#ffffff", opacity=0.8).encode(x="expected:Q")
     return (bars.add_params(clicked) + halo + ticks).properties(
-        height=alt.Step(18), description=f"Images of each {kind} in the group, and the number that chance would put there"
+        height=alt.Step(18),
+        description=f"Images of each {kind} in the group, and the number that chance would put there",
     )

@@ -16,14 +16,14 @@ GROUPS = {
     "only B right": "Model B is right and A wrong",
     "same wrong answer": "Both models give the same wrong class",
     "confidently wrong": "A model is wrong and sure of it",
-    "suspect labels": "Every seed of both models gives one same class other than the label: a hint to look, not a proof",
+    "suspect labels": "Every seed of both models gives one same class other than the label: a hint, no proof",
     "also in training": "The same picture, or one as near as a copy, is among the training images",
 }
 _FOUR_WAY = {"only A right": "only A", "only B right": "only B"}
 
 
 def inside(view: View, group: str, sure: float = SURE) -> np.ndarray:
-    """Which images of the view belong to one of GROUPS, bool (N,); `sure` is the least confidence of a confident error."""
+    """Which images of the view belong to one of GROUPS, bool (N,); `sure` is a confident error's least confidence."""
     a, b = view.a.first, view.b.first
     if group in _FOUR_WAY:
         return memo(disagreement.four_way, view.pair) == _FOUR_WAY[group]
@@ -47,7 +47,9 @@ def ranked(view: View, group: str, mask: np.ndarray) -> tuple[np.ndarray, list[s
         suspects = _suspects(view)
         suspects = suspects[mask[suspects["row"]]]
         said = names[suspects["predicted"]]
-        notes = [f"all say {name}, {share:.0%} on average" for name, share in zip(said, suspects["confidence"], strict=True)]
+        notes = [
+            f"all say {name}, {share:.0%} on average" for name, share in zip(said, suspects["confidence"], strict=True)
+        ]
         return suspects["row"].to_numpy(), notes
     if group == "also in training":
         marks, cosine = _in_training(view)[rows], _nearest_cosine(view)[rows]

@@ -20,22 +20,41 @@ def page(view: View) -> None:
 @st.fragment
 def _disagreements(view: View) -> None:
     names = list(GROUPS)
-    group = st.segmented_control("Images", names, default=names[0], required=True, key="group", bind="query-params") or names[0]
+    group = (
+        st.segmented_control("Images", names, default=names[0], required=True, key="group", bind="query-params")
+        or names[0]
+    )
     sure = SURE
     if group == "confidently wrong":
-        sure = st.slider("Sure means a confidence of at least (%)", 50, 100, round(100 * SURE), key="sure", bind="query-params") / 100
+        sure = (
+            st.slider(
+                "Sure means a confidence of at least (%)", 50, 100, round(100 * SURE), key="sure", bind="query-params"
+            )
+            / 100
+        )
     if group == "also in training" and not disagreement_tables.has_neighbors(view):
-        st.info("These run files hold no nearest training images; `cifarcore project RUN` adds them.", icon=":material/content_copy:")
+        st.info(
+            "These run files hold no nearest training images; `cifarcore project RUN` adds them.",
+            icon=":material/content_copy:",
+        )
         return
     mask = disagreement_tables.inside(view, group, sure)
-    by = "" if not view.several_seeds or group == "suspect labels" else f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)"
+    by = (
+        ""
+        if not view.several_seeds or group == "suspect labels"
+        else f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)"
+    )
     st.markdown(f"{GROUPS[group]}{by}: **{mask.sum():,}** of {len(mask):,} test images, {mask.mean():.1%}")
     table = disagreement_tables.over_represented(view, mask)
     if mask.any():
         _against_chance(table)
     within = _within(view, table)
     rows, notes = disagreement_tables.ranked(view, group, mask & within & view.in_filter)
-    ranked = {"suspect labels": "the surest first", "also in training": "exact copies first", "confidently wrong": "the surest first"}
+    ranked = {
+        "suspect labels": "the surest first",
+        "also in training": "exact copies first",
+        "confidently wrong": "the surest first",
+    }
     title = f"{group[0].upper() + group[1:]}, {ranked.get(group, 'the surest of both first')}"
     outside = int((mask & within).sum()) - len(rows)
     gallery(view, rows, "disagreements", title, notes, "No image of these classes is in this group.")
@@ -50,15 +69,30 @@ def _against_chance(table) -> None:
         key = f"disagreements-{kind}"
         plural = {"class": "classes", "superclass": "superclasses"}[kind]
         with column:
-            st.markdown(f"**{of_kind['over'].sum()}** of {(table['kind'] == kind).sum():,} {plural} over-represented, false discoveries held at 5 %")
+            st.markdown(
+                f"**{of_kind['over'].sum()}** of {(table['kind'] == kind).sum():,} {plural} over-represented, "
+                "false discoveries held at 5 %"
+            )
             shown = of_kind.head(MOST_DRAWN[kind]).sort_values("ratio", ascending=False, kind="stable")
-            st.altair_chart(disagreement_charts.against_chance(shown, kind), width="stretch", key=key, on_select=lambda key=key: _clicked(key))
+            st.altair_chart(
+                disagreement_charts.against_chance(shown, kind),
+                width="stretch",
+                key=key,
+                on_select=lambda key=key: _clicked(key),
+            )
     with st.expander("Table", icon=":material/table:"):
         number = st.column_config.NumberColumn
         st.dataframe(
-            table.drop(columns="index").rename(columns={"expected": "by chance", "ratio": "times chance", "over": "claimed"}),
+            table.drop(columns="index").rename(
+                columns={"expected": "by chance", "ratio": "times chance", "over": "claimed"}
+            ),
             hide_index=True,
-            column_config={"by chance": number(format="%.1f"), "times chance": number(format="%.2f"), "p": number(format="%.2g"), "q": number(format="%.2g")},
+            column_config={
+                "by chance": number(format="%.1f"),
+                "times chance": number(format="%.2f"),
+                "p": number(format="%.2g"),
+                "q": number(format="%.2g"),
+            },
         )
 
 
@@ -74,7 +108,9 @@ def _within(view: View, table) -> np.ndarray:
     options = [ALL, *dict.fromkeys(table.loc[table["images"] > 0, "name"])]
     if st.session_state.get("of") not in options:
         st.session_state.pop("of", None)
-    chosen = st.selectbox("Only of the class or superclass (or click one in a chart)", options, key="of", bind="query-params", width=420)
+    chosen = st.selectbox(
+        "Only of the class or superclass (or click one in a chart)", options, key="of", bind="query-params", width=420
+    )
     if chosen == ALL:
         return np.ones(len(view.labels), dtype=bool)
     of_class = np.array([chosen in (plain(name), plain(view.superclass(c))) for c, name in enumerate(view.class_names)])

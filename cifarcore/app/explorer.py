@@ -29,10 +29,15 @@ _VERSION, _START = "explorer-version", "explorer-start"
 
 def page(view: View) -> None:
     st.title("Explorer")
-    if view.a.first.tsne is None and view.b.first.tsne is None and view.a.first.umap is None and view.b.first.umap is None:
+    if (
+        view.a.first.tsne is None
+        and view.b.first.tsne is None
+        and view.a.first.umap is None
+        and view.b.first.umap is None
+    ):
         st.info(
-            "These run files hold no map of the test images. `cifarcore project RUN RUN` adds a t-SNE and a UMAP map to both, "
-            "the second aligned to the first.",
+            "These run files hold no map of the test images. `cifarcore project RUN RUN` adds a t-SNE "
+            "and a UMAP map to both, the second aligned to the first.",
             icon=":material/scatter_plot:",
         )
         return
@@ -45,12 +50,15 @@ def _explorer(view: View) -> None:
     positions = [getattr(side.first, kind) for side in (view.a, view.b)]
     missing = [side for side, found in zip((view.a, view.b), positions, strict=True) if found is None]
     if len(missing) == 2:
-        st.info(f"No `{kind}` map in these run files; `cifarcore project RUN RUN` adds it.", icon=":material/scatter_plot:")
+        st.info(
+            f"No `{kind}` map in these run files; `cifarcore project RUN RUN` adds it.", icon=":material/scatter_plot:"
+        )
         return
     _titles(view, kind)
     for side in missing:
         st.info(
-            f"Model {side.letter}'s run file holds no `{kind}` map; `cifarcore project` with both run files adds it, aligned.",
+            f"Model {side.letter}'s run file holds no `{kind}` map; "
+            "`cifarcore project` with both run files adds it, aligned.",
             icon=":material/scatter_plot:",
         )
     plane = planes.plane(*positions)
@@ -61,10 +69,14 @@ def _explorer(view: View) -> None:
 
 def _controls(view: View) -> tuple[str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        kind = st.segmented_control("Map", list(MAPS), default="t-SNE", required=True, key="map", bind="query-params", on_change=_forget)
+        kind = st.segmented_control(
+            "Map", list(MAPS), default="t-SNE", required=True, key="map", bind="query-params", on_change=_forget
+        )
         choices = [name for name in COLORS if name != "superclass" or view.a.first.superclass_of is not None]
         color = st.selectbox("Colour", choices, key="color", bind="query-params", width=220)
-        st.button("Clear selection", icon=":material/deselect:", on_click=_forget, disabled=PARAMETER not in st.query_params)
+        st.button(
+            "Clear selection", icon=":material/deselect:", on_click=_forget, disabled=PARAMETER not in st.query_params
+        )
     return MAPS[kind or "t-SNE"], color
 
 
@@ -73,20 +85,35 @@ def _titles(view: View, kind: str) -> None:
         quality = side.first.meta.get("maps", {}).get(kind, {})
         trust = quality.get("trustworthiness") if isinstance(quality, dict) else None
         told = f" · trustworthiness {trust:.3f}" if isinstance(trust, float) else ""
-        column.markdown(f":{color}[■] **Model {side.letter}** {escape(side.group)}, seed {side.first.meta.get('seed', 0)}{told}")
+        column.markdown(
+            f":{color}[■] **Model {side.letter}** {escape(side.group)}, seed {side.first.meta.get('seed', 0)}{told}"
+        )
 
 
 def _chart(view: View, kind: str, color: str, plane: Plane) -> None:
     rows = planes.drawn(np.flatnonzero(view.in_filter))
     if len(rows) < view.in_filter.sum():
-        st.caption(f"{len(rows):,} of {view.in_filter.sum():,} images are drawn, chosen at random; a box selects among all of them.")
+        st.caption(
+            f"{len(rows):,} of {view.in_filter.sum():,} images are drawn, chosen at random; "
+            "a box selects among all of them."
+        )
     key = f"explorer-{kind}-{st.session_state.get(_VERSION, 0)}"
     if key not in st.session_state:  # a new chart, or the page opened again
         st.session_state[_START] = st.query_params.get(PARAMETER, "")
     start = st.session_state[_START]
     names = [plain(name) for name in view.class_names]
-    chart = map_charts.maps(_frame(view, rows, kind, color), plane, names, _legend(view, color), color, f"{images.URL}/", _start(view, plane, start))
-    st.altair_chart(chart, width="stretch", key=key, on_select=lambda: _selected(key, plane, view), selection_mode=[BOX, POINT])
+    chart = map_charts.maps(
+        _frame(view, rows, kind, color),
+        plane,
+        names,
+        _legend(view, color),
+        color,
+        f"{images.URL}/",
+        _start(view, plane, start),
+    )
+    st.altair_chart(
+        chart, width="stretch", key=key, on_select=lambda: _selected(key, plane, view), selection_mode=[BOX, POINT]
+    )
 
 
 def _frame(view: View, rows: np.ndarray, kind: str, color: str) -> pd.DataFrame:
@@ -103,7 +130,9 @@ def _frame(view: View, rows: np.ndarray, kind: str, color: str) -> pd.DataFrame:
             f"{letter}_sure": np.rint(100 * memo(metrics.confidence, run)[rows]).astype(np.int16),
         }
     known = view.pictures.knows(view.sample_ids[rows])
-    columns["picture"] = np.array([f"{i:016x}.png" if here else "" for i, here in zip(view.sample_ids[rows].tolist(), known, strict=True)])
+    columns["picture"] = np.array(
+        [f"{i:016x}.png" if here else "" for i, here in zip(view.sample_ids[rows].tolist(), known, strict=True)]
+    )
     return pd.DataFrame(columns)
 
 
@@ -200,20 +229,29 @@ def _typed(plane: Plane) -> None:
 def _marked_images(view: View, kind: str) -> None:
     rows, told = _marked(view, kind)
     if rows is None:
-        st.caption("Draw a box on one map, or click a point: the same images are marked on the other map and listed here. A double click ends it.")
+        st.caption(
+            "Draw a box on one map, or click a point: the same images are marked on the other map "
+            "and listed here. A double click ends it."
+        )
         return
     a, b = view.a.first, view.b.first
     if told is None:
         gallery(view, rows, "marked-images", "The image clicked")
         return
     st.markdown(
-        f"**{len(rows):,}** images {told} · A right on **{a.correct[rows].sum():,}**, B right on **{b.correct[rows].sum():,}**"
+        f"**{len(rows):,}** images {told} · A right on **{a.correct[rows].sum():,}**, "
+        f"B right on **{b.correct[rows].sum():,}**"
     )
     if not len(rows):
         return
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    shown = left.segmented_control("Show", SHOWN, default=SHOWN[0], required=True, key="list", bind="query-params") or SHOWN[0]
-    keep = {SHOWN[0]: ~a.correct | ~b.correct, SHOWN[1]: ~a.correct, SHOWN[2]: ~b.correct}.get(shown, np.ones(len(a.labels), bool))
+    shown = (
+        left.segmented_control("Show", SHOWN, default=SHOWN[0], required=True, key="list", bind="query-params")
+        or SHOWN[0]
+    )
+    keep = {SHOWN[0]: ~a.correct | ~b.correct, SHOWN[1]: ~a.correct, SHOWN[2]: ~b.correct}.get(
+        shown, np.ones(len(a.labels), bool)
+    )
     rows = rows[keep[rows]]
     said_a = np.where(shown == SHOWN[2], view.labels[rows], a.predictions[rows])
     said_b = np.where(shown == SHOWN[1], view.labels[rows], b.predictions[rows])
@@ -238,11 +276,21 @@ def _marked_images(view: View, kind: str) -> None:
         fits = (labels == true) & ((said_a[order] == predicted) | (said_b[order] == predicted))
         order, group = order[fits], np.full(fits.sum(), titles.index(confusion))
     notes = [titles[g] if g >= 0 else "" for g in group]
-    gallery(view, rows[order], "marked-images", escape(shown[0].upper() + shown[1:]), notes, "None of the marked images is misclassified.")
+    gallery(
+        view,
+        rows[order],
+        "marked-images",
+        escape(shown[0].upper() + shown[1:]),
+        notes,
+        "None of the marked images is misclassified.",
+    )
 
 
 def _marked(view: View, kind: str) -> tuple[np.ndarray | None, str | None]:
-    """The rows that the address marks, and what holds them: a box (in Markdown) or, None, a click. No rows: nothing is marked."""
+    """The rows that the address marks, and what holds them: a box (in Markdown) or, None, a click.
+
+    None instead of rows where nothing is marked.
+    """
     text = st.query_params.get(PARAMETER, "")
     box = Box.parse(text)
     if box is not None:

@@ -27,7 +27,9 @@ def page(view: View) -> None:
     counts = found["verdict"].value_counts()
     st.markdown(" · ".join(f"{mark}: **{counts.get(verdict, 0)}**" for verdict, mark in _VERDICTS.items()))
     for column in ("Holds where", "Value (95 % interval)"):
-        table[column] = table[column].str.replace(" ", "\N{NO-BREAK SPACE}")  # at 1280 pixels the words wrap, the numbers do not
+        table[column] = table[column].str.replace(
+            " ", "\N{NO-BREAK SPACE}"
+        )  # at 1280 pixels the words wrap, the numbers do not
     st.table(table.replace({"Verdict": _VERDICTS}).map(_text), border="horizontal", hide_index=True)
     with st.container(horizontal=True):
         st.download_button(
@@ -40,7 +42,12 @@ def page(view: View) -> None:
             help="The whole comparison as one file that needs no network; takes some seconds. By hand: `cifarcore compare RUN... --html FILE`",
         )
         st.download_button(
-            "Findings (CSV)", found.to_csv(index=False).encode(), "cifarcore-findings.csv", "text/csv", icon=":material/download:", on_click="ignore"
+            "Findings (CSV)",
+            found.to_csv(index=False).encode(),
+            "cifarcore-findings.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
         )
     _gain(view)
 
@@ -62,5 +69,7 @@ def _gain(view: View) -> None:
     if gain.empty:
         st.info("These run files name no superclasses (`superclass_names`, `superclass_of`).")
         return
-    st.markdown("B − A in recall of the fine classes, by superclass, with 95 % intervals; false discoveries held at 5 % over the superclasses.")
+    st.markdown(
+        "B − A in recall of the fine classes, by superclass, with 95 % intervals; false discoveries held at 5 % over the superclasses."
+    )
     st.altair_chart(charts.gains(gain.assign(name=[state.plain(name) for name in gain["name"]])), width="stretch")

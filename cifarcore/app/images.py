@@ -121,7 +121,10 @@ def _pictures(root: Path, arrays: Path, mtime_ns: int, split: str) -> Pictures:
     except CifarcoreError as error:
         problem = str(error)
     except OSError as error:
-        images, problem = None, f"The pictures cannot be written to `{FOLDER.as_posix()}/` ({error.strerror}); make it writable."
+        images, problem = (
+            None,
+            f"The pictures cannot be written to `{FOLDER.as_posix()}/` ({error.strerror}); make it writable.",
+        )
     pictures = Pictures(folder, images, problem)
     if pictures.available and split == "test":
         threading.Thread(target=pictures.write_all, name="pictures", daemon=True).start()

@@ -36,7 +36,9 @@ def maps(
     start = start or {}
     letters = [letter for letter in "ab" if f"{letter}_x" in frame]
     box = alt.selection_interval(name=BOX, encodings=["x", "y"], value=start.get(BOX) or alt.Undefined)
-    point = alt.selection_point(name=POINT, fields=["row"], value=[{"row": start[POINT]}] if POINT in start else alt.Undefined)
+    point = alt.selection_point(
+        name=POINT, fields=["row"], value=[{"row": start[POINT]}] if POINT in start else alt.Undefined
+    )
     lookup = alt.param(name="class_names", value=names)
     groups = alt.param(name="legend_names", value=legend or [])
     url = alt.param(name="picture_url", value=picture_url)
@@ -58,7 +60,8 @@ def maps(
     size = float(min(60, max(9, 150_000 / max(len(frame), 1))))
     nothing_marked = "(!boxed && !length(picked))"
     in_box = " || ".join(
-        f"({'on_a' if letter == 'a' else '!on_a'} && inrange(datum.{letter}_x{move}, {BOX}.x) && inrange(datum.{letter}_y, {BOX}.y))"
+        f"({'on_a' if letter == 'a' else '!on_a'} && inrange(datum.{letter}_x{move}, {BOX}.x)"
+        f" && inrange(datum.{letter}_y, {BOX}.y))"
         for letter, move in (("a", ""), ("b", f" + {plane.shift!r}"))
         if letter in letters
     )
@@ -69,7 +72,11 @@ def maps(
             x=alt.X("x:Q", scale=_fixed(plane.x), axis=_divider(plane, len(letters) == 2), title=None),
             y=alt.Y("y:Q", scale=_fixed(plane.y), axis=None),
             color=_color(legend, title),
-            opacity=alt.when(nothing_marked).then(alt.value(0.7)).when(marked).then(alt.value(0.95)).otherwise(alt.value(0.07)),
+            opacity=alt.when(nothing_marked)
+            .then(alt.value(0.7))
+            .when(marked)
+            .then(alt.value(0.95))
+            .otherwise(alt.value(0.07)),
             size=alt.when("indexof(picked, datum.row) >= 0").then(alt.value(160)).otherwise(alt.value(size)),
             tooltip=[
                 alt.Tooltip("image:N"),
@@ -81,7 +88,7 @@ def maps(
         .add_params(box, point, lookup, groups, url, boxed, on_a, picked)
         .properties(
             height=HEIGHT,
-            description="Maps of the test images by model A (left) and model B (right); near points are images with like features",
+            description="Maps of the test images by model A (left) and model B (right); near points are like images",
             usermeta={"embedOptions": {"renderer": "canvas"}},
         )
         .configure(aria=False)
@@ -105,7 +112,9 @@ def _divider(plane: Plane, both: bool) -> alt.Axis | None:
     """One vertical line between the two maps."""
     if not both:
         return None
-    return alt.Axis(values=[plane.middle], labels=False, ticks=False, domain=False, grid=True, gridColor=NEUTRAL, gridOpacity=0.5)
+    return alt.Axis(
+        values=[plane.middle], labels=False, ticks=False, domain=False, grid=True, gridColor=NEUTRAL, gridOpacity=0.5
+    )
 
 
 def _color(legend: list[str] | None, title: str) -> alt.Color:
@@ -130,4 +139,7 @@ def _range(legend: list[str]) -> list[str]:
     if set(legend) <= set(fixed):
         return [fixed[name] for name in legend]
     # neighbours in the list differ in hue by a golden turn, and in lightness
-    return [f"hsl({(index * 137.508) % 360:.0f}, {(70, 55)[index % 2]}%, {(48, 60, 38)[index % 3]}%)" for index in range(len(legend))]
+    return [
+        f"hsl({(index * 137.508) % 360:.0f}, {(70, 55)[index % 2]}%, {(48, 60, 38)[index % 3]}%)"
+        for index in range(len(legend))
+    ]

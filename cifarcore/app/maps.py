@@ -64,7 +64,10 @@ class Plane:
         """`box` in the plane, as x and y bounds, cut to its own map's part: its centre shall tell whose it is."""
         low, high = self.part(box.letter)
         move = self.shift if box.letter == "B" else 0.0
-        return {"x": [min(max(x, low), high) + move for x in box.x], "y": [min(max(y, self.y[0]), self.y[1]) for y in box.y]}
+        return {
+            "x": [min(max(x, low), high) + move for x in box.x],
+            "y": [min(max(y, self.y[0]), self.y[1]) for y in box.y],
+        }
 
     def part(self, letter: str) -> tuple[float, float]:
         """Where a map's part of the plane begins and ends, in that map's units."""
@@ -110,7 +113,9 @@ def confusions(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> pd.DataFrame
         }
     )
     said["b"] = 1 - said["a"]
-    table = said.groupby(["true", "predicted"], as_index=False).agg(a=("a", "sum"), b=("b", "sum"), images=("image", "nunique"))
+    table = said.groupby(["true", "predicted"], as_index=False).agg(
+        a=("a", "sum"), b=("b", "sum"), images=("image", "nunique")
+    )
     return table.sort_values(["images", "true", "predicted"], ascending=[False, True, True], ignore_index=True)
 
 

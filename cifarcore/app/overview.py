@@ -28,8 +28,12 @@ def page(view: View) -> None:
         height="content",
         column_config={
             "B − A": st.column_config.TextColumn(help="Always model B minus model A"),
-            "Method": st.column_config.TextColumn(width="large", help="The test and the interval; sources are in the code of each"),
-            "p": st.column_config.TextColumn(help="Probability of a difference at least this large if the models were equal"),
+            "Method": st.column_config.TextColumn(
+                width="large", help="The test and the interval; sources are in the code of each"
+            ),
+            "p": st.column_config.TextColumn(
+                help="Probability of a difference at least this large if the models were equal"
+            ),
         },
     )
     for note in result.notes:
@@ -41,7 +45,9 @@ def page(view: View) -> None:
 
 def _verdict(view: View, result: comparison.Comparison) -> None:
     color = {"B is better": "orange", "A is better": "blue"}.get(result.verdict, "gray")
-    icon = {"B is better": ":material/trending_up:", "A is better": ":material/trending_down:"}.get(result.verdict, ":material/drag_handle:")
+    icon = {"B is better": ":material/trending_up:", "A is better": ":material/trending_down:"}.get(
+        result.verdict, ":material/drag_handle:"
+    )
     with st.container(border=True):
         st.markdown(f"## :{color}[{icon} {escape(result.verdict)}]")
         st.markdown(escape(result.sentence, 1000))
@@ -85,7 +91,9 @@ def _curves(view: View) -> None:
         st.subheader("Learning curves")
         history = tables.history_frame((view.a, view.b))
         if history.empty:
-            st.info("These run files hold no `history_*` arrays; `cifarcore evaluate` writes them for runs trained here.")
+            st.info(
+                "These run files hold no `history_*` arrays; `cifarcore evaluate` writes them for runs trained here."
+            )
         else:
             st.altair_chart(charts.learning_curves(history), width="stretch")
             without = [side.letter for side in (view.a, view.b) if not any(run.history for run in side.runs)]
@@ -99,8 +107,22 @@ def _curves(view: View) -> None:
 def _downloads(view: View, table: pd.DataFrame) -> None:
     summary = runs_dir(view.root) / SUMMARY
     with st.container(horizontal=True):
-        st.download_button("Metrics (CSV)", table.to_csv(index=False).encode(), "cifarcore-metrics.csv", "text/csv", icon=":material/download:", on_click="ignore")
+        st.download_button(
+            "Metrics (CSV)",
+            table.to_csv(index=False).encode(),
+            "cifarcore-metrics.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
         if summary.exists():
-            st.download_button("Summary of all runs", summary.read_bytes(), SUMMARY, "text/plain", icon=":material/description:", on_click="ignore")
+            st.download_button(
+                "Summary of all runs",
+                summary.read_bytes(),
+                SUMMARY,
+                "text/plain",
+                icon=":material/description:",
+                on_click="ignore",
+            )
         else:
             st.caption("`cifarcore compare RUN...` writes the summary of all runs.")

@@ -107,14 +107,20 @@ def _select_result(folder: Path, job: Job | None) -> None:
 def _progress(job: Job) -> None:
     progress = job.progress
     last = progress.last
-    share = last.get("fraction", 0.0) if last["phase"] == "learning" else last.get("done", 0.0) / max(last.get("total", 0.0), 1.0)
+    share = (
+        last.get("fraction", 0.0)
+        if last["phase"] == "learning"
+        else last.get("done", 0.0) / max(last.get("total", 0.0), 1.0)
+    )
     left = f", {_duration(max(0.0, last['left'] - (time.time() - last.get('at', 0.0))))} left" if "left" in last else ""
     with st.container(border=True):
         st.markdown(f"**:material/model_training: {escape(job.name)}**")
         st.progress(min(1.0, max(0.0, share)), f"{_PHASES[last['phase']]}{left}")
         if loss := progress.series("loss"):
             most = max(1.0, loss[-1]["learned"] / max(loss[-1].get("fraction", 1.0), 0.01))
-            frame = pd.DataFrame({"seconds": [line["learned"] for line in loss], "loss": [line["loss"] for line in loss]})
+            frame = pd.DataFrame(
+                {"seconds": [line["learned"] for line in loss], "loss": [line["loss"] for line in loss]}
+            )
             st.altair_chart(retrain_charts.loss_curve(frame, most), width="stretch", key="retrain-loss")
         looks = progress.series("val_accuracy")
         if loss and looks:
@@ -124,12 +130,16 @@ def _progress(job: Job) -> None:
                 for key, kind in zip(("val_accuracy", "val_focus_accuracy"), retrain_charts.KINDS, strict=True)
                 if key in line
             ]
-            st.altair_chart(retrain_charts.accuracy_curves(pd.DataFrame(records), most), width="stretch", key="retrain-accuracy")
+            st.altair_chart(
+                retrain_charts.accuracy_curves(pd.DataFrame(records), most), width="stretch", key="retrain-accuracy"
+            )
             st.caption(f"Of {looks[-1].get('val_images', 0):,.0f} validation images, which are never trained on.")
         learning = [line for line in progress.lines if line["phase"] == "learning"]
         if learning:
             now = learning[-1]
-            st.caption(f"Step {now.get('step', 0):,.0f} · {now.get('passes', 0):.2f} passes · {now.get('images_per_second', 0):,.0f} images/s")
+            st.caption(
+                f"Step {now.get('step', 0):,.0f} · {now.get('passes', 0):.2f} passes · {now.get('images_per_second', 0):,.0f} images/s"
+            )
         if progress.corrupt:
             st.caption(f"{progress.corrupt} unreadable lines of its progress were left out.")
         stopping = job.stopping
@@ -154,7 +164,11 @@ def _died(folder: Path, job: Job) -> None:
             st.code(tail, language=None, wrap_lines=True)
         saved = (job.folder / retraining.STATE).exists()
         with st.container(horizontal=True):
-            again = st.button("Go on from the last checkpoint" if saved else "Start again", key=f"retrain-again-{job.name}", icon=":material/play_arrow:")
+            again = st.button(
+                "Go on from the last checkpoint" if saved else "Start again",
+                key=f"retrain-again-{job.name}",
+                icon=":material/play_arrow:",
+            )
             discard = st.button("Discard", key=f"retrain-discard-{job.name}", icon=":material/delete:")
     if again and _try(lambda: retraining.go_on(job.folder)):
         st.rerun(scope="app")
@@ -165,15 +179,30 @@ def _died(folder: Path, job: Job) -> None:
 def _settings(folder: Path) -> None:
     paths = retraining.parents(folder)
     if not paths:
-        st.info("No weights (`.pt`) lie beside the run files; `cifarcore train` and `cifarcore evaluate` write both.", icon=":material/inventory_2:")
+        st.info(
+            "No weights (`.pt`) lie beside the run files; `cifarcore train` and `cifarcore evaluate` write both.",
+            icon=":material/inventory_2:",
+        )
         return
-    parent = st.selectbox("Parent", paths, format_func=lambda path: path.relative_to(folder).with_suffix("").as_posix(), key="retrain-parent")
+    parent = st.selectbox(
+        "Parent",
+        paths,
+        format_func=lambda path: path.relative_to(folder).with_suffix("").as_posix(),
+        key="retrain-parent",
+    )
     try:
         header, run = read_header(parent), _parent(parent, parent.stat().st_mtime_ns)
     except (RunFileError, OSError) as error:
         st.error(escape(error, 400))
         return
-    layers = LAYERS[st.selectbox("Train", list(LAYERS), key="retrain-layers", help="The head learns on features of the parent that are computed once and kept")]
+    layers = LAYERS[
+        st.selectbox(
+            "Train",
+            list(LAYERS),
+            key="retrain-layers",
+            help="The head learns on features of the parent that are computed once and kept",
+        )
+    ]
     try:
         config = RetrainConfig(**_focus(run), **_budget(), **_learning(layers), train_layers=layers)
         focus = retraining.choose_focus(run, config)
@@ -184,7 +213,9 @@ def _settings(folder: Path) -> None:
         how = "chosen by F1 on the validation split, never on the test images" if config.hardest else "as chosen"
         names = ", ".join(str(run.class_names[index]) for index in focus[:12])
         more = f" and {len(focus) - 12} more" if len(focus) > 12 else ""
-        st.caption(f"{escape(names, 400)}{more}: {how}. They are {config.focus_share:.0%} of each batch, the other classes the rest.")
+        st.caption(
+            f"{escape(names, 400)}{more}: {how}. They are {config.focus_share:.0%} of each batch, the other classes the rest."
+        )
     _expectation(folder, header, config)
     if st.button("Start", type="primary", icon=":material/play_arrow:", width="stretch", key="retrain-start"):
         with st.spinner("Starting…"):
@@ -220,7 +251,13 @@ def _learning(layers: str) -> dict[str, object]:
     )  # fmt: skip
     if layers == "head":
         return {"learning_rate": rate}
-    chosen = st.pills("Augmentation", list(AUGMENTATIONS), selection_mode="multi", default=["Crop and flip"], key="retrain-augmentation")
+    chosen = st.pills(
+        "Augmentation",
+        list(AUGMENTATIONS),
+        selection_mode="multi",
+        default=["Crop and flip"],
+        key="retrain-augmentation",
+    )
     mixes = [AUGMENTATIONS[name] for name in ("CutMix", "MixUp") if name in chosen]
     return {
         "learning_rate": rate,
@@ -248,15 +285,22 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig) -> None
             st.rerun(scope="app")
         return
     end = time.strftime("%H:%M:%S", time.localtime(time.time() + expected.total))
-    parts = [f"**{expected.images_per_second:,.0f} images/s** measured here", f"**{expected.passes:.2g} passes** over the training images"]
+    parts = [
+        f"**{expected.images_per_second:,.0f} images/s** measured here",
+        f"**{expected.passes:.2g} passes** over the training images",
+    ]
     if expected.caching:
         parts.append(f"{_duration(expected.caching)} once for the parent's features")
     if expected.scoring > 1:
         parts.append(f"{_duration(expected.scoring)} of scoring at the end")
     st.caption(f":material/schedule: {', '.join(parts)}: ends about **{end}**.")
     if expected.learning + expected.scoring > HOLDS * max(expected.learning, 1.0):
-        st.caption(f":material/hourglass_top: Scoring makes this longer than the budget: about {_duration(expected.total)} in all.")
-    if st.button("Measure again", type="tertiary", key="retrain-measure", icon=":material/speed:") and _try(lambda: speeds.start_measuring(config, header.path, folder)):
+        st.caption(
+            f":material/hourglass_top: Scoring makes this longer than the budget: about {_duration(expected.total)} in all."
+        )
+    if st.button("Measure again", type="tertiary", key="retrain-measure", icon=":material/speed:") and _try(
+        lambda: speeds.start_measuring(config, header.path, folder)
+    ):
         st.rerun(scope="app")
 
 

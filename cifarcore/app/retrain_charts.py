@@ -13,7 +13,10 @@ def loss_curve(frame: pd.DataFrame, budget: float) -> alt.Chart:
     return (
         alt.Chart(frame)
         .mark_line(color=NEUTRAL, strokeWidth=1.5)
-        .encode(x=_seconds(budget), y=alt.Y("loss:Q", title="loss", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3, format=".2f")))
+        .encode(
+            x=_seconds(budget),
+            y=alt.Y("loss:Q", title="loss", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3, format=".2f")),
+        )
         .properties(height=110, description="Training loss by seconds of learning")
     )
 
@@ -25,11 +28,23 @@ def accuracy_curves(frame: pd.DataFrame, budget: float) -> alt.Chart:
         .mark_line(point=alt.OverlayMarkDef(size=24))
         .encode(
             x=_seconds(budget),
-            y=alt.Y("accuracy:Q", title="val. accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format="%", tickCount=3)),
-            color=alt.Color("classes:N", scale=alt.Scale(domain=KINDS, range=[NEUTRAL, COLORS["B"]]), legend=alt.Legend(title="classes", orient="bottom")),
+            y=alt.Y(
+                "accuracy:Q",
+                title="val. accuracy",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format="%", tickCount=3),
+            ),
+            color=alt.Color(
+                "classes:N",
+                scale=alt.Scale(domain=KINDS, range=[NEUTRAL, COLORS["B"]]),
+                legend=alt.Legend(title="classes", orient="bottom"),
+            ),
             tooltip=["classes:N", alt.Tooltip("accuracy:Q", format=".1%"), alt.Tooltip("seconds:Q", format=".0f")],
         )
-        .properties(height=170, description="Validation accuracy by seconds of learning, of all classes and of the focus classes")
+        .properties(
+            height=170,
+            description="Validation accuracy by seconds of learning, of all classes and of the focus classes",
+        )
     )
 
 

@@ -39,12 +39,16 @@ def _accuracy(measure: str, before: Run, after: Run, images: np.ndarray) -> dict
     only_after = int((~before.correct & after.correct & images).sum())
     low, high = paired.paired_interval(only_before, only_after, images.sum())
     shares = [float(run.correct[images].mean()) if images.any() else np.nan for run in (before, after)]
-    return _record(measure, shares, float(low), float(high), float(paired.mcnemar_p(only_before, only_after)), int(images.sum()))
+    return _record(
+        measure, shares, float(low), float(high), float(paired.mcnemar_p(only_before, only_after)), int(images.sum())
+    )
 
 
 def _f1(measure: str, scores: list[dict], f1: list[np.ndarray], classes: np.ndarray, images: int) -> dict:
     present = classes[~np.isnan(f1[0][classes]) & ~np.isnan(f1[1][classes])]
-    resampled = [np.nanmean(score["f1"][:, present], axis=1) if len(present) else np.array([np.nan]) for score in scores]
+    resampled = [
+        np.nanmean(score["f1"][:, present], axis=1) if len(present) else np.array([np.nan]) for score in scores
+    ]
     low, high = paired.percentile_interval(resampled[1] - resampled[0])
     means = [float(values[present].mean()) if len(present) else np.nan for values in f1]
     return _record(measure, means, float(low), float(high), np.nan, images)

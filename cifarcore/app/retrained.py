@@ -26,13 +26,23 @@ def page(view: View) -> None:
     st.title(f"Retrained: {escape(run.name)}")
     _described(run, told, parent)
     if view.a.first.name != parent:
-        st.warning(f"Model A is {escape(view.a.first.name)}, not the parent {escape(parent)}.", icon=":material/family_history:")
-        st.button("Compare with the parent", on_click=_choose, args=(retrain.choice_of(folder, run.name),), icon=":material/compare_arrows:")
+        st.warning(
+            f"Model A is {escape(view.a.first.name)}, not the parent {escape(parent)}.",
+            icon=":material/family_history:",
+        )
+        st.button(
+            "Compare with the parent",
+            on_click=_choose,
+            args=(retrain.choice_of(folder, run.name),),
+            icon=":material/compare_arrows:",
+        )
     focus = _focus(view, told)
     table = memo(retrain_tables.change_table, view.a.first, run, focus)
     _verdict(table)
     st.dataframe(_shown(table), hide_index=True, height="content")
-    st.caption("95 % intervals: of accuracy by Bonett and Price with McNemar's exact test, of F1 by the paired bootstrap within classes. Always B minus A.")
+    st.caption(
+        "95 % intervals: of accuracy by Bonett and Price with McNemar's exact test, of F1 by the paired bootstrap within classes. Always B minus A."
+    )
     _pictures(view, focus)
     _housekeeping(view, run)
 
@@ -41,12 +51,17 @@ def _none_chosen(view: View) -> None:
     st.title("Retrained")
     found = [name for name in find_runs(runs_dir(view.root)).groups if name.startswith(f"{retraining.FOLDER}/")]
     if not found:
-        st.info("No run was retrained here yet; «Short retraining» in the sidebar starts one.", icon=":material/model_training:")
+        st.info(
+            "No run was retrained here yet; «Short retraining» in the sidebar starts one.",
+            icon=":material/model_training:",
+        )
         return
     st.info("Model B is no retrained run. Choose one to see it against its parent:", icon=":material/model_training:")
     for name in found:
         short = name.removeprefix(f"{retraining.FOLDER}/")
-        st.button(short, key=f"retrained-{short}", on_click=_choose, args=(retrain.choice_of(runs_dir(view.root), short),))
+        st.button(
+            short, key=f"retrained-{short}", on_click=_choose, args=(retrain.choice_of(runs_dir(view.root), short),)
+        )
 
 
 def _choose(choice: dict[str, str]) -> None:
@@ -59,7 +74,11 @@ def _described(run: Run, told: dict, parent: str) -> None:
     settings = told.get("settings") if isinstance(told.get("settings"), dict) else {}
     names = [str(name) for name in told.get("focus", [])] if isinstance(told.get("focus"), list) else []
     if names:
-        how = "the lowest F1 on the parent's validation split, never chosen on the test images" if str(settings.get("focus")).startswith("hardest") else "chosen by name"
+        how = (
+            "the lowest F1 on the parent's validation split, never chosen on the test images"
+            if str(settings.get("focus")).startswith("hardest")
+            else "chosen by name"
+        )
         st.markdown(f"**Focus:** {escape(', '.join(names), 600)} ({how}).")
     seconds = run.meta.get("train_seconds")
     parts = [
@@ -74,7 +93,11 @@ def _described(run: Run, told: dict, parent: str) -> None:
 def _focus(view: View, told: dict) -> tuple[int, ...]:
     names = told.get("focus")
     position = {name: index for index, name in enumerate(view.class_names)}
-    return tuple(position[name] for name in names if isinstance(name, str) and name in position) if isinstance(names, list) else ()
+    return (
+        tuple(position[name] for name in names if isinstance(name, str) and name in position)
+        if isinstance(names, list)
+        else ()
+    )
 
 
 def _verdict(table: pd.DataFrame) -> None:
@@ -90,13 +113,22 @@ def _verdict(table: pd.DataFrame) -> None:
             unsure.append(measure)
     st.markdown("  \n".join(sentences))
     if unsure:
-        st.warning(f"**{_UNCHANGED}:** {', '.join(unsure)}. The interval of the difference holds 0, so another minute could as well have gone the other way.", icon=":material/water:")
+        st.warning(
+            f"**{_UNCHANGED}:** {', '.join(unsure)}. The interval of the difference holds 0, so another minute could as well have gone the other way.",
+            icon=":material/water:",
+        )
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    columns = {"Measure": table["measure"], "Before (A)": table["before"].map("{:.4f}".format), "After (B)": table["after"].map("{:.4f}".format)}
+    columns = {
+        "Measure": table["measure"],
+        "Before (A)": table["before"].map("{:.4f}".format),
+        "After (B)": table["after"].map("{:.4f}".format),
+    }
     columns["B − A"] = table["difference"].map("{:+.4f}".format).str.replace("-", "−")
-    columns["95 % interval"] = [f"{low:+.4f} to {high:+.4f}".replace("-", "−") for low, high in zip(table["low"], table["high"], strict=True)]
+    columns["95 % interval"] = [
+        f"{low:+.4f} to {high:+.4f}".replace("-", "−") for low, high in zip(table["low"], table["high"], strict=True)
+    ]
     columns["p"] = ["" if np.isnan(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in table["p"]]
     columns["Images"] = table["images"]
     columns["Beyond noise"] = np.where(table["sure"], "yes", "no")
@@ -106,12 +138,20 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
 def _pictures(view: View, focus: tuple[int, ...]) -> None:
     before, after = view.a.first, view.b.first
     in_focus = np.isin(view.labels, focus)
-    fixed, broken = ((one & ~other & view.in_filter) for one, other in ((after.correct, before.correct), (before.correct, after.correct)))
-    for images, key, title in ((fixed, "fixed", "Fixed: wrong before, right after"), (broken, "broken", "Broken: right before, wrong after")):
+    fixed, broken = (
+        (one & ~other & view.in_filter)
+        for one, other in ((after.correct, before.correct), (before.correct, after.correct))
+    )
+    for images, key, title in (
+        (fixed, "fixed", "Fixed: wrong before, right after"),
+        (broken, "broken", "Broken: right before, wrong after"),
+    ):
         rows = surest_first(view, np.flatnonzero(images))
         rows = rows[np.argsort(~in_focus[rows], kind="stable")]  # those of the focus first
         st.subheader(title.partition(":")[0])
-        gallery(view, rows, key, f"{title}; {int(in_focus[rows].sum()):,} of them of the focus classes" if focus else title)
+        gallery(
+            view, rows, key, f"{title}; {int(in_focus[rows].sum()):,} of them of the focus classes" if focus else title
+        )
 
 
 def _housekeeping(view: View, run: Run) -> None:
@@ -132,7 +172,9 @@ def _housekeeping(view: View, run: Run) -> None:
 
 @st.dialog("Delete this retrained run?")
 def _delete(view: View, run: Run) -> None:
-    st.markdown(f"**{escape(run.name)}**: its run file, its weights and its log. This cannot be undone; its parent stays.")
+    st.markdown(
+        f"**{escape(run.name)}**: its run file, its weights and its log. This cannot be undone; its parent stays."
+    )
     with st.container(horizontal=True):
         if st.button("Delete it", type="primary", icon=":material/delete:"):
             try:

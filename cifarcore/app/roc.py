@@ -25,7 +25,10 @@ def page(view: View) -> None:
 
 @st.fragment
 def _roc(view: View) -> None:
-    mode = st.segmented_control("Tell apart", MODES, default=MODES[0], required=True, key="apart", bind="query-params") or MODES[0]
+    mode = (
+        st.segmented_control("Tell apart", MODES, default=MODES[0], required=True, key="apart", bind="query-params")
+        or MODES[0]
+    )
     left, right = st.columns(2, gap="medium")
     with right:
         if mode == MODES[0] and view.n_classes > 2:
@@ -48,7 +51,10 @@ def _roc(view: View) -> None:
             st.dataframe(roc_tables.point_table(points), hide_index=True)
         _areas(view, task)
     with left:
-        st.markdown(f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}" + (" · band: least and greatest of the seeds" if view.several_seeds else ""))
+        st.markdown(
+            f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}"
+            + (" · band: least and greatest of the seeds" if view.several_seeds else "")
+        )
         corner = st.toggle("Zoom into the upper left corner", key="corner", bind="query-params")
         st.altair_chart(roc_charts.roc(curves, points, title, corner), width="stretch", key="roc-chart")
     if task is not None:
@@ -57,7 +63,10 @@ def _roc(view: View) -> None:
 
 def _pairs(view: View) -> None:
     """Pairs worth a look; a row chosen sets the two lists of classes."""
-    source = st.segmented_control("Pairs", SOURCES, default=SOURCES[0], required=True, key="pairs", bind="query-params") or SOURCES[0]
+    source = (
+        st.segmented_control("Pairs", SOURCES, default=SOURCES[0], required=True, key="pairs", bind="query-params")
+        or SOURCES[0]
+    )
     frame = roc_tables.pair_frame(view, source)
     names = [plain(name) for name in view.class_names]
 
@@ -65,11 +74,17 @@ def _pairs(view: View) -> None:
         chosen = st.session_state[_PAIRS]["selection"]["rows"]
         if chosen:
             pair = frame.loc[chosen[0]]
-            st.session_state["first"], st.session_state["second"] = names[int(pair["first"])], names[int(pair["second"])]
+            st.session_state["first"], st.session_state["second"] = (
+                names[int(pair["first"])],
+                names[int(pair["second"])],
+            )
 
     shown = pd.DataFrame(
         {
-            "Pair": [f"{names[first]} · {names[second]}" for first, second in zip(frame["first"], frame["second"], strict=True)],
+            "Pair": [
+                f"{names[first]} · {names[second]}"
+                for first, second in zip(frame["first"], frame["second"], strict=True)
+            ],
             "A": frame["confused_a"],
             "B": frame["confused_b"],
             "AUC B − A": frame["difference"],
@@ -85,8 +100,18 @@ def _pairs(view: View) -> None:
         selection_mode="single-row",
         column_config={
             "Pair": st.column_config.TextColumn(width=150),
-            "A": number("A confuses", format="%.1f", width=74, help="Test images of either class that A takes for the other, mean over seeds"),
-            "B": number("B confuses", format="%.1f", width=74, help="Test images of either class that B takes for the other, mean over seeds"),
+            "A": number(
+                "A confuses",
+                format="%.1f",
+                width=74,
+                help="Test images of either class that A takes for the other, mean over seeds",
+            ),
+            "B": number(
+                "B confuses",
+                format="%.1f",
+                width=74,
+                help="Test images of either class that B takes for the other, mean over seeds",
+            ),
             "AUC B − A": number(format="%+.4f", width=74),
         },
     )
@@ -129,7 +154,9 @@ def _operating_point(view: View, task: Task) -> float:
         needs = f"its probability of {name} is at least"
     else:
         needs = f"its probability of {name}, of these two classes, is at least"
-    label = st.select_slider(f"An image is called {name} when {needs}", list(LABELS), value="50 %", key="point", bind="query-params")
+    label = st.select_slider(
+        f"An image is called {name} when {needs}", list(LABELS), value="50 %", key="point", bind="query-params"
+    )
     return LABELS[label]
 
 
@@ -140,8 +167,12 @@ def _areas(view: View, task: Task | None) -> None:
         hide_index=True,
         column_config={
             "AUC": st.column_config.TextColumn(help="Area under the curve; ± is the standard deviation of the seeds'"),
-            "95 % interval": st.column_config.TextColumn(help="DeLong's, over test images; of B − A over seeds too, where both models have several"),
-            "p": st.column_config.TextColumn(help="Probability of a difference at least this large if the models were equal"),
+            "95 % interval": st.column_config.TextColumn(
+                help="DeLong's, over test images; of B − A over seeds too, where both models have several"
+            ),
+            "p": st.column_config.TextColumn(
+                help="Probability of a difference at least this large if the models were equal"
+            ),
         },
     )
 
@@ -159,10 +190,19 @@ def _flips(view: View, task: Task, share: float) -> None:
         for side, now, moved in zip((view.a, view.b), called, flipped, strict=True):
             right = int((moved & (now == is_positive)).sum())
             told.append(f"{side.letter} flips **{moved.sum():,}** ({right:,} of them to the right answer)")
-        seeds = f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)" if view.several_seeds else ""
+        seeds = (
+            f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)"
+            if view.several_seeds
+            else ""
+        )
         st.markdown(f"From 50 % to {100 * share:.4g} %: " + ", ".join(told) + seeds)
-        shown = st.segmented_control("Show", FLIPS, default=FLIPS[0], required=True, key="flips", bind="query-params") or FLIPS[0]
-    keep = {FLIPS[0]: flipped[0] | flipped[1], FLIPS[1]: flipped[0], FLIPS[2]: flipped[1]}.get(shown, called[0] != called[1])
+        shown = (
+            st.segmented_control("Show", FLIPS, default=FLIPS[0], required=True, key="flips", bind="query-params")
+            or FLIPS[0]
+        )
+    keep = {FLIPS[0]: flipped[0] | flipped[1], FLIPS[1]: flipped[0], FLIPS[2]: flipped[1]}.get(
+        shown, called[0] != called[1]
+    )
     names = [plain(name) for name in view.class_names]
     probability = [task.probability(task.scores(side.first)[0])[keep] for side in (view.a, view.b)]
     notes = [f"{names[task.positive]}: A {a:.1%} · B {b:.1%}" for a, b in zip(*probability, strict=True)]
@@ -170,4 +210,6 @@ def _flips(view: View, task: Task, share: float) -> None:
     empty = "No image flips between 50 % and this point."
     if shown == FLIPS[3]:
         empty = "A and B decide every image alike at this point."
-    gallery(view, rows[keep][order], "flips-images", escape(shown[0].upper() + shown[1:]), [notes[i] for i in order], empty)
+    gallery(
+        view, rows[keep][order], "flips-images", escape(shown[0].upper() + shown[1:]), [notes[i] for i in order], empty
+    )

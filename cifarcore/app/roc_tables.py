@@ -49,7 +49,7 @@ class Task:
 
 
 def curve_frame(sides: Sequence[Side], curve) -> pd.DataFrame:
-    """Columns model, fpr, tpr, low, high: the curve of one run, or the mean curve of several with their least and greatest.
+    """Columns model, fpr, tpr, low, high: one run's curve, or the mean of several with their least and greatest.
 
     `curve(run)` gives columns fpr and tpr; several curves are read at the same 501 false positive rates. Empty where
     there is no curve.
@@ -63,9 +63,13 @@ def curve_frame(sides: Sequence[Side], curve) -> pd.DataFrame:
             frame = curves[0][["fpr", "tpr"]].assign(low=np.nan, high=np.nan)
         else:
             tprs = np.array([_read(c) for c in curves])
-            frame = pd.DataFrame({"fpr": metrics.ROC_GRID, "tpr": tprs.mean(0), "low": tprs.min(0), "high": tprs.max(0)})
+            frame = pd.DataFrame(
+                {"fpr": metrics.ROC_GRID, "tpr": tprs.mean(0), "low": tprs.min(0), "high": tprs.max(0)}
+            )
         frames.append(frame.assign(model=side.letter))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["model", "fpr", "tpr", "low", "high"])
+    return (
+        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["model", "fpr", "tpr", "low", "high"])
+    )
 
 
 def macro_curve(run: Run) -> pd.DataFrame:
@@ -136,7 +140,9 @@ def point_table(points: pd.DataFrame) -> pd.DataFrame:
     """`operating_points` as text, with B - A."""
     rates = points.set_index("model")[["tpr", "fpr", "right"]]
     titles = ("True positive rate", "False positive rate", "Decided rightly")
-    table = pd.DataFrame({title: [number(value, ".1%") for value in rates[name]] for title, name in zip(titles, rates, strict=True)})
+    table = pd.DataFrame(
+        {title: [number(value, ".1%") for value in rates[name]] for title, name in zip(titles, rates, strict=True)}
+    )
     table.insert(0, "Model", rates.index)
     gain = rates.loc["B"] - rates.loc["A"]
     table.loc[len(table)] = ["B − A", *(f"{number(100 * value, '+.1f')} points" for value in gain)]
@@ -146,12 +152,15 @@ def point_table(points: pd.DataFrame) -> pd.DataFrame:
 def pair_frame(view: View, source: str, most: int = 12) -> pd.DataFrame:
     """Pairs of the filter's classes worth a look, by one of SOURCES, each taken both ways round.
 
-    Columns first, second (class indices), confused_a, confused_b (images, mean over seeds), auc_a, auc_b, difference (B - A).
+    Columns first, second (class indices), confused_a, confused_b (images, mean over seeds), auc_a, auc_b,
+    difference (B - A).
     """
     return memo(_pair_frame, view.a.runs, view.b.runs, tuple(sorted(view.classes.tolist())), source, most)
 
 
-def _pair_frame(a: tuple[Run, ...], b: tuple[Run, ...], classes: tuple[int, ...], source: str, most: int) -> pd.DataFrame:
+def _pair_frame(
+    a: tuple[Run, ...], b: tuple[Run, ...], classes: tuple[int, ...], source: str, most: int
+) -> pd.DataFrame:
     chosen = np.array(classes)
     first, second = (chosen[index] for index in np.triu_indices(len(chosen), 1))
     confused = [mean_confusion(runs)[first, second] + mean_confusion(runs)[second, first] for runs in (a, b)]

@@ -198,7 +198,12 @@ def same_models(view: View) -> tuple[Run, ...]:
     catalog = find_runs(runs_dir(view.root))
     models = {run.meta.get("model") for run in (*view.a.runs, *view.b.runs)}
     chosen = {run.path for run in (*view.a.runs, *view.b.runs)}
-    others = [h for headers in catalog.groups.values() for h in headers if h.meta.get("model") in models and h.path not in chosen]
+    others = [
+        h
+        for headers in catalog.groups.values()
+        for h in headers
+        if h.meta.get("model") in models and h.path not in chosen
+    ]
     fitting = [h for h in others if h.n_classes == view.n_classes][:MOST_OTHERS]
     return tuple(_run(header.path, header.path.stat().st_mtime_ns) for header in fitting)
 

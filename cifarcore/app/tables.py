@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cifarcore import metrics
-from cifarcore.comparison import Comparison
 from cifarcore.app.state import Side, View, mean_class_table, memo, plain
+from cifarcore.comparison import Comparison
 from cifarcore.runs import Run
 
 SPLIT = ("both right", "only A", "only B", "both wrong")
@@ -78,7 +78,10 @@ def class_frame(view: View, result: Comparison, metric: str) -> pd.DataFrame:
     classes = view.classes
     a, b = (mean_class_table(side.runs).iloc[classes] for side in (view.a, view.b))
     tested = result.class_table.loc[classes]
-    interval = {name: tested.get(f"{metric}_{name}", pd.Series(np.nan, index=tested.index)).to_numpy() for name in ("low", "high")}
+    interval = {
+        name: tested.get(f"{metric}_{name}", pd.Series(np.nan, index=tested.index)).to_numpy()
+        for name in ("low", "high")
+    }
     return pd.DataFrame(
         {
             "class": [plain(view.class_names[c]) for c in classes],
@@ -116,7 +119,9 @@ def findings_table(found: pd.DataFrame) -> pd.DataFrame:
             "Measurement": found["measure"].mask(same, ""),
             "Holds where": found["bounds"].mask(same, "").str.replace("-", "−"),
             "Model": found["model"],
-            "Value (95 % interval)": [_finding(*row) for row in found[["value", "low", "high"]].itertuples(index=False)],
+            "Value (95 % interval)": [
+                _finding(*row) for row in found[["value", "low", "high"]].itertuples(index=False)
+            ],
             "Verdict": found["verdict"],
         }
     )
@@ -146,7 +151,9 @@ def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
 def reliability_frame(sides: Sequence[Side]) -> pd.DataFrame:
     """metrics.reliability of every run, with columns model and run; bins without an image are left out."""
     frames = [
-        memo(metrics.reliability, run).assign(model=side.letter, run=plain(run.name)) for side in sides for run in side.runs
+        memo(metrics.reliability, run).assign(model=side.letter, run=plain(run.name))
+        for side in sides
+        for run in side.runs
     ]
     frame = pd.concat(frames, ignore_index=True)
     return frame[frame["count"] > 0]

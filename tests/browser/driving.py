@@ -87,7 +87,9 @@ def settle(page):
         }""",
         polling=50,
     )
-    assert page.locator("[data-testid=stException]").count() == 0, page.locator("[data-testid=stException]").first.inner_text()
+    assert page.locator("[data-testid=stException]").count() == 0, page.locator(
+        "[data-testid=stException]"
+    ).first.inner_text()
 
 
 def address(page) -> str:

@@ -1,4 +1,4 @@
-"""The explorer as a user drives it: what is marked is read from the chart's pixels, what is listed from the download."""
+"""The explorer as a user drives it: what is marked is read from the chart's pixels, what is listed from a CSV."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,8 @@ _CONTRAST = """
     const canvas = document.querySelector('[data-testid=stVegaLiteChart] canvas');
     const scale = canvas.width / canvas.clientWidth, middle = canvas.clientWidth / 2;
     const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
-    const colour = (x, y) => { const i = 4 * (Math.round(y * scale) * canvas.width + Math.round(x * scale)); return [...pixels.slice(i, i + 3)]; };
+    const place = (x, y) => 4 * (Math.round(y * scale) * canvas.width + Math.round(x * scale));
+    const colour = (x, y) => [...pixels.slice(place(x, y), place(x, y) + 3)];
     const ground = colour(0, canvas.clientHeight - 2);
     const contrast = (x, y) => Math.max(...colour(x, y).map((value, channel) => Math.abs(value - ground[channel])));
 """
@@ -41,11 +42,18 @@ class Chart:
         x = self.positions[letter][:, 0] + (self.plane.shift if letter == "B" else 0)
         y = self.positions[letter][:, 1]
         (x0, x1), (y0, y1) = self.plane.x, self.plane.y
-        return np.stack([(x - x0) / (x1 - x0) * self.width, self.plot_top + (y1 - y) / (y1 - y0) * self.plot_height], axis=1)
+        return np.stack(
+            [(x - x0) / (x1 - x0) * self.width, self.plot_top + (y1 - y) / (y1 - y0) * self.plot_height], axis=1
+        )
 
     def contrast(self, letter: str, rows: np.ndarray) -> np.ndarray:
         """How far the chart's colour at the places of these images is from the background, 0..255."""
-        return np.array(self.page.evaluate(f"places => {{ {_CONTRAST} return places.map(([x, y]) => contrast(x, y)); }}", self.pixels(letter)[rows].tolist()))
+        return np.array(
+            self.page.evaluate(
+                f"places => {{ {_CONTRAST} return places.map(([x, y]) => contrast(x, y)); }}",
+                self.pixels(letter)[rows].tolist(),
+            )
+        )
 
     def alone(self, letter: str, radius: float, rows=slice(None)) -> np.ndarray:
         """Which images have none of `rows` (other than themselves) within `radius` pixels on this map, bool (N,)."""
@@ -75,10 +83,16 @@ def chart_of(page, app, kind="tsne") -> Chart:
     page.wait_for_timeout(500)
     box = canvas.bounding_box()
     # the line in the middle of the canvas that parts the two maps
-    line = page.evaluate(f"() => {{ {_CONTRAST} return [...Array(canvas.clientHeight).keys()].map(y => Math.max(contrast(middle - 1, y), contrast(middle, y))); }}")
-    top, *_, bottom = max(np.split(drawn := np.flatnonzero(np.array(line) > 20), np.flatnonzero(np.diff(drawn) > 1) + 1), key=len).tolist()
+    line = page.evaluate(
+        f"() => {{ {_CONTRAST} const rows = [...Array(canvas.clientHeight).keys()]; return rows.map(y => contrast(middle, y)); }}"
+    )
+    top, *_, bottom = max(
+        np.split(drawn := np.flatnonzero(np.array(line) > 20), np.flatnonzero(np.diff(drawn) > 1) + 1), key=len
+    ).tolist()
     positions = {side.letter: getattr(side.first, kind).astype(float) for side in app.sides()}
-    return Chart(page, plane(positions["A"], positions["B"]), positions, box["x"], box["y"], box["width"], top, bottom - top)
+    return Chart(
+        page, plane(positions["A"], positions["B"]), positions, box["x"], box["y"], box["width"], top, bottom - top
+    )
 
 
 def wrong(app):
@@ -115,7 +129,10 @@ def test_a_box_marks_its_images_in_both_maps_and_lists_exactly_the_misclassified
 def test_the_link_gives_the_same_box_and_list_elsewhere(visit, app):
     page = visit("explorer")
     chart = chart_of(page, app)
-    chart.drag((0.2 * chart.width, chart.plot_top + 0.2 * chart.plot_height), (0.4 * chart.width, chart.plot_top + 0.7 * chart.plot_height))
+    chart.drag(
+        (0.2 * chart.width, chart.plot_top + 0.2 * chart.plot_height),
+        (0.4 * chart.width, chart.plot_top + 0.7 * chart.plot_height),
+    )
     listed = csv_of(page, GALLERY)
     there = visit(address(page), elsewhere=True)
     assert csv_of(there, GALLERY)["sample_id"].tolist() == listed["sample_id"].tolist()
@@ -130,7 +147,10 @@ def test_the_link_gives_the_same_box_and_list_elsewhere(visit, app):
 def test_another_page_and_back_begins_with_nothing_marked(visit, app):
     page = visit("explorer")
     chart = chart_of(page, app)
-    chart.drag((0.2 * chart.width, chart.plot_top + 0.2 * chart.plot_height), (0.4 * chart.width, chart.plot_top + 0.7 * chart.plot_height))
+    chart.drag(
+        (0.2 * chart.width, chart.plot_top + 0.2 * chart.plot_height),
+        (0.4 * chart.width, chart.plot_top + 0.7 * chart.plot_height),
+    )
     for title in ("ROC", "Explorer"):
         page.locator("[data-testid=stSidebarNav] a", has_text=title).click()
         settle(page)
@@ -188,7 +208,9 @@ def test_every_control_changes_what_it_should(visit, app):
     assert ids(frame) == ids_of(app, a.logits.argmax(1) != a.labels)
     confusions = frame["label_name"] + " → " + frame["A_prediction_name"]
     commonest = confusions.value_counts().max()
-    assert (confusions.iloc[:commonest] == confusions.iloc[0]).all() and confusions.value_counts()[confusions.iloc[0]] == commonest
+    assert (confusions.iloc[:commonest] == confusions.iloc[0]).all() and confusions.value_counts()[
+        confusions.iloc[0]
+    ] == commonest
     choose(page, "Confusion (true → predicted)", confusions.iloc[0])
     assert len(csv_of(page, GALLERY)) == commonest
     legend = page.locator("[data-testid=stVegaLiteChart] canvas").screenshot()
@@ -218,6 +240,9 @@ def test_a_box_sends_a_small_part_of_what_the_page_sent(visit, app):
     loaded = sum(received)
     chart = chart_of(page, app)
     received.clear()
-    chart.drag((0.2 * chart.width, chart.plot_top + 0.3 * chart.plot_height), (0.3 * chart.width, chart.plot_top + 0.6 * chart.plot_height))
+    chart.drag(
+        (0.2 * chart.width, chart.plot_top + 0.3 * chart.plot_height),
+        (0.3 * chart.width, chart.plot_top + 0.6 * chart.plot_height),
+    )
     assert 100_000 < loaded < 2_000_000
     assert 0 < sum(received) < 150_000

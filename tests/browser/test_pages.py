@@ -124,7 +124,9 @@ def test_a_class_clicked_shows_exactly_its_images_that_some_run_gets_wrong(visit
 def test_a_confusion_cell_holds_exactly_its_images(visit, app, show):
     a, b = app.sides()
     names = a.first.class_names.tolist()
-    errors = np.bincount(a.first.labels.astype(int) * len(names) + predictions(a)[0], minlength=len(names) ** 2).reshape(len(names), -1)
+    errors = np.bincount(
+        a.first.labels.astype(int) * len(names) + predictions(a)[0], minlength=len(names) ** 2
+    ).reshape(len(names), -1)
     np.fill_diagonal(errors, 0)
     true, predicted = np.unravel_index(errors.argmax(), errors.shape)
     page = visit(f"confusion?level=classes&show={show}&true={names[true]}&predicted={names[predicted]}")
@@ -149,7 +151,9 @@ def test_a_folded_cell_is_chosen_by_a_click_and_unfolds(visit, app):
     of = a.first.superclass_of
     true, predicted = groups.index(chosen["truesuper"]), groups.index(chosen["predictedsuper"])
     labels = a.first.labels
-    here = np.any([(of[answer] == predicted) & (answer != labels) for answer in (*predictions(a), *predictions(b))], axis=0)
+    here = np.any(
+        [(of[answer] == predicted) & (answer != labels) for answer in (*predictions(a), *predictions(b))], axis=0
+    )
     expected = set(a.first.sample_ids[here & (of[labels] == true)].tolist())
     assert ids(csv_of(page, "cell")) == expected
     assert page.locator(".st-key-confusion-unfolded").count() == 1
@@ -171,7 +175,10 @@ def test_findings_show_each_verdict_and_the_report_downloads(visit, app):
     accuracy = np.mean([np.mean(answer == a.first.labels) for answer in predictions(a)])
     rows = page.locator("[data-testid=stTable] tr").all_inner_texts()
     assert any("0.55" in row and f"{accuracy:.3f}" in row for row in rows)
-    assert all(any(verdict in row.replace("\N{NO-BREAK SPACE}", " ") for row in rows) for verdict in ("holds", "cannot be told"))
+    assert all(
+        any(verdict in row.replace("\N{NO-BREAK SPACE}", " ") for row in rows)
+        for verdict in ("holds", "cannot be told")
+    )
     with page.expect_download() as download:
         page.get_by_role("button", name="HTML report").click()
     text = Path(download.value.path()).read_text(encoding="utf-8")

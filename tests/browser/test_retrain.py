@@ -26,7 +26,11 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("retraining") / "runs"
     folder.mkdir()
     committed = ROOT / "checkpoints"
-    if load_test_images() is not None and (committed / f"{PARENT}.pt").exists() and (committed / f"{PARENT}.npz").exists():
+    if (
+        load_test_images() is not None
+        and (committed / f"{PARENT}.pt").exists()
+        and (committed / f"{PARENT}.npz").exists()
+    ):
         for suffix in (".npz", ".pt"):
             (folder / f"{PARENT}{suffix}").write_bytes((committed / f"{PARENT}{suffix}").read_bytes())
         return folder
@@ -35,7 +39,16 @@ def runs(tmp_path_factory):
     from cifarcore.synthetic import make_synthetic
     from cifarcore.training import fit
 
-    config = TrainConfig(preset="quick", dataset="synthetic", widths=(8, 8, 8), hidden=16, epochs=1, batch_size=50, learning_rate=0.05, validation_size=500)
+    config = TrainConfig(
+        preset="quick",
+        dataset="synthetic",
+        widths=(8, 8, 8),
+        hidden=16,
+        epochs=1,
+        batch_size=50,
+        learning_rate=0.05,
+        validation_size=500,
+    )
     dataset = make_synthetic()
     evaluate_file(fit(config, dataset, folder), dataset)
     return folder
@@ -68,7 +81,9 @@ def browse(own_app, chromium):
 
 def drawn(page):
     """Wait for the sidebar's last part. While a job runs a page never stands still, so nothing waits for that."""
-    page.locator(".st-key-retrain-stop button, [data-testid=stExpander] summary:has-text('Short retraining')").first.wait_for()
+    page.locator(
+        ".st-key-retrain-stop button, [data-testid=stExpander] summary:has-text('Short retraining')"
+    ).first.wait_for()
 
 
 def go_to(page, title):
@@ -158,7 +173,7 @@ def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
     assert f"Retrained: {job.name}" in main.inner_text() and "Mean F1 of the focus classes" in main.inner_text()
     before = load_run(runs / f"{PARENT}.npz")
     fixed = int((~before.correct & run.correct).sum())
-    assert f"Fixed: wrong before, right after; " in main.inner_text() and f"· {fixed:,}" in main.inner_text()
+    assert "Fixed: wrong before, right after; " in main.inner_text() and f"· {fixed:,}" in main.inner_text()
     page.get_by_role("button", name="Delete", exact=False).first.click()
     page.get_by_role("button", name="Delete it").click()
     wait_until(lambda: not jobs(runs))
@@ -212,7 +227,9 @@ def test_the_job_outlives_the_app(chromium, runs, tmp_path):
                     os.kill(app.pid, signal.SIGKILL)
                 else:
                     stop_button(page).click()
-                    page.wait_for_function("() => (new URLSearchParams(location.search).get('B') ?? '').startsWith('retrained/')")
+                    page.wait_for_function(
+                        "() => (new URLSearchParams(location.search).get('B') ?? '').startsWith('retrained/')"
+                    )
         finally:
             context.close()
     assert [job.state for job in jobs(runs)] == ["stopped"]

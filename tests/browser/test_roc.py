@@ -13,7 +13,9 @@ def pair(run, first, second):
 
 
 def pick(page, option):
-    page.get_by_role("radio", name=option, exact=True).or_(page.get_by_role("button", name=option, exact=True)).first.click()
+    page.get_by_role("radio", name=option, exact=True).or_(
+        page.get_by_role("button", name=option, exact=True)
+    ).first.click()
     settle(page)
 
 
@@ -64,7 +66,15 @@ def test_a_pair_of_the_table_is_chosen_and_the_others_differ(visit, app):
     chosen = [names.index(page.get_by_label(label, exact=True).input_value()) for label in ("Class", "against")]
 
     def gain(first, second):
-        means = [np.mean([roc_auc_score(run.labels[pair(run, first, second)[1]] == first, pair(run, first, second)[0]) for run in side.runs]) for side in (a, b)]
+        means = [
+            np.mean(
+                [
+                    roc_auc_score(run.labels[pair(run, first, second)[1]] == first, pair(run, first, second)[0])
+                    for run in side.runs
+                ]
+            )
+            for side in (a, b)
+        ]
         return abs(means[1] - means[0])
 
     rng = np.random.default_rng(0)
