@@ -7,8 +7,9 @@ import inspect
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cifarcore import CifarcoreError
 from cifarcore.config import ProjectConfig, RetrainConfig, TrainConfig, preset_config
+from cifarcore.study_plan import TEACHER, chosen
 
 app = typer.Typer(
     help="Train image classifiers on CIFAR-100 and compare two of them.",
@@ -115,54 +117,59 @@ def train(
     data: DataOption = None,
     save_every: Annotated[float, typer.Option(help="Seconds between saves of a running training.")] = 30.0,
 ) -> None:
-    """Train a model; Ctrl-C saves, and --resume goes on to the same weights."""
+    """Train a model; Ctrl-C saves, and --resume goes on to the same weights. Under torchrun all processes train it together."""
     from dataclasses import replace
 
-    config = preset_config(model, preset, **changes)
-    if name:
-        config = replace(config, preset=name)
-    from cifarcore.training import Stopped, fit
+    from cifarcore.distributed import joined
 
-    dataset = _dataset(config.dataset, data)
-    asked = []
-    before = signal.signal(signal.SIGINT, lambda *_: asked.append(True))
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
-    )
-    try:
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(config.name, total=None, figures="")
-            shown = 0
+    with joined() as world:
+        console.quiet = not world.first
+        config = preset_config(model, preset, **changes)
+        if name:
+            config = replace(config, preset=name)
+        from cifarcore.training import fit
 
-            def show(progress) -> None:
-                nonlocal shown
-                accuracy = "" if progress.val_accuracy is None else f" val. accuracy {progress.val_accuracy:.4f}"
-                figures = f"epoch {progress.epoch}/{progress.epochs} loss {progress.loss:.3f}{accuracy} {progress.images_per_second:.0f} images/s"
-                bar.update(task, completed=progress.step, total=progress.steps, figures=figures)
-                if not console.is_terminal and progress.finished_epochs > shown:
-                    console.print(f"{config.name} {figures}, {progress.seconds_left:.0f} s left")
-                    shown = progress.finished_epochs
-
+        with world.in_turn():
+            dataset = _dataset(config.dataset, data)
+        with _watched(config.name, "repeat the command with --resume") as watch:
             path = fit(
-                config,
-                dataset,
-                folder,
-                resume=resume,
-                data_folder=data,
-                on_progress=show,
-                should_stop=lambda: bool(asked),
-                save_every=save_every,
+                config, dataset, folder, resume=resume, data_folder=data, save_every=save_every, world=world, **watch
             )
-    except Stopped as stopped:
-        console.print(f"{stopped}: repeat the command with --resume")
-        raise typer.Exit(130) from None
-    finally:
-        signal.signal(signal.SIGINT, before)
-    console.print(f"wrote {path}; next: cifarcore evaluate {path}")
+        console.print(f"wrote {path}; next: cifarcore evaluate {path}")
+
+
+@app.command()
+def study(
+    model: Annotated[str, typer.Option(help="cnn or resnet18; else both.")] = "",
+    only: Annotated[list[str] | None, typer.Option(help="Name of a change; repeat it for several.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Repeat it for several; else 0.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="Only list the changes.")] = False,
+    teacher: Annotated[str, typer.Option(help="Checkpoint that the distilled changes learn from.")] = TEACHER,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the weights beside the run files.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the run files go.")] = DEFAULT_FOLDER / "study",
+    data: DataOption = None,
+) -> None:
+    """Train what is missing of the accuracy study, one change at a time, scored on the validation split; goes on where it was stopped."""
+    changes = chosen(model, tuple(only or ()))
+    if show:
+        import pandas as pd
+
+        columns = ("model", "name", "epochs", "arithmetic", "group", "what")
+        _print_table(pd.DataFrame([[getattr(change, name) for name in columns] for change in changes], columns=columns))
+        return
+    from cifarcore.runs import load_run
+    from cifarcore.study import is_done, train_and_score
+
+    planned = [(change, change.config(number, teacher)) for number in seed or [0] for change in changes]
+    missing = [(change, config) for change, config in planned if not is_done(change, config, folder)]
+    console.print(f"{len(planned) - len(missing)} of {len(planned)} are done")
+    dataset = _dataset("cifar100", data) if missing else None
+    for change, config in missing:
+        with _watched(config.name, "repeat the command to go on") as watch:
+            path = train_and_score(change, config, dataset, folder, keep=keep, data_folder=data, **watch)
+        run = load_run(path)
+        accuracy, minutes = run.correct.mean(), run.meta["train_seconds"] / 60
+        console.print(f"wrote {path}: validation accuracy {accuracy:.4f} after {minutes:.1f} minutes")
 
 
 @app.command()
@@ -257,12 +264,22 @@ def compare(
     out: Annotated[Path, typer.Option(help="The summary that is written.")] = DEFAULT_FOLDER / "compare_summary.txt",
     html: Annotated[Path | None, typer.Option(help="Also write the whole comparison as one offline page.")] = None,
     readme: Annotated[Path | None, typer.Option(help="Also bring the results table of this file up to date.")] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(help="Write what each change of `cifarcore study` brought instead, from its run files."),
+    ] = None,
 ) -> None:
     """Mean ± std of each model over its seeds, and the paired comparison of the first two groups named."""
     from cifarcore.runs import load_run
-    from cifarcore.summary import update_readme, write_summary
 
     loaded = [load_run(path) for path in runs]
+    if study:
+        from cifarcore.study_table import write_study
+
+        console.print(write_study(loaded, study, readme), markup=False, highlight=False, soft_wrap=True)
+        return
+    from cifarcore.summary import update_readme, write_summary
+
     console.print(write_summary(loaded, out), markup=False, highlight=False, soft_wrap=True)
     if readme:
         update_readme(loaded, readme)
@@ -319,7 +336,7 @@ def main() -> None:
     try:
         app()
     except CifarcoreError as error:
-        _fail(str(error), 2, debug)
+        _fail(str(error), error.status, debug)
     except KeyboardInterrupt:
         _fail("stopped", 130, debug)
     except Exception as error:  # the last resort: whatever it is, one line and not a page
@@ -351,6 +368,44 @@ def _show_retraining(line: dict) -> None:
                 ]
             )
         )
+
+
+@contextmanager
+def _watched(name: str, go_on: str) -> Iterator[dict[str, Callable]]:
+    """Show a training's progress and let Ctrl-C save it; yields what `fit` takes. `go_on` says how, once it was stopped."""
+    from cifarcore.training import Stopped
+
+    asked = []
+    stops = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: asked.append(True)) for number in stops]
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(name, total=None, figures="")
+            shown = 0
+
+            def show(progress) -> None:
+                nonlocal shown
+                accuracy = "" if progress.val_accuracy is None else f" val. accuracy {progress.val_accuracy:.4f}"
+                figures = f"epoch {progress.epoch}/{progress.epochs} loss {progress.loss:.3f}{accuracy} {progress.images_per_second:.0f} images/s"
+                bar.update(task, completed=progress.step, total=progress.steps, figures=figures)
+                if not console.is_terminal and progress.finished_epochs > shown:
+                    console.print(f"{name} {figures}, {progress.seconds_left:.0f} s left")
+                    shown = progress.finished_epochs
+
+            yield {"on_progress": show, "should_stop": lambda: bool(asked)}
+    except Stopped as stopped:
+        console.print(f"{stopped}: {go_on}")
+        raise typer.Exit(130) from None
+    finally:
+        for number, handler in zip(stops, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _print_table(table) -> None:

@@ -26,7 +26,6 @@ TITLES = {
     "brier": "Brier score",
     "log_loss": "Log loss (nats)",
 }
-_RESULTS = re.compile(r"(<!-- results:[^>]*-->\n).*?(<!-- /results -->)", re.DOTALL)
 
 
 def write_summary(runs: Sequence[Run], out: str | Path) -> str:
@@ -64,8 +63,7 @@ def results_table(runs: Sequence[Run]) -> str:
     rows = _group_rows(run_table(runs))
     report = {TITLES[name]: f"{mean:.4f} ± {std:.4f}" for name, (mean, std) in REPORT.items()}
     rows = pd.concat([rows, pd.DataFrame([{"Model": "the report", **report}])]).fillna("")
-    lines = [list(rows.columns), ["---"] * len(rows.columns), *rows.to_numpy().tolist()]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return markdown(rows)
 
 
 def update_readme(runs: Sequence[Run], path: str | Path) -> None:
@@ -73,20 +71,36 @@ def update_readme(runs: Sequence[Run], path: str | Path) -> None:
 
     Raises CifarcoreError where they are missing.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CifarcoreError(
-            f"{path} cannot be read ({error.strerror}); name the README that holds the results table"
-        ) from None
-    if len(_RESULTS.findall(text)) != 1:
+    if not put_between_markers(path, "results", results_table(runs)):
         raise CifarcoreError(
             f"{path} has no results table; put the lines '<!-- results: -->' and '<!-- /results -->' where it belongs"
         )
-    table = results_table(runs)
+
+
+def put_between_markers(path: str | Path, name: str, text: str) -> bool:
+    """Put `text` between `<!-- name: ... -->` and `<!-- /name -->` in the file at `path`, atomically.
+
+    False, and nothing is written, where the file has no such pair or several. Raises CifarcoreError for no such file.
+    """
+    path = Path(path)
+    try:
+        before = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CifarcoreError(
+            f"{path} cannot be read ({error.strerror}); name the README that holds the {name} table"
+        ) from None
+    markers = re.compile(rf"(<!-- {name}:[^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if len(markers.findall(before)) != 1:
+        return False
     with atomic_write(path) as file:
-        file.write(_RESULTS.sub(lambda found: f"{found[1]}\n{table}\n\n{found[2]}", text).encode())
+        file.write(markers.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", before).encode())
+    return True
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """A table of text as Markdown."""
+    lines = [list(rows.columns), ["---"] * len(rows.columns), *rows.to_numpy().tolist()]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -152,10 +166,10 @@ def _group_rows(table: pd.DataFrame) -> pd.DataFrame:
     for name, seeds in table.groupby("group", sort=False):
         row = {"Model": name, "Seeds": str(len(seeds))}
         row |= {TITLES[name]: spread(seeds[name]) for name in REPORT}
-        row["Initialised from"] = _all_of(seeds["initialised"])
-        row["Epochs"] = _all_of("not said" if np.isnan(epochs) else f"{epochs:.0f}" for epochs in seeds["epochs"])
+        row["Initialised from"] = all_of(seeds["initialised"])
+        row["Epochs"] = all_of("not said" if np.isnan(epochs) else f"{epochs:.0f}" for epochs in seeds["epochs"])
         row["Minutes"] = "not said" if seeds["minutes"].isna().any() else f"{seeds['minutes'].mean():.1f}"
-        row["Hardware"] = _all_of(seeds["hardware"])
+        row["Hardware"] = all_of(seeds["hardware"])
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -212,7 +226,7 @@ def _test_set(run: Run) -> str:
     return f"{run.n_images:,} of {name} (fingerprint {fingerprint})"
 
 
-def _all_of(values: Sequence[str]) -> str:
+def all_of(values: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(values))
 
 

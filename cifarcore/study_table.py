@@ -1,0 +1,159 @@
+"""The study as Markdown, from its run files alone: what each change brought against the base of its model.
+
+A is the base, B the change, on the validation images. Tests come from `claims`; here they are laid out.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cifarcore import CifarcoreError, claims, paired
+from cifarcore.comparison import on_shared_images
+from cifarcore.files import atomic_write
+from cifarcore.runs import Run
+from cifarcore.study_plan import BASE
+from cifarcore.summary import all_of, grouped, markdown, p_value, put_between_markers, spread
+
+VERDICTS = ("better", "worse")
+NO_EFFECT = "no effect"
+MOST = 3
+
+
+def write_study(runs: Sequence[Run], out: str | Path, readme: str | Path | None = None) -> str:
+    """Write the study of `runs` to `out`, atomically, and return it; a short form goes into `readme` where it has the markers."""
+    table = study_table(runs)
+    text = study_text(table)
+    with atomic_write(out) as file:
+        file.write(text.encode())
+    if readme:
+        put_between_markers(readme, "study", short_text(table))
+    return text
+
+
+def study_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """One row for each change, under each model its base first and then the others, the largest gain on top.
+
+    Columns model, change, what, group, arithmetic, seeds, accuracy (each seed's), epochs, minutes, hardware, images,
+    difference (B - A), low, high, p, verdict: «better», «worse» or «no effect» by the paired test at 5 %; NaN and ""
+    for the base. Raises CifarcoreError where a run is not the study's, a model has no base, or images differ.
+    """
+    of_model: dict[str, dict[str, list[Run]]] = {}
+    for group in grouped(runs).values():
+        told = group[0].meta.get("study")
+        if not isinstance(told, dict) or "change" not in told:
+            raise CifarcoreError(f"{group[0].name} is no run of the study; `cifarcore study` writes these")
+        of_model.setdefault(str(group[0].meta.get("model")), {})[str(told["change"])] = group
+    rows = []
+    for model, changes in of_model.items():
+        if BASE not in changes:
+            raise CifarcoreError(f"no base of the {model} is named; name its run file {model}-{BASE}-0.npz too")
+        base = changes.pop(BASE)
+        rows.append(_row(base) | _nothing_to_compare())
+        compared = [_row(group) | _against(base, group) for group in changes.values()]
+        rows += sorted(compared, key=lambda row: -row["difference"])
+    return pd.DataFrame(rows)
+
+
+def study_text(table: pd.DataFrame) -> str:
+    """The whole study: what brought most, then a table for each model with every change in it."""
+    parts = ["# What each change brings", _conditions(table), _most(table)]
+    for model, rows in table.groupby("model", sort=False):
+        parts += [f"## {model}", markdown(pd.DataFrame([_cells(row) for _, row in rows.iterrows()]))]
+    return "\n\n".join(parts) + "\n"
+
+
+def short_text(table: pd.DataFrame) -> str:
+    """For the README: what brought most, the changes that were better than their base, and the names of the others."""
+    better = table[(table["change"] == BASE) | (table["verdict"] == "better")]
+    columns = ["Change", "Seeds", "Epochs", "Minutes", "Hardware", "Accuracy", "B − A (points)", "95 % interval"]
+    rows = [{"Model": row["model"]} | {name: _cells(row)[name] for name in columns} for _, row in better.iterrows()]
+    parts = [_most(table), markdown(pd.DataFrame(rows)), _conditions(table)]
+    for verdict in (NO_EFFECT, "worse"):
+        for model, others in table[table["verdict"] == verdict].groupby("model", sort=False):
+            parts.append(f"{verdict.capitalize()} for the {model}: {'; '.join(others['what'])}.")
+    return "\n\n".join(parts)
+
+
+def _row(group: list[Run]) -> dict:
+    """What one change's runs say of themselves."""
+    told = group[0].meta["study"]
+    minutes = [(run.meta.get("train_seconds") or np.nan) / 60 for run in group]
+    return {
+        "model": str(group[0].meta.get("model")),
+        "change": str(told["change"]),
+        "what": str(told.get("what", told["change"])),
+        "group": str(told.get("group", "")),
+        "arithmetic": float(told.get("arithmetic", 1.0)),
+        "seeds": len(group),
+        "accuracy": [float(run.correct.mean()) for run in group],
+        "epochs": all_of(str(len(run.history["epoch"])) if run.history else "not said" for run in group),
+        "minutes": float(np.mean(minutes)),
+        "hardware": all_of(run.meta.get("device") or "not said" for run in group),
+        "images": group[0].n_images,
+    }
+
+
+def _nothing_to_compare() -> dict:
+    return dict.fromkeys(("difference", "low", "high", "p"), np.nan) | {"verdict": ""}
+
+
+def _against(base: list[Run], group: list[Run]) -> dict:
+    runs = on_shared_images([*base, *group])
+    if any(run.n_images != other.n_images for run, other in zip(runs, [*base, *group], strict=True)):
+        raise CifarcoreError(f"{group[0].name} is of other images than {base[0].name}; name runs of one study")
+    rights = np.stack([run.correct for run in runs])
+    # a family of one change, so that a change's verdict does not depend on what else is in the table
+    found = claims.rate_claims([rights], len(runs), len(base), VERDICTS).iloc[0]
+    return {name: found[name] for name in ("difference", "low", "high", "p")} | {"verdict": found["claim"] or NO_EFFECT}
+
+
+def _cells(row: pd.Series) -> dict[str, str]:
+    """One row as text."""
+    is_base = row["change"] == BASE
+    return {
+        "Change": f"base: {row['what']}" if is_base else row["what"],
+        "Kind": row["group"],
+        "Seeds": str(row["seeds"]),
+        "Epochs": row["epochs"],
+        "Arithmetic": f"{row['arithmetic']:.2f}",
+        "Minutes": "not said" if np.isnan(row["minutes"]) else f"{row['minutes']:.1f}",
+        "Hardware": row["hardware"],
+        "Accuracy": spread(row["accuracy"]),
+        "B − A (points)": "" if is_base else _points(row["difference"]),
+        "95 % interval": "" if is_base else f"{_points(row['low'])} to {_points(row['high'])}",
+        "p": "" if is_base else p_value(row["p"]),
+        "Verdict": row["verdict"],
+    }
+
+
+def _most(table: pd.DataFrame) -> str:
+    """The changes of largest gain, and of largest loss, over all models: those whose test says so."""
+    parts = []
+    for verdict, title, ascending in (("better", "Brought most", False), ("worse", "Cost most", True)):
+        rows = table[table["verdict"] == verdict].sort_values("difference", ascending=ascending, kind="stable")
+        lines = [
+            f"{number}. {row['model']}, {row['what']}: {_points(row['difference'])} points "
+            f"({_points(row['low'])} to {_points(row['high'])})"
+            + ("" if abs(row["arithmetic"] - 1) < 0.15 else f", at {row['arithmetic']:.2f} times the arithmetic")
+            for number, (_, row) in enumerate(rows.head(MOST).iterrows(), start=1)
+        ]
+        parts.append(f"{title}:\n\n" + ("\n".join(lines) or "none"))
+    return "\n\n".join(parts)
+
+
+def _conditions(table: pd.DataFrame) -> str:
+    tested = int((table["verdict"] != "").sum())
+    return (
+        f"Accuracy on {table['images'].max():,} validation images that no training saw; the test images were not looked "
+        f"at. One change at a time; B is the change, A the base of its model, both scored on the same images. «No effect»: "
+        f"the difference is within the paired noise of these images (one seed each: exact McNemar test; several: test over "
+        f"seeds and images; 5 %). Of {tested} such tests about {paired.ALPHA * tested:.0f} would call a change without effect "
+        f"better or worse, and with one seed the noise of another seed is not counted: this screens, runs at full length "
+        f"confirm. Arithmetic: multiplications of the training, of the base's; minutes: wall-clock."
+    )
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.2f}".replace("-", "−")
