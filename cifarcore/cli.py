@@ -117,25 +117,18 @@ def train(
     data: DataOption = None,
     save_every: Annotated[float, typer.Option(help="Seconds between saves of a running training.")] = 30.0,
 ) -> None:
-    """Train a model; Ctrl-C saves, and --resume goes on to the same weights. Under torchrun all processes train it together."""
+    """Train a model; Ctrl-C saves, and --resume goes on to the same weights."""
     from dataclasses import replace
 
-    from cifarcore.distributed import joined
+    config = preset_config(model, preset, **changes)
+    if name:
+        config = replace(config, preset=name)
+    from cifarcore.training import fit
 
-    with joined() as world:
-        console.quiet = not world.first
-        config = preset_config(model, preset, **changes)
-        if name:
-            config = replace(config, preset=name)
-        from cifarcore.training import fit
-
-        with world.in_turn():
-            dataset = _dataset(config.dataset, data)
-        with _watched(config.name, "repeat the command with --resume") as watch:
-            path = fit(
-                config, dataset, folder, resume=resume, data_folder=data, save_every=save_every, world=world, **watch
-            )
-        console.print(f"wrote {path}; next: cifarcore evaluate {path}")
+    dataset = _dataset(config.dataset, data)
+    with _watched(config.name, "repeat the command with --resume") as watch:
+        path = fit(config, dataset, folder, resume=resume, data_folder=data, save_every=save_every, **watch)
+    console.print(f"wrote {path}; next: cifarcore evaluate {path}")
 
 
 @app.command()
