@@ -329,7 +329,7 @@ def main() -> None:
     try:
         app()
     except CifarcoreError as error:
-        _fail(str(error), error.status, debug)
+        _fail(str(error), 2, debug)
     except KeyboardInterrupt:
         _fail("stopped", 130, debug)
     except Exception as error:  # the last resort: whatever it is, one line and not a page
