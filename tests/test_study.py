@@ -250,3 +250,11 @@ def test_the_commands_list_the_plan_and_write_table_and_readme(trained, tmp_path
     readme.write_text("no markers")
     study_table.write_study([load_run(name) for name in names], out, readme)
     assert readme.read_text() == "no markers"
+
+
+def test_the_app_does_not_list_the_studys_runs(trained, tmp_path):
+    from cifarcore.app.state import find_runs
+
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "cnn-base-0.npz").write_bytes((trained / "cnn-base-0.npz").read_bytes())
+    assert not find_runs(tmp_path).groups and find_runs(tmp_path / "study").groups
