@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cifarcore import CifarcoreError
-from cifarcore.config import ProjectConfig, RetrainConfig, TrainConfig, preset_config
+from cifarcore.config import ImportConfig, ProjectConfig, RetrainConfig, TrainConfig, preset_config
 from cifarcore.study_plan import TEACHER, chosen
 
 app = typer.Typer(
@@ -281,6 +281,35 @@ def compare(
 
         write_html(loaded, html)
         console.print(f"wrote {html}")
+
+
+@app.command("import")
+@config_flags(ImportConfig)
+def import_(
+    predictions: Annotated[Path, typer.Argument(help=".npz, .npy, .csv or .parquet; or a run file.")],
+    changes: dict,
+    out: Annotated[Path | None, typer.Option(help="The run file; else checkpoints/imported/NAME.npz.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of that name.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Check someone else's predictions and keep them as a run file, which the app lists as imported/NAME."""
+    from cifarcore.importing import import_file, run_name, run_path
+
+    config = ImportConfig(**changes)
+    out = out or run_path(DEFAULT_FOLDER, run_name(predictions, config))
+    with Progress(TextColumn("reading pictures"), BarColumn(), MofNCompleteColumn(), console=console) as bar:
+        task = bar.add_task("", total=None, visible=False)
+        found = import_file(
+            predictions, out, config, data, overwrite,
+            lambda done, total: bar.update(task, completed=done, total=total, visible=True),
+        )  # fmt: skip
+    run = found.run
+    console.print(
+        f"wrote {found.path}: {run.n_images:,} images, {run.n_classes} classes, {run.meta['scores']}", markup=False
+    )
+    console.print(f"test accuracy {run.correct.mean():.4f}")
+    for note in found.notes:
+        console.print(f"note: {note}", markup=False)
 
 
 @bench.command("metrics")

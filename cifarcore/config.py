@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from cifarcore import CifarcoreError
 
 MODELS = ("cnn", "resnet18")
+SCORES = ("auto", "logits", "probabilities", "log_probabilities")
 _CHOICES = {
     "model": MODELS,
     "dataset": ("cifar100", "synthetic"),
@@ -214,6 +215,28 @@ class ProjectConfig:
     umap_min_dist: float = _option(0.1, "least distance of points on the UMAP")
     neighbors: int = _option(5, "nearest training images kept")
     seed: int = _option(0, "of both maps")
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """What someone else's predictions are of, and how their run is named."""
+
+    model: str = _option("", "name of the model; else the file's name")
+    preset: str = _option("", "what tells it from others of the same model, such as how it was trained")
+    seed: int = _option(0, "which of several trainings it is")
+    order: str = _option(
+        "", "rows are CIFAR-100's test images as torchvision orders them, or data: as cifar100.npz does"
+    )
+    images: str = _option("", "rows are the pictures of this folder (class/picture.png), by name or in sorted order")
+    like: str = _option("", "rows are the images of this run file, in its order")
+    labels: str = _option("", "file of the true labels, where the predictions hold none: .npy, .npz, or one a line")
+    class_names: str = _option("", "file with a class name a line, in the order of the columns")
+    superclasses: str = _option("", "CSV file with a line class,superclass for each class")
+    scores: str = _option("auto", "auto, logits, probabilities or log_probabilities")
+
+    def __post_init__(self):
+        if self.scores not in SCORES:
+            raise CifarcoreError(f"scores is {self.scores!r}; choose one of {', '.join(SCORES)}")
 
 
 _QUICK = dict(validation_size=5000, batch_size=64, schedule="onecycle", nesterov=True, label_smoothing=0.1)

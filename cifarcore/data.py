@@ -98,6 +98,15 @@ def load_train_images(folder: str | Path | None = None) -> np.ndarray | None:
     return _read_array(folder, "x_train") if (folder / ARRAYS_FILE).exists() else None
 
 
+def in_torchvision_order(folder: str | Path | None = None) -> bool:
+    """Whether `cifar100.npz` says that its images are in the order of torchvision's files, from which it was written."""
+    try:
+        with np.load(data_dir(folder) / ARRAYS_FILE, allow_pickle=False) as archive:
+            return "order" in archive and archive["order"].item() == "torchvision"
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
+
+
 def split_validation(labels: np.ndarray, size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Row indices (training, validation), each sorted; validation is stratified and the same for every model and run seed.
 
@@ -153,7 +162,7 @@ def _write_arrays(folder: Path, download: bool) -> None:
     for split, part in (("train", train), ("test", test)):
         arrays |= {f"x_{split}": part.data, f"y_{split}": np.asarray(part.targets, dtype=np.uint8)}
     with atomic_write(folder / ARRAYS_FILE) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays, order=np.array("torchvision"))
 
 
 def _no_data(folder: Path, reason: str) -> CifarcoreError:

@@ -192,6 +192,12 @@ def read_header(path: str | Path) -> RunHeader:
     return RunHeader(path, parse_meta(meta, path), n_images, n_classes, frozenset(headers))
 
 
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of any `.npz`, read as carefully as a run file's. Raises RunFileError."""
+    with _opened(Path(path), foreign=True) as (_, archive, headers):
+        return {name: _read(archive, entry) for name, (entry, _, _) in headers.items()}
+
+
 def align(a: Run, b: Run) -> AlignedPair:
     """Match two runs on the test images that they share, by (sample id, label), in A's order of images and classes.
 
@@ -257,8 +263,10 @@ _Headers = dict[str, tuple[zipfile.ZipInfo, np.dtype, tuple[int, ...]]]
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile, _Headers]]:
+def _opened(path: Path, foreign: bool = False) -> Iterator[tuple[BinaryIO, zipfile.ZipFile, _Headers]]:
     """The open file, its archive, and entry, dtype and shape of each known array, all checked against the layout.
+
+    With `foreign`, of every array, and nothing is asked of names and shapes.
 
     The file stays open in between, so that one put in its place meanwhile is not read unchecked.
     """
@@ -268,8 +276,9 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile, _Headers]]:
         raise refusal(path, "not a file; name an .npz run file")
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
-            headers = _read_headers(archive, path)
-            check_shapes({name: header[1:] for name, header in headers.items()}, path)
+            headers = _read_headers(archive, path, foreign)
+            if not foreign:
+                check_shapes({name: header[1:] for name, header in headers.items()}, path)
             yield file, archive, headers
     except CifarcoreError:
         raise
@@ -281,11 +290,11 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipFile, _Headers]]:
         raise refusal(path, f"not a readable .npz run file ({error or type(error).__name__}); write it again") from None
 
 
-def _read_headers(archive: zipfile.ZipFile, path: Path) -> _Headers:
+def _read_headers(archive: zipfile.ZipFile, path: Path, foreign: bool) -> _Headers:
     headers: _Headers = {}
     for entry in archive.infolist():
         name = entry.filename.removesuffix(".npy")
-        if name not in LAYOUT:
+        if name not in LAYOUT and not foreign:
             continue  # a later version may add arrays
         if name in headers:
             raise refusal(path, f"array {name!r} stands in it twice; write it again")
