@@ -1,5 +1,7 @@
 """Trained weights on disk: written atomically, read without unpickling anything but tensors and plain values."""
 
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from cifarcore.files import atomic_write
 from cifarcore.models import empty_model
 
 FORMAT = 1
+MAX_CLASSES = 20_000
+MAX_NAME_LENGTH = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +30,17 @@ class Checkpoint:
 
     def model(self) -> nn.Module:
         """The trained network, float32, in evaluation mode. Raises CifarcoreError where the weights are another model's."""
-        model = empty_model(self.config, len(self.class_names))
+        return self._filled(lambda: empty_model(self.config, len(self.class_names)), self.weights)
+
+    def _filled(self, build: Callable[[], nn.Module], weights: dict[str, Tensor]) -> nn.Module:
         try:
+            with torch.device("meta"):  # what a file's config asks for takes no memory before the weights fit it
+                build().load_state_dict(weights, assign=True)
+            model = build()
             model.load_state_dict(
-                {
-                    name: tensor.float() if tensor.is_floating_point() else tensor
-                    for name, tensor in self.weights.items()
-                }
+                {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
             )
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
             reason = " ".join(str(error).split())[:200]
             raise CifarcoreError(
                 f"the weights do not fit a {self.config.model}: {reason}; name the checkpoint of this model"
@@ -71,28 +77,44 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             raise CifarcoreError(
                 f"{path}: checkpoint format {content['format']}, this version reads {FORMAT}; train it again"
             )
-        weights = content["weights"]
-        if not all(isinstance(tensor, Tensor) for tensor in weights.values()):
-            raise TypeError("weights hold something else than tensors")
+        weights, names = content["weights"], list(content["class_names"])
+        if not all(isinstance(tensor, Tensor) and _is_whole(tensor) for tensor in weights.values()):
+            raise TypeError("weights hold something else than whole tensors")
+        if len(names) > MAX_CLASSES or not all(
+            isinstance(name, str) and len(name) <= MAX_NAME_LENGTH for name in names
+        ):
+            raise TypeError("class_names hold something else than names")
         return Checkpoint(
             TrainConfig.from_dict(content["config"]),
             weights,
-            list(content["class_names"]),
+            names,
             dict(content["meta"]),
-            dict(content["history"]),
+            {str(column): [float(value) for value in values] for column, values in content["history"].items()},
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise CifarcoreError(
-            f"{path}: not a checkpoint of cifarcore ({error!r:.100}); `cifarcore train` writes them"
+            f"{path}: not a checkpoint of cifarcore ({' '.join(repr(error).split()):.100}); `cifarcore train` writes them"
         ) from None
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether every element lies in memory: a few bytes can also claim to be a tensor of any size."""
+    return (
+        tensor.layout is torch.strided
+        and tensor.device.type == "cpu"
+        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+    )
 
 
 def load_tensors(path: str | Path) -> dict:
     """A dict of tensors and plain values that torch.save wrote, on the CPU; nothing else is unpickled."""
     try:
+        _refuse_bomb(Path(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise CifarcoreError(f"{path}: no such file; `cifarcore train` writes checkpoints") from None
+    except CifarcoreError:
+        raise
     except Exception as error:  # torch's reader raises many kinds on damaged bytes
         raise CifarcoreError(
             f"{path}: not a readable checkpoint ({' '.join(str(error).split())[:150]}); train it again"
@@ -100,3 +122,12 @@ def load_tensors(path: str | Path) -> dict:
     if not isinstance(content, dict):
         raise CifarcoreError(f"{path}: not a checkpoint of cifarcore; `cifarcore train` writes them")
     return content
+
+
+def _refuse_bomb(path: Path) -> None:
+    """torch.save compresses nothing, so a file that unpacks to more than it is was not written by it."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise CifarcoreError(f"{path}: not a checkpoint of cifarcore (compressed); `cifarcore train` writes them")
