@@ -3,12 +3,14 @@
 Images come in as uint8 (B, H, W, 3) and leave as float32 (B, 3, H, W) in 0..1, channels last in memory.
 Normalisation belongs to the models, so one batch can feed two that normalise differently.
 All randomness is torch's global one, which training seeds anew at every step.
+torchvision is imported only where something of it is asked for: that takes as long as importing torch.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import v2
 
 from cifarcore.config import TrainConfig
 
@@ -48,6 +50,11 @@ class Augment:
 
     def __init__(self, config: TrainConfig, n_classes: int):
         self.config = config
+        self.policy = self.erasing = self.mix = None
+        if config.policy == config.mix == "none" and not config.erasing:
+            return
+        from torchvision.transforms import v2
+
         self.policy = {"none": None, "randaugment": v2.RandAugment(), "trivialaugment": v2.TrivialAugmentWide()}[
             config.policy
         ]
@@ -77,8 +84,10 @@ class Augment:
         return images, labels
 
 
-def pil_pipeline(config: TrainConfig) -> v2.Compose:
+def pil_pipeline(config: TrainConfig) -> Callable:
     """Crop, flip and policy for one PIL image at a time, as tutorials write it: the reference for `Augment`."""
+    from torchvision.transforms import v2
+
     steps = [v2.RandomCrop(32, padding=config.crop_padding)] if config.crop_padding else []
     steps += [v2.RandomHorizontalFlip(0.5)] if config.flip else []
     policy = {"none": [], "randaugment": [v2.RandAugment()], "trivialaugment": [v2.TrivialAugmentWide()]}[config.policy]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cifarcore import CifarcoreError
 from cifarcore.config import TrainConfig
 from cifarcore.files import atomic_write
-from cifarcore.models import empty_model
+from cifarcore.models import HEADS, Head, empty_model
 
 FORMAT = 1
 MAX_CLASSES = 20_000
@@ -31,6 +31,14 @@ class Checkpoint:
     def model(self) -> nn.Module:
         """The trained network, float32, in evaluation mode. Raises CifarcoreError where the weights are another model's."""
         return self._filled(lambda: empty_model(self.config, len(self.class_names)), self.weights)
+
+    def head(self) -> Head:
+        """The last layer alone, float32, in evaluation mode. Raises CifarcoreError as `model` does."""
+        weight = self.weights.get(f"{HEADS[self.config.model]}.weight", torch.empty(1, 1))
+        of_head = {
+            name: tensor for name, tensor in self.weights.items() if name.startswith(f"{HEADS[self.config.model]}.")
+        }
+        return self._filled(lambda: Head(self.config, weight.shape[-1], len(self.class_names)), of_head)
 
     def _filled(self, build: Callable[[], nn.Module], weights: dict[str, Tensor]) -> nn.Module:
         try:

@@ -64,7 +64,10 @@ class Learner:
         self.inputs = torch.from_numpy(features.train if features else dataset.x_train).to(device)
         self.labels = torch.from_numpy(dataset.y_train).to(device)
         self.augment = Augment(self.train_config, dataset.n_classes)
-        self.model = parent.model().to(device, memory_format=torch.channels_last)
+        if self.on_features:
+            self.model = parent.head().to(device)
+        else:
+            self.model = parent.model().to(device, memory_format=torch.channels_last)
         self.frozen = freeze(self.model, self.config.train_layers)
         self.optimizer = torch.optim.SGD(
             parameter_groups(self.model, self.train_config),
@@ -208,13 +211,14 @@ class Learner:
                 "fingerprint": dataset_fingerprint,
                 "images": self.train_images,
             },
-            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "parameters": parent.meta.get("parameters", 0),
             "train_seconds": round(self.learned, 1),
             "device": hardware(self.train_config.device, torch.get_num_threads()),
             "versions": versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        return Checkpoint(self.train_config, half(self.model.state_dict()), parent.class_names, meta, self.history)
+        weights = parent.weights | half(self.model.state_dict())
+        return Checkpoint(self.train_config, weights, parent.class_names, meta, self.history)
 
 
 class _Deck:

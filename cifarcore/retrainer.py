@@ -106,8 +106,8 @@ def measure(
         scored = (len(dataset.x_test) + held_out) / _probe(run, parent, dataset)
         features = None
         if config.train_layers == "head":  # its speed does not depend on what the features are
-            width = parent.model().stages()[-1].in_features
-            drawn = np.random.default_rng(0).random((len(dataset.x_train), width), dtype=np.float32).astype(np.float16)
+            shape = len(dataset.x_train), parent.head().stages()[0].in_features
+            drawn = np.random.default_rng(0).random(shape, dtype=np.float32).astype(np.float16)
             features = Features(drawn[:0], np.empty(0, np.uint64), drawn, np.empty(0, np.uint64), dataset.y_train)
         learner = Learner(setup, parent, dataset, features)
         for _ in range(2):
@@ -250,7 +250,7 @@ def _check_weights(run: Run, ids: np.ndarray, logits: np.ndarray) -> None:
 @torch.inference_mode()
 def _head_logits(checkpoint: Checkpoint, features: np.ndarray) -> np.ndarray:
     """Logits (N, C), float16, that the stored weights give to cached features (N, D)."""
-    return checkpoint.model().head(torch.from_numpy(features).float()).numpy().astype(np.float16)
+    return checkpoint.head().head(torch.from_numpy(features).float()).numpy().astype(np.float16)
 
 
 def _cached_features(
@@ -268,7 +268,10 @@ def _cached_features(
             np.array_equal(found.train_ids, train_ids) and np.array_equal(found.test_ids, test_ids)
         ):
             continue
-        if path == cache or _are_features_of(parent, dataset, found):
+        if path == cache:
+            return found
+        if _are_features_of(parent, dataset, found):
+            save_features(found, cache)  # looked through once
             return found
     report = _Counter(record, "caching", len(dataset.x_train) + len(dataset.x_test))
 

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from cifarcore import CifarcoreError, models
+from cifarcore import CifarcoreError, models, resnet
 from cifarcore.config import TrainConfig
 
 
 @pytest.fixture(scope="module")
 def weights_file(tmp_path_factory):
     """ResNet-18 weights in torchvision's layout, random: the door is tested here, not what comes through."""
-    path = tmp_path_factory.mktemp("weights") / models.WEIGHTS_FILE
+    path = tmp_path_factory.mktemp("weights") / resnet.WEIGHTS_FILE
     torch.manual_seed(3)
     torch.save(
         {name: value.half() if value.is_floating_point() else value for name, value in resnet18().state_dict().items()},
@@ -25,7 +25,7 @@ def no_download(monkeypatch):
     def refuse(*_, **__):
         raise OSError("no network")
 
-    monkeypatch.setattr(models.ResNet18_Weights, "get_state_dict", refuse)
+    monkeypatch.setattr(resnet.ResNet18_Weights, "get_state_dict", refuse)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_all_layers_but_the_last_are_the_pretrained_ones(weights_file, no_downlo
             assert torch.equal(value, stored[name].to(value.dtype)), name
     assert model.fc.weight.shape == (100, 512)
     digest = hashlib.sha256(weights_file.read_bytes()).hexdigest()[:8]
-    assert source == f"weights file {models.WEIGHTS_FILE} (sha256 {digest})"
+    assert source == f"weights file {resnet.WEIGHTS_FILE} (sha256 {digest})"
 
 
 def test_the_data_folder_is_the_fallback_and_random_only_on_purpose(weights_file, no_download, tmp_path):
@@ -85,7 +85,7 @@ def test_a_file_that_is_no_weights_is_refused(tmp_path, content):
     else:
         path.write_bytes(content)
     with pytest.raises(CifarcoreError, match="no ResNet-18 weights") as caught:
-        models.imagenet_weights(str(path))
+        resnet.imagenet_weights(str(path))
     assert "\n" not in str(caught.value)
 
 

@@ -13,7 +13,7 @@ from cifarcore.config import RetrainConfig, TrainConfig
 from cifarcore.data import split_validation
 from cifarcore.evaluation import evaluate, evaluate_file, features_path
 from cifarcore.jobs import DiskFull, read_job, working
-from cifarcore.retraining import STATE, create, run_path
+from cifarcore.retraining import FOLDER, STATE, create, run_path
 from cifarcore.runs import load_run
 from cifarcore.synthetic import make_synthetic
 from cifarcore.training import fit
@@ -127,6 +127,8 @@ def test_features_are_computed_once_and_those_of_evaluate_are_used_where_they_fi
     work(first, dataset)
     assert "caching" not in phases(first)
     features_path(parent(runs)).unlink()
+    for cached in (runs / FOLDER / "features").iterdir():
+        cached.unlink()
     for expected in (True, False):
         folder = create(config, parent(runs), runs)
         work(folder, dataset)
