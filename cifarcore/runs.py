@@ -334,7 +334,7 @@ def _native(array: np.ndarray) -> np.ndarray:
     dtype = (
         np.dtype(np.float32) if array.dtype.kind == "f" and array.dtype.itemsize > 4 else array.dtype.newbyteorder("=")
     )
-    with np.errstate(over="ignore"):  # an infinity is refused later
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
         return np.asarray(array, dtype, order="C")
 
 

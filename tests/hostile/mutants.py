@@ -7,6 +7,7 @@ import io
 import json
 import re
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from random import Random
@@ -15,9 +16,10 @@ from typing import Protocol
 import numpy as np
 
 from cifarcore import CifarcoreError
-from cifarcore.run_layout import LAYOUT
+from cifarcore.run_layout import GROUPS, LAYOUT
 from cifarcore.runs import load_run, read_header
 
+REQUIRED = ("schema", "class_names", "labels", "logits", "sample_ids")
 # numbers at which sizes, counts and offsets change their meaning
 EDGES = (0, 1, 2, 4, 10, 12, 127, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**64, -1)
 DTYPES = (
@@ -79,8 +81,8 @@ class Whole:
     def __init__(self, path: Path):
         with np.load(path, allow_pickle=False) as archive:
             self.arrays = {name: archive[name] for name in archive.files}
-        members = [(name, npy(array)) for name, array in self.arrays.items()]
-        self.files = (path.read_bytes(), zipped(members, zipfile.ZIP_STORED))
+        self.members = {name: npy(array) for name, array in self.arrays.items()}
+        self.files = (path.read_bytes(), zipped(list(self.members.items()), zipfile.ZIP_STORED))
 
 
 def hostile_file(draw: Draw, whole: Whole) -> bytes:
@@ -129,7 +131,8 @@ def npy(array: np.ndarray) -> bytes:
 
 def zipped(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression, strict_timestamps=False) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
+        warnings.simplefilter("ignore", UserWarning)  # a name that stands in it twice
         for name, content in members:
             info = zipfile.ZipInfo(f"{name}.npy")
             info.compress_type = compression
@@ -167,10 +170,14 @@ def _edited(draw: Draw, content: bytes) -> bytes:
 def _built(draw: Draw, whole: Whole) -> bytes:
     """An archive of whole and hostile members."""
     hostile = {_pick(draw, list(LAYOUT)) for _ in range(draw.integer(1, 3))}
+    wanted = hostile | set(REQUIRED)
+    for group in (*GROUPS, ("meta",), ("tsne",), ("umap",)):  # small files are read fast, so that more are
+        if not hostile.isdisjoint(group) or not draw.integer(0, 3):
+            wanted |= set(group)
     members = []
-    for name in LAYOUT:
+    for name in filter(wanted.__contains__, LAYOUT):
         if name not in hostile:
-            members.append((name, npy(whole.arrays[name])))
+            members.append((name, whole.members[name]))
         elif draw.integer(0, 5):
             members.append((name, _member(draw, name, whole.arrays[name])))
     strange = draw.integer(0, 15)
@@ -180,26 +187,18 @@ def _built(draw: Draw, whole: Whole) -> bytes:
         members.append(_pick(draw, members))
     elif strange == 2:
         members.reverse()
-    compression = (
-        (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED, *[zipfile.ZIP_STORED] * 7)[draw.integer(0, 9)]
-        if strange > 12
-        else zipfile.ZIP_STORED
-    )
-    content = bytearray(_without_warnings(members, compression))
+    compression = zipfile.ZIP_STORED
+    if strange > 13:
+        compression = (zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)[
+            draw.integer(0, 3)
+        ]
+    content = bytearray(zipped(members, compression))
     if strange in (3, 4):  # the flags of one entry, in both directories: encrypted, UTF-8, patched, streamed
         for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
             found = [match.start() for match in re.finditer(re.escape(signature), content)]
             at = found[draw.integer(0, len(found) - 1)]
             content[at + offset] ^= 1 << draw.integer(0, 7)
     return bytes(content)
-
-
-def _without_warnings(members: list[tuple[str, bytes]], compression: int) -> bytes:
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a name that stands in it twice
-        return zipped(members, compression)
 
 
 def _member(draw: Draw, name: str, array: np.ndarray) -> bytes:
