@@ -22,7 +22,7 @@ from cifarcore.augment import Augment
 from cifarcore.batches import step_seed
 from cifarcore.checkpoints import Checkpoint, half, load_tensors
 from cifarcore.config import RECIPES, Recipe, RetrainConfig, TrainConfig
-from cifarcore.data import Dataset, split_validation
+from cifarcore.data import Dataset
 from cifarcore.evaluation import Features
 from cifarcore.files import atomic_write
 from cifarcore.hardware import autocast, hardware, resolve, versions
@@ -44,6 +44,7 @@ class Learner:
         setup: Setup,
         parent: Checkpoint,
         dataset: Dataset,
+        val_rows: np.ndarray,
         features: Features | None = None,
         recipe: Recipe | None = None,
     ):
@@ -51,7 +52,7 @@ class Learner:
         self.recipe = recipe or recipe_of(setup.config)
         self.train_config = resolve(_train_config(parent.config, setup.config, self.recipe))
         device = self.train_config.device
-        train_rows, val_rows = split_validation(dataset.y_train, parent.config.validation_size)
+        train_rows = np.setdiff1d(np.arange(len(dataset.y_train)), val_rows)
         in_focus = np.isin(dataset.y_train, setup.focus)
         sides = (in_focus[train_rows], ~in_focus[train_rows])
         self.decks = [_Deck(train_rows[side], 2 * self.train_config.seed + number) for number, side in enumerate(sides)]

@@ -58,26 +58,26 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
     keep_freed_memory()
     with cpu_threads(setup.config.threads or all_cores_but_one()):
         dataset = load_dataset(parent.config.dataset)
-        _check_data(run, parent, dataset)
+        ids = sample_ids(dataset.x_train)
+        val_rows = _validation_rows(run, parent, dataset, ids)
         features, scoring_seconds = None, 0.0
         if setup.config.train_layers == "head":
-            features = _cached_features(setup, parent, dataset, folder, record)
+            features = _cached_features(setup, parent, dataset, ids, folder, record)
         if stop_asked(folder):
             return record.end("stopped", NOTHING)
         if features is None:
             scoring_seconds = _probe(run, parent, dataset)
         else:
             _check_weights(run, features.test_ids, _head_logits(parent, features.test))
-        learner = Learner(setup, parent, dataset, features)
+        learner = Learner(setup, parent, dataset, val_rows, features)
         if (folder / STATE).exists():
             learner.load(folder / STATE)
         record.say(f"scoring at the end will take about {scoring_seconds:.0f} s")
         _learn(learner, folder, record, scoring_seconds)
         if not learner.step:
             return record.end("stopped", NOTHING)
-        ids = sample_ids(dataset.x_train)
         checkpoint = learner.checkpoint(parent, run, fingerprint(ids, dataset.y_train), stopped=learner.fraction < 1)
-        retrained = _score(checkpoint, dataset, features, record)
+        retrained = _score(checkpoint, dataset, val_rows, features, record)
         record("writing")
         record.release()
         save_checkpoint(checkpoint, weights_path(run_path(folder)))
@@ -109,7 +109,8 @@ def measure(
             shape = len(dataset.x_train), parent.head().stages()[0].in_features
             drawn = np.random.default_rng(0).random(shape, dtype=np.float32).astype(np.float16)
             features = Features(drawn[:0], np.empty(0, np.uint64), drawn, np.empty(0, np.uint64), dataset.y_train)
-        learner = Learner(setup, parent, dataset, features)
+        val_rows = _validation_rows(run, parent, dataset, sample_ids(dataset.x_train))
+        learner = Learner(setup, parent, dataset, val_rows, features)
         for _ in range(2):
             learner.take_step()
         began, step = time.monotonic(), learner.step
@@ -170,9 +171,10 @@ def _learn(learner: Learner, folder: Path, record: Recorder, scoring_seconds: fl
         loss_count += 1
 
 
-def _score(checkpoint: Checkpoint, dataset: Dataset, features: Features | None, record: Recorder) -> Run:
+def _score(
+    checkpoint: Checkpoint, dataset: Dataset, val_rows: np.ndarray, features: Features | None, record: Recorder
+) -> Run:
     """The run of `checkpoint` on the test and validation images, with the code of `evaluate`; from cached features the head alone."""
-    _, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
     if features is not None:
         record("evaluating")
         return make_run(
@@ -215,15 +217,21 @@ def _read_parent(setup: Setup) -> tuple[Run, Checkpoint]:
     return run, checkpoint
 
 
-def _check_data(run: Run, parent: Checkpoint, dataset: Dataset) -> None:
-    """Raises CifarcoreError where the data set is not the parent's: its validation images might be trained on."""
+def _validation_rows(run: Run, parent: Checkpoint, dataset: Dataset, ids: np.ndarray) -> np.ndarray:
+    """Rows of the training images `ids` that the parent was validated on.
+
+    Raises CifarcoreError where the data set is not the parent's: its validation images might be trained on.
+    """
     check_classes(parent, dataset)
-    _, val_rows = split_validation(dataset.y_train, parent.config.validation_size)
     theirs = np.empty(0, np.uint64) if run.val_sample_ids is None else run.val_sample_ids
-    if not np.array_equal(np.sort(sample_ids(dataset.x_train[val_rows])), np.sort(theirs)):
+    rows = np.flatnonzero(np.isin(ids, theirs))
+    if len(rows) != parent.config.validation_size:  # a picture that is there twice may be on both sides
+        _, rows = split_validation(dataset.y_train, parent.config.validation_size)
+    if not np.array_equal(np.sort(ids[rows]), np.sort(theirs)):
         raise CifarcoreError(
             f"{run.name}: its validation images are not those of {dataset.name} here and might be trained on; give the data it was trained on"
         )
+    return rows
 
 
 def _probe(run: Run, parent: Checkpoint, dataset: Dataset) -> float:
@@ -254,13 +262,13 @@ def _head_logits(checkpoint: Checkpoint, features: np.ndarray) -> np.ndarray:
 
 
 def _cached_features(
-    setup: Setup, parent: Checkpoint, dataset: Dataset, folder: Path, record: Recorder
+    setup: Setup, parent: Checkpoint, dataset: Dataset, train_ids: np.ndarray, folder: Path, record: Recorder
 ) -> Features | None:
     """Features of all images under the parent: from the file that `evaluate` left, else from the cache, else computed into it.
 
     None where a stop was asked for meanwhile.
     """
-    train_ids, test_ids = sample_ids(dataset.x_train), sample_ids(dataset.x_test)
+    test_ids = sample_ids(dataset.x_test)
     cache = feature_cache(folder.parent, setup.weights_digest, fingerprint(train_ids, dataset.y_train))
     for path in (cache, features_path(setup.parent)):
         found = load_features(path)

@@ -45,7 +45,9 @@ def features(parent, dataset):
 
 
 def learner(parent, dataset, features=None, focus=FOCUS, recipe=None, **changes) -> Learner:
-    return Learner(Setup(replace(CONFIG, **changes), None, "", "digest", focus, ()), parent, dataset, features, recipe)
+    setup = Setup(replace(CONFIG, **changes), None, "", "digest", focus, ())
+    _, val_rows = split_validation(dataset.y_train, 200)
+    return Learner(setup, parent, dataset, val_rows, features, recipe)
 
 
 def dealt(one: Learner, steps: int) -> list[np.ndarray]:
