@@ -62,11 +62,13 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
         val_rows = _validation_rows(run, parent, dataset, ids)
         features, scoring_seconds = None, 0.0
         if setup.config.train_layers == "head":
-            features = _cached_features(setup, parent, dataset, ids, folder, record)
+            with cpu_threads(setup.config.threads or all_cores()):
+                features = _cached_features(setup, parent, dataset, ids, folder, record)
         if stop_asked(folder):
             return record.end("stopped", NOTHING)
         if features is None:
-            scoring_seconds = _probe(run, parent, dataset)
+            with cpu_threads(setup.config.threads or all_cores()):
+                scoring_seconds = _probe(run, parent, dataset)
         else:
             _check_weights(run, features.test_ids, _head_logits(parent, features.test))
         learner = Learner(setup, parent, dataset, val_rows, features)
@@ -77,7 +79,8 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
         if not learner.step:
             return record.end("stopped", NOTHING)
         checkpoint = learner.checkpoint(parent, run, fingerprint(ids, dataset.y_train), stopped=learner.fraction < 1)
-        retrained = _score(checkpoint, dataset, val_rows, features, record)
+        with cpu_threads(setup.config.threads or all_cores()):
+            retrained = _score(checkpoint, dataset, val_rows, features, record)
         record("writing")
         record.release()
         save_checkpoint(checkpoint, weights_path(run_path(folder)))
@@ -103,7 +106,8 @@ def measure(
     with cpu_threads(config.threads or all_cores_but_one()):
         dataset = load_dataset(parent.config.dataset)
         held_out = 0 if run.val_labels is None else len(run.val_labels)
-        scored = (len(dataset.x_test) + held_out) / _probe(run, parent, dataset)
+        with cpu_threads(config.threads or all_cores()):
+            scored = (len(dataset.x_test) + held_out) / _probe(run, parent, dataset)
         features = None
         if config.train_layers == "head":  # its speed does not depend on what the features are
             shape = len(dataset.x_train), parent.head().stages()[0].in_features
@@ -124,10 +128,14 @@ def measure(
     return found
 
 
+def all_cores() -> int:
+    """Threads for what only scores images: at the job's priority whoever waits for a page still goes first."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def all_cores_but_one() -> int:
     """Threads that leave the app a core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, all_cores() - 1)
 
 
 def _learn(learner: Learner, folder: Path, record: Recorder, scoring_seconds: float) -> None:
