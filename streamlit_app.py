@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from cifarcore.app import card, retrain, sidebar
+from cifarcore.app import card, retrain, sidebar, upload
 from cifarcore.app.layout import page_frame
 
 ROOT = Path(__file__).resolve().parent
@@ -25,6 +25,7 @@ PAGES = (
 st.set_page_config(page_title="cifarcore", page_icon=":material/balance:", layout="wide")
 retrain.apply_choice()
 view = sidebar.choose(ROOT)
+upload.panel(ROOT, view)
 retrain.sidebar(ROOT)
 page = st.navigation(
     [

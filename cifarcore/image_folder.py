@@ -5,7 +5,9 @@ Knows no model. A pack of pictures is a `.zip` of `<sample id as 16 hex digits>.
 
 import io
 import os
+import re
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 PACK = ".pictures.zip"
 #: pictures of at most this side are kept as they are, larger ones as a JPEG of this side
 SIDE = 128
+_NAME = re.compile(r"[0-9a-f]{16}\.(png|jpg)")
 _MAX_PACKED_BYTES = 1 << 20
 
 
@@ -115,7 +118,7 @@ class Pack:
         self.path = path
         try:
             self._archive = zipfile.ZipFile(path)  # kept open: its list of entries is long
-            self._entries = {int(Path(entry.filename).stem, 16): entry for entry in self._archive.infolist()}
+            self._entries = {_id_of(entry.filename): entry for entry in self._archive.infolist()}
             self.ids = np.fromiter(self._entries, np.uint64, len(self._entries))
         except (OSError, ValueError, OverflowError, zipfile.BadZipFile) as error:
             raise CifarcoreError(f"{path.name}: no readable pack of pictures ({error}); import its run again") from None
@@ -127,9 +130,13 @@ class Pack:
             return None
         try:
             with Image.open(io.BytesIO(self._archive.read(entry)), formats=("PNG", "JPEG")) as picture:
-                return np.asarray(picture.convert("RGB")) if max(picture.size) <= SIDE else None
-        except (OSError, ValueError, SyntaxError, RuntimeError, NotImplementedError, zipfile.BadZipFile):
+                if max(picture.size) > SIDE:
+                    return None
+                pixels = np.asarray(picture.convert("RGB"))
+        except (OSError, ValueError, SyntaxError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error):
             return None
+        exact = entry.filename.endswith(".png")
+        return None if exact and int(sample_ids(pixels[None])[0]) != sample_id else pixels
 
 
 def _pictures(root: Path, name: str) -> list[str]:
@@ -140,6 +147,12 @@ def _pictures(root: Path, name: str) -> list[str]:
         for file in sorted(files)
         if file.lower().endswith(EXTENSIONS)
     ]
+
+
+def _id_of(name: str) -> int:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name[:50]!r} is no picture's name")
+    return int(name[:16], 16)
 
 
 def _packed(picture: Image.Image, sample_id: int) -> tuple[str, bytes]:

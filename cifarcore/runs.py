@@ -201,10 +201,13 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
 def align(a: Run, b: Run) -> AlignedPair:
     """Match two runs on the test images that they share, by (sample id, label), in A's order of images and classes.
 
-    Classes are matched by name, so B may list the same classes in another order.
+    Classes are matched by name, so B may list the same classes in another order. Superclasses are of the classes, not of
+    a model: a run that names none gets the other's, and where both do, A's are both's.
     Raises RunFileError where the classes differ or no image is shared.
     """
     b = _with_classes_of(a, b)
+    a = _with_superclasses_of(b, a) if a.superclass_of is None else a
+    b = _with_superclasses_of(a, b)
     rows_a, rows_b = matching_rows(a, b)
     only_a, only_b = a.n_images - len(rows_a), b.n_images - len(rows_b)
     if only_a or not np.array_equal(rows_a, np.arange(a.n_images)):
@@ -251,6 +254,23 @@ def _with_classes_of(a: Run, b: Run) -> Run:
     if b.train_neighbor_labels is not None:
         changes["train_neighbor_labels"] = to_a[b.train_neighbor_labels]
     return replace(b, **changes, digest=_derived_digest(b, columns))
+
+
+def _with_superclasses_of(run: Run, other: Run) -> Run:
+    """`other`, of the same classes in the same order, with the superclasses of `run`, if that has any."""
+    if run.superclass_of is None or (
+        other.superclass_of is not None
+        and np.array_equal(run.superclass_names, other.superclass_names)
+        and np.array_equal(run.superclass_of, other.superclass_of)
+    ):
+        return other
+    named = run.superclass_names[run.superclass_of]
+    return replace(
+        other,
+        superclass_names=run.superclass_names,
+        superclass_of=run.superclass_of,
+        digest=_derived_digest(other, named),
+    )
 
 
 def _derived_digest(run: Run, choice: np.ndarray) -> str:

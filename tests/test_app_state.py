@@ -40,6 +40,17 @@ def test_retrained_and_imported_runs_stand_for_themselves(tmp_path):
     assert list(state.find_runs(tmp_path).groups) == ["cnn-made", "retrained/again", "imported/theirs"]
 
 
+def test_seeds_of_an_imported_model_are_one_group(tmp_path):
+    for seed in (0, 1):
+        save_run(made_run(seed=seed, model="vit b/16", preset=""), tmp_path / "imported" / f"vit-b-16-{seed}.npz")
+    save_run(made_run(seed=0), tmp_path / "imported" / "cnn-made-0.npz")
+    catalog = state.find_runs(tmp_path)
+    assert {name: len(headers) for name, headers in catalog.groups.items()} == {
+        "imported/cnn-made": 1,
+        "imported/vit b/16": 2,
+    }
+
+
 def test_a_second_file_of_one_seed_is_not_mixed_into_the_mean(tmp_path):
     write(tmp_path, made_run())
     save_run(made_run(), tmp_path / "copy.npz")

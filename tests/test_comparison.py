@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from made import made_run
 from scipy import stats
@@ -226,3 +227,15 @@ def test_bundled_runs_differ_and_each_is_like_itself():
     assert same.verdict == "not distinguishable"
     assert (same.metrics["p"].dropna() == 1).all() and (same.metrics["difference"] == 0).all()
     assert (same.class_table["claim"] == "").all() and same.cells.empty and (same.pairs["claim"] == "").all()
+
+
+def test_a_run_without_superclasses_takes_the_others():
+    a, b = made_run(), made_run(model="resnet18")
+    bare = replace(b, superclass_names=None, superclass_of=None)
+    whole = comparison.compare([a], [b]).metrics
+    for pair in ([a], [bare]), ([replace(a, superclass_names=None, superclass_of=None)], [b]):
+        pd.testing.assert_frame_equal(comparison.compare(*pair).metrics, whole)
+    other = replace(b, superclass_names=np.array(["one", "two"]), superclass_of=np.arange(10, dtype=np.int16) % 2)
+    pd.testing.assert_frame_equal(comparison.compare([a], [other]).metrics, whole)
+    neither = [replace(run, superclass_names=None, superclass_of=None) for run in (a, b)]
+    assert not np.isfinite(comparison.compare(neither[:1], neither[1:]).metrics.loc["superclass_accuracy", "a"])

@@ -11,7 +11,10 @@ import streamlit as st
 
 from cifarcore.app import images, state
 from cifarcore.app.state import Catalog, Side, View
+from cifarcore.importing import pack_path
 from cifarcore.runs import RunFileError
+
+_NEXT = "sidebar-next"
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,15 @@ class Problem:
     remedy: str
 
 
+def choose_next(choice: dict[str, str]) -> None:
+    """Have the next run of the app begin with this choice, by the keys of the sidebar's widgets."""
+    st.session_state[_NEXT] = choice
+
+
 def choose(root: Path) -> View | Problem:
     """Draw the sidebar and return what it chooses; `root` is the folder of streamlit_app.py."""
+    for key, value in st.session_state.pop(_NEXT, {}).items():
+        st.session_state[key] = value
     catalog = state.find_runs(state.runs_dir(root))
     if not catalog.groups:
         _refused(catalog)
@@ -40,7 +50,7 @@ def choose(root: Path) -> View | Problem:
         return Problem("These two models cannot be compared", state.escape(error, 400))
     with st.sidebar:
         classes, hardness, metric = _class_filter(a, b)
-    pictures = images.test_pictures(root)
+    pictures = images.test_pictures(root, a.first.sample_ids, *_other_pictures(a, b))
     _status(catalog, a, b, only, pictures)
     return View(a, b, *only, pictures, classes, hardness, metric, root)
 
@@ -111,7 +121,15 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
     return order, hardness, column
 
 
-def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int], pictures: images.Pictures) -> None:
+def _other_pictures(a: Side, b: Side) -> tuple[tuple[Path, ...], bool]:
+    """The packs of pictures beside these runs, and whether any run is of the drawn data set."""
+    packs = dict.fromkeys(pack_path(run.path) for run in (*a.runs, *b.runs) if run.path)
+    datasets = [run.meta.get("dataset") for run in (*a.runs, *b.runs)]
+    drawn = any(isinstance(dataset, dict) and dataset.get("name") == "synthetic" for dataset in datasets)
+    return tuple(path for path in packs if path.is_file()), drawn
+
+
+def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int], pictures: images.Album) -> None:
     dataset = a.first.meta.get("dataset")
     name = dataset.get("name", "") if isinstance(dataset, dict) else ""
     with st.sidebar:

@@ -18,7 +18,8 @@ import pandas as pd
 import streamlit as st
 
 from cifarcore import comparison, metrics
-from cifarcore.app.images import Pictures
+from cifarcore.app.images import Album
+from cifarcore.importing import FOLDER, plain_name
 from cifarcore.runs import AlignedPair, Run, RunFileError, RunHeader, align, load_run, read_header
 
 SUBFOLDERS = ("retrained", "imported")
@@ -85,9 +86,12 @@ def find_runs(folder: Path) -> Catalog:
             except (OSError, RunFileError) as error:
                 refused[f"{place}/{path.name}".lstrip("/")] = str(error).removeprefix(f"{path}: ")
                 continue
-            group = f"{place}/{path.stem}" if place else header.group
+            # several seeds of an imported model are one group, by the name that `import` gave their files
+            seed_of_group = place == FOLDER and path.stem == plain_name(f"{header.group}-{header.seed}")
+            group = header.group if seed_of_group or not place else path.stem
+            group = f"{place}/{group}" if place else group
             if any(other.seed == header.seed for other in found.get(group, [])):
-                group = path.stem  # a second file of the same model and seed stands for itself
+                group = f"{place}/{path.stem}".lstrip("/")  # a second file of the same model and seed stands for itself
             found.setdefault(group, []).append(header)
     groups = {name: tuple(sorted(headers, key=lambda header: header.seed)) for name, headers in found.items()}
     return Catalog(folder, groups, refused)
@@ -134,7 +138,7 @@ class View:
     b: Side
     only_a: int  #: images that only A's files have
     only_b: int
-    pictures: Pictures
+    pictures: Album
     classes: np.ndarray  #: indices of the classes that the filter leaves, hardest first
     hardness: str  #: one of HARDNESS
     class_metric: str  #: column of metrics.class_table that defines hardness
