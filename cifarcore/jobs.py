@@ -285,15 +285,23 @@ def read_json(path: Path) -> dict:
 
 
 def identity(pid: int) -> dict:
-    """What tells a process from a later one of the same id."""
-    return {"pid": pid, "process_started": psutil.Process(pid).create_time()}
+    """What tells a process from a later one of the same id: when it started, as the clock says and since the system did."""
+    started = psutil.Process(pid).create_time()
+    return {"pid": pid, "process_started": started, "since_boot": started - psutil.boot_time()}
 
 
 def is_alive(process: dict) -> bool:
-    """Whether the process written down still runs: the same id and the same start, for ids are used again."""
+    """Whether the process written down still runs: the same id and the same start, for ids are used again.
+
+    A clock that was set meanwhile changes what Linux says of both starts, a process's and its own, by the same.
+    """
     try:
-        found = psutil.Process(process["pid"])
-        return found.status() != psutil.STATUS_ZOMBIE and abs(found.create_time() - process["process_started"]) < 1
+        found = identity(process["pid"])
+        return psutil.Process(process["pid"]).status() != psutil.STATUS_ZOMBIE and any(
+            abs(found[key] - process[key]) < tolerance
+            for key, tolerance in (("process_started", 1.0), ("since_boot", 0.1))
+            if key in process
+        )
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
 

@@ -61,7 +61,11 @@ def job_folder(runs_folder: str | Path, name: str) -> Path:
         raise CifarcoreError(
             f"name is {name[:100]!r}; use up to 80 letters, digits, - and _, beginning with a letter or digit"
         )
-    return retrained_dir(runs_folder) / name
+    folder = retrained_dir(runs_folder) / name
+    for place in (folder.parent, *_belongings(folder)):
+        if place.is_symlink():
+            raise CifarcoreError(f"{place}: is a link; jobs work only in folders of their own, so remove the link")
+    return folder
 
 
 def run_path(folder: Path) -> Path:
@@ -216,8 +220,14 @@ def spawn(arguments: list[str], log: Path) -> subprocess.Popen:
 
 def jobs(runs_folder: str | Path) -> list[Job]:
     """All jobs in the folder of run files, the latest set up first."""
-    found = [path for path in retrained_dir(runs_folder).glob(f"*/{SETUP}") if _NAME.fullmatch(path.parent.name)]
-    return [read_job(path.parent) for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)]
+    found = []
+    for path in retrained_dir(runs_folder).glob(f"*/{SETUP}"):
+        if _NAME.fullmatch(path.parent.name) and not path.parent.is_symlink():
+            try:
+                found.append((path.stat().st_mtime_ns, read_job(path.parent)))
+            except (OSError, CifarcoreError):  # another app on this folder has just deleted it
+                continue
+    return [job for _, job in sorted(found, key=lambda each: each[0], reverse=True)]
 
 
 def read_setup(folder: Path) -> Setup:
@@ -286,7 +296,8 @@ def feature_cache(retrained: Path, weights_digest: str, data_fingerprint: str) -
 
 def feature_caches(retrained: Path, weights_digest: str) -> list[Path]:
     """The features kept of these weights, whatever the data."""
-    return list((retrained / "features").glob(f"{weights_digest}-*.npz"))
+    folder = retrained / "features"
+    return [] if folder.is_symlink() else list(folder.glob(f"{weights_digest}-*.npz"))
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -135,7 +135,8 @@ def test_a_process_id_that_now_is_anothers_is_not_the_job(tmp_path):
     mine = jobs.identity(os.getpid())
     jobs.write_json(folder / jobs.PROCESS, mine)
     assert read_job(folder).state == "running"
-    jobs.write_json(folder / jobs.PROCESS, mine | {"process_started": mine["process_started"] - 100})
+    earlier = {key: mine[key] - 100 for key in ("process_started", "since_boot")}
+    jobs.write_json(folder / jobs.PROCESS, mine | earlier)
     assert read_job(folder).state == "killed"
     for damaged in (
         {},

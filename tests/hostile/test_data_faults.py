@@ -1,0 +1,209 @@
+"""The data folder: a download that is cut off, and a cache that is damaged or holds something else."""
+
+import hashlib
+import io
+import pickle
+import tarfile
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from conftest import cifarcore, contents
+from made import made_run
+
+from cifarcore import CifarcoreError, data
+from cifarcore.labels import CLASS_NAMES
+from cifarcore.runs import save_run
+
+SHAPES = {"x_train": (500, 32, 32, 3), "y_train": (500,), "x_test": (100, 32, 32, 3), "y_test": (100,)}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """A data set of CIFAR-100's form, 600 images instead of 60,000."""
+    chance = np.random.default_rng(0)
+    arrays = {name: chance.integers(0, 256, shape, np.uint8) for name, shape in SHAPES.items()}
+    arrays |= {name: (np.arange(shape[0]) % 100).astype(np.uint8) for name, shape in SHAPES.items() if len(shape) == 1}
+    monkeypatch.setattr(data, "_SHAPES", SHAPES)
+    monkeypatch.setattr(
+        data, "TEST_FINGERPRINT", data.fingerprint(data.sample_ids(arrays["x_test"]), arrays["y_test"].astype(np.int64))
+    )
+    return arrays
+
+
+@pytest.fixture
+def archive(small, monkeypatch):
+    """`small` as torchvision's download, and torchvision's checksums of it."""
+    from torchvision.datasets import CIFAR100
+
+    members, sums = {}, {}
+    for split in ("train", "test"):
+        images, labels = small[f"x_{split}"], small[f"y_{split}"].tolist()
+        pixels = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+        members[split] = pickle.dumps({"data": pixels, "fine_labels": labels, "coarse_labels": labels})
+    members["meta"] = pickle.dumps({"fine_label_names": list(CLASS_NAMES)})
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, content in members.items():
+            sums[name] = hashlib.md5(content).hexdigest()
+            info = tarfile.TarInfo(f"{data.PYTHON_FOLDER}/{name}")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", sums["train"]]])
+    monkeypatch.setattr(CIFAR100, "test_list", [["test", sums["test"]]])
+    monkeypatch.setattr(CIFAR100, "meta", {"filename": "meta", "key": "fine_label_names", "md5": sums["meta"]})
+    monkeypatch.setattr(CIFAR100, "tgz_md5", hashlib.md5(buffer.getvalue()).hexdigest())
+    return buffer.getvalue()
+
+
+@contextmanager
+def serving(content: bytes, monkeypatch, cut: int | None = None, status: int = 200, said: int | None = None):
+    """torchvision's URL leads to a server here that sends `content`, and hangs up after `cut` bytes."""
+    from torchvision.datasets import CIFAR100
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content) if said is None else said))
+            self.end_headers()
+
+        def do_GET(self):
+            self.do_HEAD()
+            self.wfile.write(content[:cut])
+            self.wfile.flush()
+            self.connection.close()
+
+        def log_message(self, *arguments):
+            pass
+
+    with ThreadingHTTPServer(("localhost", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(CIFAR100, "url", f"http://localhost:{server.server_port}/{CIFAR100.filename}")
+        try:
+            yield
+        finally:
+            server.shutdown()
+
+
+def refused(folder) -> str:
+    with pytest.raises(CifarcoreError) as caught:
+        data.load_cifar100(folder)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 700
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["cut early", "cut late", "error 404", "another file", "no server"])
+def test_a_download_that_fails_says_so_and_the_next_one_works(archive, small, kind, tmp_path, monkeypatch):
+    (tmp_path / "notes.txt").write_text("mine")
+    sent = {
+        "cut early": (archive, 1000, 200),
+        "cut late": (archive, len(archive) - 10, 200),
+        "error 404": (b"gone", None, 404),
+        "another file": (archive[::-1], None, 200),
+        "no server": (b"", None, 200),
+    }[kind]
+    with serving(sent[0], monkeypatch, sent[1], sent[2]):
+        if kind != "no server":
+            assert "could not be had" in refused(tmp_path)
+    if kind == "no server":
+        assert "could not be had" in refused(tmp_path)
+    assert not (tmp_path / data.ARRAYS_FILE).exists() and data.load_test_images(tmp_path) is None
+    with serving(archive, monkeypatch):
+        dataset = data.load_cifar100(tmp_path)
+    assert np.array_equal(dataset.x_test, small["x_test"]) and np.array_equal(dataset.y_train, small["y_train"])
+    assert (tmp_path / "notes.txt").read_text() == "mine" and not list(tmp_path.glob(".*tmp"))
+
+
+def test_a_damaged_folder_of_torchvision_is_fetched_again(archive, small, tmp_path, monkeypatch):
+    (tmp_path / data.PYTHON_FOLDER).mkdir()
+    (tmp_path / data.PYTHON_FOLDER / "train").write_bytes(b"half of it")
+    (tmp_path / "cifar-100-python.tar.gz").write_bytes(archive[:5000])
+    with serving(archive, monkeypatch):
+        assert np.array_equal(data.load_cifar100(tmp_path).x_train, small["x_train"])
+
+
+@pytest.mark.parametrize(
+    "damage", ["truncated", "flipped", "empty", "a pickle", "a lie", "a folder", "one array", "text"]
+)
+def test_a_damaged_cache_is_refused_and_offers_the_download(small, damage, tmp_path):
+    path = tmp_path / data.ARRAYS_FILE
+    np.savez_compressed(path, **small)
+    content = bytearray(path.read_bytes())
+    if damage == "truncated":
+        path.write_bytes(content[:-500])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    elif damage == "empty":
+        path.write_bytes(b"")
+    elif damage == "a pickle":
+        np.savez(path, **small | {"x_test": np.array([{}, 1], dtype=object)})
+    elif damage == "a lie":
+        np.savez(path, **small)
+        path.write_bytes(path.read_bytes().replace(b"(100, 32, 32, 3)", b"(99999999999, 3)"))
+    elif damage == "a folder":
+        path.unlink()
+        path.mkdir()
+    elif damage == "one array":
+        with path.open("wb") as file:
+            np.save(file, small["x_test"])
+    else:
+        path.write_text("<html>404</html>")
+    message = refused(tmp_path)
+    assert "delete the file and run `cifarcore data` again" in message
+    before = contents(tmp_path)
+    assert not data.in_torchvision_order(tmp_path)
+    assert contents(tmp_path) == before
+    if damage not in ("flipped", "truncated"):  # the damage may lie in an array that the app does not read
+        with pytest.raises(CifarcoreError):
+            data.load_test_images(tmp_path)
+
+
+@pytest.mark.parametrize("other", ["other pixels", "other labels", "unbalanced", "float", "short", "label 200"])
+def test_a_cache_with_other_content_is_never_taken_for_cifar(small, other, tmp_path):
+    changes = {
+        "other pixels": {"x_test": small["x_test"] ^ (np.arange(100) == 5).astype(np.uint8)[:, None, None, None]},
+        "other labels": {"y_test": np.roll(small["y_test"], 1)},
+        "unbalanced": {"y_train": np.zeros(500, np.uint8)},
+        "float": {"x_train": small["x_train"] / 255},
+        "short": {"x_train": small["x_train"][:400], "y_train": small["y_train"][:400]},
+        "label 200": {"y_train": np.arange(500).astype(np.uint8) % 250},
+    }[other]
+    np.savez(tmp_path / data.ARRAYS_FILE, **small | changes)
+    assert "delete the file and run `cifarcore data` again" in refused(tmp_path)
+
+
+def test_the_order_of_the_images_does_not_matter(small, tmp_path):
+    turned = {name: array[::-1] for name, array in small.items()}
+    np.savez(tmp_path / data.ARRAYS_FILE, **turned)
+    assert np.array_equal(data.load_cifar100(tmp_path).y_test, turned["y_test"])
+
+
+def test_the_command_says_it_in_one_line(tmp_path):
+    (tmp_path / data.ARRAYS_FILE).write_bytes(b"PK\x03\x04")
+    done = cifarcore("data", "--data", tmp_path)
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1 and "cannot read x_train" in done.stderr
+
+
+def test_the_app_without_whole_pictures_shows_everything_else(tmp_path, monkeypatch):
+    from streamlit.testing.v1 import AppTest
+
+    (tmp_path / "checkpoints").mkdir()
+    for model in ("cnn", "resnet18"):
+        save_run(made_run(model=model), tmp_path / "checkpoints" / f"{model}-0.npz")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / data.ARRAYS_FILE).write_bytes(b"PK\x03\x04 damaged")
+    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "data"))
+
+    def overview(root):
+        from pathlib import Path
+
+        from cifarcore.app import layout, overview, sidebar
+
+        layout.page_frame(overview.page, sidebar.choose(Path(root)))
+
+    app = AppTest.from_function(overview, kwargs={"root": str(tmp_path)}, default_timeout=60).run()
+    assert not app.exception
+    assert any("cannot read x_test" in each.value for each in app.sidebar.info)
