@@ -142,7 +142,7 @@ def test_pictures(root: Path, sample_ids: np.ndarray, packs: Sequence[Path] = ()
     `packs` are files beside imported runs; `drawn` asks for those of the synthetic data set too.
     """
     parts = [_pictures(root, *_state_of_data(), "test")]
-    parts += [_packed(root, path, path.stat().st_mtime_ns) for path in packs]
+    parts += [_packed(root, path, path.stat().st_mtime_ns) for path in packs if path.is_file()]
     if drawn:
         parts.append(_drawn(root))
     return Album(parts, sample_ids)

@@ -5,11 +5,12 @@ import pandas as pd
 import streamlit as st
 
 from cifarcore import comparison
-from cifarcore.app import charts, tables
+from cifarcore.app import charts, ranked, tables
 from cifarcore.app.gallery import gallery
-from cifarcore.app.state import View, compared, escape, memo, runs_dir
+from cifarcore.app.state import View, compared, csv, escape, memo, runs_dir
 
 SUMMARY = "compare_summary.txt"
+MOST_SUMMARY_BYTES = 1 << 20
 _SPLIT_HELP = {
     "both right": "Both models are right",
     "only A": "Model A is right, model B wrong",
@@ -38,6 +39,7 @@ def page(view: View) -> None:
     )
     for note in result.notes:
         st.caption(escape(note, 400))
+    ranked.panel(view)
     _split(view)
     _curves(view)
     _downloads(view, table)
@@ -109,13 +111,13 @@ def _downloads(view: View, table: pd.DataFrame) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Metrics (CSV)",
-            table.to_csv(index=False).encode(),
+            csv(table),
             "cifarcore-metrics.csv",
             "text/csv",
             icon=":material/download:",
             on_click="ignore",
         )
-        if summary.exists():
+        if summary.is_file() and summary.stat().st_size < MOST_SUMMARY_BYTES:
             st.download_button(
                 "Summary of all runs",
                 summary.read_bytes(),
