@@ -8,9 +8,9 @@ from cifarcore.app import charts, state, tables
 from cifarcore.app.state import View, escape, memo
 
 _VERDICTS = {
-    findings.HOLDS: ":green[:material/check_circle:] holds",
-    findings.FAILS: ":red[:material/cancel:] does not hold",
-    findings.UNKNOWN: ":gray[:material/help:] cannot be told",
+    findings.HOLDS: ":green[✓ holds]",
+    findings.FAILS: ":red[✗ does not hold]",
+    findings.UNKNOWN: ":gray[? cannot be told]",
 }
 
 
@@ -43,7 +43,7 @@ def page(view: View) -> None:
         )
         st.download_button(
             "Findings (CSV)",
-            found.to_csv(index=False).encode(),
+            state.csv(found),
             "cifarcore-findings.csv",
             "text/csv",
             icon=":material/download:",

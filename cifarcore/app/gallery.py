@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from cifarcore import metrics
-from cifarcore.app import card
+from cifarcore.app import card, state
 from cifarcore.app.state import View, plain
 from cifarcore.app.tiles import items, tiles
 
@@ -50,7 +50,8 @@ def gallery(
             icon=":material/download:",
             key=f"{key}-csv",
             on_click="ignore",
-            help="Ids, labels, predictions and probabilities of both models for all these images",
+            help="Ids, labels, predictions and probabilities of both models for all these images"
+            + (f" (the first {state.MOST_CSV_ROWS:,})" if len(rows) > state.MOST_CSV_ROWS else ""),
         )
     if view.pictures.problem:
         st.caption(view.pictures.problem)
@@ -62,7 +63,8 @@ def gallery(
 
 def csv(view: View, rows: np.ndarray, notes: Sequence[str] | None = None) -> bytes:
     """UTF-8 CSV of the images `rows`: id, label, and of each model prediction, probabilities and seeds that are wrong."""
-    names = np.array([formula_safe(name) for name in view.class_names])
+    rows = rows[: state.MOST_CSV_ROWS]
+    names = np.array([plain(name) for name in view.class_names])
     labels = view.labels[rows]
     table: dict[str, object] = {
         "sample_id": [f"{i:016x}" for i in view.sample_ids[rows]],
@@ -74,7 +76,7 @@ def csv(view: View, rows: np.ndarray, notes: Sequence[str] | None = None) -> byt
         probabilities = metrics.probabilities(run)
         at = np.arange(len(rows))
         table |= {
-            f"{side.letter}_run": formula_safe(side.first.name),
+            f"{side.letter}_run": plain(side.first.name),
             f"{side.letter}_prediction": run.predictions,
             f"{side.letter}_prediction_name": names[run.predictions],
             f"{side.letter}_probability_of_prediction": probabilities[at, run.predictions],
@@ -83,11 +85,5 @@ def csv(view: View, rows: np.ndarray, notes: Sequence[str] | None = None) -> byt
             f"{side.letter}_seeds": len(side.runs),
         }
     if notes is not None:
-        table["note"] = [formula_safe(note) for note in notes]
-    return pd.DataFrame(table).to_csv(index=False, float_format="%.6g").encode()
-
-
-def formula_safe(text: object) -> str:
-    """Text that a spreadsheet does not take for a formula (OWASP, «CSV injection»): a leading = + - @ gets a quote."""
-    line = plain(text)
-    return f"'{line}" if line[:1] in "=+-@" and line else line
+        table["note"] = [plain(note) for note in notes[: len(rows)]]
+    return state.csv(pd.DataFrame(table))

@@ -60,7 +60,10 @@ def _none_chosen(view: View) -> None:
     for name in found:
         short = name.removeprefix(f"{retraining.FOLDER}/")
         st.button(
-            short, key=f"retrained-{short}", on_click=_choose, args=(retrain.choice_of(runs_dir(view.root), short),)
+            escape(short),
+            key=f"retrained-{short}",
+            on_click=_choose,
+            args=(retrain.choice_of(runs_dir(view.root), short),),
         )
 
 
@@ -83,7 +86,9 @@ def _described(run: Run, told: dict, parent: str) -> None:
     seconds = run.meta.get("train_seconds")
     parts = [
         f"{seconds:.0f} s of learning" if isinstance(seconds, (int, float)) else "",
-        f"{told['images']:,} images ({told.get('passes')} passes)" if isinstance(told.get("images"), int) else "",
+        f"{told['images']:,} images ({escape(told.get('passes'))} passes)"
+        if isinstance(told.get("images"), int)
+        else "",
         f"trained: {escape(settings.get('train_layers', ''))}",
         "stopped by request before its budget was used" if told.get("stopped") is True else "",
     ]

@@ -29,6 +29,11 @@ HARDNESS = ("A and B", "A", "B")
 CLASS_METRICS = {"F1": "f1", "Precision": "precision", "Recall": "recall", "AUC": "auc"}
 ALL_SEEDS = "all seeds"
 MOST_OTHERS = 12
+MOST_CSV_ROWS = 100_000
+_FORMULA = (
+    "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+_NUMBERS = re.compile(r"[+-]|[+-]?[\d.,]+%?( (to|±) [+-]?[\d.,]+%?)?")
 
 
 def runs_dir(root: Path) -> Path:
@@ -239,14 +244,36 @@ def memo(function: Callable, *arguments: Any) -> Any:
 
 
 def plain(text: object, limit: int = 80) -> str:
-    """`text` from a file as one line of at most `limit` printable characters, for charts and options."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    """`text` from a file as one line of at most `limit` printable characters, for charts, tables and options.
+
+    Charts and tables can be downloaded as CSV by Streamlit's own buttons, so it is no formula either.
+    """
+    return no_formula(_one_line(text, limit))
 
 
 def escape(text: object, limit: int = 80) -> str:
-    """`plain` text as literal Markdown: nothing in it is formatted, linked, coloured or rendered as HTML."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:&^=-])", r"\\\1", plain(text, limit))
+    """`text` from a file as one line of literal Markdown: nothing in it is formatted, linked, coloured or rendered as HTML."""
+    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$:&^=-])", r"\\\1", _one_line(text, limit))
+
+
+def no_formula(text: str) -> str:
+    """`text` as a spreadsheet takes for text: a leading = + - @ gets a quote, but for numbers (OWASP, «CSV injection»)."""
+    return f"'{text}" if text[:1] in _FORMULA and text and not _NUMBERS.fullmatch(text) else text
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    """UTF-8 CSV of at most MOST_CSV_ROWS rows, in which no cell is a formula: the one way of downloading a table."""
+    frame = frame.head(MOST_CSV_ROWS)
+    texts = [
+        name for name in frame.columns if frame[name].dtype.kind == "O" or isinstance(frame[name].dtype, pd.StringDtype)
+    ]
+    safe = {name: [no_formula(cell) if isinstance(cell, str) else cell for cell in frame[name]] for name in texts}
+    return frame.assign(**safe).to_csv(index=False, float_format="%.6g").encode()
+
+
+def _one_line(text: object, limit: int) -> str:
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def _preset_rank(meta: dict) -> int:
