@@ -112,18 +112,25 @@ def train(
     data: DataOption = None,
     save_every: Annotated[float, typer.Option(help="Seconds between saves of a running training.")] = 30.0,
 ) -> None:
-    """Train a model; Ctrl-C saves, and --resume goes on to the same weights."""
+    """Train a model; Ctrl-C saves, and --resume goes on to the same weights. Under torchrun all processes train it together."""
     from dataclasses import replace
 
-    config = preset_config(model, preset, **changes)
-    if name:
-        config = replace(config, preset=name)
-    from cifarcore.training import fit
+    from cifarcore.distributed import joined
 
-    dataset = _dataset(config.dataset, data)
-    with _watched(config.name, "repeat the command with --resume") as watch:
-        path = fit(config, dataset, folder, resume=resume, data_folder=data, save_every=save_every, **watch)
-    console.print(f"wrote {path}; next: cifarcore evaluate {path}")
+    with joined() as world:
+        console.quiet = not world.first
+        config = preset_config(model, preset, **changes)
+        if name:
+            config = replace(config, preset=name)
+        from cifarcore.training import fit
+
+        with world.in_turn():
+            dataset = _dataset(config.dataset, data)
+        with _watched(config.name, "repeat the command with --resume") as watch:
+            path = fit(
+                config, dataset, folder, resume=resume, data_folder=data, save_every=save_every, world=world, **watch
+            )
+        console.print(f"wrote {path}; next: cifarcore evaluate {path}")
 
 
 @app.command()
@@ -235,7 +242,7 @@ def retrain(
     before = {number: signal.signal(number, lambda *_: jobs.stop(job)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with jobs.working(job, _show_retraining) as record, ThreadPoolExecutor(1) as beside:
-            # the data are read while torch is imported: each takes a second or two
+            # the data are read while torch is imported: each takes a second
             dataset = beside.submit(_dataset, retraining.dataset_name(job), data)
             from cifarcore.retrainer import retrain as work
 
@@ -353,7 +360,7 @@ def main() -> None:
     try:
         app()
     except CifarcoreError as error:
-        _fail(str(error), 2, debug)
+        _fail(str(error), error.status, debug)
     except KeyboardInterrupt:
         _fail("stopped", 130, debug)
     except OSError as error:

@@ -1,5 +1,6 @@
 """Writing a file so that a reader sees the old one or the new one, never half of it."""
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,3 +27,20 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def no_leftovers(*paths: Path) -> Iterator[None]:
+    """Delete what writers of `paths` left beside them when they were killed: before the work, and after it where it fails."""
+
+    def clean() -> None:
+        for path in paths:
+            for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+                left.unlink(missing_ok=True)
+
+    clean()
+    try:
+        yield
+    except Exception:
+        clean()
+        raise

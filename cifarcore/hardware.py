@@ -35,10 +35,11 @@ def resolve(config: TrainConfig) -> TrainConfig:
     return replace(config, device=device, num_workers=workers, precision=precision, batch_size=batch_size)
 
 
-def hardware(device: str, threads: int) -> str:
+def hardware(device: str, threads: int, processes: int = 1) -> str:
     """The processor in words, for `meta`."""
+    times = f"{processes} x " if processes > 1 else ""
     if device == "cuda":
-        return torch.cuda.get_device_name()
+        return times + torch.cuda.get_device_name()
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -50,7 +51,7 @@ def hardware(device: str, threads: int) -> str:
             ),
             name,
         )
-    return f"{name}, {threads} threads"
+    return f"{times}{name}, {threads} threads"
 
 
 def versions() -> dict[str, str]:
