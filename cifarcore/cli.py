@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cifarcore import CifarcoreError
+from cifarcore.cli_bench import bench
 from cifarcore.config import ImportConfig, ProjectConfig, RetrainConfig, TrainConfig, preset_config
 from cifarcore.study_plan import TEACHER, chosen
+from cifarcore.terminal import DEFAULT_FOLDER, DataOption, console, load_dataset, print_table
 
 app = typer.Typer(
     help="Train image classifiers on CIFAR-100 and compare two of them.",
@@ -29,15 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-bench = typer.Typer(help="Times and ratios, measured in one run; the machine should be quiet.", no_args_is_help=True)
 app.add_typer(bench, name="bench")
-# Wide where nobody looks on, so that a log or a pipe gets one message a line.
-console = Console(width=None if sys.stdout.isatty() else 200)
-
-DEFAULT_FOLDER = Path("checkpoints")
-DataOption = Annotated[
-    str | None, typer.Option("--data", help="Data folder; else $CIFARCORE_DATA, else a user cache folder.")
-]
 
 
 @app.callback()
@@ -125,7 +118,7 @@ def train(
         from cifarcore.training import fit
 
         with world.in_turn():
-            dataset = _dataset(config.dataset, data)
+            dataset = load_dataset(config.dataset, data)
         with _watched(config.name, "repeat the command with --resume") as watch:
             path = fit(
                 config, dataset, folder, resume=resume, data_folder=data, save_every=save_every, world=world, **watch
@@ -150,7 +143,7 @@ def study(
         import pandas as pd
 
         columns = ("model", "name", "epochs", "arithmetic", "group", "what")
-        _print_table(pd.DataFrame([[getattr(change, name) for name in columns] for change in changes], columns=columns))
+        print_table(pd.DataFrame([[getattr(change, name) for name in columns] for change in changes], columns=columns))
         return
     from cifarcore.runs import load_run
     from cifarcore.study import is_done, train_and_score
@@ -158,7 +151,7 @@ def study(
     planned = [(change, change.config(number, teacher)) for number in seed or [0] for change in changes]
     missing = [(change, config) for change, config in planned if not is_done(change, config, folder)]
     console.print(f"{len(planned) - len(missing)} of {len(planned)} are done")
-    dataset = _dataset("cifar100", data) if missing else None
+    dataset = load_dataset("cifar100", data) if missing else None
     for change, config in missing:
         with _watched(config.name, "repeat the command to go on") as watch:
             path = train_and_score(change, config, dataset, folder, keep=keep, data_folder=data, **watch)
@@ -179,7 +172,7 @@ def evaluate(
     from cifarcore.runs import load_run
 
     for path in checkpoints:
-        dataset = _dataset(load_checkpoint(path).config.dataset, data)
+        dataset = load_dataset(load_checkpoint(path).config.dataset, data)
         written = evaluate_file(path, dataset, device)
         console.print(f"wrote {written}: test accuracy {load_run(written).correct.mean():.4f}")
 
@@ -203,7 +196,7 @@ def project(
     for path in runs:
         run = load_run(path)
         reference = align_to or runs[0]
-        features = features_of(path, run, lambda name: _dataset(name, data))
+        features = features_of(path, run, lambda name: load_dataset(name, data))
         parts = (features.test, features.train, features.train_ids, features.train_labels) if features else ()
         save_run(
             project_run(run, *parts, align_to=None if reference == path else load_run(reference), config=config), path
@@ -235,7 +228,7 @@ def retrain(
     if measure:
         from cifarcore.retrainer import measure as measure_speed
 
-        speed = measure_speed(run, config, folder, lambda name: _dataset(name, data))
+        speed = measure_speed(run, config, folder, lambda name: load_dataset(name, data))
         console.print(f"learning {speed['learning']:.0f} images/s, scoring {speed['scoring']:.0f} images/s")
         return
     job = retraining.job_folder(folder, resume) if resume else retraining.create(config, run, folder, name)
@@ -243,7 +236,7 @@ def retrain(
     try:
         with jobs.working(job, _show_retraining) as record, ThreadPoolExecutor(1) as beside:
             # the data are read while torch is imported: each takes a second
-            dataset = beside.submit(_dataset, retraining.dataset_name(job), data)
+            dataset = beside.submit(load_dataset, retraining.dataset_name(job), data)
             from cifarcore.retrainer import retrain as work
 
             came_out = work(job, record, lambda name: dataset.result())
@@ -312,44 +305,6 @@ def import_(
     console.print(f"test accuracy {run.correct.mean():.4f}")
     for note in found.notes:
         console.print(f"note: {note}", markup=False)
-
-
-@bench.command("metrics")
-def bench_metrics(
-    runs: Annotated[list[Path], typer.Argument(help="Two run files; A, then B.")],
-) -> None:
-    """Seconds of each page's numbers, first and cached, beside the loop over scikit-learn."""
-    from cifarcore.bench_metrics import metrics_table
-    from cifarcore.runs import load_run
-
-    if len(runs) != 2:
-        raise CifarcoreError(f"{len(runs)} run files named; bench metrics takes two")
-    _print_table(metrics_table(*map(load_run, runs)))
-
-
-@bench.command("app")
-def bench_app(
-    root: Annotated[Path, typer.Option(help="Folder of streamlit_app.py.")] = Path("."),
-    folder: Annotated[Path, typer.Option(help="Run files that the app opens.")] = DEFAULT_FOLDER,
-    rounds: Annotated[int, typer.Option(help="How often everything is measured.")] = 3,
-) -> None:
-    """How fast the app answers in headless Chromium, and the bytes of each page, beside a bare Streamlit page."""
-    from cifarcore.bench_app import app_table
-
-    _print_table(app_table(root.resolve(), folder.resolve(), rounds))
-
-
-@bench.command("retrain")
-def bench_retrain(
-    cnn: Annotated[Path, typer.Argument(help="A CNN's run file, its weights beside it.")] = DEFAULT_FOLDER
-    / "cnn-quick-0.npz",
-    resnet: Annotated[Path | None, typer.Argument(help="A ResNet-18's, for the head on cached features.")] = None,
-    seconds: Annotated[float, typer.Option(help="Of learning, each time.")] = 60.0,
-) -> None:
-    """The waits of a short retraining, and what it gives: three seeds of the defaults, and the head on cached features."""
-    from cifarcore.bench_retrain import retrain_table
-
-    _print_table(retrain_table(cnn, resnet, seconds))
 
 
 def main() -> None:
@@ -435,15 +390,6 @@ def _watched(name: str, go_on: str) -> Iterator[dict[str, Callable]]:
             signal.signal(number, handler)
 
 
-def _print_table(table) -> None:
-    console.print(
-        table.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep=""),
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
 def _numbers(name: str, text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
@@ -451,16 +397,6 @@ def _numbers(name: str, text: str) -> tuple[int, ...]:
         raise CifarcoreError(
             f"{name} is {text!r}; give whole numbers with commas between, such as 64,128,256"
         ) from None
-
-
-def _dataset(name: str, folder: str | None):
-    if name == "synthetic":
-        from cifarcore.synthetic import make_synthetic
-
-        return make_synthetic()
-    from cifarcore.data import load_cifar100
-
-    return load_cifar100(folder)
 
 
 if __name__ == "__main__":
