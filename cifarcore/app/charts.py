@@ -30,7 +30,9 @@ def top_classes(frame: pd.DataFrame, letter: str) -> alt.LayerChart:
             "shown:N",
             sort=None,
             title=None,
-            axis=alt.Axis(labelLimit=150, minExtent=150, labelOverlap=False, ticks=False, domain=False),
+            axis=alt.Axis(
+                labelLimit=150, minExtent=150, labelOverlap=False, labelFlush=False, ticks=False, domain=False
+            ),
         ),
         x=alt.X("probability:Q", title=None, scale=alt.Scale(domain=[0, 1.12], nice=False), axis=None),
         tooltip=[alt.Tooltip("name:N", title="class"), alt.Tooltip("probability:Q", format=".4f")],
@@ -155,7 +157,7 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
         "class:N",
         sort=None,
         title=None,
-        axis=alt.Axis(labelLimit=150, labelOverlap=False, ticks=False, domain=False, grid=True),
+        axis=alt.Axis(labelLimit=150, labelOverlap=False, labelFlush=False, ticks=False, domain=False, grid=True),
     )
     unit = alt.Scale(domain=[0, 1.14], nice=False)
     axis = alt.Axis(format="%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], orient="top", grid=True)
@@ -210,7 +212,15 @@ def heatmap(frame: pd.DataFrame, rows: list[str], columns: list[str], signed: bo
     """
     cell = alt.selection_point("cell", fields=["true", "predicted"])
     axes = [
-        alt.Axis(labels=len(names) <= 40, ticks=False, labelLimit=140, labelOverlap=False, domain=False, grid=False)
+        alt.Axis(
+            labels=len(names) <= 40,
+            ticks=False,
+            labelLimit=140,
+            labelOverlap=False,
+            labelFlush=False,
+            domain=False,
+            grid=False,
+        )
         for names in (columns, rows)
     ]
     bound = max(1.0, float(frame["value"].abs().max()))
@@ -254,7 +264,7 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
                 "predicted:N",
                 sort=order,
                 title=None,
-                axis=alt.Axis(labelLimit=150, labelOverlap=False, ticks=False, domain=False),
+                axis=alt.Axis(labelLimit=150, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
             ),
             yOffset=alt.YOffset("model:N", sort=["A", "B"]),
             x=alt.X("share:Q", title="share of the class's images", axis=alt.Axis(format="%", tickCount=5)),
@@ -285,7 +295,7 @@ def gains(frame: pd.DataFrame) -> alt.LayerChart:
             "name:N",
             sort=None,
             title=None,
-            axis=alt.Axis(labelLimit=220, labelOverlap=False, ticks=False, domain=False),
+            axis=alt.Axis(labelLimit=220, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
         ),
         tooltip=[
             alt.Tooltip("name:N", title="superclass"),

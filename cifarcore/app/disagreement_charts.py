@@ -20,7 +20,7 @@ def against_chance(frame: pd.DataFrame, kind: str) -> alt.LayerChart:
             "name:N",
             sort=None,
             title=None,
-            axis=alt.Axis(labelLimit=190, labelOverlap=False, ticks=False, domain=False),
+            axis=alt.Axis(labelLimit=190, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
         ),
         tooltip=[
             alt.Tooltip("name:N", title=kind),
