@@ -213,8 +213,13 @@ def same_models(view: View) -> tuple[Run, ...]:
         for h in headers
         if h.meta.get("model") in models and h.path not in chosen
     ]
-    fitting = [h for h in others if h.n_classes == view.n_classes][:MOST_OTHERS]
-    return tuple(_run(header.path, header.path.stat().st_mtime_ns) for header in fitting)
+    loaded = []
+    for header in [h for h in others if h.n_classes == view.n_classes][:MOST_OTHERS]:
+        try:
+            loaded.append(_run(header.path, header.path.stat().st_mtime_ns))
+        except (RunFileError, OSError):  # damaged behind its header, or deleted meanwhile: this page can do without
+            continue
+    return tuple(loaded)
 
 
 def mean_class_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -267,7 +272,10 @@ def csv(frame: pd.DataFrame) -> bytes:
     texts = [
         name for name in frame.columns if frame[name].dtype.kind == "O" or isinstance(frame[name].dtype, pd.StringDtype)
     ]
-    safe = {name: [no_formula(cell) if isinstance(cell, str) else cell for cell in frame[name]] for name in texts}
+    safe = {
+        name: [no_formula(_one_line(cell, 1000)) if isinstance(cell, str) else cell for cell in frame[name]]
+        for name in texts
+    }
     return frame.assign(**safe).to_csv(index=False, float_format="%.6g").encode()
 
 
