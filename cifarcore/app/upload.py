@@ -17,10 +17,10 @@ from cifarcore.predictions import SUFFIXES
 
 MAX_MIB = 200  #: as server.maxUploadSize in .streamlit/config.toml
 IN_FILE, TORCHVISION, DATA, LIKE_A = (
-    "named in the file (sample_id)",
-    "CIFAR-100's test set, torchvision's order",
-    "CIFAR-100's test set, cifar100.npz's order",
-    "model A's images, in its file's order",
+    "named in the file",
+    "torchvision's test set",
+    "cifar100.npz's test set",
+    "model A's images",
 )
 _SAID, _ROUND = "upload-said", "upload-round"
 
@@ -56,7 +56,8 @@ def _add(folder: Path, run_a: Path | None) -> None:
         "Rows are",
         [IN_FILE, TORCHVISION, DATA, *([LIKE_A] if run_a else [])],
         key="upload-images",
-        help="Which test images the rows of predictions are; a run file says it itself",
+        help="Which test images the rows of predictions are: sample ids in the file, or the order of one of these; "
+        "a run file says it itself",
     )
     if file is None:
         return
