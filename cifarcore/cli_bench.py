@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from cifarcore import CifarcoreError
-from cifarcore.terminal import DEFAULT_FOLDER, print_table
+from cifarcore.config import preset_config
+from cifarcore.terminal import DEFAULT_FOLDER, DataOption, console, load_dataset, print_table
 
 bench = typer.Typer(help="Times and ratios, measured in one run; the machine should be quiet.", no_args_is_help=True)
 
@@ -47,3 +48,51 @@ def bench_retrain(
     from cifarcore.bench_retrain import retrain_table
 
     print_table(retrain_table(cnn, resnet, seconds))
+
+
+@bench.command("train")
+def bench_train(
+    report: Annotated[
+        Path, typer.Option(help="Run file of the report's protocol with a validation split, for the time to accuracy.")
+    ] = DEFAULT_FOLDER / "cnn-report-45k-0.npz",
+    quick: Annotated[Path, typer.Option(help="Run file of the quick preset, against it.")] = DEFAULT_FOLDER
+    / "cnn-quick-0.npz",
+    maps: Annotated[
+        Path | None, typer.Option(help="Also time both maps and the nearest images on this run's features; minutes.")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="cnn or resnet18: only tell where a step's time goes, and the floor below it.")
+    ] = "",
+    rounds: Annotated[int, typer.Option(help="How often the sides take turns.")] = 7,
+    data: DataOption = None,
+) -> None:
+    """Images per second of the default training beside the loop that everybody writes, turn by turn, and what follows from them."""
+    from cifarcore import bench_train
+    from cifarcore.evaluation import features_of
+    from cifarcore.runs import load_run
+
+    dataset = load_dataset("cifar100", data)
+    if profile:
+        from cifarcore.profiling import profile_table
+
+        print_table(profile_table(preset_config(profile, "quick", init="random"), dataset))
+        return
+    speeds = bench_train.speed_table(dataset, rounds)
+    console.print("training, images/s:")
+    print_table(speeds)
+    if report.exists():
+        console.print(f"\nminutes to a validation accuracy of {bench_train.GOAL}:")
+        print_table(bench_train.time_to_accuracy(load_run(report), load_run(quick), speeds))
+    else:
+        console.print(
+            f"\nno time to accuracy, as there is no {report}: make it with `cifarcore train --model cnn --preset report "
+            "--validation-size 5000 --name report-45k` and `cifarcore evaluate`"
+        )
+    console.print("\nscoring, seconds:")
+    print_table(bench_train.scoring_table(dataset))
+    if maps:
+        features = features_of(maps, load_run(maps), lambda name: load_dataset(name, data))
+        if features is None:
+            raise CifarcoreError(f"{maps} has no features and no checkpoint beside it; run `cifarcore evaluate` first")
+        console.print("\nmaps and neighbours, seconds:")
+        print_table(bench_train.maps_table(features))

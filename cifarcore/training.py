@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.profiler import record_function
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cifarcore import CifarcoreError
@@ -75,12 +76,12 @@ def fit(
     config = resolve(config)
     if config.device == "cuda":
         world.own_gpu()
-    else:
+    elif config.loader == "memory":
         keep_freed_memory()
     path, state_path = Path(folder) / f"{config.name}.pt", Path(folder) / f"{config.name}.resume.pt"
     tell = on_progress if world.first else lambda progress: None
     with torch.random.fork_rng(), cpu_threads(config.threads), no_leftovers(path, state_path):
-        trainer = _Trainer(config, dataset, data_folder, world)
+        trainer = Trainer(config, dataset, data_folder, world)
         unfinished = world.first and resume and state_path.exists()
         if state := world.from_first(load_tensors(state_path) if unfinished else None):
             trainer.load(state, state_path)
@@ -111,7 +112,7 @@ def fit(
     return path
 
 
-class _Trainer:
+class Trainer:
     """Model, optimizer and position of one run: what `--resume` has to bring back."""
 
     def __init__(self, config: TrainConfig, dataset: Dataset, data_folder: str | Path | None, world: World = World()):
@@ -138,7 +139,8 @@ class _Trainer:
         torch.manual_seed(config.seed)
         with world.in_turn():
             model, self.initialised_from = build_model(config, dataset.n_classes, data_folder)
-        self.model = world.over_whole_batch(model.to(config.device, memory_format=torch.channels_last))
+        self.layout = torch.channels_last if config.loader == "memory" else torch.contiguous_format
+        self.model = world.over_whole_batch(model.to(config.device, memory_format=self.layout))
         self.frozen = freeze(self.model, config.train_layers)
         self.optimizer = torch.optim.SGD(
             parameter_groups(self.model, config),
@@ -146,7 +148,7 @@ class _Trainer:
             momentum=config.momentum,
             nesterov=config.nesterov,
             weight_decay=config.weight_decay,
-            fused=True,
+            fused=True if config.loader == "memory" else None,
         )
         self.parallel_model = world.parallel(self.model)
         self.scheduler = scheduler(self.optimizer, config, self.steps_per_epoch, self.total_steps)
@@ -156,7 +158,7 @@ class _Trainer:
             else None
         )
         self.teacher = (
-            load_checkpoint(config.teacher).model().to(config.device, memory_format=torch.channels_last)
+            load_checkpoint(config.teacher).model().to(config.device, memory_format=self.layout)
             if config.teacher
             else None
         )
@@ -176,23 +178,29 @@ class _Trainer:
             module.eval()  # a frozen batch norm keeps its statistics too
         first = self.step % self.steps_per_epoch
         epoch = self.step // self.steps_per_epoch
-        for images, labels in self.batches(
-            self.config, self.train_images, self.train_labels, self.augment, epoch, first
-        ):
-            loss = self._loss(*self.world.part(images, labels))
-            self.optimizer.zero_grad(set_to_none=True)
-            (loss * self.world.size).backward()  # of which the mean over the processes is taken
-            self.optimizer.step()
-            self.scheduler.step()
-            if self.average:
-                self.average.update_parameters(self.model)
+        batches = iter(self.batches(self.config, self.train_images, self.train_labels, self.augment, epoch, first))
+        while True:
+            with record_function("data"):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            with record_function("forward"):
+                loss = self._loss(*self.world.part(*batch))
+            with record_function("backward"):
+                self.optimizer.zero_grad(set_to_none=True)
+                (loss * self.world.size).backward()  # of which the mean over the processes is taken
+            with record_function("optimizer"):
+                self.optimizer.step()
+                self.scheduler.step()
+                if self.average:
+                    self.average.update_parameters(self.model)
             self.loss_sum += loss.detach()
             self.step += 1
             yield loss.detach()
 
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         with autocast(self.config):
-            logits = self.parallel_model(images.contiguous(memory_format=torch.channels_last))
+            logits = self.parallel_model(images.contiguous(memory_format=self.layout))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
             if self.teacher:
                 with torch.no_grad():

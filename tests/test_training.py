@@ -212,7 +212,7 @@ def test_step_schedule_drops_every_twenty_epochs(dataset, tmp_path):
 
 def test_averaged_weights_equal_their_definition(dataset):
     with torch.random.fork_rng():
-        trainer = training._Trainer(replace(TINY, ema_decay=0.8), dataset, None)
+        trainer = training.Trainer(replace(TINY, ema_decay=0.8), dataset, None)
         expected = {name: value.clone() for name, value in trainer.model.state_dict().items()}
         for number, _ in enumerate(trainer.train_steps()):
             current = trainer.model.state_dict()
@@ -228,7 +228,7 @@ def test_averaged_weights_equal_their_definition(dataset):
 @pytest.mark.parametrize(("train_layers", "changing"), [("head", ("fc2",)), ("last_block", ("fc1", "fc2"))])
 def test_frozen_stages_stay_with_their_batch_norm(dataset, train_layers, changing):
     with torch.random.fork_rng():
-        trainer = training._Trainer(replace(TINY, train_layers=train_layers), dataset, None)
+        trainer = training.Trainer(replace(TINY, train_layers=train_layers), dataset, None)
         before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
         for _ in trainer.train_steps():
             pass
@@ -240,7 +240,7 @@ def test_frozen_stages_stay_with_their_batch_norm(dataset, train_layers, changin
 
 def test_layer_decay_slows_the_layers_near_the_input(dataset):
     with torch.random.fork_rng():
-        trainer = training._Trainer(replace(TINY, layer_decay=0.5), dataset, None)
+        trainer = training.Trainer(replace(TINY, layer_decay=0.5), dataset, None)
     rates = [group["lr"] for group in trainer.optimizer.param_groups]
     assert rates == pytest.approx([0.02 * 0.5**power for power in (4, 3, 2, 1, 0)])
 

@@ -43,7 +43,7 @@ def train(name: str, world: World) -> dict:
     torch.set_default_dtype(torch.float32 if "float" in name else torch.float64)
     try:
         with torch.random.fork_rng():
-            trainer = training._Trainer(resolve(config), make_synthetic(images, 100), None, world)
+            trainer = training.Trainer(resolve(config), make_synthetic(images, 100), None, world)
             losses = []
             while trainer.step < trainer.total_steps:
                 losses += [world.sum(loss) for loss in trainer.train_steps()]
