@@ -8,21 +8,31 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 
 from cifarcore import CifarcoreError, jobs, metrics, retraining
+from cifarcore.bench_app import filter_changes
+from cifarcore.bench_browser import TIMEOUT_MS, chromium, opened, server
 from cifarcore.config import RetrainConfig
 from cifarcore.retraining import run_path, weights_path
 from cifarcore.runs import load_run
 
 SEEDS = (0, 1, 2)
+# model B, as the sidebar shows it, is the new run
+_COMPARED = """() => {
+    const box = document.querySelector('.st-key-B');
+    return `${box?.innerText} ${box?.querySelector('input')?.value}`.includes('retrained/');
+}"""
+KEYS = ("ArrowLeft",) * 7
 
 
-def retrain_table(cnn: Path, resnet: Path | None, seconds: float = 60.0) -> pd.DataFrame:
+def retrain_table(root: Path, cnn: Path, resnet: Path | None, seconds: float = 60.0) -> pd.DataFrame:
     """Rows of what, value, unit: waits in seconds, and F1 and accuracy before and after, mean over three retraining seeds.
 
-    `cnn` and `resnet` are run files with their weights beside them. Raises CifarcoreError where a retraining fails.
+    `cnn` and `resnet` are run files with their weights beside them, `root` is the folder of streamlit_app.py.
+    Raises CifarcoreError where a retraining fails, or without a browser.
     """
     rows = []
     with tempfile.TemporaryDirectory() as place:
@@ -30,10 +40,36 @@ def retrain_table(cnn: Path, resnet: Path | None, seconds: float = 60.0) -> pd.D
         for parent in filter(None, (cnn, resnet)):
             for path in (parent, weights_path(parent)):
                 shutil.copy(path, folder / path.name)
+        rows += _button(root, folder)
         rows += _learning(folder / cnn.name, folder, seconds)
         if resnet:
             rows += _head(folder / resnet.name, folder, seconds)
     return pd.DataFrame(rows)
+
+
+def _button(root: Path, folder: Path) -> list[dict]:
+    """In the browser: from the button to the first progress, and a filter change before and while the job learns."""
+    figures = {}
+    with chromium() as browser, server(root / "streamlit_app.py", {"CIFARCORE_RUNS": str(folder)}) as (url, _):
+        page, _ = opened(browser, url)
+        figures["filter change, idle"] = median(filter_changes(page, KEYS))
+        page.locator("[data-testid=stExpander] summary", has_text="Short retraining").click()
+        button = page.locator(".st-key-retrain-start button")
+        button.wait_for(timeout=TIMEOUT_MS)
+        page.get_by_text("measured here").wait_for(timeout=TIMEOUT_MS)
+        began = time.monotonic()
+        button.click()
+        side = page.locator("[data-testid=stSidebar]")
+        side.get_by_text("Starting").wait_for(timeout=TIMEOUT_MS)
+        figures["button to the job shown"] = time.monotonic() - began
+        side.get_by_text("Step ").wait_for(timeout=TIMEOUT_MS)
+        figures["button to the first steps shown"] = time.monotonic() - began
+        figures["filter change, while it learns"] = median(filter_changes(page, KEYS))
+        page.locator(".st-key-retrain-stop button").click()
+        page.wait_for_function(_COMPARED)
+    for job in retraining.jobs(folder):
+        retraining.delete(folder, job.name)
+    return [{"what": what, "mean": seconds, "unit": "s"} for what, seconds in figures.items()]
 
 
 def _learning(parent: Path, folder: Path, seconds: float) -> list[dict]:

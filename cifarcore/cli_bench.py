@@ -43,11 +43,12 @@ def bench_retrain(
     / "cnn-quick-0.npz",
     resnet: Annotated[Path | None, typer.Argument(help="A ResNet-18's, for the head on cached features.")] = None,
     seconds: Annotated[float, typer.Option(help="Of learning, each time.")] = 60.0,
+    root: Annotated[Path, typer.Option(help="Folder of streamlit_app.py.")] = Path("."),
 ) -> None:
     """The waits of a short retraining, and what it gives: three seeds of the defaults, and the head on cached features."""
     from cifarcore.bench_retrain import retrain_table
 
-    print_table(retrain_table(cnn, resnet, seconds))
+    print_table(retrain_table(root.resolve(), cnn, resnet, seconds))
 
 
 @bench.command("train")
