@@ -28,8 +28,8 @@ def _option(default, help: str):
     return field(default=default, metadata={"help": help})
 
 
-def _check_choices(config, *names: str) -> None:
-    for name in names:
+def _check_choices(config) -> None:
+    for name in _CHOICES.keys() & {item.name for item in fields(config)}:
         if getattr(config, name) not in _CHOICES[name]:
             raise CifarcoreError(f"{name} is {getattr(config, name)!r}; choose one of {', '.join(_CHOICES[name])}")
 
@@ -84,7 +84,7 @@ class TrainConfig:
     threads: int = _option(0, "CPU threads; 0 leaves torch's choice")
 
     def __post_init__(self):
-        _check_choices(self, *_CHOICES)
+        _check_choices(self)
         for name in ("epochs", "image_size", "step_size", "hidden"):
             if getattr(self, name) < 1:
                 raise CifarcoreError(f"{name} is {getattr(self, name)}; give at least 1")
@@ -133,10 +133,10 @@ class RetrainConfig:
     policy: str = _option("none", "none, randaugment or trivialaugment")
     batch_size: int = _option(64, "images a step; the head learns on 512")
     seed: int = _option(-1, "of order and augmentation; -1: the parent's")
-    threads: int = _option(0, "CPU threads; 0: all cores but one")
+    threads: int = _option(0, "CPU threads; 0: all cores but one to learn, all to score")
 
     def __post_init__(self):
-        _check_choices(self, "train_layers", "mix", "policy")
+        _check_choices(self)
         if self.focus == "classes:":
             raise CifarcoreError("no class is named; choose at least one class")
         if not (self.focus == "all" or self.hardest or self.classes):
@@ -200,7 +200,7 @@ class Recipe:
 
 #: trained layers -> recipe
 RECIPES: dict[str, Recipe] = {
-    "all": Recipe(0.005, 0.7),
+    "all": Recipe(0.01, 0.7),
     "last_block": Recipe(0.01, 0.7),
     "head": Recipe(0.05, 0.7),
 }
