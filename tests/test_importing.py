@@ -518,3 +518,16 @@ def test_the_recipe_of_the_readme_writes_a_run_file(tmp_path, monkeypatch):
     )
     run = load_run(tmp_path / "checkpoints" / "mine.npz")
     assert run.correct.all() and run.sample_ids.tolist() == data.sample_ids(drawn.x_test).tolist()
+
+
+def test_the_example_of_the_readme_is_taken(tmp_path):
+    text = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    lines = [line.strip() for line in text.splitlines()]
+    header, first = lines[lines.index("file,label,cat,dog,horse") :][:2]
+    for i, name in enumerate(("cat", "dog", "horse")):
+        (tmp_path / "my_test_set" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / "my_test_set" / name / "0001.png")
+    rows = [header, first, "dog/0001.png,dog,0.1,0.9,0", "horse/0001.png,horse,0.2,0.7,0.1"]
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    run = taken(tmp_path / "mine.csv", tmp_path, images=str(tmp_path / "my_test_set")).run
+    assert run.class_names.tolist() == ["cat", "dog", "horse"] and run.correct.tolist() == [True, True, False]
