@@ -31,7 +31,7 @@ def class_claims(
     recall = rate_claims(
         [rights[:, first.labels == c] for c in range(first.n_classes)], len(runs), n_a, ("gained", "lost")
     )
-    table = metrics.class_table(first)[["name", "superclass", "support"]]
+    table = metrics.class_table(first, auc=False)[["name", "superclass", "support"]]
     table = table.join(recall[["a", "b", "difference", "low", "high"]].add_prefix("recall_"))
     f1 = np.stack([metrics.f1_scores(*metrics.class_counts(run)) for run in runs], axis=1)
     if f1_resampled is not None:

@@ -116,7 +116,7 @@ def choose_focus(run: Run, config: RetrainConfig) -> tuple[int, ...]:
             )
         from cifarcore import metrics  # scikit-learn takes a second to come, which a job going on need not wait for
 
-        f1 = metrics.class_table(validation)["f1"].to_numpy(dtype=float)
+        f1 = metrics.class_table(validation, auc=False)["f1"].to_numpy(dtype=float)
         order = np.argsort(f1, kind="stable")  # classes without a validation image are NaN, which sorts last
         chosen = tuple(int(index) for index in order[: config.hardest] if np.isfinite(f1[index]))
     if not 0 < len(chosen) < len(names):

@@ -17,7 +17,7 @@ def change_table(before: Run, after: Run, focus: tuple[int, ...]) -> pd.DataFram
     in_focus = np.isin(before.labels, focus)
     everything = np.ones(before.n_images, bool)
     scores = paired.bootstrap_scores(before.labels, [before.predictions, after.predictions], None, before.n_classes)
-    f1 = [metrics.class_table(run)["f1"].to_numpy() for run in (before, after)]
+    f1 = [metrics.class_table(run, auc=False)["f1"].to_numpy() for run in (before, after)]
     classes = np.arange(before.n_classes)
     records = [
         _accuracy("Accuracy", before, after, everything),

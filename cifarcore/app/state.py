@@ -222,9 +222,12 @@ def same_models(view: View) -> tuple[Run, ...]:
     return tuple(loaded)
 
 
-def mean_class_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """metrics.class_table with every number the mean over `runs` (the seeds of one model)."""
-    return memo(_mean_class_table, tuple(runs))
+def mean_class_table(runs: Sequence[Run], metric: str) -> pd.DataFrame:
+    """metrics.class_table with every number the mean over `runs` (the seeds of one model).
+
+    Its column `auc`, which takes seconds for 1,000 classes, is there only where that is the `metric` asked for.
+    """
+    return memo(_mean_class_table, tuple(runs), metric == "auc")
 
 
 def hardest_first(a: Side, b: Side, hardness: str, metric: str) -> np.ndarray:
@@ -327,8 +330,8 @@ def _key(argument: Any) -> Any:
     return argument
 
 
-def _mean_class_table(runs: tuple[Run, ...]) -> pd.DataFrame:
-    tables = [metrics.class_table(run) for run in runs]
+def _mean_class_table(runs: tuple[Run, ...], auc: bool) -> pd.DataFrame:
+    tables = [metrics.class_table(run, auc) for run in runs]
     mean = tables[0].copy()
     numbers = mean.select_dtypes("number").columns
     mean[numbers] = np.mean([table[numbers].to_numpy(float) for table in tables], axis=0)
@@ -336,7 +339,7 @@ def _mean_class_table(runs: tuple[Run, ...]) -> pd.DataFrame:
 
 
 def _hardest_first(a: tuple[Run, ...], b: tuple[Run, ...], hardness: str, metric: str) -> np.ndarray:
-    of_a, of_b = (mean_class_table(runs)[metric].to_numpy() for runs in (a, b))
+    of_a, of_b = (mean_class_table(runs, metric)[metric].to_numpy() for runs in (a, b))
     value = {"A": of_a, "B": of_b}.get(hardness, (of_a + of_b) / 2)
     order = np.argsort(value, kind="stable")  # NumPy sorts NaN last
     order.flags.writeable = False

@@ -76,7 +76,7 @@ def class_frame(view: View, result: Comparison, metric: str) -> pd.DataFrame:
     Columns class, superclass, support, a, b, difference (B − A), low, high (95 %, NaN where comparison gives none), claim.
     """
     classes = view.classes
-    a, b = (mean_class_table(side.runs).iloc[classes] for side in (view.a, view.b))
+    a, b = (mean_class_table(side.runs, metric).iloc[classes] for side in (view.a, view.b))
     tested = result.class_table.loc[classes]
     interval = {
         name: tested.get(f"{metric}_{name}", pd.Series(np.nan, index=tested.index)).to_numpy()
