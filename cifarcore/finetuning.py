@@ -28,6 +28,7 @@ from cifarcore.files import atomic_write
 from cifarcore.hardware import autocast, hardware, resolve, versions
 from cifarcore.retraining import Setup
 from cifarcore.runs import Run
+from cifarcore.small_convolutions import use_products
 from cifarcore.training import freeze, parameter_groups, predict
 
 WARMUP = 0.1
@@ -69,6 +70,8 @@ class Learner:
             self.model = parent.head().to(device)
         else:
             self.model = parent.model().to(device, memory_format=torch.channels_last)
+            if device == "cpu":
+                use_products(self.model)
         self.frozen = freeze(self.model, self.config.train_layers)
         self.optimizer = torch.optim.SGD(
             parameter_groups(self.model, self.train_config),

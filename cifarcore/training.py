@@ -29,6 +29,7 @@ from cifarcore.files import atomic_write, no_leftovers
 from cifarcore.hardware import autocast, cpu_threads, hardware, keep_freed_memory, resolve, versions
 from cifarcore.models import build_model
 from cifarcore.optimization import distillation_loss, freeze, parameter_groups, scheduler
+from cifarcore.small_convolutions import use_products
 
 SAVE_EVERY_SECONDS = 30.0
 REPORT_EVERY_SECONDS = 0.5
@@ -140,6 +141,8 @@ class Trainer:
         with world.in_turn():
             model, self.initialised_from = build_model(config, dataset.n_classes, data_folder)
         self.layout = torch.channels_last if config.loader == "memory" else torch.contiguous_format
+        if config.device == "cpu" and config.loader == "memory":
+            model = use_products(model)
         self.model = world.over_whole_batch(model.to(config.device, memory_format=self.layout))
         self.frozen = freeze(self.model, config.train_layers)
         self.optimizer = torch.optim.SGD(

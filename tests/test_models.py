@@ -2,6 +2,7 @@ import hashlib
 
 import pytest
 import torch
+from torch import nn
 from torchvision.models import resnet18
 
 from cifarcore import CifarcoreError, models, resnet
@@ -94,3 +95,15 @@ def test_each_model_normalises_for_itself():
     for name, (mean, std) in models.NORMALIZATION.items():
         prepared = models.empty_model(TrainConfig(normalize=name), 3).prepare(x)
         assert torch.allclose(prepared, (x - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1))
+
+
+def test_relu_after_the_pool_is_relu_before_it():
+    """Bit for bit, values and gradients, where a window is all negative and where its greatest stand more than once too."""
+    found = []
+    for layers in ((nn.MaxPool2d(2), nn.ReLU()), (nn.ReLU(), nn.MaxPool2d(2))):
+        torch.manual_seed(0)
+        x = torch.randint(-3, 3, (20, 4, 8, 8)).float().requires_grad_()
+        out = nn.Sequential(*layers)(x)
+        (out * torch.randn(out.shape)).sum().backward()
+        found.append((out, x.grad))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
