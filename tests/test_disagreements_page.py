@@ -20,7 +20,7 @@ def listed(monkeypatch):
     """The rows and notes that the page's gallery was given last."""
     seen = SimpleNamespace(rows=None, notes=None)
 
-    def gallery(view, rows, key, title="", notes=None, empty=""):
+    def gallery(view, rows, key, title="", notes=None, empty="", name=""):
         seen.rows, seen.notes = rows, notes
 
     monkeypatch.setattr(disagreements, "gallery", gallery)
@@ -40,6 +40,7 @@ def by_hand(group, a, b):
     return {
         "only A right": (right_a & ~right_b, clash),
         "only B right": (right_b & ~right_a, clash),
+        "both wrong": (~right_a & ~right_b, clash),
         "same wrong answer": (~right_a & (said_a == said_b), clash),
         "confidently wrong": (sure >= 0.9, sure),
         "suspect labels": (~right_a & (said_a == said_b), (confidence(a) + confidence(b)) / 2),
@@ -136,6 +137,15 @@ def test_two_models_without_a_disagreement(folder, listed):  # noqa: F811
     write(folder, *two_models(n_images=100)[:1])
     app = run(folder, "disagreements")
     assert "**0** of 100" in text(app) and not len(listed.rows)
+
+
+def test_the_bars_order_is_in_the_specification():
+    """The browser keeps the old order when only the data of a chart change."""
+    table = disagreement.over_represented_among(made_run(), ~made_run().correct)
+    table = table[table["kind"] == "class"]
+    for frame in (table, table[::-1]):
+        layers = disagreement_charts.against_chance(frame, "class").to_dict()["layer"]
+        assert all(layer["encoding"]["y"]["scale"]["domain"] == frame["name"].tolist() for layer in layers)
 
 
 def test_the_chart_names_its_field():

@@ -15,6 +15,19 @@ DIVERGING = [COLORS["A"], "#c9ccd1", COLORS["B"]]
 SPLIT_COLORS = {"both right": "#7d8590", "only A": COLORS["A"], "only B": COLORS["B"], "both wrong": "#4a4f57"}
 
 
+def in_order(frame: pd.DataFrame, field: str, limit: int = 150, least: int = 0, grid: bool = False) -> alt.Y:
+    """The vertical axis of names, in the order of the rows of `frame`; labels take from `least` to `limit` pixels.
+
+    The order stands in the specification: where only the data change, Vega keeps the order of the old ones.
+    """
+    axis = alt.Axis(
+        labelLimit=limit, minExtent=least, labelOverlap=False, labelFlush=False, ticks=False, domain=False, grid=grid
+    )
+    return alt.Y(
+        f"{field}:N", sort=None, scale=alt.Scale(domain=list(dict.fromkeys(frame[field]))), title=None, axis=axis
+    )
+
+
 def model_scale() -> alt.Scale:
     """The colour scale of a field that holds «A» and «B»."""
     return alt.Scale(domain=list(COLORS), range=list(COLORS.values()))
@@ -26,14 +39,7 @@ def top_classes(frame: pd.DataFrame, letter: str) -> alt.LayerChart:
         shown=[f"{name} ✓" if right else name for name, right in zip(frame["name"], frame["is_label"], strict=True)]
     )
     base = alt.Chart(frame).encode(
-        y=alt.Y(
-            "shown:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(
-                labelLimit=150, minExtent=150, labelOverlap=False, labelFlush=False, ticks=False, domain=False
-            ),
-        ),
+        y=in_order(frame, "shown", least=150),
         x=alt.X("probability:Q", title=None, scale=alt.Scale(domain=[0, 1.12], nice=False), axis=None),
         tooltip=[alt.Tooltip("name:N", title="class"), alt.Tooltip("probability:Q", format=".4f")],
     )
@@ -153,17 +159,11 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
     claimed. A click selects `class` (selection `class_clicked`).
     """
     frame = frame.assign(low_end=frame["a"] + frame["low"], high_end=frame["a"] + frame["high"])
-    rows = alt.Y(
-        "class:N",
-        sort=None,
-        title=None,
-        axis=alt.Axis(labelLimit=150, labelOverlap=False, labelFlush=False, ticks=False, domain=False, grid=True),
-    )
     unit = alt.Scale(domain=[0, 1.14], nice=False)
     axis = alt.Axis(format="%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], orient="top", grid=True)
     clicked = alt.selection_point("class_clicked", fields=["class"])
     base = alt.Chart(frame).encode(
-        y=rows,
+        y=in_order(frame, "class", grid=True),
         tooltip=[
             "class:N",
             "superclass:N",
@@ -255,17 +255,11 @@ def heatmap(frame: pd.DataFrame, rows: list[str], columns: list[str], signed: bo
 
 def outcomes(frame: pd.DataFrame) -> alt.Chart:
     """Where one class's images went. Columns: predicted, model, images, share, kind («right», «wrong», «left the filter»)."""
-    order = list(dict.fromkeys(frame["predicted"]))
     return (
         alt.Chart(frame)
         .mark_bar(height=7)
         .encode(
-            y=alt.Y(
-                "predicted:N",
-                sort=order,
-                title=None,
-                axis=alt.Axis(labelLimit=150, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
-            ),
+            y=in_order(frame, "predicted"),
             yOffset=alt.YOffset("model:N", sort=["A", "B"]),
             x=alt.X("share:Q", title="share of the class's images", axis=alt.Axis(format="%", tickCount=5)),
             color=alt.Color("model:N", scale=model_scale(), legend=None),
@@ -291,12 +285,7 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
 def gains(frame: pd.DataFrame) -> alt.LayerChart:
     """B − A for each group, with its interval. Columns: name, images, gained, a, b, difference, low, high, claim."""
     base = alt.Chart(frame).encode(
-        y=alt.Y(
-            "name:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(labelLimit=220, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
-        ),
+        y=in_order(frame, "name", limit=220),
         tooltip=[
             alt.Tooltip("name:N", title="superclass"),
             alt.Tooltip("images:Q", title="test images", format=","),

@@ -112,4 +112,5 @@ def _drill_down(view: View, chosen: int) -> None:
         "class-wrong",
         f"**{name}**: test images that some run gets wrong, those wrong in most runs first",
         empty=f"No run gets an image of {name} wrong.",
+        name=f"wrong {view.class_names[chosen]}",
     )

@@ -52,6 +52,7 @@ def _confusion(view: View) -> None:
     gallery(
         view, rows, "cell", f"**{escape(true[0])}** taken for **{escape(predicted[0])}** by {by}", notes,
         empty=f"No image of {escape(true[0])} is taken for {escape(predicted[0])} by {by}.",
+        name=f"{true[0]} taken for {predicted[0]}",
     )  # fmt: skip
 
 

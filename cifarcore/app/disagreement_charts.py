@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.app.charts import NEUTRAL
+from cifarcore.app.charts import NEUTRAL, in_order
 
 OVER = "#d6336c"
 
@@ -16,12 +16,7 @@ def against_chance(frame: pd.DataFrame, kind: str) -> alt.LayerChart:
     """
     clicked = alt.selection_point("name_clicked", fields=["name"])
     base = alt.Chart(frame).encode(
-        y=alt.Y(
-            "name:N",
-            sort=None,
-            title=None,
-            axis=alt.Axis(labelLimit=190, labelOverlap=False, labelFlush=False, ticks=False, domain=False),
-        ),
+        y=in_order(frame, "name", limit=190),
         tooltip=[
             alt.Tooltip("name:N", title=kind),
             alt.Tooltip("images:Q", format=","),
@@ -32,7 +27,7 @@ def against_chance(frame: pd.DataFrame, kind: str) -> alt.LayerChart:
         ],
     )
     bars = base.mark_bar(height=11).encode(
-        x=alt.X("images:Q", title="test images; the tick is chance", axis=alt.Axis(tickMinStep=1)),
+        x=alt.X("images:Q", title="test images; the tick is chance", axis=alt.Axis(tickMinStep=1, labelFlush=True)),
         color=alt.condition("datum.over", alt.value(OVER), alt.value(NEUTRAL)),
     )
     ticks = base.mark_tick(thickness=2, height=15, color="#16181d", opacity=0.9).encode(x="expected:Q")

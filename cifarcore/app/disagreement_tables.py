@@ -14,12 +14,13 @@ SURE = 0.9  # what «confidently wrong» takes by default
 GROUPS = {
     "only A right": "Model A is right and B wrong",
     "only B right": "Model B is right and A wrong",
+    "both wrong": "Both models are wrong",
     "same wrong answer": "Both models give the same wrong class",
     "confidently wrong": "A model is wrong and sure of it",
     "suspect labels": "Every seed of both models gives one same class other than the label: a hint, no proof",
     "also in training": "The same picture, or one as near as a copy, is among the training images",
 }
-_FOUR_WAY = {"only A right": "only A", "only B right": "only B"}
+_FOUR_WAY = {"only A right": "only A", "only B right": "only B", "both wrong": "both wrong"}
 
 
 def inside(view: View, group: str, sure: float = SURE) -> np.ndarray:
@@ -61,7 +62,7 @@ def ranked(view: View, group: str, mask: np.ndarray) -> tuple[np.ndarray, list[s
         return rows[order], [f"wrong with {score[i]:.1%}" for i in order]
     clash = memo(disagreement.both_sure, view.pair)[rows]
     order = np.argsort(-clash, kind="stable")
-    word = "both sure" if group == "same wrong answer" else "clash"
+    word = "clash" if group in ("only A right", "only B right") else "both sure"
     return rows[order], [f"{word} {clash[i]:.2f}" for i in order]
 
 

@@ -57,7 +57,7 @@ def _disagreements(view: View) -> None:
     }
     title = f"{group[0].upper() + group[1:]}, {ranked.get(group, 'the surest of both first')}"
     outside = int((mask & within).sum()) - len(rows)
-    gallery(view, rows, "disagreements", title, notes, "No image of these classes is in this group.")
+    gallery(view, rows, "disagreements", title, notes, "No image of these classes is in this group.", group)
     if outside:
         st.caption(f"{outside:,} more are of classes that the filter in the sidebar leaves out.")
 

@@ -283,6 +283,7 @@ def _marked_images(view: View, kind: str) -> None:
         escape(shown[0].upper() + shown[1:]),
         notes,
         "None of the marked images is misclassified.",
+        f"marked {shown}",
     )
 
 

@@ -3,6 +3,7 @@
 Pages choose the rows and their order; how a picture looks, is paged, downloaded and opened is decided here alone.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,11 +26,13 @@ def gallery(
     title: str = "",
     notes: Sequence[str] | None = None,
     empty: str = "No image fits this choice.",
+    name: str = "",
 ) -> None:
     """Show the images `rows`, int (n,), of the view in the order given, `PAGE_SIZE` a page, with a CSV of all of them.
 
     `key` names the gallery on its page and, with `-page`, its page number in the address. `title` is Markdown (escape
-    names); `notes` are one line for each of `rows`. A click opens the image's card.
+    names); `notes` are one line for each of `rows`; `name` is what the CSV's file is called, by default `key`. A click
+    opens the image's card.
     """
     rows = np.asarray(rows, dtype=np.int64)
     if not len(rows):
@@ -45,7 +48,7 @@ def gallery(
         st.download_button(
             "CSV",
             data=lambda: csv(view, rows, notes),
-            file_name=f"cifarcore-{key}.csv",
+            file_name=file_name(view, name or key),
             mime="text/csv",
             icon=":material/download:",
             key=f"{key}-csv",
@@ -59,6 +62,11 @@ def gallery(
     clicked = tiles(items(view, rows[shown], notes[shown] if notes is not None else None), f"{key}-tiles")
     if clicked is not None:
         card.show(view, int(rows[shown][clicked]))
+
+
+def file_name(view: View, name: str) -> str:
+    """What a gallery's CSV is called: `name` and both models, as any file system takes them."""
+    return "_".join(re.sub(r"\W+", "-", plain(part)).strip("-") for part in (name, view.a.group, view.b.group)) + ".csv"
 
 
 def csv(view: View, rows: np.ndarray, notes: Sequence[str] | None = None) -> bytes:

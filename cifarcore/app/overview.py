@@ -84,7 +84,7 @@ def _split(view: View) -> None:
         rows = np.flatnonzero((groups == chosen) & view.in_filter)
         rows = tables.surest_first(view, rows)
         inside = " in the classes of the filter" if view.filtered else ""
-        gallery(view, rows, "split", f"{_SPLIT_HELP[chosen]}{inside}, the surest first")
+        gallery(view, rows, "split", f"{_SPLIT_HELP[chosen]}{inside}, the surest first", name=chosen)
 
 
 def _curves(view: View) -> None:

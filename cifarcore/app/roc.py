@@ -211,5 +211,11 @@ def _flips(view: View, task: Task, share: float) -> None:
     if shown == FLIPS[3]:
         empty = "A and B decide every image alike at this point."
     gallery(
-        view, rows[keep][order], "flips-images", escape(shown[0].upper() + shown[1:]), [notes[i] for i in order], empty
+        view,
+        rows[keep][order],
+        "flips-images",
+        escape(shown[0].upper() + shown[1:]),
+        [notes[i] for i in order],
+        empty,
+        shown,
     )

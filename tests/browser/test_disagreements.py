@@ -16,12 +16,13 @@ def groups(app):
     return {
         "only A right": right_a & ~right_b,
         "only B right": right_b & ~right_a,
+        "both wrong": ~right_a & ~right_b,
         "same wrong answer": ~right_a & (said_a == said_b),
         "suspect labels": (seeds == seeds[0]).all(0) & ~right_a,
     }
 
 
-@pytest.mark.parametrize("group", ["only A right", "only B right", "same wrong answer", "suspect labels"])
+@pytest.mark.parametrize("group", ["only A right", "only B right", "both wrong", "same wrong answer", "suspect labels"])
 def test_each_group_lists_exactly_its_images(visit, app, group):
     page = visit("disagreements")
     page.get_by_role("radio", name=group).or_(page.get_by_role("button", name=group)).first.click()
