@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from cifarcore.metrics import class_scores, share_below
+from cifarcore.metrics import class_scores, placements
 from cifarcore.paired import Z
 from cifarcore.runs import Run
 
@@ -26,8 +26,8 @@ class OneVsRest:
 
 def auc_covariance(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The AUC of each of R scores (R, n) of the same images, and the covariance of their errors (R, R)."""
-    placed_positives, placed_negatives = _placements(scores, is_positive)
-    return placed_positives.mean(axis=1), _delong(placed_positives, placed_negatives)
+    above, below = _placements(scores, is_positive)
+    return above.mean(axis=1), _delong(above, below, int((~is_positive).sum()))
 
 
 def auc_interval(auc: float, variance: float) -> tuple[float, float]:
@@ -54,30 +54,34 @@ def one_vs_rest(runs: Sequence[Run]) -> OneVsRest:
     influence = np.zeros((n_runs, len(labels)))
     for c, scores in enumerate(zip(*map(class_scores, runs), strict=True)):
         positive = labels == c
-        if not positive.any() or positive.all():
+        rows = np.flatnonzero(positive)
+        if not 0 < len(rows) < len(labels):
             continue
-        placed_positives, placed_negatives = _placements(np.stack(scores), positive)
-        auc[:, c] = placed_positives.mean(axis=1)
-        covariance[c] = _delong(placed_positives, placed_negatives)
-        influence[:, positive] += placed_positives / placed_positives.shape[1]
-        influence[:, ~positive] += placed_negatives / placed_negatives.shape[1]
+        above, below = _placements(scores, positive)
+        n_others = len(labels) - len(rows)
+        auc[:, c] = above.mean(axis=1)
+        covariance[c] = _delong(above, below, n_others)
+        # an image of another class adds the share of positives above it, 1 - below
+        influence -= below / n_others
+        influence += 1 / n_others
+        influence[:, rows] += above / len(rows) - 1 / n_others
     return OneVsRest(auc, covariance, influence / max(np.isfinite(auc[0]).sum(), 1))
 
 
-def _placements(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each positive the share of negatives below it (R, n1), for each negative of positives above it (R, n0)."""
-    positives, negatives = scores[:, is_positive], scores[:, ~is_positive]
-    above = [share_below(n, p) for n, p in zip(negatives, positives, strict=True)]
-    below = [1 - share_below(p, n) for n, p in zip(negatives, positives, strict=True)]
+def _placements(scores: Sequence[np.ndarray], is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """metrics.placements of each of R scores (n,): (R, n1) of the positives, (R, n) of the negatives."""
+    above, below = zip(*(placements(each, is_positive) for each in scores), strict=True)
     return np.stack(above), np.stack(below)
 
 
-def _delong(placed_positives: np.ndarray, placed_negatives: np.ndarray) -> np.ndarray:
-    return sum(_covariance(placed) / placed.shape[1] for placed in (placed_positives, placed_negatives))
+def _delong(above: np.ndarray, below: np.ndarray, n_others: int) -> np.ndarray:
+    """The covariance of R areas from their placements; `below` is 0 for the positives, which do not count in it."""
+    return _covariance(above, above.shape[1]) / above.shape[1] + _covariance(below, n_others) / n_others
 
 
-def _covariance(values: np.ndarray) -> np.ndarray:
-    """Sample covariance (R, R) of R variables (R, n); NaN for a single observation, which tells nothing of spread."""
-    n = values.shape[1]
-    centred = values - values.mean(axis=1, keepdims=True)
-    return centred @ centred.T / (n - 1) if n > 1 else np.full((len(values),) * 2, np.nan)
+def _covariance(values: np.ndarray, n: int) -> np.ndarray:
+    """Sample covariance (R, R) of R variables with `n` observations, and zeros besides; NaN for one, which tells nothing."""
+    if n == 1:
+        return np.full((len(values),) * 2, np.nan)
+    mean = values.sum(axis=1) / n
+    return (values @ values.T - n * np.outer(mean, mean)) / (n - 1)

@@ -42,7 +42,8 @@ def probabilities(run: Run) -> np.ndarray:
 
 def _probabilities(run: Run, rows: slice) -> np.ndarray:
     """`probabilities` of some rows; the highest score is subtracted first, so that float32 loses nothing."""
-    scores, top = run.logits[rows].astype(np.float32), run.logits[rows].max(axis=1)
+    scores = run.logits[rows].astype(np.float32)
+    top = scores.max(axis=1)
     scores -= top[:, None]
     scores -= (log_normalizer(run)[rows] - top)[:, None].astype(np.float32)
     return np.exp(scores, out=scores)
@@ -56,7 +57,7 @@ def _blocks(run: Run) -> list[slice]:
 
 def confidence(run: Run) -> np.ndarray:
     """The probability of the predicted class, float (N,)."""
-    return np.exp(run.logits.max(axis=1) - log_normalizer(run))
+    return np.exp(run.logits[np.arange(run.n_images), run.predictions] - log_normalizer(run))
 
 
 def accuracy(run: Run) -> float:
@@ -120,7 +121,7 @@ def class_auc(run: Run) -> np.ndarray:
     for c, scores in enumerate(class_scores(run)):
         of_class = run.labels == c
         if of_class.any() and not of_class.all():
-            aucs[c] = share_below(scores[~of_class], scores[of_class]).mean()
+            aucs[c] = placements(scores, of_class)[0].mean()
     return aucs
 
 
@@ -152,6 +153,27 @@ def share_below(others: np.ndarray, values: np.ndarray) -> np.ndarray:
     """
     ordered = np.sort(others)
     return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(others))
+
+
+def placements(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How two kinds of images lie among each other by their scores (n,), ties counted half.
+
+    For each positive the share of negatives below it (n1,), whose mean is the AUC; for each image the share of
+    positives below it (n,), 0 for the positives themselves. As `share_below`, but only the negatives that reach the
+    lowest positive are sorted in: few, where a class is one of many and told well.
+    """
+    positives = scores[is_positive]
+    ordered = np.sort(positives)
+    reaching = np.flatnonzero((scores >= ordered[0]) & ~is_positive)
+    under, upto = (np.searchsorted(ordered, scores[reaching], side) for side in ("left", "right"))
+    n_negatives = len(scores) - len(positives)
+    # a negative is below a positive when the positives up to it end before that one and its equals, and not above it
+    # when those under it do
+    first = np.searchsorted(ordered, positives, "left")
+    counts = sum(np.cumsum(np.bincount(ends, minlength=len(ordered) + 1))[first] for ends in (under, upto))
+    below = np.zeros(len(scores))
+    below[reaching] = (under + upto) / (2 * len(ordered))
+    return (n_negatives - len(reaching) + counts / 2) / n_negatives, below
 
 
 @_once
