@@ -172,6 +172,11 @@ def test_the_page_shows_the_pair_that_the_address_names_and_its_flips(folder, li
     assert sorted(listed.rows) == sorted(rows[(scores[0] >= 0.5) != (scores[1] >= 0.5)]) and "away from 50 %" in text(
         app
     )
+    said = [each.logits.argmax(1)[rows] for each in (runs[0], runs[2])]
+    confused = [(label != told) & np.isin(told, (4, 2)) for told in said for label in [runs[0].labels[rows]]]
+    for shown, mask in zip(roc.CONFUSED, (confused[0] | confused[1], *confused), strict=True):
+        app.segmented_control(key="confused").set_value(shown).run()
+        assert sorted(listed.rows) == sorted(rows[mask]), shown
 
 
 @pytest.mark.parametrize(("n_classes", "n_images"), [(2, 100), (10, 500), (200, 600)])

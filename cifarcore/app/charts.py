@@ -159,7 +159,7 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
     claimed. A click selects `class` (selection `class_clicked`).
     """
     frame = frame.assign(low_end=frame["a"] + frame["low"], high_end=frame["a"] + frame["high"])
-    unit = alt.Scale(domain=[0, 1.14], nice=False)
+    unit = alt.Scale(domain=[0, 1.26], nice=False)
     axis = alt.Axis(format="%", values=[0, 0.2, 0.4, 0.6, 0.8, 1], orient="top", grid=True)
     clicked = alt.selection_point("class_clicked", fields=["class"])
     base = alt.Chart(frame).encode(
@@ -191,7 +191,7 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
     whole_row = base.mark_bar(opacity=0, height=18).encode(x=alt.value(0), x2=alt.value("width")).add_params(clicked)
     claims = (
         base.transform_filter("datum.claim != ''")
-        .transform_calculate(mark="datum.claim == 'gained' ? '▲ gained' : '▼ lost'")
+        .transform_calculate(mark="datum.claim == 'gained' ? '▲ recall gained' : '▼ recall lost'")
         .mark_text(align="right", x="width", fontWeight="bold", dx=-2)
         .encode(
             text="mark:N",
@@ -200,7 +200,7 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
     )
     return (points_a + interval + bar + points_a + points_b + claims + whole_row).properties(
         height=alt.Step(18),
-        description=f"{metric} of each class under model A (circle, blue) and model B (diamond, orange), hardest first",
+        description=f"{metric} of each class under model A (circle, blue) and model B (diamond, orange)",
     )
 
 
@@ -237,7 +237,7 @@ def heatmap(frame: pd.DataFrame, rows: list[str], columns: list[str], signed: bo
             x=alt.X("predicted:N", sort=columns, scale=alt.Scale(domain=columns), title="predicted", axis=axes[0]),
             y=alt.Y("true:N", sort=rows, scale=alt.Scale(domain=rows), title="true", axis=axes[1]),
             color=alt.Color("value:Q", scale=scale, legend=alt.Legend(title=title, orient="top", gradientLength=200)),
-            opacity=alt.condition("datum.muted", alt.value(0.4), alt.value(1)),
+            opacity=alt.condition("datum.muted", alt.value(0.45), alt.value(1)),
             stroke=alt.condition("datum.chosen", alt.value("#d6336c"), alt.value(None)),
             tooltip=[
                 "true:N",

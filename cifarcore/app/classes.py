@@ -11,6 +11,7 @@ from cifarcore.app.state import CLASS_METRICS, View, compared, escape, plain
 MOST_DRAWN = 300  # classes in the chart; the table behind it has them all
 _KEY = "class"
 _CHART = "classes-chart"
+_ORDERS = ("hardest first", "largest B − A")
 
 
 def page(view: View) -> None:
@@ -32,16 +33,19 @@ def _explorer(view: View, frame: pd.DataFrame, metric: str) -> None:
 
 
 def _classes(view: View, frame: pd.DataFrame, metric: str) -> None:
+    order = st.segmented_control("Order", _ORDERS, default=_ORDERS[0], required=True, key="order", bind="query-params")
+    if order == _ORDERS[1]:
+        frame = frame.sort_values("difference", ascending=False, kind="stable")
     drawn = frame.head(MOST_DRAWN)
     test = "tested over seeds and images" if view.several_seeds else "exact McNemar test"
     st.markdown(
-        f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}. Hardest first by {view.hardness}; "
+        f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}. Hardness is by {view.hardness}; "
         "the thin line is the 95 % interval of B − A, from A's point. "
-        f"▲ gained, ▼ lost: recall, {test}, false discoveries held at 5 % (Benjamini-Hochberg)."
+        f"▲ recall gained, ▼ recall lost: {test}, false discoveries held at 5 % (Benjamini-Hochberg)."
     )
     if len(drawn) < len(frame):
         st.caption(
-            f"The {len(drawn)} hardest of {len(frame):,} classes are drawn; the filter in the sidebar chooses others."
+            f"The first {len(drawn)} of {len(frame):,} classes are drawn; the filter in the sidebar chooses others."
         )
     with st.container(height=620 if len(drawn) > 28 else "content", border=False):
         st.altair_chart(charts.dumbbells(drawn, metric), width="stretch", key=_CHART, on_select=_clicked)

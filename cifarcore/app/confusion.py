@@ -36,10 +36,13 @@ def _confusion(view: View) -> None:
             "Errors only", value=True, key="errors", bind="query-params", help="Leaves out the right answers"
         )
     letters = "AB" if show == SHOWN[0] else show
-    if show == SHOWN[0]:
-        st.caption(
-            "B − A: orange cells hold more images under B, blue ones more under A; cells that the test does not claim are muted."
-        )
+    st.caption(
+        "A cell counts the test images of the true class that a model takes for the predicted one, in this one direction"
+        + (", mean over seeds. " if view.several_seeds else ". ")
+        + ("B − A: orange cells hold more under B, blue ones more under A. " if show == SHOWN[0] else "")
+        + "An empty cell holds no image under either model"
+        + (", or right answers." if errors_only else ".")
+    )
     left, right = st.columns([1.35, 1], gap="medium")
     if level == LEVELS[0]:
         true, predicted = _superclasses(view, result, show, errors_only, left, right)
@@ -68,7 +71,9 @@ def _superclasses(view, result, show, errors_only, left, right):
     with left:
         _heatmap(frame, names, names, show, (true, predicted), _FOLDED, ("truesuper", "predictedsuper"), 620)
     if true is None or predicted is None:
-        right.info("Click a cell, or choose both superclasses, to unfold it.", icon=":material/touch_app:")
+        with right:
+            st.info("Click a cell, or choose both superclasses, to unfold it.", icon=":material/touch_app:")
+            _largest(frame, show, "largest-folded", ("truesuper", "predictedsuper"))
         return None, None
     rows, columns = (np.flatnonzero(run.superclass_of == names.index(name)) for name in (true, predicted))
     with right:
@@ -118,20 +123,38 @@ def _classes(view, result, show, errors_only, left, right):
         else:
             _heatmap(frame, names, names, show, (true, predicted), _WHOLE, ("true", "predicted"), 620)
     with right:
-        st.markdown("Largest cells" if show != SHOWN[0] else "Largest changes")
-        largest = frame.reindex(frame["value"].abs().sort_values(ascending=False, kind="stable").index).head(12)
-        st.dataframe(
-            largest[["true", "predicted", "a", "b", "difference", "claim"]]
-            .replace({"claim": {"not claimed": ""}})
-            .rename(columns={"a": "A", "b": "B", "difference": "B − A"}),
-            hide_index=True,
-            height="content",
-            column_config={name: st.column_config.NumberColumn(format="%.1f") for name in ("A", "B", "B − A")},
-        )
+        _largest(frame, show, "largest-whole", ("true", "predicted"))
     if true is None or predicted is None:
         right.info("Click a cell, or choose both classes, to see its pictures.", icon=":material/touch_app:")
         return None, None
     return (true, order[[names.index(true)]]), (predicted, order[[names.index(predicted)]])
+
+
+def _largest(frame, show, key, targets) -> None:
+    """The cells with the most images, or that differ most; a row clicked chooses in the two lists as a cell does."""
+    largest = frame.reindex(frame["value"].abs().sort_values(ascending=False, kind="stable").index).head(12)
+
+    def choose() -> None:
+        rows = st.session_state[key]["selection"]["rows"]
+        if rows:
+            for target, name in zip(targets, ("true", "predicted"), strict=True):
+                st.session_state[target] = str(largest.iloc[rows[0]][name])
+
+    st.markdown(
+        ("Largest cells" if show != SHOWN[0] else "Largest changes")
+        + " (images, true → predicted; a row chooses its cell)"
+    )
+    claimed = largest["claim"] != "not claimed"
+    table = largest.drop(columns=["value", "muted"] if claimed.any() else ["value", "muted", "claim"])
+    st.dataframe(
+        table.replace({"claim": {"not claimed": ""}}).rename(columns={"a": "A", "b": "B", "difference": "B − A"}),
+        hide_index=True,
+        height="content",
+        key=key,
+        on_select=choose,
+        selection_mode="single-row",
+        column_config={name: st.column_config.NumberColumn(format="%.1f") for name in ("A", "B", "B − A")},
+    )
 
 
 def _pick(place, label: str, options: list[str], key: str) -> str | None:
@@ -148,6 +171,15 @@ def _heatmap(frame, rows, columns, show, chosen, key, targets, height) -> None:
         if cells:
             st.session_state[targets[0]], st.session_state[targets[1]] = cells[0]["true"], cells[0]["predicted"]
 
-    frame = frame.assign(chosen=(frame["true"] == chosen[0]) & (frame["predicted"] == chosen[1]))
+    claimed = (frame["claim"] != "not claimed").any()
+    if show == SHOWN[0]:
+        st.caption(
+            "Cells that do not differ reliably are muted (tested cell by cell, false discoveries held at 5 %)."
+            if claimed
+            else "No cell differs reliably (tested cell by cell, false discoveries held at 5 %): read these as noise or as hints."
+        )
+    frame = frame.assign(
+        muted=frame["muted"] & claimed, chosen=(frame["true"] == chosen[0]) & (frame["predicted"] == chosen[1])
+    )
     chart = charts.heatmap(frame, rows, columns, signed=show == SHOWN[0], height=height)
     st.altair_chart(chart, width="stretch", key=key, on_select=clicked)

@@ -44,7 +44,10 @@ def gallery(
         st.session_state[page_key] = n_pages
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"{title or 'Images'} · **{len(rows):,}**", width="stretch")
-        page = st.pagination(n_pages, key=page_key, bind="query-params") if n_pages > 1 else 1
+        page = 1
+        if n_pages > 1:
+            page = st.pagination(n_pages, key=page_key, bind="query-params")
+            st.caption(f"page {page:,} of {n_pages:,}", width="content")
         st.download_button(
             "CSV",
             data=lambda: csv(view, rows, notes),

@@ -15,6 +15,15 @@ _STYLE = """<style>
 </style>"""
 
 
+def filter_note(view: View, filtered: str, whole: str) -> None:
+    """Where the class filter is active, say what it acts on («the gallery is») and what it does not («the numbers are»)."""
+    if view.filtered:
+        st.caption(
+            f"The filter leaves {len(view.classes):,} of {view.n_classes:,} classes: {filtered} of these classes alone, "
+            f"{whole} of all images."
+        )
+
+
 def page_frame(page: Callable[[View], None], view: View | Problem) -> None:
     """Run `page(view)`, or say what is missing and which command adds it."""
     st.html(_STYLE)

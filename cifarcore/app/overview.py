@@ -1,5 +1,7 @@
 """Overview: which model is better, by how much, how sure that is, and on which images."""
 
+from urllib.parse import urlencode
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -7,10 +9,12 @@ import streamlit as st
 from cifarcore import comparison
 from cifarcore.app import charts, ranked, tables
 from cifarcore.app.gallery import gallery
-from cifarcore.app.state import View, compared, csv, escape, memo, runs_dir
+from cifarcore.app.layout import filter_note
+from cifarcore.app.state import View, compared, csv, escape, memo, plain, runs_dir
 
 SUMMARY = "compare_summary.txt"
 MOST_SUMMARY_BYTES = 1 << 20
+MOST_NAMED = 30  # classes that gained or lost, before they are folded away
 _SPLIT_HELP = {
     "both right": "Both models are right",
     "only A": "Model A is right, model B wrong",
@@ -20,8 +24,10 @@ _SPLIT_HELP = {
 
 
 def page(view: View) -> None:
+    st.title("Which model is better, and by how much")
     result = compared(view)
     _verdict(view, result)
+    filter_note(view, "the pictures below are", "all numbers here are")
     table = tables.metric_table(view, result)
     st.dataframe(
         table,
@@ -30,7 +36,8 @@ def page(view: View) -> None:
         column_config={
             "B − A": st.column_config.TextColumn(help="Always model B minus model A"),
             "Method": st.column_config.TextColumn(
-                width="large", help="The test and the interval; sources are in the code of each"
+                width="large",
+                help="The test and the interval; df: the degrees of freedom of Student's t, the fewer, the wider the interval",
             ),
             "p": st.column_config.TextColumn(
                 help="Probability of a difference at least this large if the models were equal"
@@ -57,11 +64,17 @@ def _verdict(view: View, result: comparison.Comparison) -> None:
         for claim, arrow in (("gained", "▲"), ("lost", "▼")):
             names = tables.claimed_classes(view, result, claim)
             if names:
-                st.markdown(f"{arrow} **{claim.capitalize()} recall in B:** {_some(names)}")
+                title = f"{arrow} **{claim.capitalize()} recall in B ({len(names)}):** "
+                st.markdown(title + ", ".join(_link(name) for name in names[:MOST_NAMED]))
+                if len(names) > MOST_NAMED:
+                    with st.expander(f"{len(names) - MOST_NAMED} more"):
+                        st.markdown(", ".join(_link(name) for name in names[MOST_NAMED:]))
 
 
-def _some(names: list[str], most: int = 12) -> str:
-    return escape(", ".join(names[:most]), 300) + (", …" if len(names) > most else "")
+def _link(name: str) -> str:
+    """A link to the class on the page Classes, with the models that the address names; the filter is left behind."""
+    models = {key: st.query_params[key] for key in ("A", "seedA", "B", "seedB") if key in st.query_params}
+    return f"[{escape(name)}](classes?{urlencode(models | {'class': plain(name)})})"
 
 
 @st.fragment
@@ -84,7 +97,13 @@ def _split(view: View) -> None:
         rows = np.flatnonzero((groups == chosen) & view.in_filter)
         rows = tables.surest_first(view, rows)
         inside = " in the classes of the filter" if view.filtered else ""
-        gallery(view, rows, "split", f"{_SPLIT_HELP[chosen]}{inside}, the surest first", name=chosen)
+        gallery(
+            view,
+            rows,
+            "split",
+            f"{_SPLIT_HELP[chosen]}{inside}, those first on which either model is surest",
+            name=chosen,
+        )
 
 
 def _curves(view: View) -> None:

@@ -15,6 +15,7 @@ SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35
 SHARES = (*SHARES, *(round(1 - share, 3) for share in SHARES[-2::-1]))
 LABELS = {f"{100 * share:.4g} %": share for share in SHARES}
 FLIPS = ("flipped by either", "flipped by A", "flipped by B", "A and B decide differently")
+CONFUSED = ("confused by either", "confused by A", "confused by B")
 _PAIRS = "roc-pairs"
 
 
@@ -104,13 +105,13 @@ def _pairs(view: View) -> None:
                 "A confuses",
                 format="%.1f",
                 width=74,
-                help="Test images of either class that A takes for the other, mean over seeds",
+                help="Test images of either class that A takes for the other, both directions together, mean over seeds",
             ),
             "B": number(
                 "B confuses",
                 format="%.1f",
                 width=74,
-                help="Test images of either class that B takes for the other, mean over seeds",
+                help="Test images of either class that B takes for the other, both directions together, mean over seeds",
             ),
             "AUC B − A": number(format="%+.4f", width=74),
         },
@@ -185,6 +186,20 @@ def _flips(view: View, task: Task, share: float) -> None:
     if share == roc_tables.HALF:
         shown = FLIPS[3]
         st.markdown("Move the operating point away from 50 % to see which images flip.")
+        if task.negative is not None:
+            shown = (
+                st.segmented_control(
+                    "Show",
+                    (FLIPS[3], *CONFUSED),
+                    default=FLIPS[3],
+                    required=True,
+                    key="confused",
+                    bind="query-params",
+                    help="Decided: asked for one of these two classes. Confused: asked for one of all classes, "
+                    "the model takes one of the two for the other.",
+                )
+                or FLIPS[3]
+            )
     else:
         told = []
         for side, now, moved in zip((view.a, view.b), called, flipped, strict=True):
@@ -203,6 +218,9 @@ def _flips(view: View, task: Task, share: float) -> None:
     keep = {FLIPS[0]: flipped[0] | flipped[1], FLIPS[1]: flipped[0], FLIPS[2]: flipped[1]}.get(
         shown, called[0] != called[1]
     )
+    if shown in CONFUSED:
+        confused = [task.confused(side.first) for side in (view.a, view.b)]
+        keep = {CONFUSED[1]: confused[0], CONFUSED[2]: confused[1]}.get(shown, confused[0] | confused[1])
     names = [plain(name) for name in view.class_names]
     probability = [task.probability(task.scores(side.first)[0])[keep] for side in (view.a, view.b)]
     notes = [f"{names[task.positive]}: A {a:.1%} · B {b:.1%}" for a, b in zip(*probability, strict=True)]
@@ -210,6 +228,8 @@ def _flips(view: View, task: Task, share: float) -> None:
     empty = "No image flips between 50 % and this point."
     if shown == FLIPS[3]:
         empty = "A and B decide every image alike at this point."
+    if shown in CONFUSED:
+        empty = "No image of the two classes is taken for the other."
     gallery(
         view,
         rows[keep][order],

@@ -43,6 +43,11 @@ class Task:
         """Which images are called `positive` when that takes a probability of at least `share`, bool (n,)."""
         return self.probability(self.scores(run)[0]) >= share
 
+    def confused(self, run: Run) -> np.ndarray:
+        """Which of the pair's images the model, choosing among all classes, gives the other class of the two, bool (n,)."""
+        _, is_positive, rows = self.scores(run)
+        return run.predictions[rows] == np.where(is_positive, self.negative, self.positive)
+
     def curve(self, run: Run) -> pd.DataFrame:
         scores, is_positive, _ = self.scores(run)
         return metrics.roc(scores, is_positive)
