@@ -30,11 +30,24 @@ def bench_app(
     root: Annotated[Path, typer.Option(help="Folder of streamlit_app.py.")] = Path("."),
     folder: Annotated[Path, typer.Option(help="Run files that the app opens.")] = DEFAULT_FOLDER,
     rounds: Annotated[int, typer.Option(help="How often everything is measured.")] = 3,
+    size: Annotated[
+        bool, typer.Option("--size", help="Instead: made runs of more and more images and classes, and 200 files.")
+    ] = False,
+    sessions: Annotated[
+        int, typer.Option(help="Instead: this many browser sessions at once, 5 s between actions.")
+    ] = 0,
+    minutes: Annotated[float, typer.Option(help="How long the sessions act.")] = 2.0,
 ) -> None:
     """How fast the app answers in headless Chromium, and the bytes of each page, beside a bare Streamlit page."""
-    from cifarcore.bench_app import app_table
+    from cifarcore import bench_app, bench_load
 
-    print_table(app_table(root.resolve(), folder.resolve(), rounds))
+    if size:
+        print_table(bench_load.files_table())
+        print_table(bench_load.size_table(root.resolve()))
+    elif sessions:
+        print_table(bench_load.sessions_table(root.resolve(), folder.resolve(), sessions, minutes))
+    else:
+        print_table(bench_app.app_table(root.resolve(), folder.resolve(), rounds))
 
 
 @bench.command("retrain")

@@ -1,0 +1,220 @@
+"""How time and memory of the app grow: with images and classes, with run files in the folder, and with sessions at once.
+
+Made-up run files, a real server and headless Chromium. Memory is the server process's resident set, as psutil tells it.
+"""
+
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+
+from cifarcore.app.state import find_runs
+from cifarcore.bench_app import PAGES, filter_changes
+from cifarcore.bench_browser import CALM, TIMEOUT_MS, chromium, opened, server, timed
+from cifarcore.runs import Run, save_run
+
+SIZES = ((1_000, 10), (10_000, 100), (50_000, 100), (50_000, 1_000))
+FILES = 200
+PAUSE_SECONDS = 5.0
+
+
+def size_table(root: Path, sizes: tuple[tuple[int, int], ...] = SIZES) -> pd.DataFrame:
+    """A row for each (images, classes): two made runs opened, every page visited twice, the filter changed.
+
+    Seconds from a visit to a page that stands still; `open` is from an idle server to the overview, with everything
+    that is computed once. MiB: the files on disk, and the server's memory before the visit, at its highest and at the end.
+    """
+    rows = []
+    for n_images, n_classes in sizes:
+        with _made_folder() as folder:
+            for seed, model in enumerate(("first", "second")):
+                save_run(made_run(n_images, n_classes, model, seed), folder / f"{model}.npz")
+            files = sum(path.stat().st_size for path in folder.iterdir())
+            with chromium() as browser, _measured(root, folder) as (url, memory):
+                idle = memory.now()
+                began = time.monotonic()
+                page, _ = opened(browser, url)
+                page.wait_for_function(CALM, polling="raf", timeout=TIMEOUT_MS)
+                row = {"images": n_images, "classes": n_classes, "open s": time.monotonic() - began}
+                for visit in ("first", "again"):
+                    seconds = {title: timed(page, _click(page, title)) for title in PAGES}
+                    slowest = max(seconds, key=seconds.get)
+                    row |= {f"{visit} visit s": seconds[slowest], f"slowest {visit}": slowest}
+                row["filter s"] = float(np.median(filter_changes(page)))
+                row |= {"files MiB": files >> 20, "idle MiB": idle, "most MiB": memory.most, "end MiB": memory.now()}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def files_table(n_files: int = FILES, n_images: int = 10_000, n_classes: int = 100) -> pd.DataFrame:
+    """Seconds of listing `n_files` run files, from their headers alone: the first time, and again."""
+    import streamlit as st
+
+    with _made_folder() as folder:
+        path = save_run(made_run(n_images, n_classes, "first", 0), folder / "run-0.npz")
+        for number in range(1, n_files):
+            os.link(path, folder / f"run-{number}.npz")
+        rows = []
+        st.cache_resource.clear()
+        for when in ("first", "again"):
+            began = time.monotonic()
+            found = len(find_runs(folder).groups)
+            rows.append(
+                {"what": f"picker of {found} run files, {when}", "value": time.monotonic() - began, "unit": "s"}
+            )
+    return pd.DataFrame(rows)
+
+
+def sessions_table(root: Path, runs: Path, sessions: int = 20, minutes: float = 2.0) -> pd.DataFrame:
+    """`sessions` browser contexts at once, each acting PAUSE_SECONDS after its last answer, for `minutes`.
+
+    Seconds of the answers to a filter change and to a page switch (median and 95 %), failures, the memory of each
+    session after the first, and what the server's memory grew by over the second half of the time.
+    """
+    with chromium() as browser, _measured(root, runs) as (url, memory):
+        first, _ = opened(browser, url)
+        _visit_all(first)
+        alone = memory.now()
+        pages = [first, *(opened(browser, url)[0] for _ in range(sessions - 1))]
+        for page in pages[1:]:
+            _visit_all(page)
+        together = memory.now()
+        answers, failures, halves = _soak(pages, minutes, memory)
+        table = pd.DataFrame(answers, columns=["what", "seconds"]).groupby("what", sort=False).seconds
+        rows = [
+            {"what": f"{what}, {name}", "value": values.quantile(share), "unit": "s"}
+            for what, values in table
+            for name, share in (("median", 0.5), ("95 %", 0.95))
+        ]
+        rows += [
+            {"what": "answers", "value": len(answers), "unit": ""},
+            {"what": "failures", "value": failures, "unit": ""},
+            {"what": "memory with one session", "value": alone, "unit": "MiB"},
+            {"what": f"each of {sessions - 1} further sessions", "value": (together - alone) / max(sessions - 1, 1), "unit": "MiB"},
+            {"what": "growth over the second half", "value": memory.now() - halves, "unit": "MiB"},
+        ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def made_run(n_images: int, n_classes: int, model: str, seed: int) -> Run:
+    """Scores as a trained network of some skill might give them, with maps and superclasses; the same images for all."""
+    images, own = np.random.default_rng([n_images, n_classes]), np.random.default_rng([n_images, n_classes, seed])
+    labels = images.permutation(np.arange(n_images) % n_classes).astype(np.int16)
+    ids, difficulty = np.arange(n_images, dtype=np.uint64), images.standard_normal(n_images)
+    logits = own.standard_normal((n_images, n_classes), dtype=np.float32).astype(np.float16)
+    logits[np.arange(n_images), labels] += (np.log(n_classes) + seed * 0.3 - 1.5 * difficulty).astype(np.float16)
+    angle = 2 * np.pi * labels / n_classes
+    centers = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    groups = -(-n_classes // 5)
+    return Run(
+        class_names=np.array([f"class {index:05d}" for index in range(n_classes)]),
+        sample_ids=ids,
+        labels=labels,
+        logits=logits,
+        meta={"model": model, "seed": 0, "dataset": {"name": "made-up images"}},
+        superclass_names=np.array([f"group {index:05d}" for index in range(groups)]),
+        superclass_of=(np.arange(n_classes) // 5).astype(np.int16),
+        tsne=(centers + 0.1 * own.standard_normal((n_images, 2))).astype(np.float32),
+        umap=(centers + 0.2 * own.standard_normal((n_images, 2))).astype(np.float32),
+    )
+
+
+class _Memory:
+    """The resident memory of a process and its children, MiB, looked at ten times a second."""
+
+    def __init__(self, process: psutil.Process):
+        self.process, self.most, self._ended = process, 0.0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def now(self) -> float:
+        family = [self.process, *self.process.children(recursive=True)]
+        found = sum(each.memory_info().rss for each in family) / 2**20
+        self.most = max(self.most, found)
+        return found
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            try:
+                self.now()
+            except psutil.Error:
+                return
+
+
+@contextmanager
+def _made_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="cifarcore-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _measured(root: Path, runs: Path) -> Iterator[tuple[str, _Memory]]:
+    """The app over `runs`, and the memory of its server."""
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
+    with server(root / "streamlit_app.py", {"CIFARCORE_RUNS": str(runs)}) as (url, _):
+        port = int(url.rpartition(":")[2])
+        process = next(
+            each
+            for each in psutil.Process().children()
+            if each.pid not in before and f"{port}" in " ".join(each.cmdline())
+        )
+        memory = _Memory(process)
+        try:
+            yield url, memory
+        finally:
+            memory.end()
+
+
+def _click(page, title: str):
+    return lambda: page.locator("[data-testid=stSidebarNav] a", has_text=title).click()
+
+
+def _visit_all(page) -> None:
+    for title in PAGES:
+        timed(page, _click(page, title))
+
+
+def _soak(pages: list, minutes: float, memory: _Memory) -> tuple[list[tuple[str, float]], int, float]:
+    """Act in turn on whichever session's pause is over; answers, failures, and the memory at half time.
+
+    All sessions live in one Chromium and are driven by one thread, so an answer is waited for before the next action.
+    """
+    rng = np.random.default_rng(0)
+    answers, failures, half = [], 0, memory.now()
+    began = time.monotonic()
+    due = {index: began + PAUSE_SECONDS * index / len(pages) for index in range(len(pages))}
+    while (now := time.monotonic()) < began + 60 * minutes:
+        if now < began + 30 * minutes:
+            half = memory.now()
+        index = min(due, key=due.get)
+        if due[index] > now:
+            time.sleep(due[index] - now)
+        page = pages[index]
+        try:
+            if rng.random() < 0.5:
+                answers.append(("page switch", timed(page, _click(page, str(rng.choice(PAGES))))))
+            else:
+                key = str(rng.choice(["ArrowLeft", "ArrowRight"]))
+                slider = page.locator(".st-key-hardest input[type=range], .st-key-hardest [role=slider]").first
+                answers.append(("filter change", timed(page, lambda slider=slider, key=key: slider.press(key))))
+            failures += page.locator("[data-testid=stException]").count()
+        except Exception as error:  # whatever playwright raises: a session that does not answer
+            print(f"session {index}: {str(error)[:200]}")
+            failures += 1
+        due[index] = time.monotonic() + PAUSE_SECONDS
+    return answers, failures, half
