@@ -158,6 +158,11 @@ def test_rivals_are_the_classes_most_confused_with_it(view):
     both[4] = 0
     rival = confusion_tables.rivals_frame(view, 4).iloc[0]
     assert rival["Rival"] == RUNS["A"][0].class_names[both.argmax()]
+    there, back = ([of[4, both.argmax()] for of in (a, b)], [of[both.argmax(), 4] for of in (a, b)])
+    for arrow, (of_a, of_b) in (("→", there), ("←", back)):
+        assert rival[[f"{arrow} A", f"{arrow} B", f"{arrow} B − A"]].tolist() == pytest.approx(
+            [of_a, of_b, of_b - of_a]
+        )
 
 
 def test_wrong_first_leaves_out_what_every_run_gets_right(view):

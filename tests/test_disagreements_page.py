@@ -60,6 +60,22 @@ def test_each_group_holds_its_images_in_their_order(folder, listed):  # noqa: F8
             assert len(listed.notes) == len(listed.rows)
 
 
+def test_what_holds_in_every_seed(folder, listed):  # noqa: F811
+    runs = two_models(seeds=(0, 1, 2))
+    write(folder, *runs)
+    app = run(folder, "disagreements")
+    right = np.array([each.logits.argmax(1) == each.labels for each in runs]).reshape(2, 3, -1)
+    expected = {
+        "only A right": right[0].all(0) & ~right[1].any(0),
+        "only B right": right[1].all(0) & ~right[0].any(0),
+        "both wrong": ~right.any((0, 1)),
+    }
+    for group, mask in expected.items():
+        app.segmented_control(key="group").set_value(group).run()
+        app.toggle(key="every").set_value(True).run()
+        assert sorted(listed.rows) == np.flatnonzero(mask).tolist() and f"**{mask.sum()}** of 500" in text(app), group
+
+
 def test_suspect_labels_take_the_agreement_of_all_seeds(folder, listed):  # noqa: F811
     runs = two_models(seeds=(0, 1, 2))
     write(folder, *runs)

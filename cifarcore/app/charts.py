@@ -12,7 +12,7 @@ NEUTRAL = "#8a8f98"
 #: from model A's colour over grey to model B's, for differences B − A
 DIVERGING = [COLORS["A"], "#c9ccd1", COLORS["B"]]
 #: the four-way split of the test images
-SPLIT_COLORS = {"both right": "#7d8590", "only A": COLORS["A"], "only B": COLORS["B"], "both wrong": "#4a4f57"}
+SPLIT_COLORS = {"both right": "#8f96a0", "only A": COLORS["A"], "only B": COLORS["B"], "both wrong": "#5f6670"}
 
 
 def in_order(frame: pd.DataFrame, field: str, limit: int = 150, least: int = 0, grid: bool = False) -> alt.Y:
@@ -31,6 +31,16 @@ def in_order(frame: pd.DataFrame, field: str, limit: int = 150, least: int = 0, 
 def model_scale() -> alt.Scale:
     """The colour scale of a field that holds «A» and «B»."""
     return alt.Scale(domain=list(COLORS), range=list(COLORS.values()))
+
+
+def by_model() -> dict[str, alt.Color | alt.Shape]:
+    """Colour and shape of a line with points by its field `model`, with one legend for both."""
+    legend = alt.Legend(title=None, orient="top", labelExpr="'model ' + datum.label", symbolSize=70)
+    shape = alt.Scale(domain=list(COLORS), range=["circle", "diamond"])
+    return {
+        "color": alt.Color("model:N", scale=model_scale(), legend=legend),
+        "shape": alt.Shape("model:N", scale=shape, legend=legend),
+    }
 
 
 def top_classes(frame: pd.DataFrame, letter: str) -> alt.LayerChart:
@@ -93,20 +103,21 @@ def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
         tooltip=["group:N", alt.Tooltip("images:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
     )
     text = base.mark_text(color="white", fontWeight="bold").encode(x="middle:Q", text="text:N")
-    return (bars + text).properties(height=40, description="Test images by which of the two models is right")
+    # the padding that Streamlit adds below would take half of the height
+    return (bars + text).properties(height=38, padding=0, description="Test images by which of the two models is right")
 
 
 def learning_curves(frame: pd.DataFrame) -> alt.Chart:
     """Validation accuracy by epoch, a line for each run. Columns: model («A», «B»), run, epoch, val_accuracy, train_loss, minutes."""
     return (
         alt.Chart(frame)
-        .mark_line(point=alt.OverlayMarkDef(size=18))
+        .mark_line(point=alt.OverlayMarkDef(size=28))
         .encode(
-            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
+            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False, labelFlush=True)),
             y=alt.Y(
                 "val_accuracy:Q", title="validation accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)
             ),
-            color=alt.Color("model:N", scale=model_scale(), legend=None),
+            **by_model(),
             detail="run:N",
             tooltip=[
                 "model:N",
@@ -124,7 +135,7 @@ def learning_curves(frame: pd.DataFrame) -> alt.Chart:
 
 
 def reliability(frame: pd.DataFrame) -> alt.LayerChart:
-    """Reliability curves. Columns: model, confidence, accuracy (means of a bin, 0..1), count."""
+    """Reliability curves, a line for each run. Columns: model, run, confidence, accuracy (means of a bin, 0..1), count."""
     unit = alt.Scale(domain=[0, 1])
     ideal = (
         alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]}))
@@ -135,11 +146,15 @@ def reliability(frame: pd.DataFrame) -> alt.LayerChart:
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=28))
         .encode(
-            x=alt.X("confidence:Q", title="confidence", scale=unit, axis=alt.Axis(format="%", grid=False)),
+            x=alt.X(
+                "confidence:Q", title="confidence", scale=unit, axis=alt.Axis(format="%", grid=False, labelFlush=True)
+            ),
             y=alt.Y("accuracy:Q", title="share right", scale=unit, axis=alt.Axis(format="%")),
-            color=alt.Color("model:N", scale=model_scale(), legend=None),
+            **by_model(),
+            detail="run:N",
             tooltip=[
                 "model:N",
+                "run:N",
                 alt.Tooltip("confidence:Q", format=".1%"),
                 alt.Tooltip("accuracy:Q", format=".1%"),
                 alt.Tooltip("count:Q", format=","),
@@ -261,7 +276,9 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
         .encode(
             y=in_order(frame, "predicted"),
             yOffset=alt.YOffset("model:N", sort=["A", "B"]),
-            x=alt.X("share:Q", title="share of the class's images", axis=alt.Axis(format="%", tickCount=5)),
+            x=alt.X(
+                "share:Q", title="share of the class's images", axis=alt.Axis(format="%", tickCount=5, labelFlush=True)
+            ),
             color=alt.Color("model:N", scale=model_scale(), legend=None),
             opacity=alt.Opacity(
                 "kind:N",

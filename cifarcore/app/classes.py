@@ -95,14 +95,13 @@ def _outcomes(view: View, chosen: int) -> None:
         st.caption(f"Sent to classes outside the filter: A {outside['A']:.1%}, B {outside['B']:.1%}")
     rivals = confusion_tables.rivals_frame(view, chosen)
     if len(rivals):
-        st.markdown(
-            "Nearest rivals (test images, mean over seeds)" if view.several_seeds else "Nearest rivals (test images)"
-        )
-        st.dataframe(
-            rivals,
-            hide_index=True,
-            height="content",
-        )
+        seeds = ", mean over seeds" if view.several_seeds else ""
+        st.markdown(f"Nearest rivals (test images{seeds}): → {name} taken for the rival, ← the rival taken for {name}")
+        number = st.column_config.NumberColumn
+        numbers = {
+            column: number(format="%+.1f" if "−" in column else "%.1f", width=60) for column in rivals.columns[1:]
+        }
+        st.dataframe(rivals, hide_index=True, height="content", column_config=numbers)
     else:
         st.caption("Neither model confuses this class with another.")
 

@@ -50,7 +50,11 @@ def share_outside(view: View, classes: np.ndarray) -> dict[str, float]:
 
 
 def rivals_frame(view: View, class_index: int, most: int = 6) -> pd.DataFrame:
-    """The classes that this one is most confused with, either way and by both models together (images, mean over seeds)."""
+    """The classes that this one is most confused with, either way and by both models together.
+
+    Columns Rival; → A, → B, → B − A: images of this class taken for the rival; ← A, ← B, ← B − A: the rival's images
+    taken for this class (means over seeds).
+    """
     a, b = (mean_confusion(side.runs) for side in (view.a, view.b))
     both_ways = a[class_index] + a[:, class_index] + b[class_index] + b[:, class_index]
     both_ways[class_index] = 0
@@ -58,8 +62,8 @@ def rivals_frame(view: View, class_index: int, most: int = 6) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Rival": [plain(view.class_names[c]) for c in order],
-            "Taken for it: A, B, B − A": [_trio(a[class_index, c], b[class_index, c]) for c in order],
-            "It taken for this: A, B, B − A": [_trio(a[c, class_index], b[c, class_index]) for c in order],
+            **{f"→ {column}": values for column, values in _trio(a[class_index, order], b[class_index, order]).items()},
+            **{f"← {column}": values for column, values in _trio(a[order, class_index], b[order, class_index]).items()},
         }
     )
 
@@ -166,5 +170,5 @@ def _mean_confusion(runs: tuple[Run, ...]) -> np.ndarray:
     return mean
 
 
-def _trio(a: float, b: float) -> str:
-    return f"{a:.1f}, {b:.1f}, {b - a:+.1f}".replace("-", "−")
+def _trio(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    return {"A": a, "B": b, "B − A": b - a}

@@ -40,6 +40,15 @@ def inside(view: View, group: str, sure: float = SURE) -> np.ndarray:
     return mask
 
 
+def in_every_seed(view: View, group: str) -> np.ndarray | None:
+    """As `inside`, where every seed of each model is right, or wrong, as the group says; None for a group of one seed."""
+    if group not in _FOUR_WAY:
+        return None
+    right = {"only A right": "A", "only B right": "B"}.get(group)
+    each = [side.wrong_in == (0 if side.letter == right else len(side.runs)) for side in (view.a, view.b)]
+    return each[0] & each[1]
+
+
 def ranked(view: View, group: str, mask: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """The rows of `mask`, those first that the group is about, and a line on each."""
     rows = np.flatnonzero(mask)

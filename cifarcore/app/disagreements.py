@@ -6,6 +6,7 @@ import streamlit as st
 from cifarcore.app import disagreement_charts, disagreement_tables
 from cifarcore.app.disagreement_tables import GROUPS, SURE
 from cifarcore.app.gallery import gallery
+from cifarcore.app.layout import filter_note
 from cifarcore.app.state import View, plain
 
 MOST_DRAWN = {"class": 12, "superclass": 12}
@@ -39,12 +40,24 @@ def _disagreements(view: View) -> None:
         )
         return
     mask = disagreement_tables.inside(view, group, sure)
+    every = disagreement_tables.in_every_seed(view, group) if view.several_seeds else None
+    if every is not None and st.toggle(
+        "In every seed",
+        key="every",
+        bind="query-params",
+        help="Every seed of each model is right, or wrong, on the image",
+    ):
+        mask = every
     by = (
         ""
         if not view.several_seeds or group == "suspect labels"
+        else " (in every seed of both)"
+        if mask is every
         else f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)"
     )
-    st.markdown(f"{GROUPS[group]}{by}: **{mask.sum():,}** of {len(mask):,} test images, {mask.mean():.1%}")
+    kept = f"; **{(mask & view.in_filter).sum():,}** of them in the classes of the filter" if view.filtered else ""
+    st.markdown(f"{GROUPS[group]}{by}: **{mask.sum():,}** of {len(mask):,} test images, {mask.mean():.1%}{kept}")
+    filter_note(view, "the gallery below is", "the charts are")
     table = disagreement_tables.over_represented(view, mask)
     if mask.any():
         _against_chance(table)
@@ -55,9 +68,13 @@ def _disagreements(view: View) -> None:
         "also in training": "exact copies first",
         "confidently wrong": "the surest first",
     }
-    title = f"{group[0].upper() + group[1:]}, {ranked.get(group, 'the surest of both first')}"
+    title = f"{group[0].upper() + group[1:]}, {ranked.get(group, 'those first on which both models are sure')}"
     outside = int((mask & within).sum()) - len(rows)
     gallery(view, rows, "disagreements", title, notes, "No image of these classes is in this group.", group)
+    if len(rows) and group not in ranked:
+        st.caption(
+            "Clash, or both sure: A's confidence times B's, from 0 to 1; near 1, both are sure of their answers."
+        )
     if outside:
         st.caption(f"{outside:,} more are of classes that the filter in the sidebar leaves out.")
 

@@ -18,7 +18,7 @@ def page(view: View) -> None:
     st.title("What the report found, measured again")
     st.markdown(
         f":blue[■] **A** {escape(view.a.title)} :orange[■] **B** {escape(view.b.title)}. "
-        "A claim holds where the whole 95 % interval of its measurement lies within the bounds, which were written down before "
+        "The report is the study of CIFAR-100 classifiers that this project implements. A claim of it holds where the whole 95 % interval of its measurement lies within the bounds, which were written down before "
         "anything was measured; it does not hold where the whole interval lies outside; else it cannot be told."
     )
     with st.spinner("Measuring the report's claims…"):

@@ -135,7 +135,7 @@ def _color(legend: list[str] | None, title: str) -> alt.Color:
 
 
 def _range(legend: list[str]) -> list[str]:
-    fixed = SPLIT_COLORS | {"right": "#7d8590", "wrong": WRONG}
+    fixed = SPLIT_COLORS | {"right": SPLIT_COLORS["both right"], "wrong": WRONG}
     if set(legend) <= set(fixed):
         return [fixed[name] for name in legend]
     # neighbours in the list differ in hue by a golden turn, and in lightness

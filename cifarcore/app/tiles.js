@@ -33,7 +33,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
       line.append(make("span", "mark", model.right ? "✓" : "✗"));
       line.title = `${model.letter}: ${model.name}, ${model.confidence}, ${model.right ? "right" : "wrong"}`;
       card.append(line);
-      if (model.seeds) card.append(make("span", "seeds", model.seeds));
+      if (model.seeds) {
+        const seeds = make("span", "seeds", model.seeds);
+        seeds.title = `${model.letter}: ${model.seeds}`;
+        card.append(seeds);
+      }
     }
     if (item.note) card.append(make("span", "note", item.note));
     grid.append(card);

@@ -56,7 +56,7 @@ def _predictions(side: Side, rows: np.ndarray, names: list[str], several_seeds: 
             "name": plain(names[predicted]),
             "confidence": f"{share:.0%}",
             "right": bool(right),
-            "seeds": f"wrong in {wrong} of {n}" if several_seeds else "",
+            "seeds": f"wrong in {wrong} of {n} seeds" if several_seeds else "",
         }
         for predicted, share, right, wrong in zip(
             run.predictions, confidence, run.correct, side.wrong_in[rows], strict=True
