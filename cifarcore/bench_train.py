@@ -124,10 +124,11 @@ def interleaved(sides: dict[str, TrainConfig], dataset: Dataset, rounds: int, se
             _answer(ends[name][0], worker, name)
         return [{name: _turn(ends[name][0], workers[name], name, seconds) for name in sides} for _ in range(rounds)]
     finally:
-        for worker in workers.values():
-            if worker.pid:
+        for name, worker in workers.items():
+            if worker.is_alive():
+                ends[name][0].send(0.0)
+                worker.join(10 + seconds)
                 worker.terminate()
-                worker.join()
 
 
 def _turn(end: Connection, worker: multiprocessing.Process, name: str, seconds: float) -> float:
@@ -144,20 +145,20 @@ def _answer(end: Connection, worker: multiprocessing.Process, name: str) -> floa
 
 
 def _side(end: Connection, config: TrainConfig, dataset: Dataset) -> None:
-    """Train for as many seconds as is asked for, each time, and answer with the images per second."""
+    """Train for as many seconds as is asked for, each time, and answer with the images per second; 0 seconds end it."""
     trainer = make_trainer(config, dataset)
     steps = endless_steps(trainer)
     for _ in range(WARM_STEPS):
         next(steps)
     end.send(0.0)
-    while True:
-        seconds = end.recv()
+    while seconds := end.recv():
         _wait_for_device(config)
         began, images = time.perf_counter(), 0
         while time.perf_counter() - began < seconds:
             images += next(steps)
         _wait_for_device(config)
         end.send(images / (time.perf_counter() - began))
+    steps.close()  # and with it the loader's processes
 
 
 def make_trainer(config: TrainConfig, dataset: Dataset) -> Trainer:

@@ -4,6 +4,7 @@ The floor is the step's floating-point operations (torch.utils.flop_counter: con
 rate of a plain matrix product in the same precision on this processor.
 """
 
+import os
 import resource
 import time
 
@@ -17,6 +18,7 @@ from cifarcore.config import TrainConfig
 from cifarcore.data import Dataset
 from cifarcore.hardware import cpu_threads
 
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler says on stderr that it sees no GPU
 PHASES = ("data", "forward", "backward", "optimizer")
 WARM_STEPS = 5
 PRODUCT_SIDE = 2048
