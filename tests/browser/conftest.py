@@ -1,6 +1,5 @@
 """A real server and a real Chromium over run files: the committed ones where there are two models, else made ones."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,18 +8,6 @@ from made import made_run
 
 from cifarcore.app import state
 from cifarcore.runs import save_run
-
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def pytest_collection_modifyitems(items):
@@ -45,17 +32,6 @@ def folder(tmp_path_factory):
 def app(folder, tmp_path_factory):
     with serve(folder, tmp_path_factory.mktemp("app") / "server.log") as served:
         yield served
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine: install the package chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install -e '.[test]'")
-    with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
