@@ -103,8 +103,8 @@ def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
         tooltip=["group:N", alt.Tooltip("images:Q", format=","), alt.Tooltip("share:Q", format=".1%")],
     )
     text = base.mark_text(color="white", fontWeight="bold").encode(x="middle:Q", text="text:N")
-    # the padding that Streamlit adds below would take half of the height
-    return (bars + text).properties(height=38, padding=0, description="Test images by which of the two models is right")
+    # Streamlit takes 20 pixels of it for padding below
+    return (bars + text).properties(height=58, description="Test images by which of the two models is right")
 
 
 def learning_curves(frame: pd.DataFrame) -> alt.Chart:
@@ -113,7 +113,9 @@ def learning_curves(frame: pd.DataFrame) -> alt.Chart:
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=28))
         .encode(
-            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False, labelFlush=True)),
+            x=alt.X(
+                "epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False, labelFlush=True, labelFlushOffset=-4)
+            ),
             y=alt.Y(
                 "val_accuracy:Q", title="validation accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)
             ),
@@ -129,7 +131,7 @@ def learning_curves(frame: pd.DataFrame) -> alt.Chart:
             ],
         )
         .properties(
-            height=240, description="Validation accuracy of each run over its epochs, model A blue, model B orange"
+            height=290, description="Validation accuracy of each run over its epochs, model A blue, model B orange"
         )
     )
 
@@ -147,7 +149,10 @@ def reliability(frame: pd.DataFrame) -> alt.LayerChart:
         .mark_line(point=alt.OverlayMarkDef(size=28))
         .encode(
             x=alt.X(
-                "confidence:Q", title="confidence", scale=unit, axis=alt.Axis(format="%", grid=False, labelFlush=True)
+                "confidence:Q",
+                title="confidence",
+                scale=unit,
+                axis=alt.Axis(format="%", grid=False, labelFlush=True, labelFlushOffset=-4),
             ),
             y=alt.Y("accuracy:Q", title="share right", scale=unit, axis=alt.Axis(format="%")),
             **by_model(),
@@ -162,7 +167,7 @@ def reliability(frame: pd.DataFrame) -> alt.LayerChart:
         )
     )
     return (ideal + curves).properties(
-        height=240,
+        height=290,
         description="Share of images that are right against the model's confidence; the dashed line is perfect calibration",
     )
 
@@ -180,8 +185,8 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
     base = alt.Chart(frame).encode(
         y=in_order(frame, "class", grid=True),
         tooltip=[
-            "class:N",
-            "superclass:N",
+            alt.Tooltip("class:N"),
+            alt.Tooltip("superclass:N"),
             alt.Tooltip("support:Q", title="test images", format=","),
             alt.Tooltip("a:Q", title=f"A: {metric}", format=".3f"),
             alt.Tooltip("b:Q", title=f"B: {metric}", format=".3f"),
@@ -192,24 +197,26 @@ def dumbbells(frame: pd.DataFrame, metric: str) -> alt.LayerChart:
         ],
     )
     interval = base.mark_rule(color=NEUTRAL, opacity=0.6, strokeWidth=1.5, clip=True).encode(
-        x=alt.X("low_end:Q"), x2="high_end:Q"
+        x=alt.X("low_end:Q"), x2=alt.X2("high_end:Q")
     )
     bar = base.mark_bar(height=4, opacity=0.55).encode(
-        x="a:Q",
-        x2="b:Q",
+        x=alt.X("a:Q"),
+        x2=alt.X2("b:Q"),
         color=alt.condition("datum.difference >= 0", alt.value(COLORS["B"]), alt.value(COLORS["A"])),
     )
     points_a = base.mark_point(shape="circle", filled=True, size=64, opacity=1, color=COLORS["A"]).encode(
         x=alt.X("a:Q", scale=unit, title=f"{metric} of each class", axis=axis)
     )
-    points_b = base.mark_point(shape="diamond", filled=True, size=80, opacity=1, color=COLORS["B"]).encode(x="b:Q")
+    points_b = base.mark_point(shape="diamond", filled=True, size=80, opacity=1, color=COLORS["B"]).encode(
+        x=alt.X("b:Q")
+    )
     whole_row = base.mark_bar(opacity=0, height=18).encode(x=alt.value(0), x2=alt.value("width")).add_params(clicked)
     claims = (
         base.transform_filter("datum.claim != ''")
         .transform_calculate(mark="datum.claim == 'gained' ? '▲ recall gained' : '▼ recall lost'")
         .mark_text(align="right", x="width", fontWeight="bold", dx=-2)
         .encode(
-            text="mark:N",
+            text=alt.Text("mark:N"),
             color=alt.condition("datum.claim == 'gained'", alt.value(COLORS["B"]), alt.value(COLORS["A"])),
         )
     )
@@ -277,7 +284,9 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
             y=in_order(frame, "predicted"),
             yOffset=alt.YOffset("model:N", sort=["A", "B"]),
             x=alt.X(
-                "share:Q", title="share of the class's images", axis=alt.Axis(format="%", tickCount=5, labelFlush=True)
+                "share:Q",
+                title="share of the class's images",
+                axis=alt.Axis(format="%", tickCount=5, labelFlush=True, labelFlushOffset=-4),
             ),
             color=alt.Color("model:N", scale=model_scale(), legend=None),
             opacity=alt.Opacity(

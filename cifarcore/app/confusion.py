@@ -5,6 +5,7 @@ import streamlit as st
 
 from cifarcore.app import charts, confusion_tables
 from cifarcore.app.gallery import gallery
+from cifarcore.app.layout import filter_note
 from cifarcore.app.state import View, compared, escape, plain
 
 SHOWN = ("B − A", "A", "B")
@@ -69,6 +70,7 @@ def _superclasses(view, result, show, errors_only, left, right):
         predicted = _pick(second, "Predicted superclass", names, "predictedsuper")
     frame = confusion_tables.superclass_frame(view, result, show, errors_only)
     with left:
+        filter_note(view, "the level «classes» is", "this matrix and its pictures are")
         _heatmap(frame, names, names, show, (true, predicted), _FOLDED, ("truesuper", "predictedsuper"), 620)
     if true is None or predicted is None:
         with right:
@@ -153,7 +155,9 @@ def _largest(frame, show, key, targets) -> None:
         key=key,
         on_select=choose,
         selection_mode="single-row",
-        column_config={name: st.column_config.NumberColumn(format="%.1f") for name in ("A", "B", "B − A")},
+        column_config={name: st.column_config.TextColumn(width=96) for name in ("true", "predicted")}
+        | {name: st.column_config.NumberColumn(format="%.1f", width=46) for name in ("A", "B")}
+        | {"B − A": st.column_config.NumberColumn(format="%+.1f", width=52)},
     )
 
 

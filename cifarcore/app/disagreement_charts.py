@@ -27,7 +27,11 @@ def against_chance(frame: pd.DataFrame, kind: str) -> alt.LayerChart:
         ],
     )
     bars = base.mark_bar(height=11).encode(
-        x=alt.X("images:Q", title="test images; the tick is chance", axis=alt.Axis(tickMinStep=1, labelFlush=True)),
+        x=alt.X(
+            "images:Q",
+            title="test images; the tick is chance",
+            axis=alt.Axis(tickMinStep=1, labelFlush=True, labelFlushOffset=-4),
+        ),
         color=alt.condition("datum.over", alt.value(OVER), alt.value(NEUTRAL)),
     )
     ticks = base.mark_tick(thickness=2, height=15, color="#16181d", opacity=0.9).encode(x="expected:Q")

@@ -21,6 +21,8 @@ def page(view: View) -> None:
         "The report is the study of CIFAR-100 classifiers that this project implements. A claim of it holds where the whole 95 % interval of its measurement lies within the bounds, which were written down before "
         "anything was measured; it does not hold where the whole interval lies outside; else it cannot be told."
     )
+    if view.filtered:
+        st.caption("The filter of classes does not act here: every number is of all images.")
     with st.spinner("Measuring the report's claims…"):
         found = memo(findings.findings, view.a.runs, view.b.runs, state.same_models(view))
     table = tables.findings_table(found)

@@ -3,9 +3,13 @@
 from collections.abc import Callable
 
 import streamlit as st
+from altair.utils import schemapi
 
 from cifarcore.app.sidebar import Problem
 from cifarcore.app.state import View
+
+# Streamlit checks every chart whole; checking each of its parts as well is the greater half of a chart's time
+schemapi.disable_debug_mode()
 
 # Our own constant text, no name from a file: 32x32 pictures stay crisp when enlarged, in the page and in chart tooltips.
 _STYLE = """<style>

@@ -6,6 +6,7 @@ import streamlit as st
 
 from cifarcore.app import roc_charts, roc_tables
 from cifarcore.app.gallery import gallery
+from cifarcore.app.layout import filter_note
 from cifarcore.app.roc_tables import SOURCES, Task
 from cifarcore.app.state import View, escape, plain
 
@@ -30,6 +31,8 @@ def _roc(view: View) -> None:
         st.segmented_control("Tell apart", MODES, default=MODES[0], required=True, key="apart", bind="query-params")
         or MODES[0]
     )
+    if mode != MODES[0]:
+        filter_note(view, "the list of classes is", "the curves and areas are")
     left, right = st.columns(2, gap="medium")
     with right:
         if mode == MODES[0] and view.n_classes > 2:
@@ -141,7 +144,8 @@ def _task(view: View, mode: str) -> Task | None:
 def _pick(place, label: str, options: list[str], key: str, default: str) -> str:
     if st.session_state.get(key) not in options:
         st.session_state.pop(key, None)
-    return place.selectbox(label, options, index=options.index(default), key=key, bind="query-params")
+    # the default stands first, since a widget that is set from elsewhere may have no default of its own
+    return place.selectbox(label, list(dict.fromkeys((default, *options))), key=key, bind="query-params")
 
 
 def _title(view: View, task: Task) -> str:

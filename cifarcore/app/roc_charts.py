@@ -20,7 +20,7 @@ def roc(curves: pd.DataFrame, points: pd.DataFrame | None, title: str, corner: b
         "fpr:Q",
         title="false positive rate",
         scale=alt.Scale(domain=x_domain, nice=False),
-        axis=alt.Axis(format=".0%", grid=False, labelFlush=True),
+        axis=alt.Axis(format=".0%", grid=False, labelFlush=True, labelFlushOffset=-4),
     )
     y = alt.Y("tpr:Q", title="true positive rate", scale=y_scale, axis=alt.Axis(format=".0%"))
     color = alt.Color("model:N", scale=model_scale(), legend=None)

@@ -57,14 +57,14 @@ def choose(root: Path) -> View | Problem:
 
 def _two_models(catalog: Catalog) -> tuple[tuple[str, str], tuple[str, str]]:
     chosen = []
-    options = list(catalog.groups)
     for letter, default, color in zip("AB", catalog.defaults(), ("blue", "orange"), strict=True):
         with st.sidebar.container(gap="xsmall"):
+            # the default stands first, since a widget that is set from elsewhere may have no default of its own
+            options = list(dict.fromkeys((default, *catalog.groups)))
             _keep_valid(letter, options)
             group = st.selectbox(
                 f":{color}[■] Model {letter}",
                 options,
-                index=options.index(default),
                 key=letter,
                 bind="query-params",
                 help="Run files in `checkpoints/`, grouped by model and preset",
