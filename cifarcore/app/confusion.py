@@ -155,9 +155,9 @@ def _largest(frame, show, key, targets) -> None:
         key=key,
         on_select=choose,
         selection_mode="single-row",
-        column_config={name: st.column_config.TextColumn(width=96) for name in ("true", "predicted")}
+        column_config={name: st.column_config.TextColumn(width=84) for name in ("true", "predicted")}
         | {name: st.column_config.NumberColumn(format="%.1f", width=46) for name in ("A", "B")}
-        | {"B − A": st.column_config.NumberColumn(format="%+.1f", width=52)},
+        | {"B − A": st.column_config.NumberColumn(format="%+.1f", width=50)},
     )
 
 
