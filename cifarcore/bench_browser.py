@@ -1,5 +1,6 @@
 """What the benchmarks in a browser share: headless Chromium, a server of an app, and waiting until a page stands still."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -33,18 +34,22 @@ CALM = """() => {
 }"""
 
 
-@contextmanager
-def chromium() -> Iterator:
-    """A browser of playwright's. Raises CifarcoreError without Chromium or playwright."""
+def chromium_path() -> str:
+    """Where Chromium is. Raises CifarcoreError without it or without playwright."""
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        path = None
-    if path is None:
+    if path is None or importlib.util.find_spec("playwright") is None:
         raise CifarcoreError(
             "the app is measured in a browser: install the package chromium, and playwright by pip install 'cifarcore[test]'"
         )
+    return path
+
+
+@contextmanager
+def chromium() -> Iterator:
+    """A browser of playwright's. Raises CifarcoreError without Chromium or playwright."""
+    path = chromium_path()
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
         yield browser

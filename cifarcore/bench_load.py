@@ -3,13 +3,16 @@
 Made-up run files, a real server and headless Chromium. Memory is the server process's resident set, as psutil tells it.
 """
 
+import asyncio
 import os
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +21,7 @@ import psutil
 
 from cifarcore.app.state import find_runs
 from cifarcore.bench_app import PAGES, filter_changes
-from cifarcore.bench_browser import CALM, TIMEOUT_MS, chromium, opened, server, timed
+from cifarcore.bench_browser import CALM, CHROMIUM_FLAGS, TIMEOUT_MS, chromium, chromium_path, opened, server, timed
 from cifarcore.runs import Run, save_run
 
 SIZES = ((1_000, 10), (10_000, 100), (50_000, 100), (50_000, 1_000))
@@ -79,28 +82,22 @@ def sessions_table(root: Path, runs: Path, sessions: int = 20, minutes: float = 
     Seconds of the answers to a filter change and to a page switch (median and 95 %), failures, the memory of each
     session after the first, and what the server's memory grew by over the second half of the time.
     """
-    with chromium() as browser, _measured(root, runs) as (url, memory):
-        first, _ = opened(browser, url)
-        _visit_all(first)
-        alone = memory.now()
-        pages = [first, *(opened(browser, url)[0] for _ in range(sessions - 1))]
-        for page in pages[1:]:
-            _visit_all(page)
-        together = memory.now()
-        answers, failures, halves = _soak(pages, minutes, memory)
-        table = pd.DataFrame(answers, columns=["what", "seconds"]).groupby("what", sort=False).seconds
-        rows = [
-            {"what": f"{what}, {name}", "value": values.quantile(share), "unit": "s"}
-            for what, values in table
-            for name, share in (("median", 0.5), ("95 %", 0.95))
-        ]
-        rows += [
-            {"what": "answers", "value": len(answers), "unit": ""},
-            {"what": "failures", "value": failures, "unit": ""},
-            {"what": "memory with one session", "value": alone, "unit": "MiB"},
-            {"what": f"each of {sessions - 1} further sessions", "value": (together - alone) / max(sessions - 1, 1), "unit": "MiB"},
-            {"what": "growth over the second half", "value": memory.now() - halves, "unit": "MiB"},
-        ]  # fmt: skip
+    with _measured(root, runs) as (url, memory):
+        found = asyncio.run(_sessions(chromium_path(), url, sessions, minutes, memory))
+    answers = pd.DataFrame(found.answers, columns=["what", "seconds"])
+    rows = [
+        {"what": f"{what}, {name}", "value": values.quantile(share), "unit": "s"}
+        for what, values in answers.groupby("what", sort=False).seconds
+        for name, share in (("median", 0.5), ("95 %", 0.95))
+    ]
+    further = max(sessions - 1, 1)
+    rows += [
+        {"what": "answers", "value": len(answers), "unit": ""},
+        {"what": "failures", "value": found.failures, "unit": ""},
+        {"what": "memory with one session", "value": found.alone, "unit": "MiB"},
+        {"what": f"each of {further} further sessions", "value": (found.together - found.alone) / further, "unit": "MiB"},
+        {"what": "growth over the second half", "value": found.end - found.half, "unit": "MiB"},
+    ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -184,37 +181,76 @@ def _click(page, title: str):
     return lambda: page.locator("[data-testid=stSidebarNav] a", has_text=title).click()
 
 
-def _visit_all(page) -> None:
-    for title in PAGES:
-        timed(page, _click(page, title))
+@dataclass
+class _Sessions:
+    """What the sessions found: answers (what, seconds), failures, and the server's memory in MiB at four moments."""
+
+    answers: list[tuple[str, float]] = field(default_factory=list)
+    failures: int = 0
+    alone: float = 0.0
+    together: float = 0.0
+    half: float = 0.0
+    end: float = 0.0
 
 
-def _soak(pages: list, minutes: float, memory: _Memory) -> tuple[list[tuple[str, float]], int, float]:
-    """Act in turn on whichever session's pause is over; answers, failures, and the memory at half time.
+async def _sessions(path: str, url: str, sessions: int, minutes: float, memory: _Memory) -> _Sessions:
+    from playwright.async_api import async_playwright
 
-    All sessions live in one Chromium and are driven by one thread, so an answer is waited for before the next action.
-    """
-    rng = np.random.default_rng(0)
-    answers, failures, half = [], 0, memory.now()
-    began = time.monotonic()
-    due = {index: began + PAUSE_SECONDS * index / len(pages) for index in range(len(pages))}
-    while (now := time.monotonic()) < began + 60 * minutes:
-        if now < began + 30 * minutes:
-            half = memory.now()
-        index = min(due, key=due.get)
-        if due[index] > now:
-            time.sleep(due[index] - now)
-        page = pages[index]
+    found = _Sessions()
+    async with async_playwright() as engine:
+        browser = await engine.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
+        pages = []
+        for _ in range(sessions):
+            context = await browser.new_context(viewport={"width": 1280, "height": 1000})
+            page = await context.new_page()
+            page.set_default_timeout(TIMEOUT_MS)
+            await page.goto(url)
+            for title in PAGES:
+                await _answer(page, page.locator("[data-testid=stSidebarNav] a", has_text=title).click)
+            pages.append(page)
+            if len(pages) == 1:
+                found.alone = memory.now()
+        found.together = memory.now()
+        began = time.monotonic()
+        acting = [_act(page, index, began + 60 * minutes, found) for index, page in enumerate(pages)]
+        await asyncio.gather(*acting, _at_half_time(30 * minutes, found, memory))
+        found.end = memory.now()
+        await browser.close()
+    return found
+
+
+async def _act(page, index: int, end: float, found: _Sessions) -> None:
+    """One user: half of the actions change the filter, half the page."""
+    rng = np.random.default_rng(index)
+    await asyncio.sleep(PAUSE_SECONDS * rng.random())
+    while time.monotonic() < end:
+        if rng.random() < 0.5:
+            what, act = (
+                "page switch",
+                page.locator("[data-testid=stSidebarNav] a", has_text=str(rng.choice(PAGES))).click,
+            )
+        else:
+            slider = page.locator(".st-key-hardest input[type=range], .st-key-hardest [role=slider]").first
+            what, act = "filter change", partial(slider.press, str(rng.choice(["ArrowLeft", "ArrowRight"])))
         try:
-            if rng.random() < 0.5:
-                answers.append(("page switch", timed(page, _click(page, str(rng.choice(PAGES))))))
-            else:
-                key = str(rng.choice(["ArrowLeft", "ArrowRight"]))
-                slider = page.locator(".st-key-hardest input[type=range], .st-key-hardest [role=slider]").first
-                answers.append(("filter change", timed(page, lambda slider=slider, key=key: slider.press(key))))
-            failures += page.locator("[data-testid=stException]").count()
+            found.answers.append((what, await _answer(page, act)))
+            found.failures += await page.locator("[data-testid=stException]").count()
         except Exception as error:  # whatever playwright raises: a session that does not answer
-            print(f"session {index}: {str(error)[:200]}")
-            failures += 1
-        due[index] = time.monotonic() + PAUSE_SECONDS
-    return answers, failures, half
+            print(f"session {index}, {what}: {str(error)[:200]}")
+            found.failures += 1
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _answer(page, act: Callable[[], Awaitable]) -> float:
+    """As bench_browser.timed, beside other sessions."""
+    began = time.monotonic()
+    await act()
+    await page.wait_for_timeout(50)
+    await page.evaluate("window.benchCalm = 0")
+    await page.wait_for_function(CALM, polling="raf", timeout=TIMEOUT_MS)
+    return time.monotonic() - began
+
+
+async def _at_half_time(seconds: float, found: _Sessions, memory: _Memory) -> None:
+    await asyncio.sleep(seconds)
+    found.half = memory.now()
