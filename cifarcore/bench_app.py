@@ -42,13 +42,14 @@ def app_table(root: Path, runs: Path | None = None, rounds: int = 3) -> pd.DataF
             with server(root / "streamlit_app.py", {"CIFARCORE_RUNS": str(runs)} if runs else {}) as (url, ready):
                 page, received = opened(browser, url)
                 rows.append({"what": "server ready to first chart", "value": time.monotonic() - ready, "unit": "s"})
-                rows += _drive(page, received)
+                rows += drive(page, received)
                 page.context.close()
     table = pd.DataFrame(rows).groupby(["what", "unit"], sort=False).value
     return table.agg(["median", "min", "max"]).reset_index()
 
 
-def _drive(page, received: dict[str, int]) -> list[dict]:
+def drive(page, received: dict[str, int]) -> list[dict]:
+    """Visit every page, change the filter and draw a box: rows of what, value, unit (seconds, and MB received by a page)."""
     rows = []
     for title in PAGES:
         before = received["bytes"]
