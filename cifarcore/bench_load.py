@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -82,8 +83,10 @@ def sessions_table(root: Path, runs: Path, sessions: int = 20, minutes: float = 
     Seconds of the answers to a filter change and to a page switch (median and 95 %), failures, the memory of each
     session after the first, and what the server's memory grew by over the second half of the time.
     """
-    with _measured(root, runs) as (url, memory):
-        found = asyncio.run(_sessions(chromium_path(), url, sessions, minutes, memory))
+    path = chromium_path()
+    # a thread of its own, since whoever calls this may have an event loop already
+    with _measured(root, runs) as (url, memory), ThreadPoolExecutor(1) as beside:
+        found = beside.submit(lambda: asyncio.run(_sessions(path, url, sessions, minutes, memory))).result()
     answers = pd.DataFrame(found.answers, columns=["what", "seconds"])
     rows = [
         {"what": f"{what}, {name}", "value": values.quantile(share), "unit": "s"}
