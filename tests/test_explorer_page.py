@@ -26,7 +26,7 @@ def listed(monkeypatch):
     """The rows and notes that the page's gallery was given last, and the frame that its chart was made of."""
     seen = SimpleNamespace(rows=None, notes=None, frame=None)
 
-    def gallery(view, rows, key, title="", notes=None, empty=""):
+    def gallery(view, rows, key, title="", notes=None, empty="", name=""):
         seen.rows, seen.notes = rows, notes
 
     def drawn(frame, *arguments):
