@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cifarcore.bench_browser import CALM, CHART, TIMEOUT_MS, chromium, opened, server, timed
+from cifarcore.bench_browser import CHART, TIMEOUT_MS, chromium, opened, server, timed
 
 PAGES = ("Classes", "Confusion", "ROC", "Explorer", "Disagreements", "Findings", "Overview")
 _BARE = """
@@ -53,12 +53,11 @@ def drive(page, received: dict[str, int]) -> list[dict]:
     rows = []
     for title in PAGES:
         before = received["bytes"]
-        seconds = timed(page, lambda title=title: page.locator("[data-testid=stSidebarNav] a", has_text=title).click())
+        seconds = _switch(page, title)
         rows.append({"what": "page switch", "value": seconds, "unit": "s"})
         rows.append({"what": f"received by {title}", "value": (received["bytes"] - before) / 1e6, "unit": "MB"})
     rows += [{"what": "filter change", "value": seconds, "unit": "s"} for seconds in filter_changes(page)]
-    page.locator("[data-testid=stSidebarNav] a", has_text="Explorer").click()
-    page.wait_for_function(CALM, polling="raf")
+    _switch(page, "Explorer")
     box = page.locator(CHART).first.bounding_box()
     x, y = box["x"] + 0.2 * box["width"], box["y"] + 0.4 * box["height"]
     page.mouse.move(x, y)
@@ -71,9 +70,13 @@ def drive(page, received: dict[str, int]) -> list[dict]:
     return rows
 
 
+def _switch(page, title: str) -> float:
+    """Seconds from the click on a page's name until that page stands still."""
+    return timed(page, lambda: page.locator("[data-testid=stSidebarNav] a", has_text=title).click())
+
+
 def filter_changes(page, keys: tuple[str, ...] = ("ArrowLeft", "ArrowLeft", "ArrowRight")) -> list[float]:
     """Seconds that the page Classes takes to follow the slider of the hardest classes, for each key pressed on it."""
-    page.locator("[data-testid=stSidebarNav] a", has_text="Classes").click()
-    page.wait_for_function(CALM, polling="raf")
+    _switch(page, "Classes")
     slider = page.locator(".st-key-hardest input[type=range], .st-key-hardest [role=slider]").first
     return [timed(page, lambda key=key: slider.press(key)) for key in keys]

@@ -7,6 +7,7 @@ the machine does meets both. The ratio is the median of the turns' ratios.
 import multiprocessing
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 
@@ -114,50 +115,53 @@ def interleaved(sides: dict[str, TrainConfig], dataset: Dataset, rounds: int, se
     Raises CifarcoreError where a side ends before it answers.
     """
     context = multiprocessing.get_context("spawn")
-    ends = {name: context.Pipe() for name in sides}
-    workers = {
-        name: context.Process(target=_side, args=(ends[name][1], config, dataset)) for name, config in sides.items()
-    }
+    workers, ends = {}, {}
     try:
-        for name, worker in workers.items():  # one at a time, so that no side's start is in another's way
-            worker.start()
-            _answer(ends[name][0], worker, name)
-        return [{name: _turn(ends[name][0], workers[name], name, seconds) for name in sides} for _ in range(rounds)]
+        for name, config in sides.items():  # one at a time, so that no side's start is in another's way
+            ends[name], theirs = context.Pipe()
+            # What it works on goes through the pipe: `start` would wait without end for a process that died early.
+            workers[name] = context.Process(target=_side, args=(theirs,))
+            workers[name].start()
+            theirs.close()  # so that the pipe ends when the process does
+            _asked(ends[name], name, (config, dataset))
+        return [{name: _asked(ends[name], name, seconds) for name in sides} for _ in range(rounds)]
     finally:
         for name, worker in workers.items():
-            if worker.is_alive():
-                ends[name][0].send(0.0)
-                worker.join(10 + seconds)
-                worker.terminate()
+            ends[name].close()  # which ends its process once its turn is over
+            worker.join(10 + seconds)
+            worker.kill()
 
 
-def _turn(end: Connection, worker: multiprocessing.Process, name: str, seconds: float) -> float:
-    end.send(seconds)
-    return _answer(end, worker, name)
+def _asked(end: Connection, name: str, what) -> float:
+    try:
+        end.send(what)
+        if end.poll(WAIT_SECONDS):
+            return end.recv()
+    except (EOFError, OSError):
+        raise CifarcoreError(f"the side {name!r} of the benchmark ended; what it said stands above") from None
+    raise CifarcoreError(f"the side {name!r} of the benchmark did not answer within {WAIT_SECONDS} s")
 
 
-def _answer(end: Connection, worker: multiprocessing.Process, name: str) -> float:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not end.poll(0.1):
-        if not worker.is_alive() or time.monotonic() > deadline:
-            raise CifarcoreError(f"the side {name!r} of the benchmark ended or hangs; what it said stands above")
-    return end.recv()
+def _side(end: Connection) -> None:
+    """Train for as many seconds as is asked for, each time, and answer with the images per second, until the pipe ends.
 
-
-def _side(end: Connection, config: TrainConfig, dataset: Dataset) -> None:
-    """Train for as many seconds as is asked for, each time, and answer with the images per second; 0 seconds end it."""
+    What comes first through the pipe is the TrainConfig and the Dataset.
+    """
+    config, dataset = end.recv()
     trainer = make_trainer(config, dataset)
     steps = endless_steps(trainer)
     for _ in range(WARM_STEPS):
         next(steps)
     end.send(0.0)
-    while seconds := end.recv():
-        _wait_for_device(config)
-        began, images = time.perf_counter(), 0
-        while time.perf_counter() - began < seconds:
-            images += next(steps)
-        _wait_for_device(config)
-        end.send(images / (time.perf_counter() - began))
+    with suppress(EOFError):
+        while True:
+            seconds = end.recv()
+            _wait_for_device(config)
+            began, images = time.perf_counter(), 0
+            while time.perf_counter() - began < seconds:
+                images += next(steps)
+            _wait_for_device(config)
+            end.send(images / (time.perf_counter() - began))
     steps.close()  # and with it the loader's processes
 
 

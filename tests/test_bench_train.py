@@ -1,5 +1,6 @@
 """The benchmark of training runs and counts right; how fast is for a quiet machine, never for a test."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -93,3 +94,12 @@ def test_both_loaders_learn(dataset, tmp_path, loader):
     history = load_checkpoint(fit(config, dataset, tmp_path)).history
     assert history["val_accuracy"][-1] > 0.05, "five times chance"
     assert history["train_loss"][-1] < history["train_loss"][0]
+
+
+def test_a_side_whose_process_dies_at_its_start_is_one_clear_line(dataset, monkeypatch, tmp_path):
+    script = tmp_path / "dies.py"
+    script.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    with pytest.raises(CifarcoreError, match="'default' of the benchmark ended"):
+        bench_train.interleaved({"default": SMALL}, dataset, rounds=1, seconds=0.1)
