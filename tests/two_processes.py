@@ -3,9 +3,7 @@
 Also run alone, by the test itself, for what one process makes of the same configs.
 """
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
@@ -28,6 +26,7 @@ CONFIGS = {
     ),
     "dataloader": (replace(SMALL, loader="dataloader"), 301),
     "frozen layers": (replace(SMALL, train_layers="last_block"), 301),
+    "float32, distilled": (replace(SMALL, teacher="teacher.pt"), 301),  # in the folder in which the trainings run
     "resnet18": (replace(SMALL, model="resnet18", init="random", validation_size=0), 37),
     "float32": (SMALL, 301),
     "bfloat16": (replace(SMALL, precision="bfloat16"), 293),
@@ -54,7 +53,21 @@ def train(name: str, world: World) -> dict:
     return {"losses": torch.stack(losses), "history": trainer.history, "weights": weights}
 
 
+def stopped_and_resumed(world: World) -> None:
+    """The same training twice, as `whole` and, stopped in its second epoch and gone on, as `resumed`."""
+    config, images = CONFIGS["everything random"]
+    dataset = make_synthetic(images, 100)
+    training.fit(replace(config, preset="whole"), dataset, world=world)
+    config = replace(config, preset="resumed")
+    steps = iter(range(20))
+    try:
+        training.fit(config, dataset, should_stop=lambda: next(steps) == 16, world=world)
+    except training.Stopped:
+        training.fit(config, dataset, resume=True, world=world)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with joined() as world:
-        torch.save({name: train(name, world) for name in CONFIGS}, Path(sys.argv[1]) / f"{world.rank}.pt")
+        torch.save({name: train(name, world) for name in CONFIGS}, f"{world.rank}.pt")
+        stopped_and_resumed(world)
