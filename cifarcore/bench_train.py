@@ -93,17 +93,23 @@ def time_to_accuracy(report: Run, quick: Run, speeds: pd.DataFrame, goal: float 
     """Minutes until the validation accuracy reaches `goal`, by the runs' histories at the speeds measured here.
 
     The report's protocol is trained by the loop, `quick` by the default path; `share` is quick's minutes of the report's.
-    NaN where a run does not reach it. Raises CifarcoreError for a run without validation accuracies.
+    Of a run that ended before it got there, its epochs and minutes are the least that it takes, and `reached` says no.
+    Raises CifarcoreError for a run without validation accuracies, and where `quick` does not get there.
     """
     rows = []
     for run, side in ((report, ["loop", "loop, 2 workers"]), (quick, ["default"])):
         if run.history is None or np.isnan(run.history["val_accuracy"]).all():
             raise CifarcoreError(f"{run.name} has no validation accuracies; train it with --validation-size 5000")
-        reached = run.history["epoch"][run.history["val_accuracy"] >= goal]
-        epochs = float(reached[0]) if len(reached) else np.nan
+        reached = run.history["val_accuracy"] >= goal
+        if run is quick and not reached.any():
+            raise CifarcoreError(
+                f"{run.name} does not reach a validation accuracy of {goal}; name another with --quick"
+            )
+        epochs = float(run.history["epoch"][reached][0] if reached.any() else run.history["epoch"][-1])
         speed = speeds.set_index("model").loc[run.meta["model"], side].max()
         images = epochs * run.meta["training_data"]["images"]
-        rows.append({"run": run.name, "epochs": epochs, "images_per_second": speed, "minutes": images / speed / 60})
+        row = {"run": run.name, "reached": "yes" if reached.any() else "no", "epochs": epochs}
+        rows.append(row | {"images_per_second": speed, "minutes": images / speed / 60})
     table = pd.DataFrame(rows)
     table["share"] = table["minutes"] / table["minutes"].iloc[0]
     return table

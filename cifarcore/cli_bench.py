@@ -95,12 +95,12 @@ def bench_train(
     console.print("training, images/s:")
     print_table(speeds)
     if report.exists():
-        console.print(f"\nminutes to a validation accuracy of {bench_train.GOAL}:")
+        console.print(f"\nminutes to a validation accuracy of {bench_train.GOAL}, or as many as were not enough:")
         print_table(bench_train.time_to_accuracy(load_run(report), load_run(quick), speeds))
     else:
         console.print(
             f"\nno time to accuracy, as there is no {report}: make it with `cifarcore train --model cnn --preset report "
-            "--validation-size 5000 --name report-45k` and `cifarcore evaluate`"
+            "--learning-rate 0.01 --validation-size 5000 --name report-45k` and `cifarcore evaluate`"
         )
     console.print("\nscoring, seconds:")
     print_table(bench_train.scoring_table(dataset))

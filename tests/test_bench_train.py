@@ -59,6 +59,13 @@ def test_minutes_to_accuracy_are_epochs_times_images_over_speed():
     table = bench_train.time_to_accuracy(report, quick, speeds)
     assert list(table["epochs"]) == [4, 2] and list(table["minutes"]) == pytest.approx([12, 1.5])
     assert table["share"].iloc[1] == pytest.approx(1 / 8)
+    assert list(table["reached"]) == ["yes", "yes"]
+    report.history["val_accuracy"][:] = 0.5
+    table = bench_train.time_to_accuracy(report, quick, speeds)
+    assert list(table["reached"]) == ["no", "yes"] and table["epochs"].iloc[0] == 4, "the least that it takes"
+    quick.history["val_accuracy"][:] = 0.5
+    with pytest.raises(CifarcoreError, match="does not reach"):
+        bench_train.time_to_accuracy(report, quick, speeds)
     quick.history["val_accuracy"][:] = np.nan
     with pytest.raises(CifarcoreError, match="--validation-size"):
         bench_train.time_to_accuracy(report, quick, speeds)
