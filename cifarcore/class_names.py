@@ -28,14 +28,14 @@ def canonical(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def by_name(columns: tuple[str, ...], positional: tuple[str, ...]) -> tuple[str, ...]:
-    """What the columns stand for, in `positional`'s spelling: by name, or by number where they are numbered."""
+    """What the columns stand for, in `positional`'s spelling: by name, or by number where as many are numbered."""
     _refuse_alike(columns)
     known = {normal_name(name): name for name in positional}
     own = [normal_name(name) for name in columns]
     if set(own) == set(known):
         return tuple(known[name] for name in own)
     if are_numbers(columns):
-        return tuple(positional[int(name)] for name in columns) if len(columns) == len(positional) else columns
+        return tuple(positional[int(name)] for name in columns)
     extra = [name for name, normal in zip(columns, own, strict=True) if normal not in known]
     missing = [name for normal, name in known.items() if normal not in own]
     said = [f"{len(extra)} unknown names (such as {extra[0][:60]!r})"] if extra else []
@@ -68,7 +68,7 @@ def indices(given: np.ndarray, own: tuple[str, ...], names: tuple[str, ...]) -> 
         given = np.array([min(int(label), 2**31) for label in normal])
     if given.min() < 0 or given.max() >= len(own):
         bad = int(given.min() if given.min() < 0 else given.max())
-        raise CifarcoreError(f"label {bad} is outside 0..{len(own) - 1}, the classes of the scores")
+        raise CifarcoreError(f"label {bad} is outside 0..{len(own) - 1}; labels count from 0")
     return np.array([at[normal_name(name)] for name in own])[given]
 
 

@@ -225,10 +225,13 @@ class ImportConfig:
     preset: str = _option("", "what tells it from others of the same model, such as how it was trained")
     seed: int = _option(0, "which of several trainings it is")
     order: str = _option(
-        "", "rows are CIFAR-100's test images as torchvision orders them, or data: as cifar100.npz does"
+        "",
+        "torchvision or data: rows are CIFAR-100's test images as torchvision, or as cifar100.npz's x_test, orders them",
     )
     images: str = _option("", "rows are the pictures of this folder (class/picture.png), by name or in sorted order")
-    like: str = _option("", "rows are the images of this run file, in its order")
+    like: str = _option(
+        "", "rows are the images of this run file, in its order, or by file where it is of a folder of pictures"
+    )
     labels: str = _option("", "file of the true labels, where the predictions hold none: .npy, .npz, or one a line")
     class_names: str = _option("", "file with a class name a line, in the order of the columns")
     superclasses: str = _option("", "CSV file with a line class,superclass for each class")

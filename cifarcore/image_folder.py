@@ -1,6 +1,7 @@
 """A test set of one's own: a folder of `class/picture.png`, in torchvision's ImageFolder's order, and its pictures kept.
 
-Knows no model. A pack of pictures is a `.zip` of `<sample id as 16 hex digits>.png` or `.jpg`, small enough to show.
+Knows no model. A pack of pictures is a `.zip` of `<sample id as 16 hex digits>.png` or `.jpg`, small enough to show; an
+entry's comment names the files that it was, with NUL between.
 """
 
 import io
@@ -8,7 +9,7 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -26,6 +27,8 @@ PACK = ".pictures.zip"
 SIDE = 128
 _NAME = re.compile(r"[0-9a-f]{16}\.(png|jpg)")
 _MAX_PACKED_BYTES = 1 << 20
+_MAX_COMMENT = 65_000
+_AMBIGUOUS, _MISSING = -1, -2  # instead of a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +51,14 @@ def list_folder(root: str | Path) -> ImageFolder:
     for label, name in enumerate(names):
         found = _pictures(root, name)
         if not found:
-            raise CifarcoreError(f"{root / name}: no picture ({', '.join(EXTENSIONS)}) in this class's folder")
+            raise CifarcoreError(
+                f"{root / name}: no picture ({', '.join(EXTENSIONS)}) in this class's folder; name a folder that holds "
+                "the folders of classes alone"
+            )
         files += found
         labels += [label] * len(found)
     if len(names) < 2:
-        raise CifarcoreError(f"{root}: {len(names)} folders of classes; give one for each of two classes or more")
+        raise CifarcoreError(_too_few(root, names))
     return ImageFolder(root, tuple(names), tuple(files), np.array(labels))
 
 
@@ -65,7 +71,7 @@ def read_pictures(
     """
     ids = np.empty(len(rows), np.uint64)
     with atomic_write(pack) as file, zipfile.ZipFile(file, "w") as archive:
-        packed = set()
+        packed = {}
         for i, row in enumerate(rows.tolist()):
             name = folder.files[row]
             try:
@@ -75,39 +81,68 @@ def read_pictures(
                 raise CifarcoreError(f"{folder.root / name}: cannot be read as a picture ({error})") from None
             ids[i] = sample_ids(np.asarray(picture)[None])[0]
             if int(ids[i]) not in packed:
-                packed.add(int(ids[i]))
-                archive.writestr(*_packed(picture, int(ids[i])))
+                entry_name, content = _packed(picture, int(ids[i]))
+                archive.writestr(entry_name, content)
+                packed[int(ids[i])] = archive.getinfo(entry_name)
+                packed[int(ids[i])].comment = os.fsencode(name)
+            else:  # a comment holds 65,535 bytes
+                entry = packed[int(ids[i])]
+                entry.comment = (entry.comment + b"\0" + os.fsencode(name))[:_MAX_COMMENT]
             on_progress(i + 1, len(rows))
     return ids
 
 
-def rows_of_files(folder: ImageFolder, files: tuple[str, ...]) -> np.ndarray:
-    """Row in `folder` of each file named (n,): by its path below the folder, else by its own name where that is unique.
+def rows_of_files(listed: Sequence[str], files: Sequence[str], where: str) -> np.ndarray:
+    """Row in `listed`, names class/file as a folder lists them, of each of `files` (n,): by the end of its path that is
+    there, whatever stands before it, else by its own name where that is unique.
 
-    Raises CifarcoreError where one is not there, or named twice.
+    Raises CifarcoreError, which calls the folder `where`, where one is not there, or named twice.
     """
+    at = {name: row for row, name in enumerate(listed)}
+    classes = {PurePosixPath(name).parts[0] for name in listed}
     own_name: dict[str, int] = {}
-    for row, name in enumerate(folder.files):
+    for row, name in enumerate(listed):
         base = PurePosixPath(name).name
-        own_name[base] = -1 if base in own_name else row
-    at = {name: row for row, name in enumerate(folder.files)}
-    prefix = f"{folder.root.as_posix().rstrip('/')}/"
+        own_name[base] = _AMBIGUOUS if base in own_name else row
     rows = []
     for name in files:
-        below = name.replace("\\", "/").removeprefix(prefix).removeprefix("./")
-        rows.append(at.get(below, own_name.get(PurePosixPath(below).name, -2)))
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        row = next((at[end] for i in range(len(parts)) if (end := "/".join(parts[i:])) in at), None)
+        if row is None:
+            row = own_name.get(parts[-1] if parts else "", _MISSING)
+            said = set(parts[-2:-1]) & classes  # a class that lacks the file is not another class's file of that name
+            if said and (row == _AMBIGUOUS or row >= 0 and PurePosixPath(listed[row]).parts[0] not in said):
+                row = _MISSING
+        rows.append(row)
     rows = np.array(rows)
-    for code, why in ((-2, "are not in the folder"), (-1, "stand in several classes; name them class/file")):
+    for code, why in (
+        (_MISSING, "are not in the folder"),
+        (_AMBIGUOUS, "stand in several classes; name them class/file"),
+    ):
         if (rows == code).any():
             first = files[int((rows == code).argmax())]
             raise CifarcoreError(
-                f"{(rows == code).sum():,} of {len(rows):,} files {why} (first: {first[:100]!r}, in {folder.root})"
+                f"{(rows == code).sum():,} of {len(rows):,} files {why} (first: {first[:100]!r}, in {where})"
             )
     values, counts = np.unique(rows, return_counts=True)
     if (counts > 1).any():
-        first = folder.files[values[(counts > 1).argmax()]]
+        first = listed[values[(counts > 1).argmax()]]
         raise CifarcoreError(f"{(counts > 1).sum():,} files stand in several rows (first: {first!r}); give each once")
     return rows
+
+
+def packed_files(pack: Path) -> dict[str, int]:
+    """Sample id of each file, class/file, whose picture the pack holds; none of a pack that keeps no names, or is none."""
+    try:
+        with zipfile.ZipFile(pack) as archive:
+            return {
+                name: _id_of(entry.filename)
+                for entry in archive.infolist()
+                for name in os.fsdecode(entry.comment).split("\0")
+                if name
+            }
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return {}
 
 
 class Pack:
@@ -147,6 +182,16 @@ def _pictures(root: Path, name: str) -> list[str]:
         for file in sorted(files)
         if file.lower().endswith(EXTENSIONS)
     ]
+
+
+def _too_few(root: Path, names: list[str]) -> str:
+    """Why a folder with none or one of a class is refused, and which one may have been meant."""
+    if not names:
+        return f"{root}: no folder of a class in it; name the folder that holds a folder of pictures for each class"
+    inner = root / names[0]
+    if any(entry.is_dir() for entry in os.scandir(inner)):
+        return f"{root}: holds one folder alone, {names[0][:100]!r}; if that holds the classes' folders, give {inner}"
+    return f"{root}: one folder of a class alone, {names[0][:100]!r}; give one for each of two classes or more"
 
 
 def _id_of(name: str) -> int:

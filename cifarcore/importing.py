@@ -16,13 +16,14 @@ import numpy as np
 
 from cifarcore import CifarcoreError, __version__, class_names, data, labels
 from cifarcore.config import ImportConfig
-from cifarcore.image_folder import PACK, ImageFolder, list_folder, read_pictures, rows_of_files
+from cifarcore.image_folder import PACK, ImageFolder, list_folder, packed_files, read_pictures, rows_of_files
 from cifarcore.predictions import FLOOR, KINDS, as_logits, read_labels, read_lines, read_predictions
 from cifarcore.run_layout import image_keys
 from cifarcore.runs import Run, load_run, save_run
 
 FOLDER = "imported"
 ORDERS = ("torchvision", "data")
+LEAST = 50  #: images from which an accuracy is held against chance
 _WRITING = threading.Lock()  # of two sessions that upload one name, the second is told
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
@@ -50,6 +51,7 @@ class TestSet:
     superclasses: dict[str, str] | None = None
     folder: ImageFolder | None = None
     rows: np.ndarray | None = None  #: of `folder`, (N,)
+    by_file: bool = False  #: the rows were found by the names of their files
 
 
 def run_name(source: str | Path, config: ImportConfig) -> str:
@@ -84,7 +86,6 @@ def import_file(
     Raises CifarcoreError with one line that says what does not fit; then nothing is written.
     """
     source, out = Path(source), Path(out)
-    _refuse_taken(out, overwrite)
     if is_run_file(source):
         run, test, notes = load_run(source), None, []
         told = {"model": config.model, "preset": config.preset, "seed": config.seed} if config.model else {}
@@ -92,9 +93,10 @@ def import_file(
     else:
         run, test, notes = _to_run(source, config, data_folder)
     run = replace(run, meta=run.meta | {"imported": {"file": source.name[:200], "at": _now()}})
-    out.parent.mkdir(parents=True, exist_ok=True)
     with _WRITING:
-        _refuse_taken(out, overwrite)
+        if out.exists() and not overwrite:
+            raise CifarcoreError(f"{out}: there is such a run already; choose another name, or say --overwrite")
+        out.parent.mkdir(parents=True, exist_ok=True)
         if test is not None and test.folder is not None:
             ids = read_pictures(test.folder, test.rows, pack_path(out), on_progress)
             run, said = _without_repeated(replace(run, sample_ids=ids))
@@ -137,16 +139,15 @@ def _to_run(
 ) -> tuple[Run, TestSet | None, list[str]]:
     """The run, its sample ids still to be filled where its test set is a folder; the test set; and the notes."""
     found = read_predictions(source)
-    scores, kind, zeros = as_logits(found.scores, config.scores if config.scores in KINDS else found.kind)
-    n, n_columns = scores.shape
+    n, n_columns = found.scores.shape
     given = read_labels(config.labels) if config.labels else found.labels
     if given is not None and len(given) != n:
         raise CifarcoreError(f"{len(given):,} labels for {n:,} rows of scores; give one for each")
     test = _test_set(config, data_folder, n, found.files, given)
     if test is None and found.sample_ids is None:
         raise CifarcoreError(
-            "which images these are is not said: give sample ids (see cifarcore.data.sample_ids) in the file, "
-            "or --order torchvision, or --images FOLDER, or --like RUN"
+            "which images these are is not said: give sample_ids (see cifarcore.data.sample_ids) in the file, "
+            "or --images FOLDER, or --order torchvision, or --order data (cifar100.npz's x_test), or --like RUN"
         )
     if test is not None and found.sample_ids is not None:
         raise CifarcoreError("the file names its images by sample ids; leave out --order, --images and --like")
@@ -160,12 +161,12 @@ def _to_run(
     positional = test.class_names if test else named or _names_by_content(found.sample_ids, given, n_columns)
     if positional is None and (columns is None or class_names.are_numbers(columns)):
         raise CifarcoreError("what the columns stand for is not said; name them, or give --class-names FILE")
+    numbered = columns is None or class_names.are_numbers(columns)
+    if numbered and len(positional) != n_columns:
+        where = f"{test.said} has" if test else "there are"
+        raise CifarcoreError(f"{n_columns} columns of scores, but {where} {len(positional)} classes; give one for each")
     names = class_names.canonical(positional or columns)
     own = class_names.by_name(columns, positional) if columns and positional else positional or columns
-    if len(own) != n_columns:
-        where = f"{test.said} has" if test else "there are"
-        raise CifarcoreError(f"{n_columns} columns of scores, but {where} {len(own)} classes; give one for each")
-    scores = scores[:, class_names.places(own, names)]
 
     counted = positional if columns and positional and class_names.are_numbers(columns) else own
     truth = None if given is None else class_names.indices(given, counted, names)
@@ -175,14 +176,24 @@ def _to_run(
             truth = class_names.indices(given, test.class_names, names)
         if truth is not None and (wrong := truth != expected).any():
             row = int(wrong.argmax())
+            how, remedy = "in this order", "bring the rows into its order"
+            if test.by_file:
+                how, remedy = "by file", "give each file its own label"
+            elif config.order:
+                remedy += ", or give sample_ids in the file"
+            elif found.files:
+                remedy += ", or give --images FOLDER, which finds them by file"
             raise CifarcoreError(
-                f"the labels of {wrong.sum():,} of {n:,} rows are not those of {test.said} in this order (first: row "
-                f"{row}, {names[truth[row]]!r} instead of {names[expected[row]]!r}); bring the rows into its order"
+                f"the labels of {wrong.sum():,} of {n:,} rows are not those of {test.said} {how} (first: row "
+                f"{row}, {names[truth[row]]!r} instead of {names[expected[row]]!r}); {remedy}"
             )
         truth = expected
     if truth is None:
         raise CifarcoreError("no labels; give a column or an array named label, or --labels FILE")
 
+    # last: sums tell nothing where a column is missing
+    scores, kind, floored = as_logits(found.scores, config.scores if config.scores in KINDS else found.kind)
+    scores = scores[:, class_names.places(own, names)]
     run = Run(
         class_names=np.array(names),
         sample_ids=np.zeros(n, np.uint64) if found.sample_ids is None else found.sample_ids,
@@ -193,9 +204,11 @@ def _to_run(
     )
     told = {"model": config.model, "preset": config.preset}
     run = replace(run, meta=run.meta | {key: value for key, value in told.items() if value})
-    notes = []
-    if zeros:
-        notes.append(f"{zeros:,} probabilities of zero are kept as {FLOOR:g}: the log loss depends on that")
+    notes = _doubts(run, test, given is not None, bool(found.files))
+    if floored:
+        notes.append(
+            f"{floored:,} probabilities, zero or below {FLOOR:g}, are kept as {FLOOR:g}: the log loss depends on that"
+        )
     with np.errstate(over="ignore"):  # saving refuses what float16 cannot hold
         rounded = scores.astype(np.float16)
     if changed := int((rounded.argmax(axis=1) != scores.argmax(axis=1)).sum()):
@@ -206,6 +219,9 @@ def _to_run(
         return run, test, notes
     if test is not None:
         run = replace(run, sample_ids=test.sample_ids)
+        if test.by_file:  # one picture may have had two files
+            run, said = _without_repeated(run)
+            notes += said
     _refuse_repeated(run)
     return replace(run, meta=run.meta | {"dataset": _dataset(test.name if test else "", run)}), test, notes
 
@@ -224,11 +240,13 @@ def _test_set(
         test = _cifar100(config.order, data_folder, given is not None)
     elif config.images:
         folder = list_folder(config.images)
-        rows = np.arange(len(folder.files)) if files is None else rows_of_files(folder, tuple(files))
-        said = f"the folder {folder.root.name}"
+        by_file = files is not None
+        rows = rows_of_files(folder.files, files, str(folder.root)) if by_file else np.arange(len(folder.files))
+        name = folder.root.resolve().name
         test = TestSet(
-            said, folder.root.resolve().name, folder.class_names, folder.labels[rows], folder=folder, rows=rows
-        )
+            f"the folder {name}", name, folder.class_names, folder.labels[rows],
+            folder=folder, rows=rows, by_file=by_file,
+        )  # fmt: skip
     elif config.like:
         run = load_run(config.like)
         of = run.superclass_of
@@ -236,9 +254,13 @@ def _test_set(
             None if of is None else dict(zip(run.class_names.tolist(), run.superclass_names[of].tolist(), strict=True))
         )
         dataset = run.meta.get("dataset") or {}
+        rows = None if files is None else _rows_by_file(run, Path(config.like), files)
+        if rows is not None:
+            run = run.take(rows)
         test = TestSet(
-            run.name, str(dataset.get("name") or ""), tuple(run.class_names.tolist()), run.labels, run.sample_ids, kin
-        )
+            run.name, str(dataset.get("name") or ""), tuple(run.class_names.tolist()), run.labels, run.sample_ids, kin,
+            by_file=rows is not None,
+        )  # fmt: skip
     else:
         return None
     if len(test.labels) != n:
@@ -246,6 +268,37 @@ def _test_set(
             f"{n:,} rows of scores, but {test.said} has {len(test.labels):,} images; give one for each, in its order"
         )
     return test
+
+
+def _rows_by_file(run: Run, path: Path, files: Sequence[str]) -> np.ndarray | None:
+    """Row in `run` of each of `files`; None where no names are kept beside it."""
+    of_class = [class_names.normal_name(name) for name in run.class_names.tolist()]
+    named = zip(run.sample_ids.tolist(), (of_class[label] for label in run.labels.tolist()), strict=True)
+    at = {key: row for row, key in enumerate(named)}  # one picture may stand in two classes
+    kept = {}
+    for name, sample_id in packed_files(pack_path(path)).items():
+        row = at.get((sample_id, class_names.normal_name(name.split("/")[0])))
+        if row is not None:
+            kept[name] = row
+    return np.array(list(kept.values()))[rows_of_files(tuple(kept), files, run.name)] if kept else None
+
+
+def _doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool) -> list[str]:
+    """What may be wrong with the order of rows or columns although everything fits."""
+    notes = []
+    in_order = test is not None and not test.by_file
+    if in_order and files_given:
+        notes.append("the names of files were not used; to find the images by them, give --images FOLDER")
+    if in_order and not labels_given:
+        notes.append(f"the order of the rows is not checked, for want of labels: it is taken to be that of {test.said}")
+    # what the same answers would score if they were dealt out anew among the images
+    shares = [np.bincount(rows, minlength=run.n_classes) / run.n_images for rows in (run.labels, run.predictions)]
+    chance = float(shares[0] @ shares[1])
+    accuracy = float(run.correct.mean())
+    if run.n_images >= LEAST and accuracy <= chance + 2 * (chance * (1 - chance) / run.n_images) ** 0.5:
+        ask = "are the rows in this order?" if in_order else "do the columns stand for these classes?"
+        notes.append(f"the accuracy, {accuracy:.4f}, is no better than chance, {chance:.4f}: {ask}")
+    return notes
 
 
 def _cifar100(order: str, data_folder: str | Path | None, labels_given: bool) -> TestSet:
@@ -256,14 +309,15 @@ def _cifar100(order: str, data_folder: str | Path | None, labels_given: bool) ->
     if loaded is None:
         raise CifarcoreError(
             f"no {data.ARRAYS_FILE} in {data.data_dir(data_folder)} to know the images by; run `cifarcore data`, "
-            "or point --data or CIFARCORE_DATA at it, or give sample ids in the file"
+            "or point --data or CIFARCORE_DATA at it, or give sample_ids in the file"
         )
     images, classes = loaded
     if order == "torchvision" and not data.in_torchvision_order(data_folder):
-        remedy = "say --order data if the predictions were made from its x_test, or give sample ids in the file"
-        if (np.diff(classes) >= 0).all():
+        remedy = "say --order data if the predictions were made from its x_test, or give sample_ids in the file"
+        if (np.diff(classes) >= 0).all():  # which labels of any order would fit, once sorted
             raise CifarcoreError(
-                f"{data.ARRAYS_FILE} in the data folder is sorted by class, not in torchvision's order; {remedy}"
+                f"{data.ARRAYS_FILE} in the data folder is sorted by class, not in torchvision's order, and labels do not "
+                f"tell the images of a class apart; {remedy}"
             )
         if not labels_given:
             raise CifarcoreError(
@@ -299,11 +353,6 @@ def _without_repeated(run: Run) -> tuple[Run, list[str]]:
     if not repeated:
         return run, []
     return run.take(np.sort(first)), [f"{repeated:,} pictures stand in the folder twice and count once"]
-
-
-def _refuse_taken(out: Path, overwrite: bool) -> None:
-    if out.exists() and not overwrite:
-        raise CifarcoreError(f"{out}: there is such a run already; choose another name, or say --overwrite")
 
 
 def _dataset(name: str, run: Run) -> dict[str, str]:

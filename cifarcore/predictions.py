@@ -104,14 +104,16 @@ def read_lines(path: str | Path) -> list[str]:
 
 
 def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]:
-    """Scores (N, C) as a run file keeps them, what they are (`logits` or `log_probabilities`), and how many zeros.
+    """Scores (N, C) as a run file keeps them, what they are (`logits` or `log_probabilities`), and how many are floored.
 
-    `kind` is one of KINDS; empty: probabilities are known by their sums. Probabilities become their logarithms, the
-    zeros among them FLOOR. Each row is shifted to a highest score of 0, which changes no softmax and keeps the best
+    `kind` is one of KINDS; empty: probabilities are known by their sums. Probabilities become their logarithms, those
+    below FLOOR that of FLOOR. Each row is shifted to a highest score of 0, which changes no softmax and keeps the best
     apart in float16. Raises CifarcoreError where the scores are not of that kind.
     """
     low, high = float(scores.min()), float(scores.max())
     unit = low >= 0 and high <= 1 + SUM_TOLERANCE
+    if kind in ("", "probabilities") and low >= 0:
+        _refuse_other_sum(scores)
     if not kind and not unit:
         kind = "log_probabilities" if high <= 0 and _off(np.exp(scores)) is None else "logits"
     if kind == "log_probabilities":
@@ -120,9 +122,9 @@ def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]
         if not unit:
             raise CifarcoreError(f"probabilities reach from {low:.4g} to {high:.4g}, outside 0..1")
         _check_sums(scores)
-        zeros = int((scores < FLOOR).sum())
+        floored = int((scores < FLOOR).sum())
         scores = np.log(np.maximum(scores, FLOOR))
-        return scores - scores.max(axis=1, keepdims=True), "log_probabilities", zeros
+        return scores - scores.max(axis=1, keepdims=True), "log_probabilities", floored
     return scores - scores.max(axis=1, keepdims=True), kind, 0
 
 
@@ -130,6 +132,18 @@ def _off(probabilities: np.ndarray) -> int | None:
     """The first row that does not sum to one."""
     off = np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) > SUM_TOLERANCE
     return int(off.argmax()) if off.any() else None
+
+
+def _refuse_other_sum(scores: np.ndarray) -> None:
+    """Percentages, or sums over several networks: as logits they would spoil the calibration, and nothing would tell."""
+    sums = scores.sum(axis=1, dtype=np.float64)
+    middle = float(np.median(sums))
+    alike = len(sums) > 1 and middle > 0 and (np.abs(sums - middle) <= SUM_TOLERANCE * middle).all()
+    if alike and abs(middle - 1) > SUM_TOLERANCE:
+        raise CifarcoreError(
+            f"every row of the scores sums to {middle:.4g}, not to one; divide them by {middle:.4g} if they are "
+            "probabilities, or say --scores logits if they come before softmax"
+        )
 
 
 def _check_sums(probabilities: np.ndarray) -> None:
@@ -166,8 +180,14 @@ def _from_npz(path: Path) -> Predictions:
 
 
 def _from_npy(path: Path) -> Predictions:
-    # mapped, so that a header that promises more than the file holds is refused before anything is allocated
-    return Predictions(np.lib.format.open_memmap(path, mode="r"))
+    try:  # mapped, so that a header that promises more than the file holds is refused before anything is allocated
+        return Predictions(np.lib.format.open_memmap(path, mode="r"))
+    except ValueError as error:
+        if "Python objects" not in str(error):
+            raise
+        raise CifarcoreError(
+            'holds pickled Python objects, which are not read; save numbers: np.save(file, scores.astype("float32"))'
+        ) from None
 
 
 def _from_csv(path: Path) -> Predictions:

@@ -147,8 +147,74 @@ def test_zeros_among_probabilities_are_kept_at_the_floor_and_said(tmp_path):
     probabilities[np.arange(50), run.labels] = 1
     path = write(tmp_path / "theirs.npz", run, probabilities, labels=run.labels, sample_ids=run.sample_ids)
     found = taken(path, tmp_path)
-    assert any("150 probabilities of zero" in note for note in found.notes)
+    assert any("150 probabilities, zero or below 1e-38, are kept as 1e-38" in note for note in found.notes)
     assert found.run.logits.min() == np.float16(np.log(FLOOR)) and found.run.correct.all()
+
+
+@pytest.mark.parametrize("factor", [0.5, 2, 100])
+def test_probabilities_that_share_another_sum_are_not_taken_for_logits(tmp_path, factor):
+    run = made_run(4, 50)
+    given = dict(label=run.class_names[run.labels], sample_id=run.sample_ids)
+    scores = factor * softmax(run.logits.astype(np.float32), axis=1)
+    path = write(tmp_path / "theirs.csv", run, scores.round(3) if factor == 100 else scores, **given)
+    for kind in ("auto", "probabilities"):
+        assert f"sums to {factor}, not to one; divide them by {factor}" in refused(path, tmp_path, scores=kind)
+    assert taken(path, tmp_path, scores="logits").run.meta["scores"] == "logits"
+    np.random.default_rng(0).shuffle(factors := np.linspace(2, 3, 50, dtype=np.float32)[:, None])
+    path = write(tmp_path / "theirs.csv", run, factors * scores, **given)
+    if factor > 1:  # sums of their own each: scores of some other kind
+        assert taken(path, tmp_path).run.meta["scores"] == "logits"
+
+
+def test_a_missing_class_is_said_before_any_sum(tmp_path):
+    run = made_run(100, 400)
+    save_run(run, tmp_path / "ours.npz")
+    scores = softmax(run.logits.astype(np.float32), axis=1)[:, :99]
+    of_one = scores / scores.sum(axis=1, keepdims=True)
+    for columns in (scores, of_one):
+        numbered = write(tmp_path / "theirs.csv", run, columns, list(map(str, range(99))))
+        np.save(tmp_path / "theirs.npy", columns)
+        for path in (numbered, tmp_path / "theirs.npy"):
+            assert refused(path, tmp_path, like=str(tmp_path / "ours.npz")) == (
+                "99 columns of scores, but ours has 100 classes; give one for each"
+            )
+        path = write(tmp_path / "theirs.csv", run, columns, run.class_names[:99].tolist())
+        assert "1 missing (such as 'worm')" in refused(path, tmp_path, like=str(tmp_path / "ours.npz"))
+
+
+def test_an_accuracy_no_better_than_chance_is_doubted(tmp_path):
+    run = made_run(5, 300, accuracy=0.5)
+    save_run(run, tmp_path / "ours.npz")
+    path = tmp_path / "theirs.npy"
+    unchecked, doubted = "the order of the rows is not checked", "no better than chance"
+
+    def notes(scores, **options):
+        np.save(path, scores.astype(np.float32))
+        return " ".join(taken(path, tmp_path, like=str(tmp_path / "ours.npz"), **options).notes)
+
+    shuffled = np.random.default_rng(0).permutation(300)
+    assert unchecked in notes(run.logits) and doubted not in notes(run.logits)
+    assert f"{doubted}, 0.2" in notes(run.logits[shuffled]) and "in this order?" in notes(run.logits[shuffled])
+    assert doubted in notes(np.tile([0, -9.0, -9, -9, -9], (300, 1)))  # one class, whatever the image
+    np.save(tmp_path / "labels.npy", run.labels)
+    assert notes(run.logits, labels=str(tmp_path / "labels.npy")) == ""
+    # images named by the file: rows are right, columns may be wrong
+    shifted = write(tmp_path / "theirs.csv", run, np.roll(run.logits, 1, axis=1).astype(np.float32),
+                    label=run.class_names[run.labels], sample_id=run.sample_ids)  # fmt: skip
+    assert "do the columns stand for these classes?" in " ".join(taken(shifted, tmp_path).notes)
+    save_run(few := run.take(np.arange(10)), tmp_path / "ours.npz")
+    assert doubted not in notes(np.roll(few.logits, 1, axis=1)), "ten images show nothing"
+
+
+def test_labels_that_count_from_one(tmp_path):
+    run = made_run(10, 100)
+    path = write(tmp_path / "theirs.csv", run, label=run.labels + 1, sample_id=run.sample_ids)
+    assert refused(path, tmp_path) == "label 10 is outside 0..9; labels count from 0"
+
+
+def test_pickled_scores_are_not_read_and_the_remedy_is_named(tmp_path):
+    np.save(tmp_path / "theirs.npy", made_run(5, 60).logits.astype(object), allow_pickle=True)
+    assert 'np.save(file, scores.astype("float32"))' in refused(tmp_path / "theirs.npy", tmp_path)
 
 
 def test_a_run_file_goes_through_the_same_door(tmp_path):
@@ -246,6 +312,14 @@ def test_existing_names_are_not_overwritten_unasked(tmp_path):
     with pytest.raises(CifarcoreError, match="there is such a run already"):
         import_file(tmp_path / "ours.npz", out, ImportConfig())
     assert out.read_bytes() == b"mine"
+    # what else is wrong is said first: another name would not help
+    np.save(tmp_path / "theirs.npy", made_run().logits)
+    for options, said in (
+        ({"order": "keras"}, "choose one of torchvision, data"),
+        ({"images": "gone"}, "no such folder"),
+    ):
+        with pytest.raises(CifarcoreError, match=said):
+            import_file(tmp_path / "theirs.npy", out, ImportConfig(**options))
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "", "x" * 81, "a b", "x\n"])
@@ -313,8 +387,16 @@ def test_an_order_that_cannot_be_known_is_refused(tmp_path, test_split):
     )
     by_class = np.argsort(classes, kind="stable")
     np.savez(folder / data.ARRAYS_FILE, x_test=images[by_class], y_test=classes[by_class])
-    with pytest.raises(CifarcoreError, match="sorted by class"):
-        ordered(tmp_path / "labelled.npz", "torchvision", folder, tmp_path)
+    # sorted, the labels of every order agree: they must not choose one
+    np.savez(tmp_path / "sorted.npz", logits=scores, labels=classes[by_class])
+    for name in ("labelled.npz", "sorted.npz"):
+        with pytest.raises(CifarcoreError, match="sorted by class.* say --order data"):
+            ordered(tmp_path / name, "torchvision", folder, tmp_path)
+        with pytest.raises(CifarcoreError, match="is not said.* --order torchvision, or --order data"):
+            ordered(tmp_path / name, "", folder, tmp_path)
+    np.testing.assert_array_equal(ordered(tmp_path / "sorted.npz", "data", folder, tmp_path).labels, classes[by_class])
+    with pytest.raises(CifarcoreError, match="the labels of .* bring the rows into its order, or give sample_ids"):
+        ordered(tmp_path / "labelled.npz", "data", folder, tmp_path)
     run = ordered(tmp_path / "theirs.npy", "data", folder, tmp_path)
     np.testing.assert_array_equal(run.labels, classes[by_class])
 
@@ -380,7 +462,9 @@ def test_a_folder_of_pictures_by_file_name(tmp_path, pictures):
         return tmp_path / "theirs.csv"
 
     whole = [f"{pictures.as_posix()}/{files[i]}" for i in order]
-    for given in ([files[i] for i in order], whole, [Path(files[i]).name for i in order]):
+    elsewhere = [f"/home/me/val/{files[i]}" for i in order]
+    windows = [f"C:\\me\\{files[i]}".replace("/", "\\") for i in order]
+    for given in ([files[i] for i in order], whole, elsewhere, windows, [Path(files[i]).name for i in order]):
         found = taken(table(given, label=[Path(files[i]).parts[0] for i in order]), tmp_path, images=str(pictures))
         assert found.run.class_names.tolist() == ["Auk", "Barn owl", "wren"]
         assert any("have no prediction" in note for note in found.notes)
@@ -393,10 +477,54 @@ def test_a_folder_of_pictures_by_file_name(tmp_path, pictures):
     assert "1 of 7 files are not in the folder" in refused(
         table([*whole[:-1], "gone.png"]), tmp_path, images=str(pictures)
     )
+    assert (
+        "1 of 7 files are not in the folder"
+        in refused(  # another class's file of that name is not this one
+            table([*whole[:-1], "Auk/B9.png"]), tmp_path, images=str(pictures)
+        )
+    )
+    Image.new("RGB", (3, 3)).save(pictures / "wren" / "B9.png")
+    twins = [f"/flat/{Path(files[i]).name}" for i in order]
+    assert "stand in several classes; name them class/file (first: '/flat/B9.png'" in refused(
+        table(twins), tmp_path, images=str(pictures)
+    )
+    (pictures / "wren" / "B9.png").unlink()
     assert "stand in several rows" in refused(table([*whole[:-1], whole[0]]), tmp_path, images=str(pictures))
     Path(whole[0]).write_bytes(b"no picture")
     with pytest.raises(CifarcoreError, match="cannot be read as a picture"):
         taken(table(whole), tmp_path, images=str(pictures))
+
+
+def test_rows_of_a_folders_run_are_found_by_file(tmp_path, pictures):
+    """As «model A's images» in the app has it: what was a picture's file is kept beside the run."""
+    from torchvision.datasets import ImageFolder
+
+    files = [Path(path).relative_to(pictures).as_posix() for path, _ in ImageFolder(pictures).samples]
+    scores = 5 * np.random.default_rng(1).standard_normal((len(files), 3)).astype(np.float32)
+    np.save(tmp_path / "theirs.npy", scores)
+    ours = tmp_path / "ours.npz"
+    first = import_file(tmp_path / "theirs.npy", ours, ImportConfig(images=str(pictures))).run
+    order = np.random.default_rng(2).permutation(len(files))
+    frame = pd.DataFrame(scores[order], columns=first.class_names)
+    frame.insert(0, "file", [f"/home/me/{files[i]}" for i in order])
+    frame.to_csv(tmp_path / "theirs.csv", index=False)
+    found = taken(tmp_path / "theirs.csv", tmp_path, like=str(ours))
+    assert found.run.n_images == first.n_images == len(files) - 1, "a picture of two files counts once"
+    assert not any("order" in note for note in found.notes)
+    kept = dict(zip(found.run.sample_ids.tolist(), found.run.logits.tolist(), strict=True))
+    for row, (sample_id, logits) in enumerate(zip(first.sample_ids.tolist(), first.logits.tolist(), strict=True)):
+        if "Auk" not in first.class_names[first.labels[row]]:  # whose two files have scores of their own
+            assert kept[sample_id] == logits
+    # without names beside it: the order is taken, and said to be unchecked; or the labels speak against it
+    pack_path(ours).unlink()
+    frame = frame.iloc[:-1].assign(file="x")
+    frame.to_csv(tmp_path / "theirs.csv", index=False)
+    notes = " ".join(taken(tmp_path / "theirs.csv", tmp_path, like=str(ours)).notes)
+    assert "the names of files were not used" in notes and "--images FOLDER" in notes and "not checked" in notes
+    frame.assign(label="wren").to_csv(tmp_path / "theirs.csv", index=False)
+    assert "or give --images FOLDER, which finds them by file" in refused(
+        tmp_path / "theirs.csv", tmp_path, like=str(ours)
+    )
 
 
 def test_folders_that_hold_no_classes(tmp_path):
@@ -405,7 +533,13 @@ def test_folders_that_hold_no_classes(tmp_path):
     (tmp_path / "root" / "cat").mkdir(parents=True)
     assert "no picture" in refused(tmp_path / "theirs.npy", tmp_path, images=str(tmp_path / "root"))
     Image.new("RGB", (4, 4)).save(tmp_path / "root" / "cat" / "1.png")
-    assert "1 folders of classes" in refused(tmp_path / "theirs.npy", tmp_path, images=str(tmp_path / "root"))
+    alone = refused(tmp_path / "theirs.npy", tmp_path, images=str(tmp_path / "root"))
+    assert "one folder of a class alone, 'cat'; give one for each of two classes" in alone
+    above = refused(tmp_path / "theirs.npy", tmp_path, images=str(tmp_path))  # the parent of the classes' folders
+    assert f"holds one folder alone, 'root'; if that holds the classes' folders, give {tmp_path / 'root'}" in above
+    assert "no folder of a class in it" in refused(
+        tmp_path / "theirs.npy", tmp_path, images=str(tmp_path / "root" / "cat")
+    )
 
 
 def test_deleting_takes_run_and_pictures(tmp_path, pictures):
@@ -499,6 +633,10 @@ def test_the_command(tmp_path, monkeypatch):
     assert named.group == "theirs-long" and named.meta["seed"] == 1
     invoke("import", path, "--overwrite", "--out", tmp_path / "elsewhere.npz")
     same(load_run(tmp_path / "elsewhere.npz"), run)
+    np.save(tmp_path / "shuffled.npy", run.logits[::-1])
+    printed = " ".join(invoke("import", tmp_path / "shuffled.npy", "--like", tmp_path / "elsewhere.npz").split())
+    assert "note: the order of the rows is not checked" in printed
+    assert "torchvision or data" in " ".join(invoke("import", "--help").replace("│", " ").split())
 
 
 def test_the_recipe_of_the_readme_writes_a_run_file(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 The checks are `importing`'s, which the command uses too. No text of a user or a file becomes a path unchecked.
 """
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,16 @@ IN_FILE, TORCHVISION, DATA, LIKE_A = (
     "cifar100.npz's test set",
     "model A's images",
 )
+#: what `importing` says of the command's flags -> the same in this panel; where it has no control, the command is named
+_WORDS = {
+    "leave out --order, --images and --like": f"choose «Rows are: {IN_FILE}»",
+    "--order torchvision": f"«Rows are: {TORCHVISION}»",
+    "--order data": f"«Rows are: {DATA}»",
+    "--like RUN": f"«Rows are: {LIKE_A}»",
+    "--overwrite": "«Replace it»",
+    "--data or CIFARCORE_DATA": "CIFARCORE_DATA",
+}
+_FLAG = re.compile(r"(?<![\w-])--[a-z-]+(?: (?:[A-Z]+|logits)\b)?")
 _SAID, _ROUND = "upload-said", "upload-round"
 
 
@@ -101,10 +112,22 @@ def _import(file: UploadedFile, out: Path, config: ImportConfig, overwrite: bool
                 config = ImportConfig()
             return importing.import_file(path, out, config, overwrite=overwrite)
     except CifarcoreError as error:
-        st.error(escape(error, 600), icon=":material/error:")
+        st.error(escape(in_panel(str(error)), 600), icon=":material/error:")
     except OSError as error:
         st.error(f"Not kept: {escape(error.strerror or error, 200)}.", icon=":material/error:")
     return None
+
+
+def in_panel(message: str) -> str:
+    """A message of `importing` in the words of this panel."""
+    for flag, control in _WORDS.items():
+        message = message.replace(flag, control)
+    return _FLAG.sub(r"«cifarcore import … \g<0>» in a terminal", message)
+
+
+def _sentence(note: str) -> str:
+    text = escape(in_panel(note), 300)
+    return text if text.endswith("?") else f"{text}."
 
 
 def _show_next(folder: Path, found: importing.Imported) -> None:
@@ -114,7 +137,7 @@ def _show_next(folder: Path, found: importing.Imported) -> None:
         for header in headers:
             if header.path == found.path:
                 sidebar.choose_next({"B": group, "seedB": state.seed_label(header)})
-    told = [f"**{escape(found.path.stem)}** added as model B.", *(f"{escape(note, 300)}." for note in found.notes)]
+    told = [f"**{escape(found.path.stem)}** added as model B.", *(_sentence(note) for note in found.notes)]
     st.session_state[_SAID] = "  \n".join(told)
     st.session_state[_ROUND] += 1
     st.rerun(scope="app")
