@@ -2,15 +2,20 @@
 
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from made import made_run
+from PIL import Image
 from scipy.special import softmax
 from streamlit.testing.v1 import AppTest
 
+import cifarcore
 from cifarcore.app import upload
+from cifarcore.config import ImportConfig
+from cifarcore.importing import import_file, run_path
 from cifarcore.predictions import SUFFIXES
 from cifarcore.runs import align, load_run, save_run
 
@@ -91,6 +96,56 @@ def test_rows_in_the_order_of_model_a(folder):
     app = add(opened(folder), "theirs.npy", content.getvalue(), upload.LIKE_A)
     assert app.selectbox(key="B").value == "imported/theirs"
     np.testing.assert_array_equal(load_run(folder / "imported" / "theirs.npz").labels, run.labels)
+
+
+def npy(scores) -> bytes:
+    content = io.BytesIO()
+    np.save(content, np.asarray(scores, np.float32))
+    return content.getvalue()
+
+
+def literal(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def test_what_is_doubtful_is_told_with_the_new_run(folder):
+    run = made_run(model="theirs", accuracy=0.8)
+    app = add(opened(folder), "theirs.npy", npy(run.logits[::-1]), upload.LIKE_A)
+    told = literal(" ".join(one.value for one in app.toast))
+    assert "the order of the rows is not checked" in told and "no better than chance" in told
+
+
+def test_a_refusal_speaks_of_the_panels_own_controls(folder):
+    run = made_run(model="theirs", accuracy=0.8)
+    app = add(opened(folder), "theirs.npy", npy(run.logits))
+    said = literal(app.error[0].value)
+    assert all(f"«Rows are: {one}»" in said for one in (upload.TORCHVISION, upload.DATA, upload.LIKE_A))
+    assert "«cifarcore import … --images FOLDER» in a terminal" in said and "--order" not in said
+    # whatever flag a message may name
+    modules = [Path(cifarcore.__file__).parent / f"{name}.py" for name in ("importing", "predictions", "class_names")]
+    lines = [line for module in modules for line in module.read_text(encoding="utf-8").splitlines() if "--" in line]
+    assert len(lines) > 8
+    for line in map(upload.in_panel, lines):
+        assert not re.search(r"(?<!«cifarcore import … )--", line), line
+
+
+def test_pictures_of_model_as_folder_are_found_by_file(folder, tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 5)
+    files = [f"{('cat', 'dog')[label]}/{row}.png" for row, label in enumerate(labels)]
+    for file in files:
+        (tmp_path / "pets" / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / "pets" / file)
+    np.save(tmp_path / "ours.npy", rng.standard_normal((10, 2)).astype(np.float32))
+    first = run_path(folder, "ours")
+    import_file(tmp_path / "ours.npy", first, ImportConfig(images=str(tmp_path / "pets")))
+    for path in folder.glob("*.npz"):
+        path.unlink()
+    frame = pd.DataFrame({"file": files, "cat": 0.9 - 0.8 * labels, "dog": 0.1 + 0.8 * labels})
+    content = frame.sample(frac=1, random_state=0).to_csv(index=False).encode()
+    app = add(opened(folder), "theirs.csv", content, upload.LIKE_A)
+    assert not app.error, app.error
+    assert load_run(folder / "imported" / "theirs.npz").correct.all()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -68,7 +68,7 @@ def _add(folder: Path, run_a: Path | None) -> None:
         [IN_FILE, TORCHVISION, DATA, *([LIKE_A] if run_a else [])],
         key="upload-images",
         help="Which test images the rows of predictions are: sample ids in the file, or the order of one of these; "
-        "a run file says it itself",
+        "where model A is of a folder of pictures, a column `file` finds them. A run file says it itself",
     )
     if file is None:
         return
