@@ -249,7 +249,9 @@ def retrain(
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Run files; seeds of one model are grouped by their names.")],
-    out: Annotated[Path, typer.Option(help="The summary that is written.")] = DEFAULT_FOLDER / "compare_summary.txt",
+    out: Annotated[
+        Path | None, typer.Option(help="The summary; else compare_summary.txt beside the first run file named.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="Also write the whole comparison as one offline page.")] = None,
     readme: Annotated[Path | None, typer.Option(help="Also bring the results table of this file up to date.")] = None,
     study: Annotated[
@@ -266,8 +268,9 @@ def compare(
 
         console.print(write_study(loaded, study, readme), markup=False, highlight=False, soft_wrap=True)
         return
-    from cifarcore.summary import update_readme, write_summary
+    from cifarcore.summary import SUMMARY, update_readme, write_summary
 
+    out = out or runs[0].parent / SUMMARY
     console.print(write_summary(loaded, out), markup=False, highlight=False, soft_wrap=True)
     if readme:
         update_readme(loaded, readme)
@@ -275,7 +278,8 @@ def compare(
         from cifarcore.report import write_html
 
         write_html(loaded, html)
-        console.print(f"wrote {html}")
+    for path in filter(None, (out, readme, html)):
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("import")

@@ -14,6 +14,7 @@ from cifarcore import CifarcoreError, comparison, metrics, paired
 from cifarcore.files import atomic_write
 from cifarcore.runs import Run
 
+SUMMARY = "compare_summary.txt"  #: beside the run files
 #: the numbers of the report that this project answers, mean and standard deviation over its runs
 REPORT = {"accuracy": (0.5803, 0.0317), "macro_f1": (0.5779, 0.0320), "macro_auc": (0.9776, 0.0069)}
 TITLES = {
@@ -180,7 +181,7 @@ def _run_rows(table: pd.DataFrame) -> pd.DataFrame:
     columns["95 % interval (Wilson)"] = [f"{a:.4f} to {b:.4f}" for a, b in zip(low, high, strict=True)]
     if table["without_duplicates"].notna().any():
         columns["without images of the training set"] = [f"{value:.4f}" for value in table["without_duplicates"]]
-    for name in list(TITLES)[1:]:
+    for name in [name for name in list(TITLES)[1:] if table[name].notna().any()]:
         columns[TITLES[name]] = ["-" if np.isnan(value) else f"{value:.4f}" for value in table[name]]
     return pd.DataFrame(columns)
 
@@ -215,9 +216,10 @@ def p_value(p: float) -> str:
 
 def _accuracy_without_duplicates(run: Run) -> float:
     """Accuracy on the test images that do not stand in the training set; NaN where the file cannot tell."""
-    if run.train_neighbor_ids is None:
+    known = comparison.duplicates(run) == "in training"
+    if run.train_neighbor_ids is None and not known.any():
         return float("nan")
-    return float(run.correct[comparison.duplicates(run) != "in training"].mean())
+    return float(run.correct[~known].mean())
 
 
 def _test_set(run: Run) -> str:

@@ -57,6 +57,10 @@ def test_train_evaluate_project_compare(tmp_path):
     printed = invoke("compare", *runs, "--out", tmp_path / "summary.txt")
     text = (tmp_path / "summary.txt").read_text()
     assert "cnn-quick" in text and "cnn-wide" in text and "0.5803" in text and text.strip() in printed
+    printed = invoke("compare", *runs, "--html", tmp_path / "page.html")
+    summary = tmp_path / "compare_summary.txt"  # beside the runs, wherever the command was started
+    assert summary.read_text() == text
+    assert printed.endswith(f"wrote {summary}\nwrote {tmp_path / 'page.html'}\n")
     accuracy = np.mean([load_run(path).correct.mean() for path in runs[:2]])
     assert f"{accuracy:.4f}" in text
 
