@@ -12,7 +12,7 @@ from itertools import groupby
 import numpy as np
 import pandas as pd
 
-from cifarcore import claims, comparison, measures, metrics
+from cifarcore import claims, comparison, labels, measures, metrics
 from cifarcore.measures import NOTHING, Interval
 from cifarcore.runs import Run
 
@@ -126,6 +126,11 @@ MEASURES = (
         measures.imbalance,
     ),
 )
+
+
+def is_about(run: Run) -> bool:
+    """Whether the claims can be judged on the run's images: they are of CIFAR-100, known by its class names."""
+    return set(run.class_names.tolist()) == set(labels.CLASS_NAMES)
 
 
 def findings(runs_a: Sequence[Run], runs_b: Sequence[Run], others: Sequence[Run] = ()) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """What the findings are made of: one number of a model's seeds at a time, with its 95 % interval.
 
 Images are random within their classes and seeds between trainings (`crossed`); where a number is of classes, classes
-are random. Knows nothing of claims or bounds: see `findings`.
+are random. Intervals are normal ones, cut to the values that are possible. Knows nothing of claims: see `findings`.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,8 +36,10 @@ def _by_images(runs: list[Run], counted: list[np.ndarray], among: list[np.ndarra
     )
 
 
-def _by_classes(statistics: list[Callable[[np.ndarray], float]], n_classes: int) -> Interval:
-    """Mean over runs of a statistic of a set of classes (indices).
+def _by_classes(
+    statistics: list[Callable[[np.ndarray], float]], n_classes: int, least: float = 0.0, most: float = 1.0
+) -> Interval:
+    """Mean over runs of a statistic, `least` to `most`, of a set of classes (indices).
 
     Classes are random by the jackknife (Tukey, 1958), seeds by their spread.
     """
@@ -48,18 +50,20 @@ def _by_classes(statistics: list[Callable[[np.ndarray], float]], n_classes: int)
     if len(values) > 1:
         variance += values.var(ddof=1) / len(values)
     half = student.ppf(1 - ALPHA / 2, n_classes - 1) * np.sqrt(variance)
-    return values.mean(), values.mean() - half, values.mean() + half
+    low, high = np.clip([values.mean() - half, values.mean() + half], least, most)
+    return float(values.mean()), float(low), float(high)
 
 
-def _interval(found: crossed.Difference) -> Interval:
-    return float(found.difference), float(found.low), float(found.high)
+def _interval(found: crossed.Difference, least: float = 0.0, most: float = 1.0) -> Interval:
+    low, high = np.clip([found.low, found.high], least, most)
+    return float(found.difference), float(low), float(high)
 
 
 def f1_minus_accuracy(runs: list[Run]) -> Interval:
     parts = [crossed.influences(run) for run in runs]
     influence = np.stack([part["macro_f1"] - part["accuracy"] for part in parts])
     values = np.array([metrics.macro_f1(run) - metrics.accuracy(run) for run in runs])
-    return _interval(crossed.mean(values, crossed.image_covariance(influence, *crossed.strata(runs[0].labels))))
+    return _interval(crossed.mean(values, crossed.image_covariance(influence, *crossed.strata(runs[0].labels))), -1)
 
 
 def accuracy(runs: list[Run]) -> Interval:
@@ -153,7 +157,7 @@ def smoothness(runs: list[Run]) -> Interval:
         profiles = np.stack([scores[run.labels == c].mean(axis=0) for c in range(run.n_classes)])
         return lambda classes: spearmanr(pdist(centers[classes]), pdist(profiles[classes])).statistic
 
-    return _by_classes([of(run) for run in runs], runs[0].n_classes) if _can_correlate_classes(runs) else NOTHING
+    return _by_classes([of(run) for run in runs], runs[0].n_classes, -1) if _can_correlate_classes(runs) else NOTHING
 
 
 def center_density(runs: list[Run]) -> Interval:
@@ -178,7 +182,7 @@ def center_variability(runs: list[Run]) -> Interval:
         far = np.linalg.norm(centers - np.median(run.tsne, axis=0), axis=1)
         return lambda classes: spearmanr(far[classes], scatter[classes]).statistic
 
-    return _by_classes([of(run) for run in runs], runs[0].n_classes) if _can_correlate_classes(runs) else NOTHING
+    return _by_classes([of(run) for run in runs], runs[0].n_classes, -1) if _can_correlate_classes(runs) else NOTHING
 
 
 def _class_centers(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -212,6 +216,5 @@ def gain(runs: Sequence[Run], n_a: int, subset: np.ndarray) -> Interval:
     if not subset.any():
         return NOTHING
     right = np.stack([run.correct & subset for run in runs]) / subset.sum()
-    return _interval(
-        crossed.difference(right.sum(axis=1), crossed.image_covariance(right, *crossed.strata(runs[0].labels)), n_a)
-    )
+    covariance = crossed.image_covariance(right, *crossed.strata(runs[0].labels))
+    return _interval(crossed.difference(right.sum(axis=1), covariance, n_a), -1)

@@ -47,7 +47,7 @@ METHODS = (
     f"Intervals: 95 %. Bootstrap: {paired.RESAMPLES:,} resamples of the images within their class, the same for both "
     "models (Efron and Tibshirani, 1993). AUC: DeLong, DeLong and Clarke-Pearson, Biometrics 1988. Recall: Bonett and "
     "Price, J. Educ. Behav. Stat. 2012. Single accuracies: Wilson, JASA 1927. Others: normal, from each image's "
-    "influence on the number.",
+    "influence on the number; those of the report's findings are cut to the values that are possible.",
     "Claims about classes, confusion cells and pairs: exact McNemar or DeLong tests (for several seeds as above), "
     f"false discoveries held at 5 % (Benjamini and Hochberg, JRSS B 1995) among those with at least {paired.MIN_DISCORDANT} "
     "discordant images, or the most confused pairs.",
@@ -113,7 +113,7 @@ def html_page(name_a: str, name_b: str, runs_a: list[Run], runs_b: list[Run], al
         _section("Learning curves", _curves(sides)),
         _section(
             "The report's findings",
-            f'<div class="wide">{_table(report_tables.finding_table(findings.findings(runs_a, runs_b, all_runs)))}</div>',
+            _findings(runs_a, runs_b, all_runs),
         ),
         _section(
             "Suspect labels",
@@ -165,7 +165,7 @@ def _image(data: bytes, kind: str, description: str) -> str:
 def _maps(sides: dict[str, list[Run]]) -> str:
     a, b = sides["A"][0], sides["B"][0]
     if a.tsne is None or b.tsne is None:
-        return '<p class="note">The run files hold no maps; cifarcore project adds them.</p>'
+        return '<p class="note">The runs have no maps; cifarcore project adds them.</p>'
     rows = np.random.default_rng(0).permutation(a.n_images)[:MAX_POINTS]
     outcome = comparison.four_way(AlignedPair(a, b, 0, 0))[rows]
     drawn = []
@@ -194,11 +194,16 @@ def _outcome_map(frame: pd.DataFrame, title: str) -> alt.Chart:
     return chart.properties(width=420, height=420, title=title)
 
 
+def _findings(runs_a: list[Run], runs_b: list[Run], all_runs: Sequence[Run]) -> str:
+    if not findings.is_about(runs_a[0]):
+        return '<p class="note">They are about CIFAR-100 and these images are not of it, so none is judged.</p>'
+    table = report_tables.finding_table(findings.findings(runs_a, runs_b, all_runs))
+    return f'<div class="wide">{_table(table)}</div>'
+
+
 def _gains(runs_a: list[Run], runs_b: list[Run]) -> str:
     table = findings.gain_by_superclass(runs_a, runs_b)
-    return (
-        '<p class="note">The run files name no superclasses.</p>' if table.empty else _chart(charts.gains(table), 700)
-    )
+    return '<p class="note">The runs name no superclasses.</p>' if table.empty else _chart(charts.gains(table), 700)
 
 
 def _curves(sides: dict[str, list[Run]]) -> str:
@@ -209,5 +214,5 @@ def _curves(sides: dict[str, list[Run]]) -> str:
         if run.history and np.isfinite(run.history["val_accuracy"]).any()
     ]
     if not frames:
-        return '<p class="note">The run files hold no validation accuracy by epoch.</p>'
+        return '<p class="note">The runs tell no validation accuracy by epoch.</p>'
     return _chart(charts.learning_curves(pd.concat(frames)), 700)

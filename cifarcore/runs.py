@@ -140,6 +140,12 @@ def group_of(meta: dict, path: Path | None) -> str:
     return path.stem if path else "run"
 
 
+def seed_given(meta: dict) -> int | None:
+    """The seed of a training; None where nobody gave one: `import` writes 0 for predictions that name no model."""
+    seed = meta.get("seed")
+    return None if "imported" in meta and not meta.get("model") and not seed else seed
+
+
 def save_run(run: Run, path: str | Path) -> Path:
     """Write `run` as one `.npz`, atomically. Raises RunFileError when it is not a valid run."""
     path = Path(path)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made import made_run
 
-from cifarcore import findings, metrics
+from cifarcore import findings, metrics, report
 from cifarcore.runs import load_run, save_run
 
 BUNDLED = Path(__file__).parents[1] / "checkpoints"
@@ -198,3 +198,16 @@ def test_other_sizes_and_missing_arrays(n_classes, n_images):
     table = findings.findings([a], [made_run(n_classes, n_images, 0.5, 1, superclasses=n_classes != 3)])
     maps = table[table["measure"].str.startswith("t-SNE") & (table["model"] == "A")]
     assert maps["value"].isna().all() and (maps["verdict"] == findings.UNKNOWN).all()
+
+
+def test_intervals_hold_only_what_is_possible():
+    run = made_run(3, 30, 0.97)
+    table = findings.findings([run], [run]).set_index("measure")
+    for measure in ("macro-AUC", "accuracy", "mean recall: the diagonal of the confusion matrix"):
+        rows = table.loc[measure]
+        assert (rows["high"] == 1).all() and (rows["low"] < rows["value"]).all(), measure
+
+
+def test_the_claims_are_about_cifar_100_alone():
+    assert findings.is_about(made_run(100, 200)) and not findings.is_about(made_run(10, 100))
+    assert "none is judged" in report.html_page("a", "b", [made_run(10, 100)], [made_run(10, 100, 0.7)], [])

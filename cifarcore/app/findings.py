@@ -16,10 +16,23 @@ _VERDICTS = {
 
 def page(view: View) -> None:
     st.title("What the report found, measured again")
+    if findings.is_about(view.a.first):
+        _claims(view)
+    else:
+        st.info(
+            "The report's claims are about CIFAR-100 and these images are not of it, so none is judged.",
+            icon=":material/fact_check:",
+        )
+        _download_report(view)
+    _gain(view)
+
+
+def _claims(view: View) -> None:
     st.markdown(
         f":blue[■] **A** {escape(view.a.title)} :orange[■] **B** {escape(view.b.title)}. "
         "The report is the study of CIFAR-100 classifiers that this project implements. A claim of it holds where the whole 95 % interval of its measurement lies within the bounds, which were written down before "
-        "anything was measured; it does not hold where the whole interval lies outside; else it cannot be told."
+        "anything was measured; it does not hold where the whole interval lies outside; else it cannot be told. Intervals are normal ones, cut to the "
+        "values that are possible."
     )
     if view.filtered:
         st.caption("The filter of classes does not act here: every number is of all images.")
@@ -34,15 +47,7 @@ def page(view: View) -> None:
         )  # at 1280 pixels the words wrap, the numbers do not
     st.table(table.replace({"Verdict": _VERDICTS}).map(_text), border="horizontal", hide_index=True)
     with st.container(horizontal=True):
-        st.download_button(
-            "HTML report",
-            data=lambda: _report(view),
-            file_name="cifarcore-report.html",
-            mime="text/html",
-            icon=":material/description:",
-            on_click="ignore",
-            help="The whole comparison as one file that needs no network; takes some seconds. By hand: `cifarcore compare RUN... --html FILE`",
-        )
+        _download_report(view)
         st.download_button(
             "Findings (CSV)",
             state.csv(found),
@@ -51,7 +56,18 @@ def page(view: View) -> None:
             icon=":material/download:",
             on_click="ignore",
         )
-    _gain(view)
+
+
+def _download_report(view: View) -> None:
+    st.download_button(
+        "HTML report",
+        data=lambda: _report(view),
+        file_name="cifarcore-report.html",
+        mime="text/html",
+        icon=":material/description:",
+        on_click="ignore",
+        help="The whole comparison as one file that needs no network; takes some seconds. By hand: `cifarcore compare RUN... --html FILE`",
+    )
 
 
 def _text(cell: str) -> str:
@@ -69,7 +85,7 @@ def _gain(view: View) -> None:
     st.subheader("Where the difference comes from")
     gain: pd.DataFrame = memo(findings.gain_by_superclass, view.a.runs, view.b.runs)
     if gain.empty:
-        st.info("These run files name no superclasses (`superclass_names`, `superclass_of`).")
+        st.info(state.NO_SUPERCLASSES)
         return
     st.markdown(
         "B − A in recall of the fine classes, by superclass, with 95 % intervals; false discoveries held at 5 % over the superclasses."

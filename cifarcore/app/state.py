@@ -20,7 +20,7 @@ import streamlit as st
 from cifarcore import comparison, metrics
 from cifarcore.app.images import Album
 from cifarcore.importing import FOLDER, plain_name
-from cifarcore.runs import AlignedPair, Run, RunFileError, RunHeader, align, load_run, read_header
+from cifarcore.runs import AlignedPair, Run, RunFileError, RunHeader, align, load_run, read_header, seed_given
 
 SUBFOLDERS = ("retrained", "imported")
 #: the presets in the order in which the app prefers them
@@ -29,6 +29,7 @@ HARDNESS = ("A and B", "A", "B")
 CLASS_METRICS = {"F1": "f1", "Precision": "precision", "Recall": "recall", "AUC": "auc"}
 ALL_SEEDS = "all seeds"
 MOST_OTHERS = 12
+NO_SUPERCLASSES = "These runs name no superclasses; `cifarcore import --superclasses FILE` gives them to predictions."
 MOST_CSV_ROWS = 100_000
 _FORMULA = (
     "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
@@ -73,8 +74,8 @@ class Catalog:
         return a, b
 
 
-def seed_label(header: RunHeader) -> str:
-    return f"seed {header.seed}"
+def seed_label(run: RunHeader | Run) -> str:
+    return "the only run" if seed_given(run.meta) is None else f"seed {run.meta['seed']}"
 
 
 def find_runs(folder: Path) -> Catalog:
@@ -117,13 +118,19 @@ class Side:
 
     @property
     def seeds(self) -> str:
-        """For example «mean of seeds 0, 1, 2» or «seed 0»."""
+        """For example «mean of seeds 0, 1, 2» or «seed 0»; nothing for a single run of which no seed is known."""
         names = ", ".join(str(run.meta.get("seed", 0)) for run in self.runs)
-        return f"mean of seeds {names}" if len(self.runs) > 1 else f"seed {names}"
+        known = seed_given(self.first.meta) is not None
+        return f"mean of seeds {names}" if len(self.runs) > 1 else f"seed {names}" if known else ""
 
     @property
     def title(self) -> str:
-        return f"{self.group} ({self.seeds})"
+        return f"{self.group} ({self.seeds})" if self.seeds else self.group
+
+    @property
+    def first_title(self) -> str:
+        """The group, and the seed of its first run where that is known."""
+        return self.group if seed_given(self.first.meta) is None else f"{self.group}, {seed_label(self.first)}"
 
     @cached_property
     def wrong_in(self) -> np.ndarray:
@@ -184,6 +191,11 @@ class View:
     @property
     def several_seeds(self) -> bool:
         return len(self.a.runs) > 1 or len(self.b.runs) > 1
+
+    @property
+    def first_seeds(self) -> str:
+        """For example «seed 0 of A, the only run of B»."""
+        return f"{seed_label(self.a.first)} of A, {seed_label(self.b.first)} of B"
 
     def superclass(self, class_index: int) -> str:
         run = self.a.first
