@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.stats import hypergeom
 
 from cifarcore import metrics, paired
+from cifarcore.data import DUPLICATES
 from cifarcore.runs import AlignedPair, Run
 
 FOUR_WAYS = ("both right", "only A", "only B", "both wrong")
@@ -127,10 +128,10 @@ def duplicates(run: Run) -> np.ndarray:
     """Marks of test images that the model may know from training, str (N,): «in training», «near-duplicate» or "".
 
     «in training»: the same bytes are among the nearest training images. «near-duplicate»: a training image as near as
-    NEAR_DUPLICATE_COSINE. All "" where the file holds no nearest training images.
+    NEAR_DUPLICATE_COSINE. Where the file holds no nearest training images, only CIFAR-100's own copies are marked.
     """
     if run.train_neighbor_ids is None:
-        return np.full(run.n_images, "")
+        return np.where(np.isin(run.sample_ids, np.array(DUPLICATES, np.uint64)), "in training", "")
     exact = (run.train_neighbor_ids == run.sample_ids[:, None]).any(axis=1)
     near = run.train_neighbor_cosine[:, 0] >= NEAR_DUPLICATE_COSINE
     return np.select([exact, near], ["in training", "near-duplicate"], "")

@@ -7,7 +7,7 @@ import pytest
 from made import made_run
 from scipy.stats import fisher_exact
 
-from cifarcore import disagreement
+from cifarcore import data, disagreement
 from cifarcore.runs import align
 
 
@@ -84,4 +84,8 @@ def test_duplicates_are_known_by_their_bytes():
     cosine[6] = 0.999
     marks = disagreement.duplicates(replace(run, train_neighbor_ids=ids, train_neighbor_cosine=cosine))
     assert {i: mark for i, mark in enumerate(marks.tolist()) if mark} == {3: "in training", 6: "near-duplicate"}
-    assert (disagreement.duplicates(made_run(10, 100, neighbors=False)) == "").all()
+    bare = made_run(10, 100, neighbors=False)
+    assert (disagreement.duplicates(bare) == "").all()
+    ids = bare.sample_ids.copy()
+    ids[7] = data.DUPLICATES[0]  # CIFAR-100's own copies need no nearest training images
+    assert np.flatnonzero(disagreement.duplicates(replace(bare, sample_ids=ids)) == "in training").tolist() == [7]

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from scipy.stats import fisher_exact
 from test_app import folder, run, text, two_models, write  # noqa: F401, folder is a fixture
 
-from cifarcore import disagreement
+from cifarcore import data, disagreement
 from cifarcore.app import disagreement_charts, disagreements
 from cifarcore.app.disagreement_tables import GROUPS
 
@@ -169,3 +169,12 @@ def test_the_chart_names_its_field():
     spec = disagreement_charts.against_chance(table, "class").to_dict()
     (selection,) = [param["select"] for param in spec["params"] if "select" in param]
     assert selection["fields"] == ["name"] and "class" in spec["description"]
+
+
+def test_exact_copies_of_cifar_100_are_known_without_nearest_training_images(folder, listed):  # noqa: F811
+    runs = two_models(neighbors=False)
+    ids = np.r_[np.array(data.DUPLICATES, np.uint64), runs[0].sample_ids[10:]]
+    write(folder, *(replace(one, sample_ids=ids) for one in runs))
+    app = run(folder, "disagreements", group="also in training")
+    assert sorted(ids[listed.rows].tolist()) == sorted(data.DUPLICATES)
+    assert set(listed.notes) == {"in training"} and "cifarcore project" in text(app)

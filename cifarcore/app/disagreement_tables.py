@@ -64,7 +64,7 @@ def ranked(view: View, group: str, mask: np.ndarray) -> tuple[np.ndarray, list[s
     if group == "also in training":
         marks, cosine = _in_training(view)[rows], _nearest_cosine(view)[rows]
         order = np.lexsort((-cosine, marks != "in training"))
-        return rows[order], [f"{marks[i]}, cosine {cosine[i]:.3f}" for i in order]
+        return rows[order], [marks[i] + (f", cosine {cosine[i]:.3f}" if cosine[i] else "") for i in order]
     if group == "confidently wrong":
         score = memo(disagreement.wrong_confidence, view.pair)[rows]
         order = np.argsort(-score, kind="stable")
@@ -81,8 +81,14 @@ def over_represented(view: View, mask: np.ndarray) -> pd.DataFrame:
     return table.assign(name=[plain(name) for name in table["name"]])
 
 
-def has_neighbors(view: View) -> bool:
-    return any(side.first.train_neighbor_ids is not None for side in (view.a, view.b))
+def want_of_neighbors(view: View) -> str:
+    """Why near-duplicates are not known, and what would find them; nothing where a run holds nearest training images."""
+    runs = (view.a.first, view.b.first)
+    if any(run.train_neighbor_ids is not None for run in runs):
+        return ""
+    if all("imported" in run.meta for run in runs):
+        return "Images that resemble a training image are found by a model's features, which imported predictions do not hold."
+    return "Images that resemble a training image are found by `cifarcore project RUN`, for models evaluated here."
 
 
 def _suspects(view: View) -> pd.DataFrame:
@@ -98,4 +104,5 @@ def _in_training(view: View) -> np.ndarray:
 def _nearest_cosine(view: View) -> np.ndarray:
     """The cosine of the nearest training image, the greater of both models', float (N,); 0 without any."""
     found = [side.first.train_neighbor_cosine for side in (view.a, view.b)]
-    return np.max([cosine[:, 0].astype(float) for cosine in found if cosine is not None], axis=0, initial=0)
+    known = [cosine[:, 0].astype(float) for cosine in found if cosine is not None]
+    return np.max([np.zeros(len(view.labels)), *known], axis=0)

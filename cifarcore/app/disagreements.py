@@ -33,13 +33,12 @@ def _disagreements(view: View) -> None:
             )
             / 100
         )
-    if group == "also in training" and not disagreement_tables.has_neighbors(view):
-        st.info(
-            "These run files hold no nearest training images; `cifarcore project RUN` adds them.",
-            icon=":material/content_copy:",
-        )
-        return
     mask = disagreement_tables.inside(view, group, sure)
+    if group == "also in training" and (want := disagreement_tables.want_of_neighbors(view)):
+        known = "Only exact copies, known by their bytes." if mask.any() else "The training images are not known here."
+        st.info(f"{known} {want}", icon=":material/content_copy:")
+        if not mask.any():
+            return
     every = disagreement_tables.in_every_seed(view, group) if view.several_seeds else None
     if every is not None and st.toggle(
         "In every seed",
@@ -53,7 +52,7 @@ def _disagreements(view: View) -> None:
         if not view.several_seeds or group == "suspect labels"
         else " (in every seed of both)"
         if mask is every
-        else f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)"
+        else f" ({view.first_seeds})"
     )
     kept = f"; **{(mask & view.in_filter).sum():,}** of them in the classes of the filter" if view.filtered else ""
     st.markdown(f"{GROUPS[group]}{by}: **{mask.sum():,}** of {len(mask):,} test images, {mask.mean():.1%}{kept}")
