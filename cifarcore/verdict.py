@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore import crossed, delong, disagreement, metrics, paired
-from cifarcore.runs import Run
+from cifarcore.runs import Run, seed_given
 
 METRICS = ("accuracy", "top5", "macro_f1", "macro_auc", "superclass_accuracy", "ece", "brier", "log_loss")
 
@@ -113,11 +113,13 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int) -> 
             f"Only the {runs[0].n_images:,} images that all runs share are compared; "
             f"up to {left_out:,} of a run are left out."
         )
-    single = [letter for letter, count in (("A", n_a), ("B", len(runs) - n_a)) if count == 1]
+    single = {letter: side[0] for letter, side in (("A", runs[:n_a]), ("B", runs[n_a:])) if len(side) == 1}
     if single:
+        seeds = all(seed_given(run.meta) is not None for run in single.values())
+        one, again = ("seed", "what another seed of the same recipe") if seeds else ("run", "what training it again")
         found.append(
-            f"There is one seed of {' and of '.join(single)}: what another seed of the same recipe would give cannot "
-            "be known from it, so the verdict is about these trained networks, not about how they were trained."
+            f"There is one {one} of {' and of '.join(single)}: {again} would give cannot be known from it, so the "
+            "verdict is about these models, not about how they were trained."
         )
     inside = accuracy["low"] <= 0 <= accuracy["high"]
     if np.isfinite(accuracy["p"]) and inside == (accuracy["p"] < paired.ALPHA):
@@ -160,7 +162,9 @@ def _origin(word: str, class_table: pd.DataFrame) -> str:
     by = "superclass" if class_table["superclass"].ne("").all() else "name"
     images = (class_table["recall_difference"] * class_table["support"]).groupby(class_table[by]).sum()
     images = images.sort_values(ascending=word != "B is better", kind="stable").head(3)
-    most = ", ".join(f"{name.replace('_', ' ')} ({_signed(count, '.0f')} images)" for name, count in images.items())
+    if by == "superclass":
+        images.index = images.index.str.replace("_", " ")
+    most = ", ".join(f"{name} ({_signed(count, '.0f')} images)" for name, count in images.items())
     return f"B {'gains' if word == 'B is better' else 'loses'} most in {most}; {counted}"
 
 

@@ -175,3 +175,20 @@ def test_names_from_a_file_are_never_rendered(folder, page):
     for element in (*app.markdown, *app.caption, *app.info, *app.warning):
         assert not getattr(element, "allow_html", False)
         assert not re.search(r"(?<!\\)<img|(?<!\\)\[x\]\(", element.value)
+
+
+def test_small_data_without_superclasses_shows_what_it_has(folder):
+    def imported(run):
+        return replace(run, meta={"imported": {}, "seed": 0, "scores": "logits"})
+
+    options = {"n_classes": 3, "n_images": 60, "superclasses": False, "neighbors": False, "history": False}
+    (folder / "imported").mkdir()
+    for name, one in zip("ab", two_models(**options), strict=True):
+        save_run(imported(one), folder / "imported" / f"{name}.npz")
+    query = {"A": "imported/a", "B": "imported/nope"}
+    app = run(folder, "overview", query)
+    metrics = app.dataframe[0].value["Metric"].tolist()
+    assert "Accuracy" in metrics and not {"Top-5 accuracy", "Superclass accuracy"} & set(metrics)
+    assert "seed" not in text(app).replace("seeds and", "") and "No run imported/nope; shown instead" in text(app)
+    assert "none is judged" in text(run(folder, "findings", query))
+    assert "imported predictions do not hold" in text(run(folder, "disagreements", group="also in training"))

@@ -73,6 +73,19 @@ def test_spread_between_seeds_widens_the_interval(runs, seeds):
     assert wide.verdict == "not distinguishable"
 
 
+def test_no_seed_is_told_of_runs_that_gave_none(runs):
+    meta = {"imported": {}, "seed": 0, "scores": "logits"}
+    a, b = (replace(runs[letter][0], meta=meta) for letter in "ab")
+    (note,) = (note for note in comparison.compare([a], [b]).notes if "one run of A and of B" in note)
+    assert "seed" not in note and "these models" in note
+
+
+def test_names_of_classes_are_told_as_they_are():
+    a, b = made_run(5, 500, 0.3, superclasses=False), made_run(5, 500, 0.9, model="resnet18", superclasses=False)
+    names = np.array(["Tri_angle", "b_b", "c_c", "d_d", "e_e"])
+    assert "_" in comparison.compare([replace(a, class_names=names)], [replace(b, class_names=names)]).sentence
+
+
 def test_one_seed_against_several_says_so(runs):
     result = comparison.compare(runs["a"][:1], runs["b"])
     assert any("one seed of A" in note for note in result.notes)

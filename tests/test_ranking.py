@@ -109,6 +109,7 @@ def test_the_page_ranks_when_it_is_opened(folder, ranked):
     assert shown["Accuracy"] == f"{cnn['accuracy']:.4f} ± {cnn['std_accuracy']:.4f}" and shown["Seeds"] == "3"
     assert shown["Accuracy − best"] == f"{cnn['difference']:.4f}".replace("-", "−")
     assert any("other images or classes: 1" in one.value for one in app.caption)
+    assert [box.label for box in app.expander if "ranked" in box.label] == [f"All {len(GROUPS)} models ranked"]
 
 
 def test_two_models_need_no_ranking(folder):

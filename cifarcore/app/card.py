@@ -67,8 +67,7 @@ def _dialog(view: View) -> None:
             wrong = f"wrong in {side.wrong_in[row]} of {len(side.runs)} seeds" if len(side.runs) > 1 else ""
             verdict = "right" if side.first.correct[row] else "wrong"
             st.markdown(
-                f"**Model {side.letter}** {escape(side.group)}, seed {side.first.meta.get('seed', 0)}: {verdict}"
-                + (f" · {wrong}" if wrong else "")
+                f"**Model {side.letter}** {escape(side.first_title, 100)}: {verdict}" + (f" · {wrong}" if wrong else "")
             )
             st.altair_chart(
                 charts.top_classes(_top(side.first, row), side.letter), width="stretch", key=f"card-top-{side.letter}"
@@ -96,7 +95,7 @@ def _neighbors(view: View, row: int) -> None:
     positions = view.a.first.tsne
     if positions is None:
         return
-    st.markdown(f"Nearest test images on the t-SNE map of model A (seed {view.a.first.meta.get('seed', 0)})")
+    st.markdown(f"Nearest test images on the t-SNE map of model A, {escape(view.a.first_title, 100)}")
     near = near_on_map(positions, row)
     clicked = tiles(items(view, near), "card-near", compact=True)
     if clicked is not None:

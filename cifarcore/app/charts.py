@@ -264,9 +264,9 @@ def heatmap(frame: pd.DataFrame, rows: list[str], columns: list[str], signed: bo
             tooltip=[
                 "true:N",
                 "predicted:N",
-                alt.Tooltip("a:Q", title="A: images", format=".1f"),
-                alt.Tooltip("b:Q", title="B: images", format=".1f"),
-                alt.Tooltip("difference:Q", title="B − A", format="+.1f"),
+                alt.Tooltip("a:Q", title="A: images", format=".1~f"),
+                alt.Tooltip("b:Q", title="B: images", format=".1~f"),
+                alt.Tooltip("difference:Q", title="B − A", format="+.1~f"),
                 alt.Tooltip("claim:N", title="B − A, tested"),
             ],
         )
@@ -286,6 +286,7 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
             x=alt.X(
                 "share:Q",
                 title="share of the class's images",
+                scale=alt.Scale(domain=[0, 1]),
                 axis=alt.Axis(format="%", tickCount=5, labelFlush=True, labelFlushOffset=-4),
             ),
             color=alt.Color("model:N", scale=model_scale(), legend=None),
@@ -298,7 +299,7 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
                 "model:N",
                 "predicted:N",
                 "kind:N",
-                alt.Tooltip("images:Q", format=".1f"),
+                alt.Tooltip("images:Q", format=".1~f"),
                 alt.Tooltip("share:Q", format=".1%"),
             ],
         )
@@ -320,7 +321,7 @@ def gains(frame: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("difference:Q", title="B − A", format="+.3f"),
             alt.Tooltip("low:Q", title="95 % interval from", format="+.3f"),
             alt.Tooltip("high:Q", title="to", format="+.3f"),
-            alt.Tooltip("gained:Q", title="B − A in images", format="+.1f"),
+            alt.Tooltip("gained:Q", title="B − A in images", format="+.1~f"),
             alt.Tooltip("claim:N", title="tested"),
         ],
     )

@@ -99,7 +99,8 @@ def _outcomes(view: View, chosen: int) -> None:
         st.markdown(f"Nearest rivals (test images{seeds}): → {name} taken for the rival, ← the rival taken for {name}")
         number = st.column_config.NumberColumn
         numbers = {
-            column: number(format="%+.1f" if "−" in column else "%.1f", width=50) for column in rivals.columns[1:]
+            column: number(format=tables.count_form(rivals[column], sign="+" if "−" in column else ""), width=50)
+            for column in rivals.columns[1:]
         }
         st.dataframe(rivals, hide_index=True, height="content", column_config=numbers)
     else:

@@ -7,6 +7,7 @@ from cifarcore.app import charts, confusion_tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.layout import filter_note
 from cifarcore.app.state import View, compared, escape, plain
+from cifarcore.app.tables import count_form
 
 SHOWN = ("B − A", "A", "B")
 LEVELS = ("superclasses", "classes")
@@ -146,6 +147,7 @@ def _largest(frame, show, key, targets) -> None:
         ("Largest cells" if show != SHOWN[0] else "Largest changes")
         + " (images, true → predicted; a row chooses its cell)"
     )
+    number = st.column_config.NumberColumn
     claimed = largest["claim"] != "not claimed"
     table = largest.drop(columns=["value", "muted"] if claimed.any() else ["value", "muted", "claim"])
     st.dataframe(
@@ -155,9 +157,12 @@ def _largest(frame, show, key, targets) -> None:
         key=key,
         on_select=choose,
         selection_mode="single-row",
-        column_config={name: st.column_config.TextColumn(width=84) for name in ("true", "predicted")}
-        | {name: st.column_config.NumberColumn(format="%.1f", width=46) for name in ("A", "B")}
-        | {"B − A": st.column_config.NumberColumn(format="%+.1f", width=50)},
+        column_order=("A", "B", "B − A", "true", "predicted", "claim"),  # long names run on to the right
+        column_config={
+            "A": number(format=count_form(frame["a"]), width=46),
+            "B": number(format=count_form(frame["b"]), width=46),
+            "B − A": number(format=count_form(frame["difference"], sign="+"), width=50),
+        },
     )
 
 

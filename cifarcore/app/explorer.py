@@ -86,7 +86,7 @@ def _titles(view: View, kind: str) -> None:
         trust = quality.get("trustworthiness") if isinstance(quality, dict) else None
         told = f" · trustworthiness {trust:.3f}" if isinstance(trust, float) else ""
         column.markdown(
-            f":{color}[■] **Model {side.letter}** {escape(side.group)}, seed {side.first.meta.get('seed', 0)}{told}",
+            f":{color}[■] **Model {side.letter}** {escape(side.first_title, 100)}{told}",
             help="Trustworthiness, 0 to 1: how far images that are near on the map are near in the features too "
             "(Venna and Kaski)"
             if told

@@ -11,8 +11,8 @@ from cifarcore.app import charts, ranked, tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.layout import filter_note
 from cifarcore.app.state import View, compared, csv, escape, memo, plain, runs_dir
+from cifarcore.summary import SUMMARY
 
-SUMMARY = "compare_summary.txt"
 MOST_SUMMARY_BYTES = 1 << 20
 MOST_NAMED = 30  # classes that gained or lost, before they are folded away
 _SPLIT_HELP = {
@@ -84,8 +84,7 @@ def _split(view: View) -> None:
     frame = tables.split_frame(groups)
     st.altair_chart(charts.split_bar(frame), width="stretch", key="overview-split-chart")
     counted = " · ".join(f"{group} {images:,}" for group, images in zip(frame["group"], frame["images"], strict=True))
-    of_seeds = f" (first seed of each: A {view.a.first.meta.get('seed', 0)}, B {view.b.first.meta.get('seed', 0)})"
-    st.caption(counted + (of_seeds if view.several_seeds else ""))
+    st.caption(counted + (f" ({view.first_seeds})" if view.several_seeds else ""))
     chosen = st.segmented_control(
         "Show the pictures of",
         list(tables.SPLIT),
@@ -113,13 +112,13 @@ def _curves(view: View) -> None:
         history = tables.history_frame((view.a, view.b))
         if history.empty:
             st.info(
-                "These run files hold no `history_*` arrays; `cifarcore evaluate` writes them for runs trained here."
+                "These runs tell nothing of their training; `cifarcore evaluate` writes the learning curves of models trained here."
             )
         else:
             st.altair_chart(charts.learning_curves(history), width="stretch")
             without = [side.letter for side in (view.a, view.b) if not any(run.history for run in side.runs)]
             if without:
-                st.caption(f"Model {without[0]}'s run file holds no history.")
+                st.caption(f"Model {without[0]}'s run tells nothing of its training.")
     with right:
         st.subheader("Calibration")
         st.altair_chart(charts.reliability(tables.reliability_frame((view.a, view.b))), width="stretch")

@@ -19,12 +19,15 @@ _MODELS, _KEPT = f"{_KEY}-models", f"{_KEY}-kept"
 
 
 def panel(view: View) -> None:
-    """Draw the ranking, closed at first; nothing where there are no more than two models."""
+    """Draw the ranking, closed at first; nothing where no more than two models are of these images."""
     catalog = state.find_runs(state.runs_dir(view.root))
-    if len(catalog.groups) < 3 or view.a.first.path is None:
+    # the header, since the run itself may be cut to the images that it shares with B
+    own = [h for headers in catalog.groups.values() for h in headers if h.path == view.a.first.path]
+    n_fitting = len(_fitting(catalog, own[0])) if own else 0
+    if n_fitting < 3:
         return
     box = st.expander(
-        f"All {len(catalog.groups)} models ranked", icon=":material/leaderboard:", key="ranking-open", on_change="rerun"
+        f"All {n_fitting} models ranked", icon=":material/leaderboard:", key="ranking-open", on_change="rerun"
     )
     if not box.open:
         return
@@ -80,11 +83,7 @@ def _ranked(catalog: Catalog, view: View) -> tuple[pd.DataFrame, int]:
 
 
 def _rank(files: Mapping[str, Files], catalog: Catalog, reference: Run) -> tuple[pd.DataFrame, int]:
-    fitting = [
-        name
-        for name, headers in catalog.groups.items()
-        if all((h.n_images, h.n_classes) == (reference.n_images, reference.n_classes) for h in headers)
-    ]
+    fitting = _fitting(catalog, reference)
     bar = st.progress(0.0, "Reading the run files…")
     found: dict[str, Mapping[str, float]] = {}
     for done, name in enumerate(fitting):
@@ -99,6 +98,25 @@ def _rank(files: Mapping[str, Files], catalog: Catalog, reference: Run) -> tuple
             differences[name] = _against(files[best], files[name])
     bar.empty()
     return ranking.table(found, differences) if found else pd.DataFrame(), len(files) - len(found)
+
+
+def _fitting(catalog: Catalog, reference: Run | RunHeader) -> list[str]:
+    """The models whose headers say nothing else than that they are of the reference's images and classes."""
+    named = _fingerprint(reference)
+    return [
+        name
+        for name, headers in catalog.groups.items()
+        if all(
+            (h.n_images, h.n_classes) == (reference.n_images, reference.n_classes)
+            and (named is None or _fingerprint(h) in (None, named))
+            for h in headers
+        )
+    ]
+
+
+def _fingerprint(run: Run | RunHeader) -> str | None:
+    dataset = run.meta.get("dataset")
+    return dataset.get("fingerprint") if isinstance(dataset, dict) else None
 
 
 def _choose() -> None:

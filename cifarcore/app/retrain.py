@@ -195,6 +195,9 @@ def _settings(folder: Path) -> None:
     except (RunFileError, OSError) as error:
         st.error(escape(error, 400))
         return
+    dataset = run.meta.get("dataset")
+    if isinstance(dataset, dict) and dataset.get("name"):
+        st.caption(f"Of {run.n_classes:,} classes of {escape(dataset['name'])}, whatever models A and B are of.")
     layers = LAYERS[
         st.selectbox(
             "Train",

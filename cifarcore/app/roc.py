@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cifarcore.app import roc_charts, roc_tables
+from cifarcore.app import roc_charts, roc_tables, tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.layout import filter_note
 from cifarcore.app.roc_tables import SOURCES, Task
@@ -106,13 +106,13 @@ def _pairs(view: View) -> None:
             "Pair": st.column_config.TextColumn(width=150),
             "A": number(
                 "A confuses",
-                format="%.1f",
+                format=tables.count_form(frame["confused_a"]),
                 width=74,
                 help="Test images of either class that A takes for the other, both directions together, mean over seeds",
             ),
             "B": number(
                 "B confuses",
-                format="%.1f",
+                format=tables.count_form(frame["confused_b"]),
                 width=74,
                 help="Test images of either class that B takes for the other, both directions together, mean over seeds",
             ),
@@ -209,11 +209,7 @@ def _flips(view: View, task: Task, share: float) -> None:
         for side, now, moved in zip((view.a, view.b), called, flipped, strict=True):
             right = int((moved & (now == is_positive)).sum())
             told.append(f"{side.letter} flips **{moved.sum():,}** ({right:,} of them to the right answer)")
-        seeds = (
-            f" (seed {view.a.first.meta.get('seed', 0)} of A, seed {view.b.first.meta.get('seed', 0)} of B)"
-            if view.several_seeds
-            else ""
-        )
+        seeds = f" ({view.first_seeds})" if view.several_seeds else ""
         st.markdown(f"From 50 % to {100 * share:.4g} %: " + ", ".join(told) + seeds)
         shown = (
             st.segmented_control("Show", FLIPS, default=FLIPS[0], required=True, key="flips", bind="query-params")

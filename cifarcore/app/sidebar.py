@@ -61,6 +61,7 @@ def _two_models(catalog: Catalog) -> tuple[tuple[str, str], tuple[str, str]]:
         with st.sidebar.container(gap="xsmall"):
             # the default stands first, since a widget that is set from elsewhere may have no default of its own
             options = list(dict.fromkeys((default, *catalog.groups)))
+            asked = st.query_params.get(letter)
             _keep_valid(letter, options)
             group = st.selectbox(
                 f":{color}[■] Model {letter}",
@@ -69,16 +70,23 @@ def _two_models(catalog: Catalog) -> tuple[tuple[str, str], tuple[str, str]]:
                 bind="query-params",
                 help="Run files in `checkpoints/`, grouped by model and preset",
             )
+            if asked and asked not in options:
+                st.warning(
+                    f"No run {state.escape(asked)}; shown instead: {state.escape(group)}.", icon=":material/link_off:"
+                )
             seeds = catalog.seeds(group)
             _keep_valid(f"seed{letter}", seeds)
-            seed = st.selectbox(
-                f"Seeds of model {letter}",
-                seeds,
-                key=f"seed{letter}",
-                bind="query-params",
-                label_visibility="collapsed",
-                disabled=len(seeds) == 1,
-            )
+            if len(seeds) == 1:
+                st.session_state.pop(f"seed{letter}", None)
+                seed = seeds[0]
+            else:
+                seed = st.selectbox(
+                    f"Seeds of model {letter}",
+                    seeds,
+                    key=f"seed{letter}",
+                    bind="query-params",
+                    label_visibility="collapsed",
+                )
         chosen.append((group, seed))
     return chosen[0], chosen[1]
 
@@ -96,7 +104,7 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
         column = state.CLASS_METRICS[metric]
         order = state.hardest_first(a, b, hardness, column)
         if run.superclass_of is None:
-            st.caption("These run files name no superclasses (`superclass_names`, `superclass_of`).")
+            st.caption(state.NO_SUPERCLASSES)
         else:
             superclasses = st.multiselect(
                 "Superclasses", run.superclass_names.tolist(), key="super", bind="query-params", placeholder="all"
@@ -111,7 +119,7 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
             order = state.hardest_first(a, b, hardness, column)
         if run.n_classes > 1:
             if st.session_state.get("hardest", 0) > run.n_classes:
-                st.session_state["hardest"] = run.n_classes
+                del st.session_state["hardest"]  # the slider starts from all classes again
             hardest = slider_place.slider(
                 "Hardest classes", 1, run.n_classes, run.n_classes, key="hardest", bind="query-params",
                 help="Keeps at most this many classes, those with the lowest value of the metric",

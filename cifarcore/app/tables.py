@@ -40,6 +40,8 @@ def metric_table(view: View, result: Comparison) -> pd.DataFrame:
         if key not in result.metrics.index:
             continue
         row = result.metrics.loc[key]
+        if np.isnan(row["a"]) and np.isnan(row["b"]):  # no superclasses, or too few classes for a top five
+            continue
         records.append(
             {
                 "Metric": title,
@@ -206,6 +208,12 @@ def number(value: float, form: str) -> str:
     return "" if np.isnan(value) else format(value, form).replace("-", "−")
 
 
+def count_form(*values: Sequence[float], sign: str = "") -> str:
+    """The column format of counts of images: whole where all are, as those of a single run; means with one digit."""
+    whole = all((np.asarray(each, float) % 1 == 0).all() for each in values)
+    return f"%{sign}{'d' if whole else '.1f'}"
+
+
 def with_spread(mean: float, std: float, form: str) -> str:
     """Mean ± standard deviation as text, the mean alone where there is none."""
     return number(mean, form) + ("" if np.isnan(std) else f" ± {number(std, form)}")
@@ -223,6 +231,6 @@ def p_value(value: float) -> str:
 
 def _finding(value: float, low: float, high: float) -> str:
     if np.isnan(value):
-        return "not in these run files"
+        return "not measured"
     form = ".1f" if abs(value) >= 10 else ".3f"
     return number(value, form) + (f" ({interval(low, high, form)})" if np.isfinite(low) else "")
