@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -81,7 +80,7 @@ class World:
             for name, child in module.named_children():
                 if type(child) is nn.BatchNorm2d:
                     setattr(module, name, _WholeBatchNorm(child, self.batch))
-                elif type(child) is nn.Dropout:
+                elif isinstance(child, nn.Dropout):
                     setattr(module, name, _WholeDropout(child, self.batch))
         return model
 
@@ -243,10 +242,10 @@ class _WholeDropout(nn.Dropout):
 
     def __init__(self, plain: nn.Dropout, batch: _Batch):
         super().__init__(plain.p)
-        self.batch = batch
+        self.draw, self.batch = plain, batch
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        kept = F.dropout(x.new_ones(self.batch.total, *x.shape[1:]), self.p)
+        kept = self.draw(x.new_ones(self.batch.total, *x.shape[1:]))
         return x * kept[self.batch.start : self.batch.stop]

@@ -22,13 +22,13 @@ from cifarcore.augment import Augment
 from cifarcore.batches import step_seed
 from cifarcore.checkpoints import Checkpoint, half, load_tensors
 from cifarcore.config import RECIPES, Recipe, RetrainConfig, TrainConfig
+from cifarcore.cpu_layers import for_cpu
 from cifarcore.data import Dataset
 from cifarcore.evaluation import Features
 from cifarcore.files import atomic_write
 from cifarcore.hardware import autocast, hardware, resolve, versions
 from cifarcore.retraining import Setup
 from cifarcore.runs import Run
-from cifarcore.small_convolutions import use_products
 from cifarcore.training import freeze, parameter_groups, predict
 
 WARMUP = 0.1
@@ -71,7 +71,7 @@ class Learner:
         else:
             self.model = parent.model().to(device, memory_format=torch.channels_last)
             if device == "cpu":
-                use_products(self.model)
+                for_cpu(self.model)
         self.frozen = freeze(self.model, self.config.train_layers)
         self.optimizer = torch.optim.SGD(
             parameter_groups(self.model, self.train_config),

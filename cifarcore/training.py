@@ -36,13 +36,13 @@ from cifarcore.augment import Augment, to_float
 from cifarcore.batches import DataLoaderBatches, MemoryBatches
 from cifarcore.checkpoints import Checkpoint, half, load_checkpoint, load_tensors, save_checkpoint
 from cifarcore.config import TrainConfig
+from cifarcore.cpu_layers import for_cpu
 from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
 from cifarcore.distributed import World
 from cifarcore.files import atomic_write, no_leftovers
 from cifarcore.hardware import autocast, cpu_threads, hardware, keep_freed_memory, resolve, versions
 from cifarcore.models import build_model
 from cifarcore.optimization import distillation_loss, freeze, parameter_groups, scheduler
-from cifarcore.small_convolutions import use_products
 
 SAVE_EVERY_SECONDS = 30.0
 REPORT_EVERY_SECONDS = 0.5
@@ -155,7 +155,7 @@ class Trainer:
             model, self.initialised_from = build_model(config, dataset.n_classes, data_folder)
         self.layout = torch.channels_last if config.loader == "memory" else torch.contiguous_format
         if config.device == "cpu" and config.loader == "memory":
-            model = use_products(model)
+            model = for_cpu(model)
         self.model = world.over_whole_batch(model.to(config.device, memory_format=self.layout))
         self.frozen = freeze(self.model, config.train_layers)
         self.optimizer = torch.optim.SGD(
