@@ -162,8 +162,6 @@ def _origin(word: str, class_table: pd.DataFrame) -> str:
     by = "superclass" if class_table["superclass"].ne("").all() else "name"
     images = (class_table["recall_difference"] * class_table["support"]).groupby(class_table[by]).sum()
     images = images.sort_values(ascending=word != "B is better", kind="stable").head(3)
-    if by == "superclass":
-        images.index = images.index.str.replace("_", " ")
     most = ", ".join(f"{name} ({_signed(count, '.0f')} images)" for name, count in images.items())
     return f"B {'gains' if word == 'B is better' else 'loses'} most in {most}; {counted}"
 
