@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -309,14 +310,15 @@ def _header(path: Path, mtime_ns: int, size: int) -> RunHeader:
     return read_header(path)
 
 
-@st.cache_resource(show_spinner="Reading the run file…", max_entries=32)
+@st.cache_resource(show_spinner=False, max_entries=32)
 def _run(path: Path, mtime_ns: int) -> Run:
     return load_run(path)
 
 
-@st.cache_resource(show_spinner="Matching the images of both models…", max_entries=16)
+@st.cache_resource(show_spinner="Reading the run files…", max_entries=16)
 def _aligned(files: tuple[tuple[Path, int], ...], n_a: int) -> tuple[tuple[Run, ...], tuple[int, int]]:
-    runs = [_run(path, mtime) for path, mtime in files]
+    with ThreadPoolExecutor() as pool:  # decompression and checks let go of the interpreter's lock
+        runs = list(pool.map(lambda file: _run(*file), files))
     first = align(runs[0], runs[n_a])
     together = hashlib.blake2b(" ".join(run.digest for run in runs).encode(), digest_size=8).hexdigest()
     brought = [
