@@ -1,6 +1,12 @@
 """How time and memory of the app grow: with images and classes, with run files in the folder, and with sessions at once.
 
 Made-up run files, a real server and headless Chromium. Memory is the server process's resident set, as psutil tells it.
+
+On two quiet cores: 200 run files are listed in 0.23 s. Two runs of 50,000 images and 1,000 classes (177 MiB of files)
+open in 10.2 s, before their files were read side by side, which takes 1.5 s off the script; every page of theirs answers
+within 1.8 s, the server takes at most 685 MiB. 20 sessions on the bundled runs, all in one Chromium on the same cores:
+filter change 1.8 s in the median (8.3 s for one in twenty: the browser alone keeps more than a core busy), no failure in
+158 answers, 1 MiB for each further session.
 """
 
 import asyncio
