@@ -1,6 +1,15 @@
 """`python -m cifarcore`, which is also what torchrun starts: `torchrun ... -m cifarcore train ...`."""
 
+import os
+
 from cifarcore.cli import main
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SystemExit as end:
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            raise
+        from cifarcore.distributed import leave
+
+        leave(end.code if isinstance(end.code, int) else int(end.code is not None))

@@ -9,7 +9,7 @@ import torch
 
 from cifarcore import training
 from cifarcore.config import TrainConfig
-from cifarcore.distributed import World, joined
+from cifarcore.distributed import World, joined, leave
 from cifarcore.hardware import resolve
 from cifarcore.synthetic import make_synthetic
 
@@ -71,3 +71,4 @@ if __name__ == "__main__":
     with joined() as world:
         torch.save({name: train(name, world) for name in CONFIGS}, f"{world.rank}.pt")
         stopped_and_resumed(world)
+    leave()
