@@ -172,8 +172,8 @@ def _side(end: Connection) -> None:
 
 
 def make_trainer(config: TrainConfig, dataset: Dataset) -> Trainer:
-    """The trainer that `fit` would make, in a process set up as `fit` does."""
-    config = resolve(config)
+    """The trainer that `fit` would make, in a process set up as `fit` does, at the final input size all along."""
+    config = resolve(replace(config, first_epochs=0))
     if config.loader == "memory" and config.device == "cpu":
         keep_freed_memory()
     if config.threads:

@@ -235,11 +235,13 @@ def retrain(
     before = {number: signal.signal(number, lambda *_: jobs.stop(job)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with jobs.working(job, _show_retraining) as record, ThreadPoolExecutor(1) as beside:
-            # the data are read while torch is imported: each takes a second
-            dataset = beside.submit(load_dataset, retraining.dataset_name(job), data)
+            images = None
+            if not retraining.learns_from_kept_features(job):
+                # read while torch is imported: each takes a second
+                images = beside.submit(load_dataset, retraining.dataset_name(job), data)
             from cifarcore.retrainer import retrain as work
 
-            came_out = work(job, record, lambda name: dataset.result())
+            came_out = work(job, record, lambda name: images.result() if images else load_dataset(name, data))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -58,6 +58,8 @@ class TrainConfig:
     ema_decay: float = _option(0.0, "decay per step of the averaged weights; 0 keeps the last ones")
 
     image_size: int = _option(32, "side to which images are upsampled on the device")
+    first_size: int = _option(0, "side to which they are upsampled in the first epochs (ResNet-18)")
+    first_epochs: int = _option(0, "how many epochs first_size holds for; 0: none")
     normalize: str = _option("cifar100", "channel mean and standard deviation: cifar100 or imagenet")
     crop_padding: int = _option(4, "pixels of black border before the random crop")
     flip: bool = _option(True, "mirror half of the images")
@@ -93,10 +95,18 @@ class TrainConfig:
                 raise CifarcoreError(f"{name} is {getattr(self, name)}; give a number from 0 to 1")
         if self.learning_rate <= 0:
             raise CifarcoreError(f"learning_rate is {self.learning_rate}; give a number above 0")
+        if self.first_epochs and (self.model != "resnet18" or self.first_size < 1):
+            raise CifarcoreError(
+                f"first_epochs is {self.first_epochs}; that needs a first_size, and a resnet18: the cnn has one input size"
+            )
         if len(self.widths) != 3:
             raise CifarcoreError(f"widths has {len(self.widths)} numbers; the CNN has three blocks")
         if not self.preset or not all(character.isalnum() or character in "-_" for character in self.preset):
             raise CifarcoreError(f"preset is {self.preset!r}; it names files, so use letters, digits, - and _")
+
+    def input_size(self, epoch: int) -> int:
+        """The side to which images are upsampled while `epoch` (from 0) is trained."""
+        return self.first_size if epoch < self.first_epochs else self.image_size
 
     @property
     def name(self) -> str:

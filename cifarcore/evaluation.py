@@ -33,13 +33,35 @@ def evaluate(checkpoint: Checkpoint, dataset: Dataset, device: str = "auto") -> 
 
     Raises CifarcoreError where the data set has other classes than the checkpoint.
     """
+    logits, val_logits, features = score_all(checkpoint, dataset, device)
+    return make_run(checkpoint, dataset, logits, val_logits), features
+
+
+def score_all(
+    checkpoint: Checkpoint, dataset: Dataset, device: str = "auto", on_batch: Callable[[int], None] = lambda done: None
+) -> tuple[np.ndarray, np.ndarray, Features]:
+    """Test logits (N, C), validation logits (V, C) and the features of all images.
+
+    The training images, of which features alone are kept, are computed in the fastest precision that the hardware has.
+    `on_batch` hears how many images are done. Raises CifarcoreError as `evaluate`.
+    """
     check_classes(checkpoint, dataset)
-    logits, test_features = score(checkpoint, dataset.x_test, device)
-    train_logits, train_features = score(checkpoint, dataset.x_train, device)
-    _, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
-    run = make_run(checkpoint, dataset, logits, train_logits[val_rows])
-    train_ids = sample_ids(dataset.x_train)
-    return run, Features(test_features, run.sample_ids, train_features, train_ids, dataset.y_train.astype(np.int16))
+    rows, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
+    done = 0
+
+    def scored(images: np.ndarray, precision: str = "float32") -> tuple[np.ndarray, np.ndarray]:
+        nonlocal done
+        found = score(checkpoint, images, device, lambda count: on_batch(done + count), precision)
+        done += len(images)
+        return found
+
+    logits, test = scored(dataset.x_test)
+    val_logits, val = scored(dataset.x_train[val_rows]) if len(val_rows) else (logits[:0], test[:0])
+    train = np.empty((len(dataset.x_train), test.shape[1]), dtype=test.dtype)
+    train[val_rows] = val
+    _, train[rows] = scored(dataset.x_train[rows], "auto")
+    ids = sample_ids(dataset.x_test), sample_ids(dataset.x_train)
+    return logits, val_logits, Features(test, ids[0], train, ids[1], dataset.y_train.astype(np.int16))
 
 
 def score(
@@ -47,12 +69,14 @@ def score(
     images: np.ndarray,
     device: str = "auto",
     on_batch: Callable[[int], None] = lambda done: None,
+    precision: str = "float32",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits (N, C) and features (N, D), float16, of uint8 images (N, H, W, 3), with the stored (float16) weights.
 
-    Computed in float32, so that any processor gives the same scores to the float16 that is stored. `on_batch` hears how many are done.
+    Unless told otherwise computed in float32, so that any processor gives the same scores to the float16 that is stored.
+    `on_batch` hears how many are done.
     """
-    config = resolve(replace(checkpoint.config, device=device, precision="float32"))
+    config = resolve(replace(checkpoint.config, device=device, precision=precision))
     torch.backends.cudnn.allow_tf32 = False
     model = checkpoint.model().to(config.device, memory_format=torch.channels_last)
     logits, features = [], []
@@ -85,9 +109,13 @@ def make_run(checkpoint: Checkpoint, dataset: Dataset, logits: np.ndarray, val_l
         logits=logits,
         meta=checkpoint.meta
         | {"dataset": {"name": dataset.name, "fingerprint": fingerprint(test_ids, dataset.y_test)}, "scores": "logits"},
-        history={column: np.array(values, dtype=np.float32) for column, values in checkpoint.history.items()},
+        history=_history(checkpoint),
         **validation,
     )
+
+
+def _history(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    return {column: np.array(values, dtype=np.float32) for column, values in checkpoint.history.items()}
 
 
 def check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
@@ -120,13 +148,36 @@ def features_of(path: Path, run: Run, load_dataset: Callable[[str], Dataset]) ->
         checkpoint = load_checkpoint(path.with_suffix(".pt"))
         _, features = evaluate(checkpoint, load_dataset(checkpoint.config.dataset))
         save_features(features, features_path(path))
-    order = np.argsort(features.test_ids)
-    rows = order[np.searchsorted(features.test_ids, run.sample_ids, sorter=order).clip(max=len(order) - 1)]
-    if not np.array_equal(features.test_ids[rows], run.sample_ids):
+    rows = rows_of(features.test_ids, run.sample_ids)
+    if rows is None:
         raise CifarcoreError(
             f"{features_path(path)} is of other test images than {path}; run `cifarcore evaluate` again"
         )
     return replace(features, test=features.test[rows], test_ids=run.sample_ids)
+
+
+def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray | None:
+    """Where each of the `wanted` ids stands in `ids`; None where one is not there. Images of one id have the same features."""
+    order = np.argsort(ids)
+    rows = order[np.searchsorted(ids, wanted, sorter=order).clip(max=len(order) - 1)]
+    return rows if np.array_equal(ids[rows], wanted) else None
+
+
+def rescored(run: Run, checkpoint: Checkpoint, logits: np.ndarray, val_logits: np.ndarray | None) -> Run:
+    """The run of `checkpoint` on the images of `run`, in their order, by its own scores; without maps."""
+    return Run(
+        class_names=run.class_names,
+        superclass_names=run.superclass_names,
+        superclass_of=run.superclass_of,
+        sample_ids=run.sample_ids,
+        labels=run.labels,
+        logits=logits,
+        meta=checkpoint.meta | {"dataset": run.meta.get("dataset", {}), "scores": "logits"},
+        val_sample_ids=run.val_sample_ids,
+        val_labels=run.val_labels,
+        val_logits=val_logits,
+        history=_history(checkpoint),
+    )
 
 
 def features_path(path: Path) -> Path:

@@ -24,12 +24,12 @@ from cifarcore.checkpoints import Checkpoint, half, load_tensors
 from cifarcore.config import RECIPES, Recipe, RetrainConfig, TrainConfig
 from cifarcore.cpu_layers import for_cpu
 from cifarcore.data import Dataset
-from cifarcore.evaluation import Features
 from cifarcore.files import atomic_write
 from cifarcore.hardware import autocast, hardware, resolve, versions
+from cifarcore.optimization import Sgd, freeze, parameter_groups
 from cifarcore.retraining import Setup
 from cifarcore.runs import Run
-from cifarcore.training import freeze, parameter_groups, predict
+from cifarcore.training import predict
 
 WARMUP = 0.1
 HEAD_BATCH = 512
@@ -46,9 +46,10 @@ class Learner:
         parent: Checkpoint,
         dataset: Dataset,
         val_rows: np.ndarray,
-        features: Features | None = None,
+        on_features: bool = False,
         recipe: Recipe | None = None,
     ):
+        """`dataset.x_train` are images, or features (M, D) where only the head learns `on_features`."""
         self.setup, self.config = setup, setup.config
         self.recipe = recipe or recipe_of(setup.config)
         self.train_config = resolve(_train_config(parent.config, setup.config, self.recipe))
@@ -61,9 +62,8 @@ class Learner:
         self.train_images = len(train_rows)
         self.val_rows, self.val_in_focus = torch.from_numpy(val_rows), torch.from_numpy(in_focus[val_rows])
 
-        # from cached features only the head is computed, and nothing is augmented
-        self.on_features = features is not None
-        self.inputs = torch.from_numpy(features.train if features else dataset.x_train).to(device)
+        self.on_features = on_features  # then only the head is computed, and nothing is augmented
+        self.inputs = torch.from_numpy(dataset.x_train).to(device)
         self.labels = torch.from_numpy(dataset.y_train).to(device)
         self.augment = Augment(self.train_config, dataset.n_classes)
         if self.on_features:
@@ -73,10 +73,7 @@ class Learner:
             if device == "cpu":
                 for_cpu(self.model)
         self.frozen = freeze(self.model, self.config.train_layers)
-        self.optimizer = torch.optim.SGD(
-            parameter_groups(self.model, self.train_config),
-            lr=self.recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=self.train_config.weight_decay, fused=True,
-        )  # fmt: skip
+        self.optimizer = Sgd(parameter_groups(self.model, self.train_config), self.train_config.weight_decay)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.adjustment = self._adjustment(dataset.y_train[train_rows], dataset.n_classes).to(device)
 
@@ -116,7 +113,7 @@ class Learner:
         )
         rows = rows.to(self.train_config.device)
         loss = self._loss(self.inputs[rows], self.labels[rows])
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         self.step += 1
@@ -270,8 +267,9 @@ def _train_config(parent: TrainConfig, config: RetrainConfig, recipe: Recipe) ->
     preset = parent.preset if parent.preset.endswith("-retrained") else f"{parent.preset}-retrained"
     return replace(
         parent, preset=preset, seed=parent.seed if config.seed < 0 else config.seed, epochs=max(1, math.ceil(config.epochs)),
+        first_size=0, first_epochs=0,
         batch_size=HEAD_BATCH if config.train_layers == "head" else config.batch_size,
-        learning_rate=recipe.learning_rate, schedule="cosine", warmup=WARMUP, momentum=0.9, nesterov=True, ema_decay=0.0,
+        learning_rate=recipe.learning_rate, schedule="cosine", warmup=WARMUP, momentum=Sgd.MOMENTUM, nesterov=True, ema_decay=0.0,
         crop_padding=config.crop_padding, flip=config.flip, mix=config.mix, policy=config.policy, erasing=0.0,
         train_layers=config.train_layers, teacher="",
         loader="memory", precision="auto", device="auto", threads=config.threads,

@@ -235,9 +235,10 @@ class Recorder:
 
     def reserve(self, size: int) -> None:
         """Hold `size` bytes of the disk until `release`, for what is written at the end. Raises OSError where they are not there."""
+        block = os.urandom(1 << 20)  # zeros might take no room
         with (self.folder / _BALLAST).open("wb") as file:
-            for written in range(0, size, 1 << 20):
-                file.write(os.urandom(min(1 << 20, size - written)))  # zeros might take no room
+            for written in range(0, size, len(block)):
+                file.write(block[: size - written])
             file.flush()
             os.fsync(file.fileno())
 

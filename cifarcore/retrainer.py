@@ -17,7 +17,18 @@ from cifarcore import CifarcoreError
 from cifarcore.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from cifarcore.config import RetrainConfig
 from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
-from cifarcore.evaluation import Features, check_classes, features_path, load_features, make_run, save_features, score
+from cifarcore.evaluation import (
+    Features,
+    check_classes,
+    features_path,
+    load_features,
+    make_run,
+    rescored,
+    rows_of,
+    save_features,
+    score,
+    score_all,
+)
 from cifarcore.finetuning import Learner
 from cifarcore.hardware import cpu_threads, keep_freed_memory
 from cifarcore.jobs import Recorder, lower_priority, stop_asked
@@ -26,6 +37,7 @@ from cifarcore.retraining import (
     Setup,
     clear_leftovers,
     feature_cache,
+    feature_caches,
     file_digest,
     read_setup,
     run_path,
@@ -41,6 +53,7 @@ CHECKS, CHECK_SHARE = 6, 0.08
 #: images by which the scoring at the end is timed, and the parent's weights held against its run file
 PROBE_IMAGES = 200
 TOLERANCE = 0.1  # of a logit: float16 and another processor stay far below
+MOST_ROUNDING = 0.1  # of a feature vector's length: bfloat16 stays far below, other weights far above
 NOTHING = "stopped before it learned anything; no run was written"
 
 
@@ -56,22 +69,25 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
     # what will be written at the end, so that a disk that fills up meanwhile loses nothing
     record.reserve(2 * weights_path(setup.parent).stat().st_size + 2 * setup.parent.stat().st_size + (8 << 20))
     keep_freed_memory()
+    on_features, scoring_seconds = setup.config.train_layers == "head", 0.0
     with cpu_threads(setup.config.threads or all_cores_but_one()):
-        dataset = load_dataset(parent.config.dataset)
-        ids = sample_ids(dataset.x_train)
-        val_rows = _validation_rows(run, parent, dataset, ids)
-        features, scoring_seconds = None, 0.0
-        if setup.config.train_layers == "head":
+        features = _kept_features(setup, run, parent, folder) if on_features else None
+        if features is None:
+            dataset = load_dataset(parent.config.dataset)
+            ids = sample_ids(dataset.x_train)
+            val_rows = _validation_rows(run, parent, dataset, ids)
             with cpu_threads(setup.config.threads or all_cores()):
-                features = _cached_features(setup, parent, dataset, ids, folder, record)
+                if on_features:
+                    features = _new_features(setup, parent, dataset, ids, folder, record)
+                else:
+                    scoring_seconds = _probe(run, parent, dataset)
         if stop_asked(folder):
             return record.end("stopped", NOTHING)
-        if features is None:
-            with cpu_threads(setup.config.threads or all_cores()):
-                scoring_seconds = _probe(run, parent, dataset)
-        else:
+        if features is not None:
             _check_weights(run, features.test_ids, _head_logits(parent, features.test))
-        learner = Learner(setup, parent, dataset, val_rows, features)
+            dataset, ids = _in_place_of_images(features, parent), features.train_ids
+            val_rows = _validation_rows(run, parent, dataset, ids)
+        learner = Learner(setup, parent, dataset, val_rows, on_features)
         if (folder / STATE).exists():
             learner.load(folder / STATE)
         record.say(f"scoring at the end will take about {scoring_seconds:.0f} s")
@@ -80,7 +96,11 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
             return record.end("stopped", NOTHING)
         checkpoint = learner.checkpoint(parent, run, fingerprint(ids, dataset.y_train), stopped=learner.fraction < 1)
         with cpu_threads(setup.config.threads or all_cores()):
-            retrained = _score(checkpoint, dataset, val_rows, features, record)
+            if on_features:
+                record("evaluating")
+                retrained = rescored(run, checkpoint, *_head_scores(checkpoint, features, run))
+            else:
+                retrained = _score(checkpoint, dataset, val_rows, record)
         record("writing")
         record.release()
         save_checkpoint(checkpoint, weights_path(run_path(folder)))
@@ -108,13 +128,13 @@ def measure(
         held_out = 0 if run.val_labels is None else len(run.val_labels)
         with cpu_threads(config.threads or all_cores()):
             scored = (len(dataset.x_test) + held_out) / _probe(run, parent, dataset)
-        features = None
-        if config.train_layers == "head":  # its speed does not depend on what the features are
+        val_rows = _validation_rows(run, parent, dataset, sample_ids(dataset.x_train))
+        on_features = config.train_layers == "head"
+        if on_features:  # its speed does not depend on what the features are
             shape = len(dataset.x_train), parent.head().stages()[0].in_features
             drawn = np.random.default_rng(0).random(shape, dtype=np.float32).astype(np.float16)
-            features = Features(drawn[:0], np.empty(0, np.uint64), drawn, np.empty(0, np.uint64), dataset.y_train)
-        val_rows = _validation_rows(run, parent, dataset, sample_ids(dataset.x_train))
-        learner = Learner(setup, parent, dataset, val_rows, features)
+            dataset = replace(dataset, x_train=drawn)
+        learner = Learner(setup, parent, dataset, val_rows, on_features)
         for _ in range(2):
             learner.take_step()
         began, step = time.monotonic(), learner.step
@@ -179,18 +199,8 @@ def _learn(learner: Learner, folder: Path, record: Recorder, scoring_seconds: fl
         loss_count += 1
 
 
-def _score(
-    checkpoint: Checkpoint, dataset: Dataset, val_rows: np.ndarray, features: Features | None, record: Recorder
-) -> Run:
-    """The run of `checkpoint` on the test and validation images, with the code of `evaluate`; from cached features the head alone."""
-    if features is not None:
-        record("evaluating")
-        return make_run(
-            checkpoint,
-            dataset,
-            _head_logits(checkpoint, features.test),
-            _head_logits(checkpoint, features.train[val_rows]),
-        )
+def _score(checkpoint: Checkpoint, dataset: Dataset, val_rows: np.ndarray, record: Recorder) -> Run:
+    """The run of `checkpoint` on the test and validation images, with the code of `evaluate`."""
     total = len(dataset.x_test) + len(val_rows)
     report = _Counter(record, "evaluating", total)
     logits, _ = score(checkpoint, dataset.x_test, on_batch=report)
@@ -269,42 +279,70 @@ def _head_logits(checkpoint: Checkpoint, features: np.ndarray) -> np.ndarray:
     return checkpoint.head().head(torch.from_numpy(features).float()).numpy().astype(np.float16)
 
 
-def _cached_features(
+def _head_scores(checkpoint: Checkpoint, features: Features, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
+    """Logits that the stored head gives to the test and validation images of `run`, in their order, by their features."""
+    test = features.test[rows_of(features.test_ids, run.sample_ids)]
+    if run.val_sample_ids is None:
+        return _head_logits(checkpoint, test), None
+    val = features.train[rows_of(features.train_ids, run.val_sample_ids)]
+    return _head_logits(checkpoint, test), _head_logits(checkpoint, val)
+
+
+def _in_place_of_images(features: Features, parent: Checkpoint) -> Dataset:
+    """The features of the training images as a data set without a test split: all that a head learns from."""
+    name = str(parent.meta.get("training_data", {}).get("name", ""))
+    labels = features.train_labels.astype(np.int64)
+    return Dataset(name, features.train, labels, features.test[:0], labels[:0], tuple(parent.class_names), (), ())
+
+
+def _kept_features(setup: Setup, run: Run, parent: Checkpoint, folder: Path) -> Features | None:
+    """The features that were cached of these weights and the images that they were trained on; None before that.
+
+    With these no image is read, which would take longer than all else before the learning.
+    """
+    known = parent.meta.get("training_data", {}).get("fingerprint")
+    for path in feature_caches(folder.parent, setup.weights_digest):
+        found = load_features(path)
+        if found and fingerprint(found.train_ids, found.train_labels) == known and _covers(found, run):
+            return found
+    return None
+
+
+def _covers(features: Features, run: Run) -> bool:
+    """Whether there are features of all images of the run."""
+    return rows_of(features.test_ids, run.sample_ids) is not None and (
+        run.val_sample_ids is None or rows_of(features.train_ids, run.val_sample_ids) is not None
+    )
+
+
+def _new_features(
     setup: Setup, parent: Checkpoint, dataset: Dataset, train_ids: np.ndarray, folder: Path, record: Recorder
 ) -> Features | None:
-    """Features of all images under the parent: from the file that `evaluate` left, else from the cache, else computed into it.
+    """Features of all images under the parent, into the cache: from the file that `evaluate` left, else computed.
 
     None where a stop was asked for meanwhile.
     """
-    test_ids = sample_ids(dataset.x_test)
     cache = feature_cache(folder.parent, setup.weights_digest, fingerprint(train_ids, dataset.y_train))
-    for path in (cache, features_path(setup.parent)):
-        found = load_features(path)
-        if found is None or not (
-            np.array_equal(found.train_ids, train_ids) and np.array_equal(found.test_ids, test_ids)
-        ):
-            continue
-        if path == cache:
-            return found
-        if _are_features_of(parent, dataset, found):
-            save_features(found, cache)  # looked through once
-            return found
-    report = _Counter(record, "caching", len(dataset.x_train) + len(dataset.x_test))
+    found = load_features(features_path(setup.parent))
+    if not (
+        found
+        and np.array_equal(found.train_ids, train_ids)
+        and np.array_equal(found.test_ids, sample_ids(dataset.x_test))
+        and _are_features_of(parent, dataset, found)
+    ):
+        report = _Counter(record, "caching", len(dataset.x_train) + len(dataset.x_test))
 
-    def on_batch(done: int) -> None:
-        report(done)
-        if stop_asked(folder):
-            raise _StopAsked
+        def on_batch(done: int) -> None:
+            report(done)
+            if stop_asked(folder):
+                raise _StopAsked
 
-    try:
-        _, train = score(parent, dataset.x_train, on_batch=on_batch)
-        report.before = len(train)
-        _, test = score(parent, dataset.x_test, on_batch=on_batch)
-    except _StopAsked:
-        return None
-    features = Features(test, test_ids, train, train_ids, dataset.y_train.astype(np.int16))
-    save_features(features, cache)
-    return features
+        try:
+            _, _, found = score_all(parent, dataset, on_batch=on_batch)
+        except _StopAsked:
+            return None
+    save_features(found, cache)
+    return found
 
 
 class _StopAsked(Exception):
@@ -312,9 +350,10 @@ class _StopAsked(Exception):
 
 
 def _are_features_of(parent: Checkpoint, dataset: Dataset, features: Features) -> bool:
-    """Whether a few of the features are what the parent gives: the file does not say whose they are."""
+    """Whether a few of the features are what the parent gives, but for rounding: the file does not say whose they are."""
     rows = np.linspace(0, len(dataset.x_train) - 1, 32).astype(int)
-    _, expected = score(parent, dataset.x_train[rows])
-    return expected.shape[1] == features.train.shape[1] and np.allclose(
-        features.train[rows].astype(np.float32), expected.astype(np.float32), rtol=0.01, atol=0.02
-    )
+    expected = score(parent, dataset.x_train[rows])[1].astype(np.float32)
+    if expected.shape[1] != features.train.shape[1]:
+        return False
+    distance = np.linalg.norm(features.train[rows].astype(np.float32) - expected, axis=1)
+    return bool((distance <= MOST_ROUNDING * np.linalg.norm(expected, axis=1)).all())

@@ -251,6 +251,12 @@ def read_setup(folder: Path) -> Setup:
         ) from None
 
 
+def learns_from_kept_features(folder: Path) -> bool:
+    """Whether the job of `folder` trains a head of which there are features already, and so needs no images."""
+    setup = read_setup(folder)
+    return setup.config.train_layers == "head" and bool(feature_caches(folder.parent, setup.weights_digest))
+
+
 def dataset_name(folder: Path) -> str:
     """The data set that the parent of the job of `folder` was trained on, as a config names it."""
     config = read_header(read_setup(folder).parent).meta.get("config")

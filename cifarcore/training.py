@@ -211,6 +211,7 @@ class Trainer:
             module.eval()  # a frozen batch norm keeps its statistics too
         first = self.step % self.steps_per_epoch
         epoch = self.step // self.steps_per_epoch
+        self.model.prepare.image_size = self.config.input_size(epoch)
         batches = iter(self.batches(self.config, self.train_images, self.train_labels, self.augment, epoch, first))
         while True:
             with record_function("data"):
@@ -257,6 +258,7 @@ class Trainer:
         self.loss_sum.zero_()
 
     def _validation_accuracy(self) -> float:
+        self.model.prepare.image_size = self.config.image_size
         if not len(self.val_labels):
             return float("nan")
         own = slice(*self.world.bounds(len(self.val_labels)))

@@ -11,9 +11,9 @@ from cifarcore import CifarcoreError, jobs, retrainer
 from cifarcore.checkpoints import load_checkpoint, save_checkpoint
 from cifarcore.config import RetrainConfig, TrainConfig
 from cifarcore.data import split_validation
-from cifarcore.evaluation import evaluate, evaluate_file, features_path
+from cifarcore.evaluation import evaluate, evaluate_file, features_path, load_features, save_features
 from cifarcore.jobs import DiskFull, read_job, working
-from cifarcore.retraining import FOLDER, STATE, create, run_path
+from cifarcore.retraining import FOLDER, STATE, create, learns_from_kept_features, run_path
 from cifarcore.runs import load_run
 from cifarcore.synthetic import make_synthetic
 from cifarcore.training import fit
@@ -138,6 +138,32 @@ def test_features_are_computed_once_and_those_of_evaluate_are_used_where_they_fi
         load_run(run_path(first)).logits.astype(np.float32),
         atol=0.02,
     )
+
+
+def test_with_kept_features_no_image_is_read(runs, dataset):
+    config = replace(CONFIG, train_layers="head")
+    first, second = (create(config, parent(runs), runs) for _ in range(2))
+    assert not learns_from_kept_features(first)
+    work(first, dataset)
+    assert learns_from_kept_features(second) and not learns_from_kept_features(create(CONFIG, parent(runs), runs))
+    with working(second) as record:
+        retrainer.retrain(second, record, lambda name: pytest.fail("the data set was asked for"))
+    one, other = (load_run(run_path(folder)) for folder in (first, second))
+    assert np.array_equal(one.logits, other.logits) and np.array_equal(one.val_logits, other.val_logits)
+    assert one.meta["training_data"] == other.meta["training_data"]
+
+
+def test_kept_features_of_other_images_are_not_used(runs, dataset):
+    config = replace(CONFIG, train_layers="head")
+    work(create(config, parent(runs), runs), dataset)
+    (kept,) = (runs / FOLDER / "features").iterdir()
+    features = load_features(kept)
+    save_features(replace(features, train_ids=features.train_ids[::-1].copy()), kept)
+    folder = create(config, parent(runs), runs)
+    asked = []
+    with working(folder) as record:
+        retrainer.retrain(folder, record, lambda name: asked.append(name) or dataset)
+    assert asked == ["synthetic"] and read_job(folder).state == "finished"
 
 
 def test_features_of_other_weights_are_not_used(runs, dataset):

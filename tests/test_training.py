@@ -33,6 +33,11 @@ EVERYTHING = replace(
     label_smoothing=0.1,
     nesterov=True,
 )
+#: what only the ResNet-18 has, small
+RESNET = TrainConfig(
+    model="resnet18", preset="tiny", dataset="synthetic", init="random", stem="3x3", image_size=12, first_size=8, first_epochs=1, epochs=2,
+    batch_size=20, learning_rate=0.02, validation_size=100, layer_decay=0.7, ema_decay=0.9, mix="mixup", precision="float32", device="cpu", threads=1,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +83,17 @@ def test_stopped_and_resumed_is_bit_for_bit_the_same(dataset, tmp_path, config):
     path = fit(config, dataset, tmp_path / "parts", resume=True)
     assert same(whole, weights(path))
     assert not list(path.parent.glob("*.resume.pt"))
+
+
+def test_a_resnet_with_all_of_its_switches_and_a_teacher_resumes_bit_for_bit(tmp_path):
+    small = make_synthetic(200, 100)
+    teacher = fit(replace(RESNET, preset="teacher", epochs=1), small, tmp_path)
+    config = replace(RESNET, teacher=str(teacher), train_layers="last_block")
+    whole = weights(fit(config, small, tmp_path / "whole"))
+    steps = iter(range(1000))
+    with pytest.raises(Stopped):
+        fit(config, small, tmp_path / "parts", should_stop=lambda: next(steps) == 6)
+    assert same(whole, weights(fit(config, small, tmp_path / "parts", resume=True)))
 
 
 def test_killed_at_random_moments_the_resumed_run_ends_the_same(tmp_path):
@@ -236,6 +252,23 @@ def test_frozen_stages_stay_with_their_batch_norm(dataset, train_layers, changin
         name.split(".")[0] for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])
     }
     assert moved == set(changing)
+
+
+def test_the_first_epochs_are_at_the_first_size_and_scores_at_the_last():
+    with torch.random.fork_rng():
+        trainer = training.Trainer(RESNET, make_synthetic(200, 100), None)
+        seen = []
+        trainer.model.conv1.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape[-1]))
+        for _ in range(2):
+            for _ in trainer.train_steps():
+                pass
+            trainer.finish_epoch()
+        model = trainer.checkpoint().model()
+    assert seen == [8] * 5 + [12] * 5, "of the average, which is scored, there is no hook"
+    assert trainer.evaluated_model().prepare.image_size == model.prepare.image_size == 12
+    assert len(trainer.history["val_accuracy"]) == 2
+    with pytest.raises(CifarcoreError, match="first_size"):
+        replace(TINY, first_epochs=1, first_size=16)
 
 
 def test_layer_decay_slows_the_layers_near_the_input(dataset):
