@@ -83,8 +83,10 @@ def files_table(n_files: int = FILES, n_images: int = 10_000, n_classes: int = 1
     return pd.DataFrame(rows)
 
 
-def sessions_table(root: Path, runs: Path, sessions: int = 20, minutes: float = 2.0) -> pd.DataFrame:
-    """`sessions` browser contexts at once, each acting PAUSE_SECONDS after its last answer, for `minutes`.
+def sessions_table(
+    root: Path, runs: Path, sessions: int = 20, minutes: float = 2.0, pause: float = PAUSE_SECONDS
+) -> pd.DataFrame:
+    """`sessions` browser contexts at once, each acting `pause` seconds after its last answer, for `minutes`.
 
     Seconds of the answers to a filter change and to a page switch (median and 95 %), failures, the memory of each
     session after the first, and what the server's memory grew by over the second half of the time.
@@ -92,7 +94,7 @@ def sessions_table(root: Path, runs: Path, sessions: int = 20, minutes: float = 
     path = chromium_path()
     # a thread of its own, since whoever calls this may have an event loop already
     with _measured(root, runs) as (url, memory), ThreadPoolExecutor(1) as beside:
-        found = beside.submit(lambda: asyncio.run(_sessions(path, url, sessions, minutes, memory))).result()
+        found = beside.submit(lambda: asyncio.run(_sessions(path, url, sessions, minutes, pause, memory))).result()
     answers = pd.DataFrame(found.answers, columns=["what", "seconds"])
     rows = [
         {"what": f"{what}, {name}", "value": values.quantile(share), "unit": "s"}
@@ -202,7 +204,7 @@ class _Sessions:
     end: float = 0.0
 
 
-async def _sessions(path: str, url: str, sessions: int, minutes: float, memory: _Memory) -> _Sessions:
+async def _sessions(path: str, url: str, sessions: int, minutes: float, pause: float, memory: _Memory) -> _Sessions:
     from playwright.async_api import async_playwright
 
     found = _Sessions()
@@ -221,17 +223,17 @@ async def _sessions(path: str, url: str, sessions: int, minutes: float, memory: 
                 found.alone = memory.now()
         found.together = memory.now()
         began = time.monotonic()
-        acting = [_act(page, index, began + 60 * minutes, found) for index, page in enumerate(pages)]
+        acting = [_act(page, index, began + 60 * minutes, pause, found) for index, page in enumerate(pages)]
         await asyncio.gather(*acting, _at_half_time(30 * minutes, found, memory))
         found.end = memory.now()
         await browser.close()
     return found
 
 
-async def _act(page, index: int, end: float, found: _Sessions) -> None:
+async def _act(page, index: int, end: float, pause: float, found: _Sessions) -> None:
     """One user: half of the actions change the filter, half the page."""
     rng = np.random.default_rng(index)
-    await asyncio.sleep(PAUSE_SECONDS * rng.random())
+    await asyncio.sleep(pause * rng.random())
     while time.monotonic() < end:
         if rng.random() < 0.5:
             what, act = (
@@ -247,7 +249,7 @@ async def _act(page, index: int, end: float, found: _Sessions) -> None:
         except Exception as error:  # whatever playwright raises: a session that does not answer
             print(f"session {index}, {what}: {str(error)[:200]}")
             found.failures += 1
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(pause)
 
 
 async def _answer(page, act: Callable[[], Awaitable]) -> float:

@@ -3,26 +3,22 @@
 torch is imported only inside the commands that need it, so that the others start at once.
 """
 
-import inspect
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import fields
-from functools import wraps
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cifarcore import CifarcoreError
 from cifarcore.cli_bench import bench
+from cifarcore.cli_flags import config_flags
 from cifarcore.config import ImportConfig, ProjectConfig, RetrainConfig, TrainConfig, preset_config
 from cifarcore.study_plan import TEACHER, chosen
-from cifarcore.terminal import DEFAULT_FOLDER, DataOption, console, load_dataset, print_table
+from cifarcore.terminal import DEFAULT_FOLDER, DataOption, console, load_dataset, print_table, watched
 
 app = typer.Typer(
     help="Train image classifiers on CIFAR-100 and compare two of them.",
@@ -36,46 +32,6 @@ app.add_typer(bench, name="bench")
 @app.callback()
 def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
     """Read by `main` from the command line; here for the help text."""
-
-
-def config_flags(cls: type, *leave_out: str) -> Callable[[Callable], Callable]:
-    """Give a command one flag for each field of a config dataclass; those set arrive as the dict `changes`."""
-
-    def decorate(command: Callable) -> Callable:
-        own = [parameter for parameter in inspect.signature(command).parameters.values() if parameter.name != "changes"]
-        flags = []
-        for item in fields(cls):
-            if item.name in leave_out:
-                continue
-            numbers = isinstance(item.default, tuple)
-            shown = ",".join(map(str, item.default)) if numbers else item.default
-            option = typer.Option(
-                help=f"{item.metadata['help']} (default {shown!r} unless the preset says else)"
-                if cls is TrainConfig
-                else item.metadata["help"]
-            )
-            kind = str if numbers else type(item.default)
-            flags.append(
-                inspect.Parameter(
-                    item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
-                )
-            )
-
-        @wraps(command)
-        def run(**values):
-            given = {flag.name: values.pop(flag.name) for flag in flags}
-            changes = {name: value for name, value in given.items() if value is not None}
-            for name, value in changes.items():
-                if isinstance(value, str) and isinstance(getattr(cls, name), tuple):
-                    changes[name] = _numbers(name, value)
-            return command(**values, changes=changes)
-
-        signature = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + flags
-        run.__signature__ = inspect.Signature(signature)
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in signature}
-        return run
-
-    return decorate
 
 
 @app.command()
@@ -119,7 +75,7 @@ def train(
 
         with world.in_turn():
             dataset = load_dataset(config.dataset, data)
-        with _watched(config.name, "repeat the command with --resume") as watch:
+        with watched(config.name, "repeat the command with --resume") as watch:
             path = fit(
                 config, dataset, folder, resume=resume, data_folder=data, save_every=save_every, world=world, **watch
             )
@@ -153,7 +109,7 @@ def study(
     console.print(f"{len(planned) - len(missing)} of {len(planned)} are done")
     dataset = load_dataset("cifar100", data) if missing else None
     for change, config in missing:
-        with _watched(config.name, "repeat the command to go on") as watch:
+        with watched(config.name, "repeat the command to go on") as watch:
             path = train_and_score(change, config, dataset, folder, keep=keep, data_folder=data, **watch)
         run = load_run(path)
         accuracy, minutes = run.correct.mean(), run.meta["train_seconds"] / 60
@@ -356,53 +312,6 @@ def _show_retraining(line: dict) -> None:
                 ]
             )
         )
-
-
-@contextmanager
-def _watched(name: str, go_on: str) -> Iterator[dict[str, Callable]]:
-    """Show a training's progress and let Ctrl-C save it; yields what `fit` takes. `go_on` says how, once it was stopped."""
-    from cifarcore.training import Stopped
-
-    asked = []
-    stops = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: asked.append(True)) for number in stops]
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[figures]}"),
-        TimeRemainingColumn(),
-    )
-    try:
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(name, total=None, figures="")
-            shown = 0
-
-            def show(progress) -> None:
-                nonlocal shown
-                accuracy = "" if progress.val_accuracy is None else f" val. accuracy {progress.val_accuracy:.4f}"
-                figures = f"epoch {progress.epoch}/{progress.epochs} loss {progress.loss:.3f}{accuracy} {progress.images_per_second:.0f} images/s"
-                bar.update(task, completed=progress.step, total=progress.steps, figures=figures)
-                if not console.is_terminal and progress.finished_epochs > shown:
-                    console.print(f"{name} {figures}, {progress.seconds_left:.0f} s left")
-                    shown = progress.finished_epochs
-
-            yield {"on_progress": show, "should_stop": lambda: bool(asked)}
-    except Stopped as stopped:
-        console.print(f"{stopped}: {go_on}")
-        raise typer.Exit(130) from None
-    finally:
-        for number, handler in zip(stops, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _numbers(name: str, text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise CifarcoreError(
-            f"{name} is {text!r}; give whole numbers with commas between, such as 64,128,256"
-        ) from None
 
 
 if __name__ == "__main__":

@@ -34,9 +34,10 @@ def bench_app(
         bool, typer.Option("--size", help="Instead: made runs of more and more images and classes, and 200 files.")
     ] = False,
     sessions: Annotated[
-        int, typer.Option(help="Instead: this many browser sessions at once, 5 s between actions.")
+        int, typer.Option(help="Instead: this many browser sessions at once, and whether the server's memory grows.")
     ] = 0,
     minutes: Annotated[float, typer.Option(help="How long the sessions act.")] = 2.0,
+    pause: Annotated[float, typer.Option(help="Seconds between a session's actions.")] = 5.0,
 ) -> None:
     """How fast the app answers in headless Chromium, and the bytes of each page, beside a bare Streamlit page."""
     from cifarcore import bench_app, bench_load
@@ -45,7 +46,7 @@ def bench_app(
         print_table(bench_load.files_table())
         print_table(bench_load.size_table(root.resolve()))
     elif sessions:
-        print_table(bench_load.sessions_table(root.resolve(), folder.resolve(), sessions, minutes))
+        print_table(bench_load.sessions_table(root.resolve(), folder.resolve(), sessions, minutes, pause))
     else:
         print_table(bench_app.app_table(root.resolve(), folder.resolve(), rounds))
 

@@ -270,7 +270,8 @@ PRESETS: dict[str, dict[str, dict]] = {
     "report": {"cnn": {}, "resnet18": {}},
     "quick": {
         "cnn": _QUICK | dict(epochs=12, learning_rate=0.05, dropout=0.2),
-        "resnet18": _QUICK | dict(epochs=4, learning_rate=0.02, image_size=64, normalize="imagenet"),
+        "resnet18": _QUICK
+        | dict(epochs=6, learning_rate=0.02, first_epochs=4, first_size=64, image_size=96, normalize="imagenet"),
     },
     "best": {
         "cnn": _BEST | dict(epochs=200, learning_rate=0.1, widths=(256, 512, 1024), hidden=512, dropout=0.3),

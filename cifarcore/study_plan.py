@@ -11,13 +11,15 @@ from cifarcore.config import MODELS, PRESETS, TrainConfig, preset_config
 BASE = "base"
 MIRROR = "mirror"
 VALIDATION_SIZE = 5000
+#: model -> what its base has in place of the `quick` preset: one input size from the first epoch to the last
+BASES: dict[str, dict] = {"cnn": {}, "resnet18": {"image_size": 64, "first_size": 0, "first_epochs": 0}}
 #: whose outputs the CNN learns from in the distilled changes; trained on the same 45,000 images
 TEACHER = "checkpoints/resnet18-quick-0.pt"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One entry: the `quick` preset of `model` for `epochs`, with `changes` (fields of TrainConfig) on top."""
+    """One entry: the base of `model`, from its `quick` preset, for `epochs`, with `changes` (fields of TrainConfig) on top."""
 
     model: str
     name: str
@@ -29,7 +31,8 @@ class Change:
 
     def config(self, seed: int = 0, teacher: str = TEACHER) -> TrainConfig:
         """The training of this entry, `teacher` in place of the plan's. Raises CifarcoreError for a value out of range."""
-        settings = dict(validation_size=VALIDATION_SIZE, epochs=self.epochs, seed=seed) | self.changes
+        settings = dict(validation_size=VALIDATION_SIZE, epochs=self.epochs, seed=seed) | BASES[self.model]
+        settings |= self.changes
         if "teacher" in settings:
             settings["teacher"] = teacher
         return replace(preset_config(self.model, "quick", **settings), preset=f"study-{self.name}")
@@ -85,11 +88,13 @@ def _of_both(model: str, epochs: int, double_epochs: int) -> tuple[Change, ...]:
 
 #: `arithmetic` is counted again by a test; where epochs are whole, equal arithmetic is not always to be had
 PLAN: tuple[Change, ...] = (
-    Change("resnet18", BASE, 2, "quick preset, cut short", "base"),
+    Change("resnet18", BASE, 2, "quick preset at 64 pixels throughout, cut short", "base"),
     Change("resnet18", "size-32", 8, "images as they are, 32 pixels (base: upsampled to 64)", "input size",
            {"image_size": 32}),
     Change("resnet18", "size-96", 1, "upsampled to 96 pixels", "input size", {"image_size": 96}, 1.12),
     Change("resnet18", "size-128", 1, "upsampled to 128 pixels", "input size", {"image_size": 128}, 2.0),
+    Change("resnet18", "growing", 5, "four epochs at 32 pixels, then one at 64", "input size",
+           {"first_size": 32, "first_epochs": 4}),
     Change("resnet18", "stem-3x3", 1, "32 pixels and a 3x3 stem that keeps the centre of the pretrained kernel",
            "architecture", {"image_size": 32, "stem": "3x3"}, 1.87),
     Change("resnet18", "random-start", 2, "random weights instead of ImageNet's", "start", {"init": "random"}),

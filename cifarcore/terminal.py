@@ -1,11 +1,15 @@
-"""What all commands share: the console, the data option, and how a table is printed."""
+"""What the commands share: the console, the data option, and how a table and a training's progress are shown."""
 
+import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 # Wide where nobody looks on, so that a log or a pipe gets one message a line.
 console = Console(width=None if sys.stdout.isatty() else 200)
@@ -33,3 +37,41 @@ def load_dataset(name: str, folder: str | None):
     from cifarcore.data import load_cifar100
 
     return load_cifar100(folder)
+
+
+@contextmanager
+def watched(name: str, go_on: str) -> Iterator[dict[str, Callable]]:
+    """Show a training's progress and let Ctrl-C save it; yields what `fit` takes. `go_on` says how, once it was stopped."""
+    from cifarcore.training import Stopped
+
+    asked = []
+    stops = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: asked.append(True)) for number in stops]
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(name, total=None, figures="")
+            shown = 0
+
+            def show(progress) -> None:
+                nonlocal shown
+                accuracy = "" if progress.val_accuracy is None else f" val. accuracy {progress.val_accuracy:.4f}"
+                figures = f"epoch {progress.epoch}/{progress.epochs} loss {progress.loss:.3f}{accuracy} {progress.images_per_second:.0f} images/s"
+                bar.update(task, completed=progress.step, total=progress.steps, figures=figures)
+                if not console.is_terminal and progress.finished_epochs > shown:
+                    console.print(f"{name} {figures}, {progress.seconds_left:.0f} s left")
+                    shown = progress.finished_epochs
+
+            yield {"on_progress": show, "should_stop": lambda: bool(asked)}
+    except Stopped as stopped:
+        console.print(f"{stopped}: {go_on}")
+        raise typer.Exit(130) from None
+    finally:
+        for number, handler in zip(stops, before, strict=True):
+            signal.signal(number, handler)

@@ -23,7 +23,7 @@ TINY = dict(
 )  # fmt: skip
 #: what has to change together for one thing to change
 TOGETHER = [
-    {"batch_size", "learning_rate"}, {"schedule", "step_size"}, {"stem", "image_size"}
+    {"batch_size", "learning_rate"}, {"schedule", "step_size"}, {"stem", "image_size"}, {"first_size", "first_epochs"}
 ]  # fmt: skip
 
 
@@ -85,6 +85,11 @@ def multiplications(config: TrainConfig) -> float:
         model.to_empty(device="cpu")(torch.zeros(1, 3, 32, 32))
         return np.array(counted), np.array(learning)
 
+    if config.first_epochs:
+        parts = (config.first_epochs, config.first_size), (config.epochs - config.first_epochs, config.image_size)
+        return sum(
+            multiplications(replace(config, first_epochs=0, epochs=epochs, image_size=size)) for epochs, size in parts
+        )
     counted, learning = forward(config, torch.nn.Conv2d | torch.nn.Linear)
     steps = counted.sum() + 2 * counted[learning].sum()
     if config.teacher:
