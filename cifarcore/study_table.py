@@ -130,12 +130,18 @@ def _cells(row: pd.Series) -> dict[str, str]:
 
 def _most(table: pd.DataFrame) -> str:
     """The changes of largest gain, and of largest loss, over all models: those whose test says so."""
+    base_epochs = table[table["change"] == BASE].set_index("model")["epochs"]
     parts = []
     for verdict, title, ascending in (("better", "Brought most", False), ("worse", "Cost most", True)):
         rows = table[table["verdict"] == verdict].sort_values("difference", ascending=ascending, kind="stable")
         lines = [
             f"{number}. {row['model']}, {row['what']}: {_points(row['difference'])} points "
             f"({_points(row['low'])} to {_points(row['high'])})"
+            + (
+                ""
+                if row["epochs"] == base_epochs[row["model"]]
+                else f", epochs: {row['epochs']} for the base's {base_epochs[row['model']]}"
+            )
             + ("" if abs(row["arithmetic"] - 1) < 0.15 else f", at {row['arithmetic']:.2f} times the arithmetic")
             for number, (_, row) in enumerate(rows.head(MOST).iterrows(), start=1)
         ]

@@ -13,6 +13,7 @@ from cifarcore.checkpoints import load_checkpoint
 from cifarcore.config import TrainConfig
 from cifarcore.data import sample_ids, split_validation
 from cifarcore.models import empty_model
+from cifarcore.run_layout import HISTORY_COLUMNS
 from cifarcore.runs import load_run, save_run
 from cifarcore.study_plan import BASE, PLAN
 from cifarcore.synthetic import make_synthetic
@@ -226,6 +227,13 @@ def test_the_text_lists_every_change_and_what_brought_most_over_both_models(made
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len({row.count("|") for row in rows}) == 1 and "no effect" in text and "none (made up)" in text
     assert text.index("## cnn") < text.index("with same") < text.index("## resnet18")
+
+
+def test_what_brought_most_says_where_it_took_other_epochs(made):
+    longer = replace(made[3], history={name: np.ones(7, np.float32) for name in HISTORY_COLUMNS})
+    base = replace(made[2], history={name: np.ones(2, np.float32) for name in HISTORY_COLUMNS})
+    text = study_table.study_text(study_table.study_table([base, longer]))
+    assert ", epochs: 7 for the base's 2" in text.split("Cost most")[0]
 
 
 def test_runs_that_make_no_study_are_refused(made):
