@@ -2,11 +2,11 @@
 
 Made-up run files, a real server and headless Chromium. Memory is the server process's resident set, as psutil tells it.
 
-On two quiet cores: 200 run files are listed in 0.23 s. Two runs of 50,000 images and 1,000 classes (177 MiB of files)
-open in 10.2 s, before their files were read side by side, which takes 1.5 s off the script; every page of theirs answers
-within 1.8 s, the server takes at most 685 MiB. 20 sessions on the bundled runs, all in one Chromium on the same cores:
-filter change 1.8 s in the median (8.3 s for one in twenty: the browser alone keeps more than a core busy), no failure in
-158 answers, 1 MiB for each further session. An hour of 20 sessions beside a training (`--sessions 20 --minutes 60 --pause
+On two quiet cores of an AMD EPYC: 200 run files are listed in 0.24 s. Two runs of 50,000 images and 1,000 classes (177
+MiB of files) open in 9.1 s; every page of theirs answers within 1.8 s, the server takes at most 688 MiB. 20 sessions on
+the bundled runs, all in one Chromium on the same cores, in two runs: filter change 1.8 and 2.1 s in the median (8 and 12 s
+for one in twenty: the browser alone keeps more than a core busy), no failure in 440 answers, 1 MiB for each further session.
+An hour of 20 sessions beside a training (`--sessions 20 --minutes 60 --pause
 60`): 1,168 answers, no failure, and the server's memory grew by 3 MiB over the second half hour.
 """
 
