@@ -216,7 +216,9 @@ def test_two_that_press_at_once_start_one_job(browse, runs):
     wait_until(lambda: jobs(runs)[0].state == "stopped")
 
 
-def test_the_job_outlives_the_app(chromium, runs, tmp_path):
+@pytest.mark.parametrize("wait", [0.0, *(pytest.param(wait, marks=pytest.mark.slow) for wait in (0.7, 1.9, 3.3, 6.1))])
+def test_the_job_outlives_the_app(chromium, runs, tmp_path, wait):
+    """kill -9 of the app, `wait` seconds after the job's first steps were shown."""
     log = tmp_path / "server.log"
     cache = {"XDG_CACHE_HOME": str(runs.parent / "cache")}
     for number in range(2):
@@ -230,6 +232,7 @@ def test_the_job_outlives_the_app(chromium, runs, tmp_path):
                 if number == 0:
                     with started(page, 60):
                         wait_until(lambda: steps(page) > 0)
+                    time.sleep(wait)
                     os.kill(app.pid, signal.SIGKILL)
                 else:
                     stop_button(page).click()
