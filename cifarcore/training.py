@@ -16,11 +16,11 @@ memory. Kept, by what each brings (images/s with it over those without, processe
 2.2 (ResNet-18), channels last 1.4 and 1.1, the second thread 1.4 and 1.4, products for the smallest convolutions 1.5
 (ResNet-18), ReLU after the pool 1.1 (CNN), freed memory kept 1.1 (CNN; more where page faults are dear). The fused
 optimizer brings nothing on a CPU. Not kept: torch.compile, which is 1.2 times slower on the CNN and 1.03 times faster on
-the ResNet-18, less than its 34 s of warm-up cost. Huge pages bring nothing, nor does a pool made of elementwise
-operations, which saves torch's the indices that it writes. A growing input size changes what is learned: `quick` trains
-the ResNet-18 at 64 pixels for four epochs (293 images/s on the EPYC below) and at 96 for two (132); scored at 96, the
-validation split stands at 0.50 after the first four and at 0.71 in the end. It does not begin at 48 pixels, as these are
-hardly faster than 64.
+the ResNet-18, less than its 34 s of warm-up cost. On the EPYC below, beside a training, huge pages brought nothing, nor
+did a pool made of elementwise operations, which saves torch's the indices that it writes. A growing input size changes
+what is learned: `quick` trains the ResNet-18 at 64 pixels for four epochs and at 96 for two; scored at 96, the validation
+split stands at 0.50 after the first four and at 0.71 in the end. It learns from 482 images/s at 48 pixels, 348 at 64 and
+178 at 96 (EPYC, quiet, taking turns); beginning at 48 was not tried to its end.
 
 On two cores of an AMD EPYC, whose plain bfloat16 product reaches 411 GFLOP/s, the CNN's step takes 57.7 ms over a floor
 of 38.4 (67 %), and `cifarcore bench train` printed on quiet cores, twice (images/s; the ratio to the better loop, median
