@@ -34,9 +34,9 @@ def against_chance(frame: pd.DataFrame, kind: str) -> alt.LayerChart:
         ),
         color=alt.condition("datum.over", alt.value(OVER), alt.value(NEUTRAL)),
     )
-    ticks = base.mark_tick(thickness=2, height=15, color="#16181d", opacity=0.9).encode(x="expected:Q")
-    halo = base.mark_tick(thickness=4, height=15, color="#ffffff", opacity=0.8).encode(x="expected:Q")
-    return (bars.add_params(clicked) + halo + ticks).properties(
+    ticks = base.mark_tick(thickness=2, height=15, color="#16181d", opacity=0.9).encode(x=alt.X("expected:Q"))
+    halo = base.mark_tick(thickness=4, height=15, color="#ffffff", opacity=0.8).encode(x=alt.X("expected:Q"))
+    return alt.layer(bars.add_params(clicked), halo, ticks).properties(
         height=alt.Step(18),
         description=f"Images of each {kind} in the group, and the number that chance would put there",
     )

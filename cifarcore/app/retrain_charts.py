@@ -39,7 +39,11 @@ def accuracy_curves(frame: pd.DataFrame, budget: float) -> alt.Chart:
                 scale=alt.Scale(domain=KINDS, range=[NEUTRAL, COLORS["B"]]),
                 legend=alt.Legend(title="classes", orient="bottom"),
             ),
-            tooltip=["classes:N", alt.Tooltip("accuracy:Q", format=".1%"), alt.Tooltip("seconds:Q", format=".0f")],
+            tooltip=[
+                alt.Tooltip("classes:N"),
+                alt.Tooltip("accuracy:Q", format=".1%"),
+                alt.Tooltip("seconds:Q", format=".0f"),
+            ],
         )
         .properties(
             height=170,

@@ -25,7 +25,7 @@ def roc(curves: pd.DataFrame, points: pd.DataFrame | None, title: str, corner: b
     y = alt.Y("tpr:Q", title="true positive rate", scale=y_scale, axis=alt.Axis(format=".0%"))
     color = alt.Color("model:N", scale=model_scale(), legend=None)
     tooltip = [
-        "model:N",
+        alt.Tooltip("model:N"),
         alt.Tooltip("fpr:Q", title="false positive rate", format=".2%"),
         alt.Tooltip("tpr:Q", title="true positive rate", format=".2%"),
     ]
@@ -40,14 +40,14 @@ def roc(curves: pd.DataFrame, points: pd.DataFrame | None, title: str, corner: b
         layers.append(
             alt.Chart(banded)
             .mark_area(opacity=0.18, clip=True)
-            .encode(x=x, y=alt.Y("low:Q", scale=y_scale, title="true positive rate"), y2="high:Q", color=color)
+            .encode(x=x, y=alt.Y("low:Q", scale=y_scale, title="true positive rate"), y2=alt.Y2("high:Q"), color=color)
         )
     # dashes tell the two models apart without colour
     dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=list(COLORS), range=[[1, 0], [7, 2]]), legend=None)
     layers.append(
         alt.Chart(curves)
         .mark_line(clip=True, strokeWidth=2)
-        .encode(x=x, y=y, color=color, strokeDash=dash, order="index:Q", tooltip=tooltip)
+        .encode(x=x, y=y, color=color, strokeDash=dash, order=alt.Order("index:Q"), tooltip=tooltip)
         .transform_window(index="row_number()")
     )
     if points is not None:
