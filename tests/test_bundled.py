@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from cifarcore import data, metrics
+from cifarcore import data, metrics, study_table
 from cifarcore.runs import load_run
 from cifarcore.summary import results_table, summary_text
 
@@ -76,6 +76,13 @@ def test_summary_and_readme_are_what_the_command_writes(runs):
     assert (FOLDER / "compare_summary.txt").read_text() == summary_text(runs)
     shown = re.search(r"<!-- results:[^>]*-->\n(.*?)<!-- /results -->", (ROOT / "README.md").read_text(), re.DOTALL)
     assert shown and shown[1].strip() == results_table(runs).strip()
+
+
+def test_the_study_and_the_readme_are_what_the_command_writes():
+    table = study_table.study_table([load_run(path) for path in sorted((FOLDER / "study").glob("*.npz"))])
+    assert (FOLDER / "study" / "study.md").read_text() == study_table.study_text(table)
+    shown = re.search(r"<!-- study:[^>]*-->\n(.*?)<!-- /study -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown and shown[1].strip() == study_table.short_text(table).strip()
 
 
 def test_no_file_holds_a_path_of_the_machine_that_made_it(runs):
