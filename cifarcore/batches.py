@@ -38,7 +38,7 @@ class MemoryBatches:
         for step, rows in self.order:
             torch.manual_seed(step_seed(self.config.seed, step))
             rows = rows.to(self.images.device, non_blocking=True)
-            yield self.augment(self.images[rows], self.labels[rows])
+            yield self.augment(self.images.index_select(0, rows), self.labels[rows])
 
 
 class DataLoaderBatches(TorchDataset):
