@@ -269,7 +269,7 @@ _BEST = dict(
 PRESETS: dict[str, dict[str, dict]] = {
     "report": {"cnn": {}, "resnet18": {}},
     "quick": {
-        "cnn": _QUICK | dict(epochs=12, learning_rate=0.05, dropout=0.2),
+        "cnn": _QUICK | dict(epochs=40, learning_rate=0.05, dropout=0.1),
         "resnet18": _QUICK
         | dict(epochs=6, learning_rate=0.02, first_epochs=4, first_size=64, image_size=96, normalize="imagenet"),
     },

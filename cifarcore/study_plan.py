@@ -11,8 +11,8 @@ from cifarcore.config import MODELS, PRESETS, TrainConfig, preset_config
 BASE = "base"
 MIRROR = "mirror"
 VALIDATION_SIZE = 5000
-#: model -> what its base has in place of the `quick` preset: one input size from the first epoch to the last
-BASES: dict[str, dict] = {"cnn": {}, "resnet18": {"image_size": 64, "first_size": 0, "first_epochs": 0}}
+#: model -> what its base has in place of the `quick` preset: the dropout that the study began with, one input size throughout
+BASES: dict[str, dict] = {"cnn": {"dropout": 0.2}, "resnet18": {"image_size": 64, "first_size": 0, "first_epochs": 0}}
 #: whose outputs the CNN learns from in the distilled changes; trained on the same 45,000 images
 TEACHER = "checkpoints/resnet18-quick-0.pt"
 
@@ -108,7 +108,7 @@ PLAN: tuple[Change, ...] = (
     Change("resnet18", "step", 2, "StepLR, a tenth after each epoch, instead of OneCycle", "schedule",
            {"schedule": "step", "step_size": 1}),
     *_of_both("resnet18", 2, 4),
-    Change("cnn", BASE, 8, "quick preset, cut short", "base"),
+    Change("cnn", BASE, 8, "quick preset with dropout 0.2, cut short", "base"),
     Change("cnn", "distilled", 4, "learns from the ResNet-18's outputs, whose cost is counted", "teacher",
            {"teacher": TEACHER}, 1.1),
     Change("cnn", "distilled-longer", 8, "learns from the ResNet-18's outputs, as many epochs as the base", "teacher",
