@@ -2,12 +2,13 @@
 
 Made-up run files, a real server and headless Chromium. Memory is the server process's resident set, as psutil tells it.
 
-On two quiet cores of an AMD EPYC: 200 run files are listed in 0.24 s. Two runs of 50,000 images and 1,000 classes (177
-MiB of files) open in 9.1 s; every page of theirs answers within 1.8 s, the server takes at most 688 MiB. 20 sessions on
-the bundled runs, all in one Chromium on the same cores, in two runs: filter change 1.8 and 2.1 s in the median (8 and 12 s
-for one in twenty: the browser alone keeps more than a core busy), no failure in 440 answers, 1 MiB for each further session.
-An hour of 20 sessions beside a training (`--sessions 20 --minutes 60 --pause
-60`): 1,168 answers, no failure, and the server's memory grew by 3 MiB over the second half hour.
+On two quiet cores of an AMD EPYC: 200 run files are listed in 0.23 s. Two runs of 50,000 images and 1,000 classes (177
+MiB of files) open in 8.6 s; every page of theirs answers within 1.8 s, the server takes at most 656 MiB. 20 sessions on
+the bundled runs, all in one Chromium on the same cores, in two runs: filter change 1.0 and 1.3 s in the median (4 s for
+one in twenty: the browser alone keeps more than a core busy), no failure in 673 answers, 1 MiB for each further session. With a
+whole garbage collection after each run of the script, as Streamlit has it, the median was 1.8 and 2.1 s. An hour of 20
+sessions beside a training (`--sessions 20 --minutes 60 --pause 60`): 1,181 answers, no failure, filter change 0.45 s,
+and the server's memory grew by 1 MiB over the second half hour.
 """
 
 import asyncio
