@@ -15,7 +15,7 @@ _CHOICES = {
     "schedule": ("step", "onecycle", "cosine"),
     "stem": ("imagenet", "3x3"),
     "init": ("imagenet", "random"),
-    "train_layers": ("all", "last_block", "head"),
+    "train_layers": ("all", "last_two_blocks", "last_block", "head"),
     "normalize": ("cifar100", "imagenet"),
     "mix": ("none", "cutmix", "mixup", "both"),
     "policy": ("none", "randaugment", "trivialaugment"),
@@ -73,7 +73,7 @@ class TrainConfig:
     init: str = _option("imagenet", "where the ResNet-18 starts: imagenet or random")
     weights: str = _option("", "file of ResNet-18 weights in torchvision's layout")
     stem: str = _option("imagenet", "the ResNet-18's first layers: imagenet (7x7, stride 4) or 3x3 (stride 1)")
-    train_layers: str = _option("all", "all, last_block or head")
+    train_layers: str = _option("all", "all, last_two_blocks, last_block or head")
     layer_decay: float = _option(1.0, "factor on the learning rate for each stage further from the head")
     teacher: str = _option("", "checkpoint whose outputs are distilled")
     teacher_weight: float = _option(0.9, "share of the teacher in the loss")
@@ -134,7 +134,7 @@ class RetrainConfig:
     focus: str = _option("hardest:10", "all, hardest:K (by validation F1) or classes:NAME,NAME")
     seconds: float = _option(60.0, "of learning; evaluation comes after")
     epochs: float = _option(0.0, "passes over the training images instead of seconds")
-    train_layers: str = _option("all", "all, last_block or head (on cached features, no augmentation)")
+    train_layers: str = _option("all", "all, last_two_blocks, last_block or head (on cached features, no augmentation)")
     learning_rate: float = _option(0.0, "peak learning rate; 0: this project's choice for the layers")
     focus_share: float = _option(0.5, "share of each batch that is of the focus classes")
     crop_padding: int = _option(4, "pixels of black border before the random crop")
@@ -211,6 +211,7 @@ class Recipe:
 #: trained layers -> recipe
 RECIPES: dict[str, Recipe] = {
     "all": Recipe(0.01, 0.7),
+    "last_two_blocks": Recipe(0.01, 0.7),
     "last_block": Recipe(0.01, 0.7),
     "head": Recipe(0.05, 0.7),
 }

@@ -22,7 +22,7 @@ def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float
 def freeze(model: nn.Module, train_layers: str) -> list[nn.Module]:
     """Switch off the gradients of all stages but the trained ones; returns the frozen stages."""
     stages = model.stages()
-    trained = {"all": len(stages), "last_block": 2, "head": 1}[train_layers]
+    trained = {"all": len(stages), "last_two_blocks": 3, "last_block": 2, "head": 1}[train_layers]
     frozen = stages[: len(stages) - trained]
     for stage in frozen:
         stage.requires_grad_(False)

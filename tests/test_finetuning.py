@@ -105,7 +105,13 @@ def test_the_loss_is_cross_entropy_adjusted_by_how_much_oftener_a_class_is_dealt
 
 
 @pytest.mark.parametrize(
-    ("layers", "trained"), [("all", ("blocks.", "fc1", "fc2")), ("last_block", ("fc1", "fc2")), ("head", ("fc2",))]
+    ("layers", "trained"),
+    [
+        ("all", ("blocks.", "fc1", "fc2")),
+        ("last_two_blocks", ("blocks.2.", "fc1", "fc2")),
+        ("last_block", ("fc1", "fc2")),
+        ("head", ("fc2",)),
+    ],
 )
 def test_only_the_chosen_layers_change(parent, dataset, features, layers, trained):
     one = learner(parent, dataset, features if layers == "head" else None, train_layers=layers)

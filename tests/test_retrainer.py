@@ -70,7 +70,7 @@ def phases(folder) -> list[str]:
     return list(dict.fromkeys(line["phase"] for line in read_job(folder).progress.lines))
 
 
-@pytest.mark.parametrize("layers", ["all", "last_block", "head"])
+@pytest.mark.parametrize("layers", ["all", "last_two_blocks", "last_block", "head"])
 def test_the_run_that_comes_out_is_that_of_its_weights(runs, dataset, layers):
     folder = create(replace(CONFIG, train_layers=layers), parent(runs), runs)
     work(folder, dataset)

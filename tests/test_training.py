@@ -241,7 +241,10 @@ def test_averaged_weights_equal_their_definition(dataset):
     )
 
 
-@pytest.mark.parametrize(("train_layers", "changing"), [("head", ("fc2",)), ("last_block", ("fc1", "fc2"))])
+@pytest.mark.parametrize(
+    ("train_layers", "changing"),
+    [("head", ("fc2",)), ("last_block", ("fc1", "fc2")), ("last_two_blocks", ("blocks.2", "fc1", "fc2"))],
+)
 def test_frozen_stages_stay_with_their_batch_norm(dataset, train_layers, changing):
     with torch.random.fork_rng():
         trainer = training.Trainer(replace(TINY, train_layers=train_layers), dataset, None)
@@ -249,7 +252,9 @@ def test_frozen_stages_stay_with_their_batch_norm(dataset, train_layers, changin
         for _ in trainer.train_steps():
             pass
     moved = {
-        name.split(".")[0] for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])
+        name.rsplit(".", 2 if "blocks" in name else 1)[0]
+        for name, value in trainer.model.state_dict().items()
+        if not torch.equal(value, before[name])
     }
     assert moved == set(changing)
 

@@ -20,7 +20,7 @@ REFRESH_SECONDS = 1.0
 #: a budget is to end within this many times its seconds, see `_expectation`
 HOLDS = 1.25
 HARDEST, CHOSEN, ALL = "hardest classes", "chosen classes", "all classes"
-LAYERS = {"Everything": "all", "Last block": "last_block", "Head only": "head"}
+LAYERS = {"Everything": "all", "Last two blocks": "last_two_blocks", "Last block": "last_block", "Head only": "head"}
 AUGMENTATIONS = {"Crop and flip": None, "CutMix": "cutmix", "MixUp": "mixup", "RandAugment": "randaugment"}
 _PHASES = {
     "starting": "Starting",
