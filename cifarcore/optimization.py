@@ -20,7 +20,10 @@ def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float
 
 
 def freeze(model: nn.Module, train_layers: str) -> list[nn.Module]:
-    """Switch off the gradients of all stages but the trained ones; returns the frozen stages."""
+    """Switch off the gradients of all stages but the trained ones; returns the frozen stages.
+
+    The CNN's first fully connected layer counts as its last block.
+    """
     stages = model.stages()
     trained = {"all": len(stages), "last_two_blocks": 3, "last_block": 2, "head": 1}[train_layers]
     frozen = stages[: len(stages) - trained]
