@@ -30,10 +30,10 @@ def random_crop(images: Tensor, padding: int) -> Tensor:
     return edges[which, rows, left].view(images.shape)
 
 
-def random_flip(images: Tensor) -> Tensor:
-    """Each image mirrored left to right with probability one half; uint8 (B, H, W, 3)."""
+def random_flip(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Each image mirrored left to right with probability one half, uint8 (B, H, W, 3), and which ones were, bool (B,)."""
     mirrored = torch.rand(len(images), device=images.device) < 0.5
-    return torch.where(mirrored[:, None, None, None], images.flip(2), images)
+    return torch.where(mirrored[:, None, None, None], images.flip(2), images), mirrored
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -67,10 +67,19 @@ class Augment:
         self.mix = v2.RandomChoice(chosen) if chosen else None
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        images, _ = self.crop_and_flip(images)
+        return self.after_flip(images, labels)
+
+    def crop_and_flip(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The first part of the chain, uint8 (B, H, W, 3), and which images were mirrored, bool (B,)."""
         if self.config.crop_padding:
             images = random_crop(images, self.config.crop_padding)
         if self.config.flip:
-            images = random_flip(images)
+            return random_flip(images)
+        return images, torch.zeros(len(images), dtype=torch.bool, device=images.device)
+
+    def after_flip(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The rest of the chain."""
         if self.policy:
             groups = images.permute(0, 3, 1, 2).split(POLICY_GROUP)
             images = torch.cat([self.policy(group) for group in groups]).permute(0, 2, 3, 1)

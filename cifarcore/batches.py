@@ -27,18 +27,36 @@ def batch_order(config: TrainConfig, n_images: int, epoch: int, first: int) -> l
     return [(epoch * len(rows) + number, part) for number, part in enumerate(rows)][first:]
 
 
-class MemoryBatches:
-    """Augmented batches from images uint8 (N, H, W, 3) and labels (N,) that lie on the device whole."""
+#: augmented images, targets, and the teacher's logits of these images where they were scored before training
+Batch = tuple[Tensor, Tensor, Tensor | None]
 
-    def __init__(self, config: TrainConfig, images: Tensor, labels: Tensor, augment: Augment, epoch: int, first: int):
-        self.config, self.images, self.labels, self.augment = config, images, labels, augment
+
+class MemoryBatches:
+    """Augmented batches from images uint8 (N, H, W, 3) and labels (N,) that lie on the device whole.
+
+    `taught`, if given, is the teacher's logits (2, N, C) of the images and of their mirrors.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: Tensor,
+        labels: Tensor,
+        augment: Augment,
+        epoch: int,
+        first: int,
+        taught: Tensor | None = None,
+    ):
+        self.config, self.images, self.labels, self.augment, self.taught = config, images, labels, augment, taught
         self.order = batch_order(config, len(labels), epoch, first)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         for step, rows in self.order:
             torch.manual_seed(step_seed(self.config.seed, step))
             rows = rows.to(self.images.device, non_blocking=True)
-            yield self.augment(self.images.index_select(0, rows), self.labels[rows])
+            images, mirrored = self.augment.crop_and_flip(self.images.index_select(0, rows))
+            images, targets = self.augment.after_flip(images, self.labels[rows])
+            yield images, targets, None if self.taught is None else self.taught[mirrored.long(), rows]
 
 
 class DataLoaderBatches(TorchDataset):
@@ -47,7 +65,16 @@ class DataLoaderBatches(TorchDataset):
     An item is a whole batch, so that its randomness can be seeded by its step whatever worker makes it.
     """
 
-    def __init__(self, config: TrainConfig, images: Tensor, labels: Tensor, augment: Augment, epoch: int, first: int):
+    def __init__(
+        self,
+        config: TrainConfig,
+        images: Tensor,
+        labels: Tensor,
+        augment: Augment,
+        epoch: int,
+        first: int,
+        taught: None,
+    ):
         self.config, self.images, self.labels, self.augment = config, images.numpy(), labels, augment
         self.order = batch_order(config, len(labels), epoch, first)
         self.pipeline = pil_pipeline(config)
@@ -63,11 +90,12 @@ class DataLoaderBatches(TorchDataset):
         images = torch.stack([self.pipeline(Image.fromarray(self.images[row])) for row in rows.tolist()])
         return self.augment.after_crop(images, self.labels[rows])
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
         cuda = self.config.device == "cuda"
         loader = DataLoader(
             self, batch_size=None, sampler=range(len(self)), num_workers=self.config.num_workers, pin_memory=cuda
         )
         for (step, _), (images, labels) in zip(self.order, loader, strict=True):
             torch.manual_seed(step_seed(self.config.seed, step))  # for dropout, as drawn in this process
-            yield images.to(self.config.device, non_blocking=True), labels.to(self.config.device, non_blocking=True)
+            images, labels = (part.to(self.config.device, non_blocking=True) for part in (images, labels))
+            yield images, labels, None

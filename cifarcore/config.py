@@ -77,6 +77,7 @@ class TrainConfig:
     layer_decay: float = _option(1.0, "factor on the learning rate for each stage further from the head")
     teacher: str = _option("", "checkpoint whose outputs are distilled")
     teacher_weight: float = _option(0.9, "share of the teacher in the loss")
+    teacher_once: bool = _option(False, "score image and mirror with the teacher before training, not each batch")
     temperature: float = _option(4.0, "of both softmaxes in the teacher's part of the loss")
 
     loader: str = _option("memory", "memory (whole set on the device) or dataloader (PIL, image by image)")
@@ -98,6 +99,10 @@ class TrainConfig:
         if self.first_epochs and (self.model != "resnet18" or self.first_size < 1):
             raise CifarcoreError(
                 f"first_epochs is {self.first_epochs}; that needs a first_size, and a resnet18: the cnn has one input size"
+            )
+        if self.teacher_once and (self.mix, self.policy, self.erasing, self.loader) != ("none", "none", 0, "memory"):
+            raise CifarcoreError(
+                "teacher_once is for crops and mirrors from memory; leave out mix, policy, erasing and the dataloader, or teacher_once"
             )
         if len(self.widths) != 3:
             raise CifarcoreError(f"widths has {len(self.widths)} numbers; the CNN has three blocks")

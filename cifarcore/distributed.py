@@ -57,12 +57,12 @@ class World:
         """This process's part [start, stop) of `count` rows; parts differ by at most one row and may be empty."""
         return self.rank * count // self.size, (self.rank + 1) * count // self.size
 
-    def part(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """This process's part of a whole batch; the layers of `over_whole_batch` learn which it is."""
+    def part(self, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+        """This process's part of a whole batch's tensors; the layers of `over_whole_batch` learn which it is."""
         if self.size == 1:
-            return images, labels
-        (self.batch.start, self.batch.stop), self.batch.total = self.bounds(len(labels)), len(labels)
-        return images[self.batch.start : self.batch.stop], labels[self.batch.start : self.batch.stop]
+            return tensors
+        (self.batch.start, self.batch.stop), self.batch.total = self.bounds(len(tensors[0])), len(tensors[0])
+        return tuple(None if tensor is None else tensor[self.batch.start : self.batch.stop] for tensor in tensors)
 
     def parallel(self, model: nn.Module) -> nn.Module:
         """What computes `model` with gradients averaged over the processes; its layers see the whole batch from now on."""

@@ -271,6 +271,6 @@ def _train_config(parent: TrainConfig, config: RetrainConfig, recipe: Recipe) ->
         batch_size=HEAD_BATCH if config.train_layers == "head" else config.batch_size,
         learning_rate=recipe.learning_rate, schedule="cosine", warmup=WARMUP, momentum=Sgd.MOMENTUM, nesterov=True, ema_decay=0.0,
         crop_padding=config.crop_padding, flip=config.flip, mix=config.mix, policy=config.policy, erasing=0.0,
-        train_layers=config.train_layers, teacher="",
+        train_layers=config.train_layers, teacher="", teacher_once=False,
         loader="memory", precision="auto", device="auto", threads=config.threads,
     )  # fmt: skip

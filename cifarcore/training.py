@@ -203,6 +203,7 @@ class Trainer:
             if config.teacher
             else None
         )
+        self.taught = self._taught() if self.teacher and config.teacher_once else None
         self.augment = Augment(config, dataset.n_classes)
 
         self.step = 0
@@ -212,6 +213,11 @@ class Trainer:
         self.started_at_step = 0
         self.started = time.monotonic()
 
+    def _taught(self) -> Tensor:
+        """The teacher's logits (2, N, C) of the training images and of their mirrors."""
+        views = (self.train_images, self.train_images.flip(2))
+        return torch.stack([predict(self.teacher, images, self.config)[0] for images in views])
+
     def train_steps(self) -> Iterator[Tensor]:
         """Take the steps that are left of the current epoch, yielding this process's part of each step's loss."""
         self.model.train()
@@ -220,7 +226,9 @@ class Trainer:
         first = self.step % self.steps_per_epoch
         epoch = self.step // self.steps_per_epoch
         self.model.prepare.image_size = self.config.input_size(epoch)
-        batches = iter(self.batches(self.config, self.train_images, self.train_labels, self.augment, epoch, first))
+        batches = iter(
+            self.batches(self.config, self.train_images, self.train_labels, self.augment, epoch, first, self.taught)
+        )
         while True:
             with record_function("data"):
                 batch = next(batches, None)
@@ -240,13 +248,14 @@ class Trainer:
             self.step += 1
             yield loss.detach()
 
-    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+    def _loss(self, images: Tensor, labels: Tensor, target: Tensor | None) -> Tensor:
         with autocast(self.config):
             logits = self.parallel_model(images.contiguous(memory_format=self.layout))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
             if self.teacher:
-                with torch.no_grad():
-                    target = self.teacher(images)
+                if target is None:
+                    with torch.no_grad():
+                        target = self.teacher(images)
                 loss = torch.lerp(
                     loss, distillation_loss(logits, target, self.config.temperature), self.config.teacher_weight
                 )

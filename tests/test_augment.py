@@ -40,7 +40,7 @@ def test_batch_and_image_by_image_pipelines_give_the_same_distribution():
     config = TrainConfig()
     draws = 4000
     images = torch.from_numpy(numbered_image()).repeat(draws, 1, 1, 1)
-    batch = augment.random_flip(augment.random_crop(images, config.crop_padding)).numpy()
+    batch = augment.random_flip(augment.random_crop(images, config.crop_padding))[0].numpy()
     pipeline = augment.pil_pipeline(config)
     picture = Image.fromarray(numbered_image())
     single = [(pipeline(picture) * 255).round().byte().permute(1, 2, 0).numpy() for _ in range(draws)]

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from cifarcore import CifarcoreError, cli, paired, study, study_plan, study_table
 from cifarcore.checkpoints import load_checkpoint
-from cifarcore.config import TrainConfig
+from cifarcore.config import TrainConfig, preset_config
 from cifarcore.data import sample_ids, split_validation
 from cifarcore.models import empty_model
 from cifarcore.run_layout import HISTORY_COLUMNS
@@ -24,7 +24,8 @@ TINY = dict(
 )  # fmt: skip
 #: what has to change together for one thing to change
 TOGETHER = [
-    {"batch_size", "learning_rate"}, {"schedule", "step_size"}, {"stem", "image_size"}, {"first_size", "first_epochs"}
+    {"batch_size", "learning_rate"}, {"schedule", "step_size"}, {"stem", "image_size"}, {"first_size", "first_epochs"},
+    {"teacher", "teacher_once"},
 ]  # fmt: skip
 
 
@@ -92,10 +93,8 @@ def multiplications(config: TrainConfig) -> float:
             multiplications(replace(config, first_epochs=0, epochs=epochs, image_size=size)) for epochs, size in parts
         )
     counted, learning = forward(config, torch.nn.Conv2d | torch.nn.Linear)
-    steps = counted.sum() + 2 * counted[learning].sum()
-    if config.teacher:
-        steps += forward(entry(BASE, "resnet18").config(), torch.nn.Conv2d | torch.nn.Linear)[0].sum()
-    return config.epochs * steps
+    taught = 2 * forward(preset_config("resnet18", "quick"), torch.nn.Conv2d)[0].sum() if config.teacher_once else 0
+    return config.epochs * (counted.sum() + 2 * counted[learning].sum()) + taught
 
 
 @pytest.mark.parametrize("change", PLAN, ids=lambda change: f"{change.model}-{change.name}")

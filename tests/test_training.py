@@ -304,6 +304,38 @@ def test_distillation_follows_the_teacher(dataset, tmp_path):
     assert training.distillation_loss(logits, other, 3.0).item() == pytest.approx(by_hand.item(), rel=1e-5)
 
 
+def test_a_teacher_asked_once_teaches_what_it_says_of_each_uncropped_image(dataset, tmp_path):
+    teacher = fit(replace(TINY, preset="teacher", epochs=1), dataset, tmp_path)
+    student = replace(TINY, preset="student", teacher=str(teacher), crop_padding=0, seed=3)
+
+    def losses(config):
+        with torch.random.fork_rng():
+            trainer = training.Trainer(config, dataset, None)
+            return torch.stack(list(trainer.train_steps())), trainer
+
+    asked, _ = losses(student)
+    once, trainer = losses(replace(student, teacher_once=True))
+    assert torch.allclose(asked, once, rtol=1e-3), "mirrors included: half of the images are"
+    assert trainer.taught.shape == (2, len(trainer.train_labels), 100)
+    assert not torch.allclose(trainer.taught[0], trainer.taught[1], rtol=1e-3)
+
+
+def test_a_student_of_a_teacher_asked_once_resumes_bit_for_bit(dataset, tmp_path):
+    teacher = fit(replace(TINY, preset="teacher", epochs=1), dataset, tmp_path)
+    config = replace(TINY, preset="student", teacher=str(teacher), teacher_once=True, ema_decay=0.9)
+    whole = weights(fit(config, dataset, tmp_path / "whole"))
+    steps = iter(range(1000))
+    with pytest.raises(Stopped):
+        fit(config, dataset, tmp_path / "parts", should_stop=lambda: next(steps) == 6)
+    assert same(whole, weights(fit(config, dataset, tmp_path / "parts", resume=True)))
+
+
+def test_a_teacher_asked_once_is_refused_where_images_change_further():
+    for changes in ({"mix": "cutmix"}, {"policy": "randaugment"}, {"erasing": 0.1}, {"loader": "dataloader"}):
+        with pytest.raises(CifarcoreError, match="teacher_once"):
+            replace(TINY, teacher_once=True, **changes)
+
+
 def test_a_gpu_that_is_not_there_is_one_clear_line():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU; without one this checks the refusal")
