@@ -1,16 +1,18 @@
 """The command line end to end on the synthetic set, in one process where that will do."""
 
 import os
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from cifarcore import cli
+from cifarcore import cli, training
 from cifarcore.runs import load_run
 
 SMALL = [
@@ -38,6 +40,20 @@ def invoke(*arguments) -> str:
 def failing(*arguments, **environment) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "cifarcore.cli", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=120)
+
+
+def test_each_training_that_the_readme_names_is_one(monkeypatch, tmp_path):
+    lines = re.findall(r"(?<!-m )cifarcore train (--model [^`#\n]+)", (Path(__file__).parents[1] / "README.md").read_text())
+    trained = []
+
+    def keep(config, *_, **__):
+        trained.append(config)
+        return tmp_path
+
+    monkeypatch.setattr(training, "fit", keep)
+    for line in lines:
+        invoke("train", *line.split(), "--dataset", "synthetic")
+    assert len(trained) == len(lines) > 6 and len({config.name for config in trained}) == len(lines)
 
 
 def test_train_evaluate_project_compare(tmp_path):
