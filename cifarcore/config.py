@@ -277,7 +277,15 @@ PRESETS: dict[str, dict[str, dict]] = {
     "quick": {
         "cnn": _QUICK | dict(epochs=40, learning_rate=0.05, dropout=0.1),
         "resnet18": _QUICK
-        | dict(epochs=6, learning_rate=0.02, first_epochs=4, first_size=64, image_size=96, normalize="imagenet"),
+        | dict(
+            epochs=9,
+            learning_rate=0.02,
+            layer_decay=0.5,
+            first_epochs=3,
+            first_size=64,
+            image_size=128,
+            normalize="imagenet",
+        ),
     },
     "best": {
         "cnn": _BEST | dict(epochs=200, learning_rate=0.1, widths=(256, 512, 1024), hidden=512, dropout=0.3),

@@ -45,7 +45,7 @@ def test_ratio_is_to_the_faster_loop(dataset, monkeypatch):
     ]
     monkeypatch.setattr(bench_train, "interleaved", lambda sides, *_: [*turns, turns[0]])
     table = bench_train.speed_table(dataset, 3)
-    assert list(table["model"]) == ["cnn", "resnet18"] and list(table["image_size"]) == [32, 96]
+    assert list(table["model"]) == ["cnn", "resnet18"] and list(table["image_size"]) == [32, 128]
     assert list(table["ratio"]) == [2, 2] and list(table["most"]) == [5, 5] and list(table["default"]) == [300, 300]
     assert list(table["best"]) == pytest.approx([500 / 150] * 2)
 
