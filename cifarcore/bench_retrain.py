@@ -4,11 +4,12 @@ Works on copies of the parents, with the job as the app starts it. What is learn
 settings are what they are: nothing here may be used to choose them.
 
 On two quiet cores of an AMD EPYC: from the button to the first steps 4.8 s; a filter change takes 0.49 s while it learns and
-0.28 s before. A minute of the CNN's defaults ends after 72 s, one of the ResNet-18's head (96 pixels) after 62 s, its second
-one learning after 2.1 s; before the first, caching takes 128 s. The CNN's minute, three seeds: F1 of the ten hardest classes
-0.442 to 0.440, accuracy 0.671 to 0.662. The defaults (`config.RECIPES`) were found on a CNN of 12 epochs, which a minute took
-from 0.335 to 0.347 and from 0.582 to 0.577 (on a Xeon with AMX, where a minute sees more images, to 0.353 and no loss); for
-one of 40 epochs their learning rate is likely too high, and a new search on the validation split is due.
+0.28 s before. A minute of the CNN's defaults ends after 72 s. One of the head of a ResNet-18 of 96 pixels ends after 62 s, its
+second one learning after 2.1 s; before the first, caching takes 128 s (the bundled one has 128 pixels by now, and waits for
+longer). The CNN's minute, three seeds: F1 of the ten hardest classes 0.442 to 0.440, accuracy 0.671 to 0.662. The defaults
+(`config.RECIPES`) were found on a CNN of 12 epochs, which a minute took from 0.335 to 0.347 and from 0.582 to 0.577 (on a Xeon
+with AMX, where a minute sees more images, to 0.353 and no loss); for one of 40 epochs their learning rate is likely too high,
+and a new search on the validation split is due.
 """
 
 import shutil

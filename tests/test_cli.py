@@ -43,7 +43,9 @@ def failing(*arguments, **environment) -> subprocess.CompletedProcess:
 
 
 def test_each_training_that_the_readme_names_is_one(monkeypatch, tmp_path):
-    lines = re.findall(r"(?<!-m )cifarcore train (--model [^`#\n]+)", (Path(__file__).parents[1] / "README.md").read_text())
+    lines = re.findall(
+        r"(?<!-m )cifarcore train (--model [^`#\n]+)", (Path(__file__).parents[1] / "README.md").read_text()
+    )
     trained = []
 
     def keep(config, *_, **__):
