@@ -31,11 +31,8 @@ def batch_order(config: TrainConfig, n_images: int, epoch: int, first: int) -> l
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
 
-class MemoryBatches:
-    """Augmented batches from images uint8 (N, H, W, 3) and labels (N,) that lie on the device whole.
-
-    `taught`, if given, is the teacher's logits (2, N, C) of the images and of their mirrors.
-    """
+class _Batches:
+    """Of images uint8 (N, H, W, 3) and labels (N,), and the teacher's logits (2, N, C) of the images and of their mirrors."""
 
     def __init__(
         self,
@@ -50,6 +47,10 @@ class MemoryBatches:
         self.config, self.images, self.labels, self.augment, self.taught = config, images, labels, augment, taught
         self.order = batch_order(config, len(labels), epoch, first)
 
+
+class MemoryBatches(_Batches):
+    """Augmented batches from images that lie on the device whole."""
+
     def __iter__(self) -> Iterator[Batch]:
         for step, rows in self.order:
             torch.manual_seed(step_seed(self.config.seed, step))
@@ -59,25 +60,11 @@ class MemoryBatches:
             yield images, targets, None if self.taught is None else self.taught[mirrored.long(), rows]
 
 
-class DataLoaderBatches(TorchDataset):
+class DataLoaderBatches(_Batches, TorchDataset):
     """The loop that everybody writes: PIL images one by one through a DataLoader's workers.
 
     An item is a whole batch, so that its randomness can be seeded by its step whatever worker makes it.
     """
-
-    def __init__(
-        self,
-        config: TrainConfig,
-        images: Tensor,
-        labels: Tensor,
-        augment: Augment,
-        epoch: int,
-        first: int,
-        taught: None,
-    ):
-        self.config, self.images, self.labels, self.augment = config, images.numpy(), labels, augment
-        self.order = batch_order(config, len(labels), epoch, first)
-        self.pipeline = pil_pipeline(config)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -87,7 +74,8 @@ class DataLoaderBatches(TorchDataset):
 
         step, rows = self.order[number]
         torch.manual_seed(step_seed(self.config.seed, step))
-        images = torch.stack([self.pipeline(Image.fromarray(self.images[row])) for row in rows.tolist()])
+        pipeline, pixels = pil_pipeline(self.config), self.images.numpy()
+        images = torch.stack([pipeline(Image.fromarray(pixels[row])) for row in rows.tolist()])
         return self.augment.after_crop(images, self.labels[rows])
 
     def __iter__(self) -> Iterator[Batch]:
