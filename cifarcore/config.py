@@ -100,6 +100,10 @@ class TrainConfig:
             raise CifarcoreError(
                 f"first_epochs is {self.first_epochs}; that needs a first_size, and a resnet18: the cnn has one input size"
             )
+        if self.teacher_once and not self.teacher:
+            raise CifarcoreError(
+                "teacher_once is set without a teacher; name its checkpoint with --teacher, or leave it out"
+            )
         if self.teacher_once and (self.mix, self.policy, self.erasing, self.loader) != ("none", "none", 0, "memory"):
             raise CifarcoreError(
                 "teacher_once is for crops and mirrors from memory; leave out mix, policy, erasing and the dataloader, or teacher_once"

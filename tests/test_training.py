@@ -333,7 +333,9 @@ def test_a_student_of_a_teacher_asked_once_resumes_bit_for_bit(dataset, tmp_path
 def test_a_teacher_asked_once_is_refused_where_images_change_further():
     for changes in ({"mix": "cutmix"}, {"policy": "randaugment"}, {"erasing": 0.1}, {"loader": "dataloader"}):
         with pytest.raises(CifarcoreError, match="teacher_once"):
-            replace(TINY, teacher_once=True, **changes)
+            replace(TINY, teacher="teacher.pt", teacher_once=True, **changes)
+    with pytest.raises(CifarcoreError, match="without a teacher"):
+        replace(TINY, teacher_once=True)
 
 
 def test_a_gpu_that_is_not_there_is_one_clear_line():
