@@ -17,8 +17,7 @@ memory. Kept, by what each brings (images/s with it over those without, processe
 (ResNet-18), ReLU after the pool 1.1 (CNN), freed memory kept 1.1 (CNN; more where page faults are dear). The fused
 optimizer brings nothing on a CPU. Not kept: torch.compile, which is 1.2 times slower on the CNN and 1.03 times faster on
 the ResNet-18, less than its 34 s of warm-up cost. On the EPYC below the CNN's step has no page faults, and huge
-pages (torch's or glibc's) bring nothing: 1150 to 1280 images/s with and without, three turns. Nor did a pool made of
-elementwise operations, which saves torch's the indices that it writes.
+pages (torch's or glibc's) bring nothing: 1150 to 1280 images/s with and without, three turns.
 
 A growing input size changes what is learned: `quick` trains the ResNet-18 at 64 pixels for three epochs and at 128 for
 six, of 87 and 250 s each (EPYC). Scored at 128, the validation split stands at 0.19 after the first three, at 0.67 one
@@ -26,16 +25,21 @@ epoch later and at 0.78 in the end. Tried on the way there, with the same seed a
 with the learning rate halved for each stage further from the head; 0.746 with it times 0.7 and all before layer3 frozen,
 in three quarters of the time; 0.712 with that and CutMix or MixUp on every batch. Beginning at 48 was not tried to its end.
 
-On two cores of an AMD EPYC, whose plain bfloat16 product reaches 411 GFLOP/s, the CNN's step takes 57.7 ms over a floor
-of 38.4 (67 %), and `cifarcore bench train` printed on quiet cores, twice (images/s; the ratio to the better loop, median
-and range of seven turns):
+On two quiet cores of an AMD EPYC `cifarcore bench train` printed, three times in a row (images/s; the ratio to the better
+loop, median and range of seven turns):
 
-              default      loop   loop, 2 workers        ratio                      ratio
-    cnn     1098, 1171   451, 452     373, 429     2.45 (2.39 to 2.58)     2.55 (2.46 to 2.72)
-    resnet18  302,  302   165, 159     152, 151     1.84 (1.72 to 2.04)     1.92 (1.82 to 2.16)
+              default             loop           loop, 2 workers   ratio
+    cnn       1979, 1985, 2019    768, 663, 730  722, 693, 734     2.52 (2.47-2.63), 2.78 (2.58-3.23), 2.75 (2.51-2.92)
+    resnet18   188,  187,  188     85,  85,  84   84,  81,  87     2.20 (2.16-2.32), 2.20 (2.11-2.40), 2.20 (2.10-2.46)
 
-and on another day 2.45 (2.43 to 2.46; 1226 over 502) for the CNN and 1.99 (1.95 to 2.02; 174 over 87) for the ResNet-18,
-then at 96 pixels.
+with the ResNet-18 at 128 pixels. The same processor on days when it gave 1100 to 1230 images/s: 2.45, 2.55, 2.45 for the CNN,
+and for the ResNet-18 at 64 pixels 1.84 and 1.92, at 96 1.99.
+
+Of the CNN's step of 31.6 ms there, arithmetic at a plain bfloat16 product's 908 GFLOP/s is 17.4 (55 %); data are 1.3, the
+optimizer 1.0. The first block's batch norm and pool take 9: their arrays of 8 MB do not stay in the cache from one operation
+to the next, so that the batch norm takes 2.4 ms forward instead of 0.6 and the pool 2.1 instead of 0.4. Pooling before it,
+as an operation with a gradient of its own that keeps neither its full-size output nor the pool's indices, moves less memory
+and yet was 4 % slower, being a dozen small operations; it would take a compiled one.
 
 The report's protocol does not reach a validation accuracy of 0.58 in 26 epochs of 45,000 images, which take the loop
 43 min; `quick` did in 8 when it had 12 epochs: less than a fifth (0.19, 0.18). With 40 it ends at 0.66 and passes 0.58 in
