@@ -219,10 +219,10 @@ class Recipe:
 
 #: trained layers -> recipe
 RECIPES: dict[str, Recipe] = {
-    "all": Recipe(0.01, 0.7),
-    "last_two_blocks": Recipe(0.01, 0.7),  # had no trials of its own: what all layers and the last block agree in
-    "last_block": Recipe(0.01, 0.7),
-    "head": Recipe(0.05, 0.7),
+    "all": Recipe(0.003, 0.85),
+    "last_two_blocks": Recipe(0.003, 0.85),  # had no trials of its own: what all layers and the last block agree in
+    "last_block": Recipe(0.003, 0.85),
+    "head": Recipe(0.05, 0.85),
 }
 
 
