@@ -211,7 +211,9 @@ class Trainer:
             if config.teacher
             else None
         )
-        self.taught = self._taught() if self.teacher and config.teacher_once else None
+        self.taught = None
+        if self.teacher and config.teacher_once:
+            self.taught, self.teacher = self._taught(self.teacher), None
         self.augment = Augment(config, dataset.n_classes)
 
         self.step = 0
@@ -221,10 +223,10 @@ class Trainer:
         self.started_at_step = 0
         self.started = time.monotonic()
 
-    def _taught(self) -> Tensor:
+    def _taught(self, teacher: nn.Module) -> Tensor:
         """The teacher's logits (2, N, C) of the training images and of their mirrors."""
         views = (self.train_images, self.train_images.flip(2))
-        return torch.stack([predict(self.teacher, images, self.config)[0] for images in views])
+        return torch.stack([predict(teacher, images, self.config)[0] for images in views])
 
     def train_steps(self) -> Iterator[Tensor]:
         """Take the steps that are left of the current epoch, yielding this process's part of each step's loss."""
@@ -261,9 +263,9 @@ class Trainer:
             logits = self.parallel_model(images.contiguous(memory_format=self.layout))
             loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
             if self.teacher:
-                if target is None:
-                    with torch.no_grad():
-                        target = self.teacher(images)
+                with torch.no_grad():
+                    target = self.teacher(images)
+            if target is not None:
                 loss = torch.lerp(
                     loss, distillation_loss(logits, target, self.config.temperature), self.config.teacher_weight
                 )
