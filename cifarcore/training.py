@@ -211,13 +211,13 @@ class Trainer:
             if config.teacher
             else None
         )
-        self.taught = None
+        began, self.taught = time.monotonic(), None
         if self.teacher and config.teacher_once:
             self.taught, self.teacher = self._taught(self.teacher), None
+        self.seconds = time.monotonic() - began  # what the teacher takes is part of the training
         self.augment = Augment(config, dataset.n_classes)
 
         self.step = 0
-        self.seconds = 0.0
         self.history = {column: [] for column in ("epoch", "train_loss", "val_accuracy", "lr", "seconds")}
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=config.device)  # this process's part of it
         self.started_at_step = 0
@@ -349,7 +349,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         self.step = self.started_at_step = state["step"]
-        self.seconds = state["seconds"]
+        self.seconds += state["seconds"]
         self.history = state["history"]
         if self.world.first:
             self.loss_sum = state["loss_sum"].to(self.config.device)
