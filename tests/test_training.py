@@ -311,7 +311,7 @@ def test_a_teacher_asked_once_teaches_what_it_says_of_each_uncropped_image(datas
     def losses(config):
         with torch.random.fork_rng():
             trainer = training.Trainer(config, dataset, None)
-            assert (trainer.seconds > 0.001) == config.teacher_once, "what scoring took counts as training"
+            assert not config.teacher_once or trainer.seconds > 0.001, "what scoring took counts as training"
             return torch.stack(list(trainer.train_steps())), trainer
 
     asked, _ = losses(student)
