@@ -30,6 +30,8 @@ _PROGRESS, _STOP, _RESULT, _BALLAST = "progress.jsonl", "stop", "result.json", "
 _BALLAST_BYTES = 1 << 16
 _MAX_BYTES_READ = 4 << 20
 _LOCK_WAIT_SECONDS = 1.0
+#: so often a holder that has not yet written down who it is, is looked for
+_LOOKS = 5
 
 
 class Busy(CifarcoreError):
@@ -138,14 +140,16 @@ def stop_asked(folder: Path) -> bool:
 
 
 def refuse_if_busy() -> None:
-    """Raises Busy, naming the holder, where a living process holds this machine's lock."""
-    try:
-        with _machine_lock():
-            return
-    except filelock.Timeout:
-        pass
-    who = read_json(_holder_path())
-    if not is_alive(who):
+    """Raises Busy, naming the holder, where a living process holds this machine's lock. The holder's job then is seen running."""
+    for _ in range(_LOOKS):
+        try:
+            with _machine_lock():
+                return
+        except filelock.Timeout:
+            who = read_json(_holder_path())
+        if is_alive(who):
+            break
+    else:
         raise Busy("another retraining is just starting or ending on this machine; try again")
     since = time.strftime("%H:%M", time.localtime(float(who.get("process_started", 0))))
     raise Busy(
@@ -173,11 +177,12 @@ def working(folder: Path, show: Callable[[dict], None] = lambda line: None) -> I
     try:
         with explained(folder):
             me = identity(os.getpid())
-            write_json(_holder_path(), me | {"name": folder.name, "folder": str(folder.parent.resolve())})
             for name in (_RESULT, _STOP):
                 (folder / name).unlink(missing_ok=True)
             (folder / _BALLAST).write_bytes(os.urandom(_BALLAST_BYTES))
             write_json(folder / PROCESS, me)
+            # last: whoever is refused in its name finds the job running
+            write_json(_holder_path(), me | {"name": folder.name, "folder": str(folder.parent.resolve())})
         lower_priority()
         recorder = Recorder(folder, show)
         try:

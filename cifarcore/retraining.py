@@ -143,19 +143,13 @@ def create(config: RetrainConfig, parent: str | Path, runs_folder: str | Path, n
             f"{weights_path(parent)}: no such file, so {parent.name} cannot be retrained; put its weights beside it"
         )
     focus = choose_focus(run, config)
-    folder = job_folder(runs_folder, name or free_name(runs_folder, parent, config))
     needed = (
         64 * 2**20 + 20 * weights_path(parent).stat().st_size
     )  # a float16 file; float32 weights and momentum, old and new
+    while not _claim(folder := job_folder(runs_folder, name or free_name(runs_folder, parent, config)), needed):
+        if name:
+            raise CifarcoreError(f"{name}: that name is taken; choose another")
     with explained(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if (free := shutil.disk_usage(folder.parent).free) < needed:
-            raise DiskFull(
-                f"{folder.parent}: {free >> 20} MiB free and a retraining needs {needed >> 20}; make room, then start again"
-            )
-        if _taken(folder):
-            raise CifarcoreError(f"{folder.name}: that name is taken; choose another")
-        folder.mkdir()  # where two ask at once, one gets it
         setup = {
             "config": config.to_dict(),
             "parent": os.path.relpath(parent.resolve(), folder.resolve()),
@@ -170,6 +164,23 @@ def create(config: RetrainConfig, parent: str | Path, runs_folder: str | Path, n
             shutil.rmtree(folder, ignore_errors=True)
             raise
     return folder
+
+
+def _claim(folder: Path, needed: int) -> bool:
+    """Make the folder of a new job; whether its name was free. Raises DiskFull below `needed` bytes."""
+    with explained(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if (free := shutil.disk_usage(folder.parent).free) < needed:
+            raise DiskFull(
+                f"{folder.parent}: {free >> 20} MiB free and a retraining needs {needed >> 20}; make room, then start again"
+            )
+        if _taken(folder):
+            return False
+        try:
+            folder.mkdir()
+        except FileExistsError:  # two asked for the name at once, and the other got it
+            return False
+        return True
 
 
 def start(config: RetrainConfig, parent: str | Path, runs_folder: str | Path, name: str = "") -> Job:

@@ -43,9 +43,11 @@ def new_folder(place: Path, name: str = "job") -> Path:
     return place / name
 
 
-def start(folder: Path) -> subprocess.Popen:
+def start(folder: Path, before: str = "") -> subprocess.Popen:
+    """A counting job in a process of its own, which runs the line `before` first."""
+    code = COUNTING.replace("folder =", f"{before}\nfolder =")
     return subprocess.Popen(
-        [sys.executable, "-c", COUNTING, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -106,6 +108,20 @@ def test_a_second_job_is_refused_and_told_who_runs(tmp_path):
         process.kill()
         process.wait()
     jobs.refuse_if_busy()
+
+
+def test_whoever_is_refused_finds_the_job_running_though_its_start_is_slow(tmp_path):
+    """The lock is held for two seconds before the holder is written down, as on a disk that is busy."""
+    folder = new_folder(tmp_path)
+    process = start(folder, "write = jobs.write_json; jobs.write_json = lambda *a: (time.sleep(2), write(*a))")
+    try:
+        wait_until(lambda: (folder / "ballast").exists())
+        with pytest.raises(Busy, match=folder.name):
+            jobs.refuse_if_busy()
+        assert read_job(folder).state == "running"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_of_many_that_start_at_once_one_works(tmp_path):

@@ -166,6 +166,14 @@ def test_setting_up_keeps_what_was_asked(made):
     assert [job.state for job in retraining.jobs(made)] == ["killed"]
 
 
+def test_each_of_many_that_set_up_at_once_gets_a_name(made, monkeypatch):
+    names = iter(["both", "both", "other"])  # what two see as free when they look at the same moment
+    monkeypatch.setattr(retraining, "free_name", lambda *_: next(names))
+    folders = [create(HEAD, made / "cnn-made-0.npz", made) for _ in range(2)]
+    assert [folder.name for folder in folders] == ["both", "other"]
+    assert [job.folder for job in retraining.jobs(made)] == folders[::-1]
+
+
 def test_a_parent_without_weights_or_a_disk_without_room_is_refused(made, monkeypatch):
     parent = made / "cnn-made-0.npz"
     monkeypatch.setattr(retraining.shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 20))
