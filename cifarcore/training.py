@@ -16,56 +16,14 @@ memory. Kept, by what each brings (images/s with it over those without, processe
 2.2 (ResNet-18), channels last 1.4 and 1.1, the second thread 1.4 and 1.4, products for the smallest convolutions 1.5
 (ResNet-18), ReLU after the pool 1.1 (CNN), freed memory kept 1.1 (CNN; more where page faults are dear). The fused
 optimizer brings nothing on a CPU. Not kept: torch.compile, which is 1.2 times slower on the CNN and 1.03 times faster on
-the ResNet-18, less than its 34 s of warm-up cost. On the EPYC below the CNN's step has no page faults, and huge
+the ResNet-18, less than its 34 s of warm-up cost. On an AMD EPYC the CNN's step has no page faults, and huge
 pages (torch's or glibc's) bring nothing: 1150 to 1280 images/s with and without, three turns.
 
-A growing input size changes what is learned: `quick` trains the ResNet-18 at 64 pixels for three epochs and at 128 for
-six, of 87 and 250 s each (EPYC). Scored at 128, the validation split stands at 0.19 after the first three, at 0.67 one
-epoch later and at 0.78 in the end. Tried on the way there, with the same seed and eight epochs, four of them at 128: 0.756
-with the learning rate halved for each stage further from the head; 0.746 with it times 0.7 and all before layer3 frozen,
-in three quarters of the time; 0.712 with that and CutMix or MixUp on every batch. Beginning at 48 was not tried to its end.
-
-The ResNet-18 of `quick` taught the CNN (`--teacher-once`), seed 0; accuracy without augmentation:
-
-                                        images/s   minutes   5,000 learned images   validation images
-    quick, no teacher, 40 epochs                        36          0.913                 0.666
-    taught, 80 epochs                       1925        34          0.780                 0.683
-    taught, 40 epochs, twice as wide         690        46          0.790                 0.698
-    taught, 20 epochs                                               0.695                 0.639
-    taught, 20 epochs, temperature 1                                0.758                 0.642
-
-(No speed where other work was going on.) The taught CNN learns less by heart; what limits it is its width and the epochs, and
-the temperature of the teacher's part has no effect.
-
-On two quiet cores of an AMD EPYC `cifarcore bench train` printed, three times in a row (images/s; the ratio to the better
-loop, median and range of seven turns):
-
-              default             loop           loop, 2 workers   ratio
-    cnn       1979, 1985, 2019    768, 663, 730  722, 693, 734     2.52 (2.47-2.63), 2.78 (2.58-3.23), 2.75 (2.51-2.92)
-    resnet18   188,  187,  188     85,  85,  84   84,  81,  87     2.20 (2.16-2.32), 2.20 (2.11-2.40), 2.20 (2.10-2.46)
-
-with the ResNet-18 at 128 pixels. The same processor on days when it gave 1100 to 1230 images/s: 2.45, 2.55, 2.45 for the CNN,
-and for the ResNet-18 at 64 pixels 1.84 and 1.92, at 96 1.99.
-
-Of the CNN's step of 31.6 ms there, arithmetic at a plain bfloat16 product's 908 GFLOP/s is 17.4 (55 %); data are 1.3, the
-optimizer 1.0. The first block's batch norm and pool take 9: their arrays of 8 MB do not stay in the cache from one operation
+Of the CNN's step of 31.6 ms on two quiet cores of that EPYC, arithmetic at a plain bfloat16 product's 908 GFLOP/s is 17.4
+(55 %); data are 1.3, the optimizer 1.0. The first block's batch norm and pool take 9: their arrays of 8 MB do not stay in the cache from one operation
 to the next, so that the batch norm takes 2.4 ms forward instead of 0.6 and the pool 2.1 instead of 0.4. Pooling before it,
 as an operation with a gradient of its own that keeps neither its full-size output nor the pool's indices, moves less memory
 and yet was 4 % slower, being a dozen small operations; it would take a compiled one.
-
-Time to a validation accuracy of 0.58 (`bench train --report cnn-report-45k-0.npz --quick cnn-short-0.npz`): `quick` cut to
-12 epochs gets there in 11, 4.2 min at its 1975 images/s. The report's protocol on the same 45,000 images stands at 0.551
-after 26 epochs, which take the loop 28.2 min at its 690: at most 0.15 of its time. The bundled `quick` of 40 epochs ends at
-0.66 to 0.67 and passes 0.58 in epoch 24 to 26, as its learning rate stays high for longer. The report had a rate of 0.01: at
-its own 0.1 the CNN stays at chance (three seeds; batches of 64 and 128; float32 too), as its first fully connected layer,
-which has no batch norm, gives zeros for every image within 50 steps. The two runs are
-
-    cifarcore train --model cnn --preset report --name report-45k --learning-rate 0.01 --epochs 26 --validation-size 5000
-    cifarcore train --model cnn --preset quick --name short --epochs 12
-
-Both paths learn the same: `quick` cut short to two epochs (CNN) and to one at 32 pixels (ResNet-18), three seeds each,
-reaches a test accuracy of 0.2669 ± 0.0033 from memory and 0.2676 ± 0.0012 by `--loader dataloader --precision float32`
-(CNN), 0.3842 ± 0.0044 and 0.3795 ± 0.0065 (ResNet-18).
 """
 
 import time
