@@ -20,7 +20,7 @@ from cifarcore.disagreement import (
     suspect_labels,
     wrong_in,
 )
-from cifarcore.runs import Run, align
+from cifarcore.runs import Run, align, seed_of
 
 __all__ = [
     "FOUR_WAYS",
@@ -75,8 +75,8 @@ def compare(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> Comparison:
         sentence=verdict.sentence(word, table.loc["accuracy"], runs, n_a, class_table),
         metrics=table,
         n_images=runs[0].n_images,
-        seeds_a=tuple(run.meta.get("seed", 0) for run in runs[:n_a]),
-        seeds_b=tuple(run.meta.get("seed", 0) for run in runs[n_a:]),
+        seeds_a=tuple(seed_of(run.meta) for run in runs[:n_a]),
+        seeds_b=tuple(seed_of(run.meta) for run in runs[n_a:]),
         notes=tuple(verdict.notes(table.loc["accuracy"], runs, n_a, left_out)),
         class_table=class_table,
         cells=claims.cell_claims(runs, n_a),

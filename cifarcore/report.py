@@ -17,7 +17,7 @@ import pandas as pd
 from cifarcore import CifarcoreError, __version__, comparison, findings, metrics, paired, report_tables, summary
 from cifarcore.app import charts
 from cifarcore.files import atomic_write
-from cifarcore.runs import AlignedPair, Run
+from cifarcore.runs import AlignedPair, Run, seeds_said
 
 MAX_ROWS = 25  #: of a table that could be as long as the test set
 MAX_POINTS = 10_000  #: drawn of each map
@@ -74,6 +74,10 @@ def write_html(runs: Sequence[Run], out: str | Path) -> Path:
 
 def html_page(name_a: str, name_b: str, runs_a: list[Run], runs_b: list[Run], all_runs: Sequence[Run]) -> str:
     """The comparison of two models, each given as its name and its seeds' runs; `all_runs` are listed too."""
+    name_a, name_b = (
+        f"{name} ({said})" if (said := seeds_said(runs)) else name
+        for name, runs in ((name_a, runs_a), (name_b, runs_b))
+    )
     shared = comparison.on_shared_images([*runs_a, *runs_b])
     sides = {"A": shared[: len(runs_a)], "B": shared[len(runs_a) :]}
     result = comparison.compare(runs_a, runs_b)
@@ -121,7 +125,7 @@ def html_page(name_a: str, name_b: str, runs_a: list[Run], runs_b: list[Run], al
             "wrong, not a proof.</p>",
             _table(report_tables.suspect_table(shared), MAX_ROWS),
         ),
-        _section("All runs", f'<div class="wrapped">{_table(report_tables.run_table(all_runs))}</div>'),
+        _section("All runs", f'<div class="wrapped">{_table(report_tables.run_table(all_runs, runs_a, runs_b))}</div>'),
         _section("Methods", "".join(f"<p>{escape(method)}</p>" for method in METHODS)),
     ]
     written = f"Written by cifarcore {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."

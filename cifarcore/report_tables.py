@@ -160,12 +160,15 @@ def suspect_table(runs: list[Run]) -> pd.DataFrame:
     )
 
 
-def run_table(runs: Sequence[Run]) -> pd.DataFrame:
+def run_table(runs: Sequence[Run], runs_a: Sequence[Run], runs_b: Sequence[Run]) -> pd.DataFrame:
+    """One row for each of `runs`, with the side that it was compared on; nothing there for those listed beside."""
     rows = []
     for run in runs:
+        letters = [letter for letter, side in (("A", runs_a), ("B", runs_b)) if any(run is other for other in side)]
         dataset, versions = run.meta.get("dataset") or {}, run.meta.get("versions") or {}
         row = {
             "Run": run.name,
+            "Compared as": " and ".join(letters),
             "Accuracy": f"{metrics.accuracy(run):.4f}",
             "Data": f"{dataset.get('name', 'not named')}, {run.n_images:,} images",
             "Fingerprint": dataset.get("fingerprint", "not said"),

@@ -8,7 +8,7 @@ archive's headers and checked before anything is allocated, and nothing is ever 
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -125,7 +125,7 @@ class RunHeader:
 
     @property
     def seed(self) -> int:
-        return int(self.meta.get("seed", 0))
+        return seed_of(self.meta)
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,19 @@ def seed_given(meta: dict) -> int | None:
     """The seed of a training; None where nobody gave one: `import` writes 0 for predictions that name no model."""
     seed = meta.get("seed")
     return None if "imported" in meta and not meta.get("model") and not seed else seed
+
+
+def seed_of(meta: dict) -> int:
+    """The seed by which the runs of a model are told apart and ordered: 0 where none is named."""
+    return int(meta.get("seed") or 0)
+
+
+def seeds_said(runs: Sequence[Run]) -> str:
+    """For example «mean of seeds 0, 1, 2» or «seed 0»; nothing for a single run of which no seed is known."""
+    names = ", ".join(str(seed_of(run.meta)) for run in runs)
+    if len(runs) > 1:
+        return f"mean of seeds {names}"
+    return "" if seed_given(runs[0].meta) is None else f"seed {names}"
 
 
 def save_run(run: Run, path: str | Path) -> Path:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cifarcore import CifarcoreError, comparison, metrics, paired
 from cifarcore.files import atomic_write
-from cifarcore.runs import Run
+from cifarcore.runs import Run, seed_of
 
 SUMMARY = "compare_summary.txt"  #: beside the run files
 #: the numbers of the report that this project answers, mean and standard deviation over its runs
@@ -114,10 +114,12 @@ def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         seeds = groups.setdefault(run.group, [])
-        if any(seed_of(other) == seed_of(run) for other in seeds):
-            raise CifarcoreError(f"seed {seed_of(run)} of {run.group} is named twice ({run.name}); name each run once")
+        if any(seed_of(other.meta) == seed_of(run.meta) for other in seeds):
+            raise CifarcoreError(
+                f"seed {seed_of(run.meta)} of {run.group} is named twice ({run.name}); name each run once"
+            )
         seeds.append(run)
-    return {name: sorted(seeds, key=seed_of) for name, seeds in groups.items()}
+    return {name: sorted(seeds, key=lambda run: seed_of(run.meta)) for name, seeds in groups.items()}
 
 
 def run_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -128,7 +130,7 @@ def run_table(runs: Sequence[Run]) -> pd.DataFrame:
             "group": run.group,
             "preset": run.meta.get("preset") or "",
             "name": run.name,
-            "seed": seed_of(run),
+            "seed": seed_of(run.meta),
             "n_images": run.n_images,
             "initialised": run.meta.get("initialised_from") or "not said",
             "epochs": len(run.history["epoch"]) if run.history else np.nan,
@@ -156,10 +158,6 @@ def spread(values: Sequence[float]) -> str:
     """«mean ± std» with four digits, the standard deviation with n-1; the mean alone for one value."""
     values = np.asarray(values, float)
     return f"{values.mean():.4f}" + (f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else "")
-
-
-def seed_of(run: Run) -> int:
-    return int(run.meta.get("seed") or 0)
 
 
 def _group_rows(table: pd.DataFrame) -> pd.DataFrame:

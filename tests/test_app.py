@@ -8,6 +8,7 @@ import pytest
 from made import made_run
 from streamlit.testing.v1 import AppTest
 
+from cifarcore.app import state
 from cifarcore.runs import save_run
 
 PAGES = ("overview", "classes", "confusion", "roc", "explorer", "disagreements", "findings")
@@ -192,3 +193,63 @@ def test_small_data_without_superclasses_shows_what_it_has(folder):
     assert "seed" not in text(app).replace("seeds and", "") and "No run imported/nope; shown instead" in text(app)
     assert "none is judged" in text(run(folder, "findings", query))
     assert "imported predictions do not hold" in text(run(folder, "disagreements", group="also in training"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_that_are_alike_once_shortened_stay_apart(folder, page):
+    long = np.array([f"{'a name longer than any chart ' * 4}{letter}" for letter in "abcdefghij"])
+    write(
+        folder, *(replace(one, class_names=long, superclass_names=np.array([long[0], long[1]])) for one in two_models())
+    )
+    app = run(folder, page, {"level": "classes"} if page == "confusion" else None)
+    if page == "classes":
+        assert len(set(app.selectbox(key="class").options)) == 10
+
+
+def test_a_run_of_which_no_seed_is_known_is_opened(folder):
+    a, b = two_models()
+    for one in (a, replace(b, meta=b.meta | {"seed": None})):
+        save_run(one, folder / f"{one.group}.npz")
+    assert "resnet18-made" in run(folder, "overview").selectbox(key="B").options
+
+
+@pytest.mark.parametrize("without", ["A", "AB"])
+def test_a_run_without_validation_split_has_no_learning_curve_and_says_so(folder, without):
+    for letter, one in zip("AB", two_models(), strict=True):
+        if letter in without:
+            unknown = one.history | {"val_accuracy": np.full_like(one.history["val_accuracy"], np.nan)}
+            one = replace(one, history=unknown, val_sample_ids=None, val_labels=None, val_logits=None)
+        write(folder, one)
+    said = text(run(folder, "overview"))
+    assert ("These runs tell no validation accuracy" in said) == (without == "AB")
+    assert ("Model A tells no validation accuracy" in said) == (without == "A")
+
+
+def test_a_search_without_result_leaves_the_superclass_as_chosen(folder):
+    write(folder, *two_models())
+    app = run(folder, "classes")
+    first, second = app.multiselect(key="super").options
+    app.multiselect(key="super").set_value([second]).run()
+    other = app.selectbox(key="class").options
+    app.multiselect(key="super").set_value([first]).run()
+    left = app.selectbox(key="class").options
+    app.text_input(key="search").set_value(other[0]).run()
+    assert app.selectbox(key="class").options == left and f"No name of these {len(left)} classes" in text(app)
+
+
+def test_a_gallery_begins_with_its_first_page_when_it_shows_other_images(folder):
+    write(folder, *two_models(n_images=3000))
+    app = run(folder, "classes", {"class-wrong-page": "3"})
+    assert app.session_state["class-wrong-page"] == 3  # as the address says
+    app.selectbox(key="class").set_value(app.selectbox(key="class").options[1]).run()
+    assert app.session_state["class-wrong-page"] == 1
+
+
+def test_runs_that_name_no_model_are_not_of_one_model(folder):
+    (folder / "imported").mkdir()
+    for name, one in zip("abc", [*two_models(), made_run(n_images=300)], strict=True):
+        save_run(replace(one, meta={"imported": {}, "seed": 0}), folder / "imported" / f"{name}.npz")
+    catalog = state.find_runs(folder)
+    a, b, only = state.load_sides(catalog.groups["imported/a"], catalog.groups["imported/b"], ("a", "b"))
+    view = state.View(a, b, *only, None, np.arange(10), "A and B", "f1", folder.parent)
+    assert state.same_models(view) == ()

@@ -259,3 +259,13 @@ def test_seeds_after_the_first_do_not_move_the_map(folder, listed):  # noqa: F81
     app = run(folder, "explorer")
     assert np.array_equal(listed.frame[["a_x", "a_y"]], made_run(model="cnn", accuracy=0.5).tsne)
     assert "seed 0" in text(app)
+
+
+def test_a_box_on_a_map_that_is_not_there_is_left_out(folder, monkeypatch):  # noqa: F811
+    a, b = two_models()
+    write(folder, replace(a, tsne=None, umap=None), b)
+    begun, draw = [], map_charts.maps
+    monkeypatch.setattr(map_charts, "maps", lambda *arguments: begun.append(arguments[-1]) or draw(*arguments))
+    run(folder, "explorer", {"marked": "A,-3,3,-3,3"})
+    run(folder, "explorer", {"marked": "B,-3,3,-3,3"})
+    assert begun[0] == {} and np.isfinite(list(begun[1].values())[0]["x"]).all()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from made import made_run
 
-from cifarcore import CifarcoreError, report
+from cifarcore import CifarcoreError, report, report_tables
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,13 @@ def test_it_says_what_the_comparison_says(runs, path):
     for run in runs:
         assert run.digest in page and run.meta["dataset"]["fingerprint"] in page
     assert "McNemar" in page and "Obuchowski" in page
+
+
+def test_two_seeds_of_one_model_are_told_apart(runs):
+    page = report.html_page("cnn-made", "cnn-made", runs[:1], runs[1:2], runs)
+    assert "<h1>cnn-made (seed 0) against cnn-made (seed 1)</h1>" in page
+    table = report_tables.run_table(runs, runs[:1], runs[1:2])
+    assert table["Compared as"].tolist() == ["A", "B", "", ""]
 
 
 def test_one_small_file_with_nothing_outside_it(path):

@@ -131,6 +131,13 @@ def test_the_page_shows_what_changed_and_which_pictures(folder):
     assert "Unchanged within noise" not in said or "Accuracy" in said
 
 
+def test_what_the_class_filter_acts_on_is_said(folder):
+    retrained(folder)
+    assert "The filter leaves" not in text(run(folder, A="cnn-quick", B="retrained/minute").main)
+    said = text(run(folder, A="cnn-quick", B="retrained/minute", hardest=3).main)
+    assert "The filter leaves 3 of 10 classes: the pictures below are" in said
+
+
 def test_a_change_within_noise_is_said(folder):
     retrained(folder, accuracy=0.602)
     assert "Unchanged within noise" in text(run(folder, A="cnn-quick", B="retrained/minute").main)

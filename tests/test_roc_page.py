@@ -208,3 +208,15 @@ def test_the_chart_draws_both_models_and_can_zoom():
     assert [layer["mark"]["type"] for layer in chart["layer"]] == ["line", "area", "line", "point"]
     assert chart["layer"][2]["encoding"]["x"]["scale"]["domain"] == [0, roc_charts.CORNER]
     assert "cats against dogs" in chart["description"]
+
+
+def test_a_filter_of_one_class_offers_it_alone_or_says_that_a_pair_needs_two(folder):  # noqa: F811
+    write(folder, *two_models())
+    only = made_run().class_names[3]
+    app = run(folder, "roc", {"search": only, "apart": "one against the rest"})
+    assert app.selectbox(key="first").options == [only] and "list of classes is of these" in text(app)
+    app = run(folder, "roc", {"search": only})
+    assert len(app.selectbox(key="first").options) == 10 and "two are needed" in text(app)
+    assert len(app.dataframe[0].value) > 0
+    app = run(folder, "roc", {"search": only, "apart": "macro-average"})
+    assert "does not act here" in text(app) and "list of classes" not in text(app)

@@ -9,8 +9,9 @@ import streamlit as st
 
 from cifarcore import metrics
 from cifarcore.app import charts, images
-from cifarcore.app.state import Side, View, escape, plain
+from cifarcore.app.state import Side, View, escape
 from cifarcore.app.tiles import items, tiles
+from cifarcore.runs import Run
 
 PARAMETER = "image"
 NEIGHBORS = 6
@@ -54,7 +55,7 @@ def _dialog(view: View) -> None:
     with left:
         url = view.pictures.urls(view.sample_ids[[row]])[0]
         if url:
-            st.image(f"/{url}", width=256, alt=plain(view.class_names[label]))
+            st.image(f"/{url}", width=256, alt=view.class_names[label])
         else:
             st.caption(view.pictures.problem or "This image is not in the data folder.")
         superclass = view.superclass(label)
@@ -70,7 +71,9 @@ def _dialog(view: View) -> None:
                 f"**Model {side.letter}** {escape(side.first_title, 100)}: {verdict}" + (f" · {wrong}" if wrong else "")
             )
             st.altair_chart(
-                charts.top_classes(_top(side.first, row), side.letter), width="stretch", key=f"card-top-{side.letter}"
+                charts.top_classes(_top(view, side.first, row), side.letter),
+                width="stretch",
+                key=f"card-top-{side.letter}",
             )
     _neighbors(view, row)
     for column, side in zip(st.columns(2, gap="medium"), (view.a, view.b), strict=True):
@@ -79,12 +82,12 @@ def _dialog(view: View) -> None:
             _place(view, side, row)
 
 
-def _top(run, row: int, n: int = 5) -> pd.DataFrame:
+def _top(view: View, run: Run, row: int, n: int = 5) -> pd.DataFrame:
     probabilities = metrics.probabilities(run.take(np.array([row])))[0]
     top = np.argsort(-probabilities, kind="stable")[:n]
     return pd.DataFrame(
         {
-            "name": [plain(run.class_names[c]) for c in top],
+            "name": [view.class_names[c] for c in top],
             "probability": probabilities[top],
             "is_label": top == run.labels[row],
         }
@@ -112,7 +115,7 @@ def _training_neighbors(view: View, side: Side, row: int) -> None:
     ids = run.train_neighbor_ids[row]
     urls = images.train_pictures(view.root).urls(ids)
     content = [
-        {"id": f"{i:016x}", "image": url, "label": plain(run.class_names[c]), "note": f"cosine {cosine:.3f}"}
+        {"id": f"{i:016x}", "image": url, "label": view.class_names[c], "note": f"cosine {cosine:.3f}"}
         for i, url, c, cosine in zip(
             ids, urls, run.train_neighbor_labels[row], run.train_neighbor_cosine[row], strict=True
         )

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cifarcore.app import charts, confusion_tables, tables
 from cifarcore.app.gallery import gallery
-from cifarcore.app.state import CLASS_METRICS, View, compared, escape, plain
+from cifarcore.app.state import CLASS_METRICS, View, compared, escape
 
 MOST_DRAWN = 300  # classes in the chart; the table behind it has them all
 _KEY = "class"
@@ -77,7 +77,7 @@ def _clicked() -> None:
 
 
 def _choose(view: View) -> int:
-    names = [plain(view.class_names[c]) for c in view.classes]
+    names = [view.class_names[c] for c in view.classes]
     if st.session_state.get(_KEY) not in names:
         st.session_state.pop(_KEY, None)
     chosen = st.selectbox("Class (or click one in the chart)", names, key=_KEY, bind="query-params")

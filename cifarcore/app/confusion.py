@@ -6,7 +6,7 @@ import streamlit as st
 from cifarcore.app import charts, confusion_tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.layout import filter_note
-from cifarcore.app.state import View, compared, escape, plain
+from cifarcore.app.state import View, compared, escape
 from cifarcore.app.tables import count_form
 
 SHOWN = ("B − A", "A", "B")
@@ -64,7 +64,7 @@ def _confusion(view: View) -> None:
 def _superclasses(view, result, show, errors_only, left, right):
     """The folded matrix, and unfolded the pair of superclasses chosen; (name, classes) of the cell, or (None, None)."""
     run = view.a.first
-    names = [plain(name) for name in run.superclass_names]
+    names = view.superclass_names
     with right:
         first, second = st.columns(2, gap="small")
         true = _pick(first, "True superclass", names, "truesuper")
@@ -88,7 +88,7 @@ def _class_cell(view, result, show, errors_only, rows, columns):
     """The classes of one pair of superclasses; the cell chosen in it, or (None, None)."""
     chart_place = st.container()
     first, second = st.columns(2, gap="small")
-    row_names, column_names = ([plain(view.class_names[c]) for c in classes] for classes in (rows, columns))
+    row_names, column_names = ([view.class_names[c] for c in classes] for classes in (rows, columns))
     true = _pick(first, "True class", row_names, "true")
     predicted = _pick(second, "Predicted class", column_names, "predicted")
     frame = confusion_tables.confusion_frame(view, result, show, rows, columns, errors_only)
@@ -107,7 +107,7 @@ def _classes(view, result, show, errors_only, left, right):
     order = confusion_tables.superclass_order(view)
     hardest = view.classes[:MOST_DRAWN]
     order = order[np.isin(order, hardest)]
-    names = [plain(view.class_names[c]) for c in order]
+    names = [view.class_names[c] for c in order]
     with right:
         if len(hardest) < len(view.classes):
             st.caption(f"The {MOST_DRAWN} hardest classes are drawn; the filter in the sidebar chooses others.")

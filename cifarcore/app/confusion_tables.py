@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore import metrics
-from cifarcore.app.state import View, memo, plain
+from cifarcore.app.state import View, memo
 from cifarcore.comparison import Comparison
 from cifarcore.runs import Run
 
@@ -24,7 +24,7 @@ def outcome_frame(view: View, class_index: int, most: int = 8) -> pd.DataFrame:
 
     The `most` common answers of both models together, and «other classes» for the rest.
     """
-    names = np.array([plain(name) for name in view.class_names])
+    names = np.array(view.class_names)
     rows = {side.letter: mean_confusion(side.runs)[class_index] for side in (view.a, view.b)}
     total = rows["A"] + rows["B"]
     order = [class_index] + [int(c) for c in np.argsort(-total, kind="stable") if c != class_index and total[c] > 0]
@@ -61,7 +61,7 @@ def rivals_frame(view: View, class_index: int, most: int = 6) -> pd.DataFrame:
     order = [int(c) for c in np.argsort(-both_ways, kind="stable")[:most] if both_ways[c] > 0]
     return pd.DataFrame(
         {
-            "Rival": [plain(view.class_names[c]) for c in order],
+            "Rival": [view.class_names[c] for c in order],
             **{f"→ {column}": values for column, values in _trio(a[class_index, order], b[class_index, order]).items()},
             **{f"← {column}": values for column, values in _trio(a[order, class_index], b[order, class_index]).items()},
         }
@@ -79,7 +79,7 @@ def confusion_frame(
     a, b = (mean_confusion(side.runs)[np.ix_(rows, columns)] for side in (view.a, view.b))
     claims = _claims(view, result)[np.ix_(rows, columns)]
     left_out = rows[:, None] == columns[None, :] if errors_only else None
-    names = ([plain(view.class_names[c]) for c in classes] for classes in (rows, columns))
+    names = ([view.class_names[c] for c in classes] for classes in (rows, columns))
     return _cells(a, b, *names, show, claims, left_out)
 
 
@@ -95,7 +95,7 @@ def superclass_frame(view: View, result: Comparison, show: str, errors_only: boo
         a, b = (counts - np.diag(np.diag(counts)) for counts in (a, b))
     claimed = fold.T @ (_claims(view, result) != "") @ fold
     claims = np.where(claimed > 0, "classes in it differ", "")
-    names = [plain(name) for name in run.superclass_names]
+    names = view.superclass_names
     return _cells(fold.T @ a @ fold, fold.T @ b @ fold, names, names, show, claims, None)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore import disagreement
-from cifarcore.app.state import View, memo, plain
+from cifarcore.app.state import View, memo
 
 SURE = 0.9  # what «confidently wrong» takes by default
 #: the groups of the page: what each holds
@@ -52,7 +52,7 @@ def in_every_seed(view: View, group: str) -> np.ndarray | None:
 def ranked(view: View, group: str, mask: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """The rows of `mask`, those first that the group is about, and a line on each."""
     rows = np.flatnonzero(mask)
-    names = np.array([plain(name) for name in view.class_names])
+    names = np.array(view.class_names)
     if group == "suspect labels":
         suspects = _suspects(view)
         suspects = suspects[mask[suspects["row"]]]
@@ -78,7 +78,8 @@ def ranked(view: View, group: str, mask: np.ndarray) -> tuple[np.ndarray, list[s
 def over_represented(view: View, mask: np.ndarray) -> pd.DataFrame:
     """disagreement.over_represented_among of all the test images, with names fit to show."""
     table = disagreement.over_represented_among(view.a.first, mask)
-    return table.assign(name=[plain(name) for name in table["name"]])
+    names = {"class": view.class_names, "superclass": view.superclass_names}
+    return table.assign(name=[names[kind][index] for kind, index in zip(table["kind"], table["index"], strict=True)])
 
 
 def want_of_neighbors(view: View) -> str:

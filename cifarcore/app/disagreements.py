@@ -7,7 +7,7 @@ from cifarcore.app import disagreement_charts, disagreement_tables
 from cifarcore.app.disagreement_tables import GROUPS, SURE
 from cifarcore.app.gallery import gallery
 from cifarcore.app.layout import filter_note
-from cifarcore.app.state import View, plain
+from cifarcore.app.state import View
 
 MOST_DRAWN = {"class": 12, "superclass": 12}
 ALL = "all classes"
@@ -129,5 +129,5 @@ def _within(view: View, table) -> np.ndarray:
     )
     if chosen == ALL:
         return np.ones(len(view.labels), dtype=bool)
-    of_class = np.array([chosen in (plain(name), plain(view.superclass(c))) for c, name in enumerate(view.class_names)])
+    of_class = np.array([chosen in (name, view.superclass(c)) for c, name in enumerate(view.class_names)])
     return of_class[view.labels]

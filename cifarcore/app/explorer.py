@@ -13,7 +13,7 @@ from cifarcore.app import maps as planes
 from cifarcore.app.gallery import gallery
 from cifarcore.app.map_charts import BOX, POINT
 from cifarcore.app.maps import Box, Plane
-from cifarcore.app.state import View, escape, memo, plain
+from cifarcore.app.state import View, escape, memo
 from cifarcore.app.tables import SPLIT
 from cifarcore.runs import Run
 
@@ -105,7 +105,7 @@ def _chart(view: View, kind: str, color: str, plane: Plane) -> None:
     if key not in st.session_state:  # a new chart, or the page opened again
         st.session_state[_START] = st.query_params.get(PARAMETER, "")
     start = st.session_state[_START]
-    names = [plain(name) for name in view.class_names]
+    names = view.class_names
     chart = map_charts.maps(
         _frame(view, rows, kind, color),
         plane,
@@ -113,7 +113,7 @@ def _chart(view: View, kind: str, color: str, plane: Plane) -> None:
         _legend(view, color),
         color,
         f"{images.URL}/",
-        _start(view, plane, start),
+        _start(view, kind, plane, start),
     )
     st.altair_chart(
         chart, width="stretch", key=key, on_select=lambda: _selected(key, plane, view), selection_mode=[BOX, POINT]
@@ -162,17 +162,17 @@ def _legend(view: View, color: str) -> list[str] | None:
     if color == "right or wrong":
         return ["right", "wrong"]
     if color == "class":
-        return [plain(view.class_names[index]) for index in view.classes]
+        return [view.class_names[index] for index in view.classes]
     if color == "superclass":
-        return [plain(name) for name in view.a.first.superclass_names]
+        return view.superclass_names
     return list(SPLIT)
 
 
-def _start(view: View, plane: Plane, text: str) -> dict:
+def _start(view: View, kind: str, plane: Plane, text: str) -> dict:
     """The selection that the chart begins with, from the address."""
     box = Box.parse(text)
     if box is not None:
-        return {BOX: plane.bounds(box)}
+        return {} if _positions(view, kind, box) is None else {BOX: plane.bounds(box)}
     row = _row(view, text)
     return {} if row is None else {POINT: row}
 
@@ -262,7 +262,7 @@ def _marked_images(view: View, kind: str) -> None:
     sure = np.maximum(memo(metrics.confidence, a), memo(metrics.confidence, b))[rows]
     order, group = planes.by_confusion(view.labels[rows], said_a, said_b, sure)
     table = planes.confusions(view.labels[rows], said_a, said_b)
-    names = np.array([plain(name) for name in view.class_names])
+    names = np.array(view.class_names)
     titles = [f"{names[t]} → {names[p]}" for t, p in zip(table["true"], table["predicted"], strict=True)]
     counts = dict(zip(titles, table["images"], strict=True))
     if st.session_state.get("confusion") not in (None, ALL_CONFUSIONS, *titles):
@@ -299,12 +299,17 @@ def _marked(view: View, kind: str) -> tuple[np.ndarray | None, str | None]:
     text = st.query_params.get(PARAMETER, "")
     box = Box.parse(text)
     if box is not None:
-        positions = getattr((view.a if box.letter == "A" else view.b).first, kind)
+        positions = _positions(view, kind, box)
         if positions is None:
             return None, None
         return np.flatnonzero(box.holds(positions) & view.in_filter), f"in the box on model {box.letter}'s map"
     row = _row(view, text)
     return (None, None) if row is None else (np.array([row]), None)
+
+
+def _positions(view: View, kind: str, box: Box) -> np.ndarray | None:
+    """The map that `box` lies on, float (N, 2); None where that run has none."""
+    return getattr((view.a if box.letter == "A" else view.b).first, kind)
 
 
 def _name(view: View, row: int) -> str:

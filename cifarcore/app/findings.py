@@ -16,6 +16,8 @@ _VERDICTS = {
 
 def page(view: View) -> None:
     st.title("What the report found, measured again")
+    if view.filtered:
+        st.caption("The filter of classes does not act here: every number is of all images.")
     if findings.is_about(view.a.first):
         _claims(view)
     else:
@@ -34,8 +36,6 @@ def _claims(view: View) -> None:
         "anything was measured; it does not hold where the whole interval lies outside; else it cannot be told. Intervals are normal ones, cut to the "
         "values that are possible."
     )
-    if view.filtered:
-        st.caption("The filter of classes does not act here: every number is of all images.")
     with st.spinner("Measuring the report's claims…"):
         found = memo(findings.findings, view.a.runs, view.b.runs, state.same_models(view))
     table = tables.findings_table(found)

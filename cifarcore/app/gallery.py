@@ -39,7 +39,11 @@ def gallery(
         st.info(empty, icon=":material/image_search:")
         return
     n_pages = -(-len(rows) // PAGE_SIZE)
-    page_key = f"{key}-page"
+    page_key, shown_key = f"{key}-page", f"{key}-shown"
+    shown = hash(rows.tobytes())
+    if st.session_state.get(shown_key, shown) != shown:  # other images begin with their first page
+        st.session_state[page_key] = 1
+    st.session_state[shown_key] = shown
     if st.session_state.get(page_key, 1) > n_pages:
         st.session_state[page_key] = n_pages
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -61,10 +65,10 @@ def gallery(
         )
     if view.pictures.problem:
         st.caption(view.pictures.problem)
-    shown = slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE)
-    clicked = tiles(items(view, rows[shown], notes[shown] if notes is not None else None), f"{key}-tiles")
+    part = slice((page - 1) * PAGE_SIZE, page * PAGE_SIZE)
+    clicked = tiles(items(view, rows[part], notes[part] if notes is not None else None), f"{key}-tiles")
     if clicked is not None:
-        card.show(view, int(rows[shown][clicked]))
+        card.show(view, int(rows[part][clicked]))
 
 
 def file_name(view: View, name: str) -> str:
@@ -75,7 +79,7 @@ def file_name(view: View, name: str) -> str:
 def csv(view: View, rows: np.ndarray, notes: Sequence[str] | None = None) -> bytes:
     """UTF-8 CSV of the images `rows`: id, label, and of each model prediction, probabilities and seeds that are wrong."""
     rows = rows[: state.MOST_CSV_ROWS]
-    names = np.array([plain(name) for name in view.class_names])
+    names = np.array(view.class_names)
     labels = view.labels[rows]
     table: dict[str, object] = {
         "sample_id": [f"{i:016x}" for i in view.sample_ids[rows]],

@@ -10,7 +10,7 @@ from cifarcore import comparison
 from cifarcore.app import charts, ranked, tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.layout import filter_note
-from cifarcore.app.state import View, compared, csv, escape, memo, plain, runs_dir
+from cifarcore.app.state import View, compared, csv, escape, memo, runs_dir
 from cifarcore.summary import SUMMARY
 
 MOST_SUMMARY_BYTES = 1 << 20
@@ -74,7 +74,7 @@ def _verdict(view: View, result: comparison.Comparison) -> None:
 def _link(name: str) -> str:
     """A link to the class on the page Classes, with the models that the address names; the filter is left behind."""
     models = {key: st.query_params[key] for key in ("A", "seedA", "B", "seedB") if key in st.query_params}
-    return f"[{escape(name)}](classes?{urlencode(models | {'class': plain(name)})})"
+    return f"[{escape(name)}](classes?{urlencode(models | {'class': name})})"
 
 
 @st.fragment
@@ -112,13 +112,14 @@ def _curves(view: View) -> None:
         history = tables.history_frame((view.a, view.b))
         if history.empty:
             st.info(
-                "These runs tell nothing of their training; `cifarcore evaluate` writes the learning curves of models trained here."
+                "These runs tell no validation accuracy by epoch; `cifarcore evaluate` writes it of models that were trained "
+                "here with a validation split."
             )
         else:
             st.altair_chart(charts.learning_curves(history), width="stretch")
-            without = [side.letter for side in (view.a, view.b) if not any(run.history for run in side.runs)]
+            without = [side.letter for side in (view.a, view.b) if side.letter not in set(history["model"])]
             if without:
-                st.caption(f"Model {without[0]}'s run tells nothing of its training.")
+                st.caption(f"Model {without[0]} tells no validation accuracy by epoch.")
     with right:
         st.subheader("Calibration")
         st.altair_chart(charts.reliability(tables.reliability_frame((view.a, view.b))), width="stretch")

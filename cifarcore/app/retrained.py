@@ -7,6 +7,7 @@ import streamlit as st
 from cifarcore import CifarcoreError, retraining
 from cifarcore.app import retrain, retrain_tables
 from cifarcore.app.gallery import gallery
+from cifarcore.app.layout import filter_note
 from cifarcore.app.state import View, escape, find_runs, memo, runs_dir
 from cifarcore.app.tables import surest_first
 from cifarcore.runs import Run
@@ -141,6 +142,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pictures(view: View, focus: tuple[int, ...]) -> None:
+    filter_note(view, "the pictures below are", "the numbers above are")
     before, after = view.a.first, view.b.first
     in_focus = np.isin(view.labels, focus)
     fixed, broken = (

@@ -8,7 +8,7 @@ from cifarcore.app import roc_charts, roc_tables, tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.layout import filter_note
 from cifarcore.app.roc_tables import SOURCES, Task
-from cifarcore.app.state import View, escape, plain
+from cifarcore.app.state import View, escape
 
 MODES = ("two classes", "one against the rest", "macro-average")
 #: probabilities of the slider: as far from one half on both sides, in odds
@@ -31,8 +31,12 @@ def _roc(view: View) -> None:
         st.segmented_control("Tell apart", MODES, default=MODES[0], required=True, key="apart", bind="query-params")
         or MODES[0]
     )
-    if mode != MODES[0]:
+    if mode == MODES[1]:
         filter_note(view, "the list of classes is", "the curves and areas are")
+    elif mode == MODES[2] and view.filtered:
+        st.caption("The filter of classes does not act here: the curves and areas are of all images.")
+    elif len(view.classes) < 2:
+        st.caption("The filter leaves one class and two are needed, so all classes are offered.")
     left, right = st.columns(2, gap="medium")
     with right:
         if mode == MODES[0] and view.n_classes > 2:
@@ -72,7 +76,7 @@ def _pairs(view: View) -> None:
         or SOURCES[0]
     )
     frame = roc_tables.pair_frame(view, source)
-    names = [plain(name) for name in view.class_names]
+    names = view.class_names
 
     def choose() -> None:
         chosen = st.session_state[_PAIRS]["selection"]["rows"]
@@ -124,11 +128,11 @@ def _pairs(view: View) -> None:
 def _task(view: View, mode: str) -> Task | None:
     if mode == MODES[2]:
         return None
-    names = [plain(name) for name in view.class_names]
-    classes = view.classes if len(view.classes) > 1 else np.arange(view.n_classes)
-    options = [names[c] for c in classes]
+    names = view.class_names
+    options = [names[c] for c in view.classes]
     if mode == MODES[1]:
         return Task(names.index(_pick(st, "Class", options, "first", options[0])), None)
+    options = [names[c] for c in roc_tables.offered(view)]
     if view.n_classes > 2:
         best = roc_tables.pair_frame(view, SOURCES[0], 1)
         pair = [names[int(best.iloc[0][column])] for column in ("first", "second")] if len(best) else options[:2]
@@ -149,7 +153,7 @@ def _pick(place, label: str, options: list[str], key: str, default: str) -> str:
 
 
 def _title(view: View, task: Task) -> str:
-    names = [plain(name) for name in view.class_names]
+    names = view.class_names
     return f"{names[task.positive]} against " + ("the rest" if task.negative is None else names[task.negative])
 
 
@@ -221,7 +225,7 @@ def _flips(view: View, task: Task, share: float) -> None:
     if shown in CONFUSED:
         confused = [task.confused(side.first) for side in (view.a, view.b)]
         keep = {CONFUSED[1]: confused[0], CONFUSED[2]: confused[1]}.get(shown, confused[0] | confused[1])
-    names = [plain(name) for name in view.class_names]
+    names = view.class_names
     probability = [task.probability(task.scores(side.first)[0])[keep] for side in (view.a, view.b)]
     notes = [f"{names[task.positive]}: A {a:.1%} · B {b:.1%}" for a, b in zip(*probability, strict=True)]
     order = np.argsort(-np.abs(probability[1] - probability[0]), kind="stable")

@@ -160,7 +160,12 @@ def pair_frame(view: View, source: str, most: int = 12) -> pd.DataFrame:
     Columns first, second (class indices), confused_a, confused_b (images, mean over seeds), auc_a, auc_b,
     difference (B - A).
     """
-    return memo(_pair_frame, view.a.runs, view.b.runs, tuple(sorted(view.classes.tolist())), source, most)
+    return memo(_pair_frame, view.a.runs, view.b.runs, tuple(sorted(offered(view).tolist())), source, most)
+
+
+def offered(view: View) -> np.ndarray:
+    """The filter's classes, hardest first; all of them where it leaves one, as a pair needs two."""
+    return view.classes if len(view.classes) > 1 else np.arange(view.n_classes)
 
 
 def _pair_frame(

@@ -110,13 +110,19 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
                 "Superclasses", run.superclass_names.tolist(), key="super", bind="query-params", placeholder="all"
             )
             wanted = np.isin(run.superclass_names, superclasses)[run.superclass_of]
-            order = order[wanted[order]] if superclasses else order
+            if wanted.any():
+                order = order[wanted[order]]
+            elif superclasses:
+                st.warning("No class is of this superclass; it is left out.", icon=":material/search_off:")
         search = st.text_input("Search", key="search", bind="query-params", placeholder="part of a class name")
         found = np.array([search.strip().lower() in name.lower() for name in run.class_names.tolist()])
-        order = order[found[order]]
-        if not len(order):
-            st.warning("No class name contains this; the search is left out.", icon=":material/search_off:")
-            order = state.hardest_first(a, b, hardness, column)
+        if found[order].any():
+            order = order[found[order]]
+        else:
+            st.warning(
+                f"No name of these {len(order):,} classes contains this; the search is left out.",
+                icon=":material/search_off:",
+            )
         if run.n_classes > 1:
             if st.session_state.get("hardest", 0) > run.n_classes:
                 del st.session_state["hardest"]  # the slider starts from all classes again

@@ -5,9 +5,10 @@ that `memo` returns are read-only.
 """
 
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +22,17 @@ import streamlit as st
 from cifarcore import comparison, metrics
 from cifarcore.app.images import Album
 from cifarcore.importing import FOLDER, plain_name
-from cifarcore.runs import AlignedPair, Run, RunFileError, RunHeader, align, load_run, read_header, seed_given
+from cifarcore.runs import (
+    AlignedPair,
+    Run,
+    RunFileError,
+    RunHeader,
+    align,
+    load_run,
+    read_header,
+    seed_given,
+    seeds_said,
+)
 
 SUBFOLDERS = ("retrained", "imported")
 #: the presets in the order in which the app prefers them
@@ -119,10 +130,7 @@ class Side:
 
     @property
     def seeds(self) -> str:
-        """For example «mean of seeds 0, 1, 2» or «seed 0»; nothing for a single run of which no seed is known."""
-        names = ", ".join(str(run.meta.get("seed", 0)) for run in self.runs)
-        known = seed_given(self.first.meta) is not None
-        return f"mean of seeds {names}" if len(self.runs) > 1 else f"seed {names}" if known else ""
+        return seeds_said(self.runs)
 
     @property
     def title(self) -> str:
@@ -170,9 +178,15 @@ class View:
     def sample_ids(self) -> np.ndarray:
         return self.a.first.sample_ids
 
-    @property
+    @cached_property
     def class_names(self) -> list[str]:
-        return self.a.first.class_names.tolist()
+        """Fit to show, no two alike: charts, lists and the address know a class by it."""
+        return distinct(self.a.first.class_names)
+
+    @cached_property
+    def superclass_names(self) -> list[str]:
+        """As `class_names`; none where the run names no superclasses."""
+        return [] if self.a.first.superclass_names is None else distinct(self.a.first.superclass_names)
 
     @property
     def n_classes(self) -> int:
@@ -199,8 +213,8 @@ class View:
         return f"{seed_label(self.a.first)} of A, {seed_label(self.b.first)} of B"
 
     def superclass(self, class_index: int) -> str:
-        run = self.a.first
-        return "" if run.superclass_of is None else str(run.superclass_names[run.superclass_of[class_index]])
+        of_class = self.a.first.superclass_of
+        return "" if of_class is None else self.superclass_names[of_class[class_index]]
 
 
 def load_sides(
@@ -218,7 +232,7 @@ def load_sides(
 def same_models(view: View) -> tuple[Run, ...]:
     """Further runs of the two models chosen, trained with other settings: at most MOST_OTHERS, the first by name."""
     catalog = find_runs(runs_dir(view.root))
-    models = {run.meta.get("model") for run in (*view.a.runs, *view.b.runs)}
+    models = {run.meta.get("model") for run in (*view.a.runs, *view.b.runs)} - {None, ""}
     chosen = {run.path for run in (*view.a.runs, *view.b.runs)}
     others = [
         h
@@ -270,6 +284,15 @@ def plain(text: object, limit: int = 80) -> str:
     Charts and tables can be downloaded as CSV by Streamlit's own buttons, so it is no formula either.
     """
     return no_formula(_one_line(text, limit))
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """`plain` of each name, with a number where shortening made it like one before."""
+    shown: dict[str, None] = {}
+    for name in map(plain, names):
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        shown[name if name not in shown else next(text for text in numbered if text not in shown)] = None
+    return list(shown)
 
 
 def escape(text: object, limit: int = 80) -> str:

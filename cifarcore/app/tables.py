@@ -86,8 +86,8 @@ def class_frame(view: View, result: Comparison, metric: str) -> pd.DataFrame:
     }
     return pd.DataFrame(
         {
-            "class": [plain(view.class_names[c]) for c in classes],
-            "superclass": [plain(view.superclass(c)) for c in classes],
+            "class": [view.class_names[c] for c in classes],
+            "superclass": [view.superclass(c) for c in classes],
             "support": a["support"].to_numpy(int),
             "a": a[metric].to_numpy(),
             "b": b[metric].to_numpy(),
@@ -130,7 +130,7 @@ def findings_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
-    """Columns model, run, epoch, val_accuracy, train_loss, minutes: a row for each epoch of each run that has a history."""
+    """Columns model, run, epoch, val_accuracy, train_loss, minutes: a row for each epoch of each run with a validation split."""
     frames = [
         pd.DataFrame(
             {
@@ -144,7 +144,7 @@ def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
         )
         for side in sides
         for run in side.runs
-        if run.history
+        if run.history and np.isfinite(run.history["val_accuracy"]).any()
     ]
     columns = ["model", "run", "epoch", "val_accuracy", "train_loss", "minutes"]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)

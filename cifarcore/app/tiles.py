@@ -38,7 +38,7 @@ def items(view: View, rows: np.ndarray, notes: Sequence[str] | None = None) -> l
         {
             "id": f"{view.sample_ids[row]:016x}",
             "image": urls[i],
-            "label": plain(names[view.labels[row]]),
+            "label": names[view.labels[row]],
             "models": [said[0][i], said[1][i]],
             "note": plain(notes[i]) if notes is not None else "",
         }
@@ -53,7 +53,7 @@ def _predictions(side: Side, rows: np.ndarray, names: list[str], several_seeds: 
     return [
         {
             "letter": side.letter,
-            "name": plain(names[predicted]),
+            "name": names[predicted],
             "confidence": f"{share:.0%}",
             "right": bool(right),
             "seeds": f"wrong in {wrong} of {n} seeds" if several_seeds else "",
