@@ -96,7 +96,10 @@ def superclasses(names: tuple[str, ...], path: str = "", known: dict[str, str] |
 
 
 def _read_superclasses(path: str, names: tuple[str, ...]) -> dict[str, str]:
-    rows = [row for row in csv.reader(read_lines(path)) if row]
+    try:
+        rows = [row for row in csv.reader(read_lines(path)) if row]
+    except csv.Error as error:
+        raise CifarcoreError(f"{Path(path).name}: cannot be read as CSV ({error})") from None
     if any(len(row) != 2 for row in rows):
         raise CifarcoreError(f"{Path(path).name}: a line is not CLASS,SUPERCLASS; give both, with a comma between")
     if [cell.strip().lower() for cell in rows[0]] == ["class", "superclass"]:

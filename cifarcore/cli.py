@@ -178,7 +178,7 @@ def retrain(
     """Train a finished run a little further, on chosen classes above all; Ctrl-C keeps what was learned."""
     from cifarcore import jobs, retraining
 
-    if bool(run) == bool(resume):
+    if bool(run) == bool(resume) or (measure and not run):
         raise CifarcoreError("name the parent with --run, or a retraining to go on with by --resume")
     config = RetrainConfig(**changes)
     if measure:
@@ -187,7 +187,11 @@ def retrain(
         speed = measure_speed(run, config, folder, lambda name: load_dataset(name, data))
         console.print(f"learning {speed['learning']:.0f} images/s, scoring {speed['scoring']:.0f} images/s")
         return
-    job = retraining.job_folder(folder, resume) if resume else retraining.create(config, run, folder, name)
+    if resume:
+        job = retraining.job_folder(folder, resume)
+    else:
+        jobs.refuse_if_busy()  # before anything is set up
+        job = retraining.create(config, run, folder, name)
     before = {number: signal.signal(number, lambda *_: jobs.stop(job)) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with jobs.working(job, _show_retraining) as record, ThreadPoolExecutor(1) as beside:
@@ -198,6 +202,10 @@ def retrain(
             from cifarcore.retrainer import retrain as work
 
             came_out = work(job, record, lambda name: images.result() if images else load_dataset(name, data))
+    except jobs.Busy:  # another began meanwhile
+        if not resume:
+            retraining.delete(folder, job.name)
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

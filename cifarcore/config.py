@@ -21,6 +21,18 @@ _CHOICES = {
     "policy": ("none", "randaugment", "trivialaugment"),
     "loader": ("memory", "dataloader"),
     "precision": ("auto", "float32", "bfloat16"),
+    "device": ("auto", "cpu", "cuda"),
+}
+
+
+_MOST = 1_000_000_000
+_BOUNDS = {
+    **dict.fromkeys(("epochs", "image_size", "step_size", "hidden"), (1, _MOST)),
+    **dict.fromkeys(("seed", "validation_size", "batch_size", "weight_decay", "gamma"), (0, _MOST)),
+    **dict.fromkeys(("first_size", "first_epochs", "crop_padding", "threads"), (0, _MOST)),
+    **dict.fromkeys(("momentum", "dropout", "ema_decay", "label_smoothing", "teacher_weight"), (0, 1)),
+    **dict.fromkeys(("erasing", "warmup"), (0, 1)),
+    "num_workers": (-1, _MOST),
 }
 
 
@@ -88,14 +100,17 @@ class TrainConfig:
 
     def __post_init__(self):
         _check_choices(self)
-        for name in ("epochs", "image_size", "step_size", "hidden"):
-            if getattr(self, name) < 1:
-                raise CifarcoreError(f"{name} is {getattr(self, name)}; give at least 1")
-        for name in ("dropout", "ema_decay", "label_smoothing", "teacher_weight", "erasing", "warmup"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise CifarcoreError(f"{name} is {getattr(self, name)}; give a number from 0 to 1")
-        if self.learning_rate <= 0:
-            raise CifarcoreError(f"learning_rate is {self.learning_rate}; give a number above 0")
+        for name, (low, high) in _BOUNDS.items():
+            if not low <= getattr(self, name) <= high:  # so that NaN is refused too
+                wanted = f"at least {low}" if high == _MOST else f"a number from {low} to {high}"
+                raise CifarcoreError(f"{name} is {getattr(self, name)}; give {wanted}")
+        for name in ("learning_rate", "layer_decay", "temperature"):
+            if not 0 < getattr(self, name) <= _MOST:
+                raise CifarcoreError(f"{name} is {getattr(self, name)}; give a number above 0")
+        if self.model == "cnn" and self.image_size < 8:
+            raise CifarcoreError(
+                f"image_size is {self.image_size}; give the cnn, which halves it three times, at least 8"
+            )
         if self.first_epochs and (self.model != "resnet18" or self.first_size < 1):
             raise CifarcoreError(
                 f"first_epochs is {self.first_epochs}; that needs a first_size, and a resnet18: the cnn has one input size"
@@ -108,8 +123,8 @@ class TrainConfig:
             raise CifarcoreError(
                 "teacher_once is for crops and mirrors from memory; leave out mix, policy, erasing and the dataloader, or teacher_once"
             )
-        if len(self.widths) != 3:
-            raise CifarcoreError(f"widths has {len(self.widths)} numbers; the CNN has three blocks")
+        if len(self.widths) != 3 or min(self.widths) < 1:
+            raise CifarcoreError(f"widths is {self.widths}; the CNN has three blocks: give three numbers of at least 1")
         if not self.preset or not all(character.isalnum() or character in "-_" for character in self.preset):
             raise CifarcoreError(f"preset is {self.preset!r}; it names files, so use letters, digits, - and _")
 

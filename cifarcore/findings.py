@@ -14,7 +14,7 @@ import pandas as pd
 
 from cifarcore import claims, comparison, labels, measures, metrics
 from cifarcore.measures import NOTHING, Interval
-from cifarcore.runs import Run
+from cifarcore.runs import Run, RunFileError
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
 
@@ -227,14 +227,19 @@ def _gain_of_input_size(runs: Sequence[Run]) -> tuple[str, Interval]:
             )
         )
 
-    distinct = {run.digest or run.name: run for run in runs if (run.meta.get("config") or {}).get("image_size")}
+    distinct = {
+        run.digest or run.name: run for run in runs if isinstance((run.meta.get("config") or {}).get("image_size"), int)
+    }
     for _, alike in groupby(sorted(distinct.values(), key=recipe), recipe):
         by_size: dict[int, list[Run]] = {}
         for run in alike:
             by_size.setdefault(run.meta["config"]["image_size"], []).append(run)
         if len(by_size) > 1:
             small, large = min(by_size), max(by_size)
-            shared = comparison.on_shared_images([*by_size[small], *by_size[large]])
+            try:
+                shared = comparison.on_shared_images([*by_size[small], *by_size[large]])
+            except RunFileError:  # of other images: these two say nothing of the input size
+                continue
             text = f"accuracy at {large} pixels minus that at {small} ({shared[0].meta.get('model')}, the rest alike)"
             return text, measures.gain(shared, len(by_size[small]), np.ones(shared[0].n_images, bool))
     return (

@@ -12,13 +12,13 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from cifarcore import CifarcoreError
 from cifarcore.data import sample_ids
-from cifarcore.files import atomic_write
 
 #: as torchvision.datasets.folder.IMG_EXTENSIONS
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -63,14 +63,14 @@ def list_folder(root: str | Path) -> ImageFolder:
 
 
 def read_pictures(
-    folder: ImageFolder, rows: np.ndarray, pack: Path, on_progress: Callable[[int, int], None] = lambda *_: None
+    folder: ImageFolder, rows: np.ndarray, pack: BinaryIO, on_progress: Callable[[int, int], None] = lambda *_: None
 ) -> np.ndarray:
-    """Sample ids, uint64 (n,), of the pictures `rows`; what is needed to show them goes to `pack`, atomically.
+    """Sample ids, uint64 (n,), of the pictures `rows`; what is needed to show them goes to `pack`.
 
     Raises CifarcoreError, naming the file, where one cannot be read.
     """
     ids = np.empty(len(rows), np.uint64)
-    with atomic_write(pack) as file, zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(pack, "w") as archive:
         packed = {}
         for i, row in enumerate(rows.tolist()):
             name = folder.files[row]
@@ -141,7 +141,7 @@ def packed_files(pack: Path) -> dict[str, int]:
                 for name in os.fsdecode(entry.comment).split("\0")
                 if name
             }
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return {}
 
 
@@ -155,7 +155,7 @@ class Pack:
             self._archive = zipfile.ZipFile(path)  # kept open: its list of entries is long
             self._entries = {_id_of(entry.filename): entry for entry in self._archive.infolist()}
             self.ids = np.fromiter(self._entries, np.uint64, len(self._entries))
-        except (OSError, ValueError, OverflowError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, OverflowError, NotImplementedError, zipfile.BadZipFile) as error:
             raise CifarcoreError(f"{path.name}: no readable pack of pictures ({error}); import its run again") from None
 
     def pixels(self, sample_id: int) -> np.ndarray | None:

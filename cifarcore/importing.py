@@ -16,6 +16,7 @@ import numpy as np
 
 from cifarcore import CifarcoreError, __version__, class_names, data, labels
 from cifarcore.config import ImportConfig
+from cifarcore.files import atomic_write
 from cifarcore.image_folder import PACK, ImageFolder, list_folder, packed_files, read_pictures, rows_of_files
 from cifarcore.predictions import FLOOR, KINDS, as_logits, read_labels, read_lines, read_predictions
 from cifarcore.run_layout import image_keys
@@ -96,13 +97,15 @@ def import_file(
     with _WRITING:
         if out.exists() and not overwrite:
             raise CifarcoreError(f"{out}: there is such a run already; choose another name, or say --overwrite")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if test is not None and test.folder is not None:
-            ids = read_pictures(test.folder, test.rows, pack_path(out), on_progress)
-            run, said = _without_repeated(replace(run, sample_ids=ids))
-            run = replace(run, meta=run.meta | {"dataset": _dataset(test.name, run)})
-            notes += said
-        save_run(run, out)
+        if test is None or test.folder is None:
+            save_run(run, out)
+        else:
+            with atomic_write(pack_path(out)) as pack:  # takes its place when the run file has taken its own
+                ids = read_pictures(test.folder, test.rows, pack, on_progress)
+                run, said = _without_repeated(replace(run, sample_ids=ids))
+                run = replace(run, meta=run.meta | {"dataset": _dataset(test.name, run)})
+                notes += said
+                save_run(run, out)
     return Imported(load_run(out), out, tuple(notes))
 
 
@@ -130,7 +133,7 @@ def is_run_file(path: Path) -> bool:
     try:
         with ZipFile(path) as archive:
             return "schema.npy" in archive.namelist()
-    except (OSError, BadZipFile, ValueError):
+    except (OSError, BadZipFile, NotImplementedError, ValueError):
         return False
 
 

@@ -166,8 +166,7 @@ def working(folder: Path, show: Callable[[dict], None] = lambda line: None) -> I
 
     Raises Busy where another process holds the lock, and leaves the folder alone then.
     """
-    if read_job(folder).state in ("finished", "stopped"):
-        raise CifarcoreError(f"{folder.name}: has ended and its run is written; start a new one")
+    _refuse_ended(folder)
     lock = _machine_lock()
     try:
         lock.acquire()  # the system lets go of it when this process dies, however it does
@@ -175,6 +174,7 @@ def working(folder: Path, show: Callable[[dict], None] = lambda line: None) -> I
         refuse_if_busy()
         raise Busy("another retraining has just ended on this machine; try again") from None
     try:
+        _refuse_ended(folder)  # it may have, while this process waited for the lock
         with explained(folder):
             me = identity(os.getpid())
             for name in (_RESULT, _STOP):
@@ -195,6 +195,11 @@ def working(folder: Path, show: Callable[[dict], None] = lambda line: None) -> I
             raise
     finally:
         lock.release()
+
+
+def _refuse_ended(folder: Path) -> None:
+    if read_job(folder).state in ("finished", "stopped"):
+        raise CifarcoreError(f"{folder.name}: has ended and its run is written; start a new one")
 
 
 def lower_priority() -> None:

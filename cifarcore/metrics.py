@@ -199,14 +199,6 @@ def superclass_accuracy(run: Run) -> float:
     return float("nan") if correct is None else float(correct.mean())
 
 
-def superclass_confusion(run: Run) -> np.ndarray | None:
-    """Images by true (row) and predicted superclass (column, `superclass_predictions`), int (S, S); None without."""
-    predicted = superclass_predictions(run)
-    if predicted is None:
-        return None
-    return _crosstab(run.superclass_of[run.labels], predicted, len(run.superclass_names))
-
-
 def reliability(run: Run, bins: int = ECE_BINS) -> pd.DataFrame:
     """Confidence against accuracy in `bins` bins of equal width, [low, high), the last one closed.
 

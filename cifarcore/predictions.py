@@ -5,6 +5,7 @@ anything is allocated.
 """
 
 import csv
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore import CifarcoreError
-from cifarcore.run_layout import MAX_BYTES, MAX_CLASSES
+from cifarcore.run_layout import MAX_BYTES, MAX_CLASSES, MAX_NAME_LENGTH
 from cifarcore.runs import read_npz
 
 SUFFIXES = (".npz", ".npy", ".csv", ".parquet")
@@ -68,7 +69,7 @@ def read_predictions(path: str | Path) -> Predictions:
         raise CifarcoreError(f"{path.name}: {str(error).removeprefix(f'{path}: ')}") from None
     except OSError as error:
         raise CifarcoreError(f"{path.name}: cannot be read ({error.strerror or error})") from None
-    except (MemoryError, ValueError, EOFError, UnicodeError, OverflowError) as error:
+    except (MemoryError, ValueError, EOFError, UnicodeError, OverflowError, csv.Error) as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise CifarcoreError(f"{path.name}: not a readable {path.suffix[1:]} file ({said:.200})") from None
 
@@ -197,25 +198,45 @@ def _from_csv(path: Path) -> Predictions:
         raise CifarcoreError("columns are not separated by commas; write it with commas")
     _refuse_repeated(header)
     text = {name: str for name in header if _role(name) in (_LABELS, _IDS, _FILES)}
-    return _from_table(pd.read_csv(path, dtype=text, keep_default_na=True, encoding="utf-8-sig"))
+    table = pd.read_csv(path, dtype=text, keep_default_na=True, encoding="utf-8-sig")
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what the header does not name for the rows' names
+        raise CifarcoreError(f"rows have more cells than the {len(header)} columns of the header; name every column")
+    return _from_table(table)
 
 
 def _from_parquet(path: Path) -> Predictions:
     try:
         import pyarrow
+        from pyarrow import compute
         from pyarrow.parquet import ParquetFile
     except ImportError:
         raise CifarcoreError("reading Parquet needs pyarrow (pip install pyarrow); or write CSV") from None
     try:
         with ParquetFile(path) as file:
-            size = file.metadata.num_rows * file.metadata.num_columns * 8
-            if size > MAX_BYTES:
-                raise CifarcoreError(f"{size / 2**30:.1f} GiB when read; at most {MAX_BYTES >> 30} GiB are")
+            told, kinds = file.metadata, file.schema_arrow
+        _refuse_repeated(kinds.names)
+        unpacked = sum(told.row_group(i).total_byte_size for i in range(told.num_row_groups))
+        _refuse_large(max(told.num_rows * told.num_columns * 8, unpacked))
+        of_text = (pyarrow.string(), pyarrow.large_string())
+        texts = [field.name for field in kinds if field.type in of_text]
+        with ParquetFile(path, read_dictionary=texts) as file:  # a text that is repeated is read once
             table = file.read()
-        _refuse_repeated(table.column_names)
+        folded = [
+            chunk
+            for column in table.columns
+            for chunk in column.chunks
+            if pyarrow.types.is_dictionary(chunk.type) and chunk.type.value_type in of_text
+        ]
+        lengths = [compute.take(compute.binary_length(chunk.dictionary), chunk.indices) for chunk in folded]
+        _refuse_large(sum(compute.sum(each).as_py() or 0 for each in lengths))
         return _from_table(table.to_pandas())
     except pyarrow.ArrowException as error:
         raise CifarcoreError(f"not a readable Parquet file ({' '.join(str(error).split()):.200})") from None
+
+
+def _refuse_large(size: int) -> None:
+    if size > MAX_BYTES:
+        raise CifarcoreError(f"{size / 2**30:.1f} GiB when read; at most {MAX_BYTES >> 30} GiB are")
 
 
 def _from_table(table: pd.DataFrame) -> Predictions:
@@ -265,9 +286,8 @@ def _only(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> str | None:
 
 
 def _refuse_repeated(names: list[str]) -> None:
-    repeated = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if repeated is not None:
-        raise CifarcoreError(f"column {repeated!r} stands twice; keep one")
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise CifarcoreError(f"column {repeated[0][:MAX_NAME_LENGTH]!r} stands twice; keep one")
 
 
 def _without_prefix(names: list[str]) -> tuple[str, ...]:
@@ -317,7 +337,10 @@ def _labels(values: np.ndarray) -> np.ndarray:
         values = values.astype(np.int64)
     if values.dtype.kind in "iu":
         return values.astype(np.int64)
-    return np.array([str(value).strip() for value in values.tolist()], dtype=str)
+    texts = [str(value).strip() for value in values.tolist()]
+    if (longest := max(map(len, texts), default=0)) > MAX_NAME_LENGTH:  # as an array, every row takes that room
+        raise CifarcoreError(f"a label has {longest:,} characters; give class indices or names")
+    return np.array(texts, dtype=str)
 
 
 def _ids(values: np.ndarray) -> np.ndarray:

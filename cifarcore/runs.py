@@ -358,7 +358,11 @@ def _read_headers(archive: zipfile.ZipFile, path: Path, foreign: bool) -> _Heade
             raise refusal(
                 path, f"array {name!r} holds Python objects (a pickle), which are never loaded; store numbers or text"
             )
-        if min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) * dtype.itemsize != length:
+        if (
+            min(shape, default=0) < 0
+            or not dtype.itemsize
+            or int(np.prod(shape, dtype=object)) * dtype.itemsize != length
+        ):
             raise refusal(
                 path, f"array {name!r} is not as long as its header says; the file is damaged, write it again"
             )

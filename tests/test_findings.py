@@ -169,9 +169,15 @@ def test_input_size_is_told_from_runs_that_differ_in_nothing_else():
     row = findings.findings(small, small, others=large).query("claim == 'low resolution limits accuracy'").iloc[0]
     assert row["value"] == pytest.approx(0.2, abs=0.01) and row["verdict"] == findings.HOLDS
     assert "64 pixels minus that at 32" in row["measure"]
-    other = replace(large[0], meta=large[0].meta | {"config": large[0].meta["config"] | {"epochs": 99}})
-    row = findings.findings(small, small, others=[other]).query("claim == 'low resolution limits accuracy'").iloc[0]
-    assert np.isnan(row["value"]) and row["verdict"] == findings.UNKNOWN
+    others = {
+        "another recipe": at(64, 0.7, 0).meta["config"] | {"epochs": 99},
+        "no size": at(64, 0.7, 0).meta["config"] | {"image_size": [64]},
+    }
+    other_runs = [replace(large[0], meta=large[0].meta | {"config": config}) for config in others.values()]
+    other_images = replace(large[0], sample_ids=large[0].sample_ids + np.uint64(1))
+    for other in (*other_runs, other_images):
+        row = findings.findings(small, small, others=[other]).query("claim == 'low resolution limits accuracy'").iloc[0]
+        assert np.isnan(row["value"]) and row["verdict"] == findings.UNKNOWN
 
 
 def test_the_pretrained_claim_is_only_about_such_a_pair():

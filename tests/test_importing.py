@@ -1,6 +1,8 @@
 """Predictions of other frameworks become run files, or one line says what does not fit."""
 
 import os
+import tracemalloc
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from test_cli import invoke
 
 from cifarcore import CifarcoreError, data, labels
 from cifarcore.config import ImportConfig
-from cifarcore.image_folder import Pack
+from cifarcore.image_folder import Pack, list_folder, packed_files
 from cifarcore.importing import delete, import_file, pack_path, run_name, run_path
 from cifarcore.predictions import FLOOR, SUFFIXES
 from cifarcore.runs import align, load_run, save_run
@@ -289,6 +291,50 @@ def test_arrays_that_do_not_fit(tmp_path):
         assert "give one of them" in refused(path, tmp_path, **options)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("cat,dog\n-1,2,0.3\n", "more cells than the 2 columns"),
+        ("label,sample_id,cat,dog\n0,1,2,3,4\n", "more cells than the 4 columns"),
+        ('file,label,cat,"dog\n' + "a,0,1,2\n" * 20_000, "not a readable csv file"),
+        (",".join(["cat", *map(str, range(400_000)), "cat"]) + "\n", "column 'cat' stands twice"),
+    ],
+    ids=["row names", "row names beside labels", "open quote", "many columns"],
+)
+def test_a_table_that_would_be_misread_is_refused(tmp_path, content, said):
+    (tmp_path / "theirs.csv").write_text(content)
+    assert said in refused(tmp_path / "theirs.csv", tmp_path)
+
+
+def test_small_files_that_unfold_to_much_are_refused(tmp_path):
+    path = tmp_path / "theirs.parquet"
+    pd.DataFrame(
+        {"label": pd.Categorical.from_codes(np.zeros(200_000, int), ["x" * 10_000]), "a": 0, "b": 1.0}
+    ).to_parquet(path)
+    tracemalloc.start()
+    assert "1.9 GiB when read" in refused(path, tmp_path)
+    pd.DataFrame({"label": ["x" * 10_000] * 1_000, "a": 0.1, "b": 0.2}).to_parquet(path)
+    assert "a label has 10,000 characters" in refused(path, tmp_path)
+    empty = {"descr": "<U0", "fortran_order": False, "shape": (20_000_000,)}
+    with zipfile.ZipFile(tmp_path / "theirs.npz", "w") as archive:
+        for name in ("logits", "labels"):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array_header_1_0(file, empty)
+    assert "not as long as its header says" in refused(tmp_path / "theirs.npz", tmp_path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 50 << 20
+
+
+def test_a_zip_of_an_unknown_version_is_refused(tmp_path):
+    path = tmp_path / "theirs.npz"
+    np.savez(path, logits=made_run().logits)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 200  # the version needed to extract
+    path.write_bytes(content)
+    assert "theirs.npz" in refused(path, tmp_path) and packed_files(path) == {}
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @pytest.mark.parametrize(
     "content", [b"", b"PK", b"\x93NUMPY", b"\x80\x04K\x01.", b"a,b\n1", b"PAR1xxxxPAR1", b"\xff\xfe\x00"]
@@ -525,6 +571,23 @@ def test_rows_of_a_folders_run_are_found_by_file(tmp_path, pictures):
     assert "or give --images FOLDER, which finds them by file" in refused(
         tmp_path / "theirs.csv", tmp_path, like=str(ours)
     )
+
+
+def test_a_refused_import_leaves_run_and_pictures_as_they_were(tmp_path, pictures):
+    scores = np.random.default_rng(0).normal(size=(len(list_folder(pictures).files), 3)).astype(np.float32)
+    np.save(tmp_path / "theirs.npy", scores)
+    np.save(tmp_path / "too-large.npy", 1e6 * scores)
+    out = tmp_path / "runs" / "birds.npz"
+    config = ImportConfig(images=str(pictures), order="")
+    with pytest.raises(CifarcoreError, match="too large"):
+        import_file(tmp_path / "too-large.npy", out, config)
+    assert not list(out.parent.iterdir())
+    import_file(tmp_path / "theirs.npy", out, config)
+    before = {path: path.read_bytes() for path in out.parent.iterdir()}
+    Image.new("RGB", (9, 9)).save(pictures / "Auk" / "A9.png")
+    with pytest.raises(CifarcoreError, match="too large"):
+        import_file(tmp_path / "too-large.npy", out, config, overwrite=True)
+    assert {path: path.read_bytes() for path in out.parent.iterdir()} == before and len(before) == 2
 
 
 def test_folders_that_hold_no_classes(tmp_path):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -122,6 +123,18 @@ def test_whoever_is_refused_finds_the_job_running_though_its_start_is_slow(tmp_p
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_job_that_ended_while_another_process_waited_for_it_is_not_done_again(tmp_path):
+    folder = new_folder(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        with working(folder) as record:
+            waiting = pool.submit(lambda: working(folder).__enter__())
+            time.sleep(0.3)
+            record.end("finished", "")
+        with pytest.raises(CifarcoreError, match="has ended"):
+            waiting.result()
+    assert read_job(folder).state == "finished"
 
 
 def test_of_many_that_start_at_once_one_works(tmp_path):

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from made import made_run
 from sklearn.metrics import f1_score
+from test_cli import invoke
 
 from cifarcore import CifarcoreError, jobs, retraining, speeds
 from cifarcore.config import RetrainConfig
@@ -164,6 +165,30 @@ def test_setting_up_keeps_what_was_asked(made):
     with pytest.raises(CifarcoreError, match="taken"):
         create(config, made / "cnn-made-0.npz", made, folder.name)
     assert [job.state for job in retraining.jobs(made)] == ["killed"]
+
+
+def test_the_command_leaves_nothing_behind_where_another_runs(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "NICE", 0)  # a raised one could not be lowered again
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / jobs.SETUP).write_text("{}")
+    command = [
+        "retrain",
+        "--run",
+        str(made / "cnn-made-0.npz"),
+        "--focus",
+        "all",
+        "--folder",
+        str(made),
+        "--name",
+        "mine",
+    ]
+    with jobs.working(tmp_path / "other") as record:
+        for look in (jobs.refuse_if_busy, lambda: None):  # the other began before the look, and after it
+            monkeypatch.setattr(jobs, "refuse_if_busy", look)
+            with pytest.raises(Busy):
+                invoke(*command)
+            assert retraining.jobs(made) == []
+        record.end("finished", "")
 
 
 def test_each_of_many_that_set_up_at_once_gets_a_name(made, monkeypatch):
