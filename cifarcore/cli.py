@@ -180,6 +180,8 @@ def retrain(
 
     if bool(run) == bool(resume) or (measure and not run):
         raise CifarcoreError("name the parent with --run, or a retraining to go on with by --resume")
+    if resume and set(changes) | ({"name"} if name else set()):
+        raise CifarcoreError(f"{resume} goes on with the settings that it was started with; leave out the others")
     config = RetrainConfig(**changes)
     if measure:
         from cifarcore.retrainer import measure as measure_speed
@@ -214,7 +216,9 @@ def retrain(
 
 @app.command()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Run files; seeds of one model are grouped by their names.")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run files; those of one model and preset, as the files say, are its seeds.")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="The summary; else compare_summary.txt beside the first run file named.")
     ] = None,

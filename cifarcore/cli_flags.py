@@ -23,11 +23,8 @@ def config_flags(cls: type, *leave_out: str) -> Callable[[Callable], Callable]:
                 continue
             numbers = isinstance(item.default, tuple)
             shown = ",".join(map(str, item.default)) if numbers else item.default
-            option = typer.Option(
-                help=f"{item.metadata['help']} (default {shown!r} unless the preset says else)"
-                if cls is TrainConfig
-                else item.metadata["help"]
-            )
+            default = f" (default {shown!r}{' unless the preset says else' if cls is TrainConfig else ''})"
+            option = typer.Option(help=item.metadata["help"] + (default if shown != "" else ""))
             kind = str if numbers else type(item.default)
             flags.append(
                 inspect.Parameter(

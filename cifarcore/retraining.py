@@ -319,7 +319,9 @@ def feature_caches(retrained: Path, weights_digest: str) -> list[Path]:
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what a killed job of `folder` was just writing; see files.atomic_write."""
-    for path in (*folder.glob(".*.tmp"), *folder.parent.glob(f".{folder.name}.*.tmp")):
+    features = folder.parent / "features"
+    left = [*folder.glob(".*.tmp"), *folder.parent.glob(f".{folder.name}.*.tmp")]
+    for path in left if features.is_symlink() else (*left, *features.glob(".*.tmp")):  # one job at a time writes there
         path.unlink(missing_ok=True)
 
 

@@ -187,7 +187,10 @@ def parse_meta(array: np.ndarray | None, path: Path) -> dict:
     for key, kind in _META_TYPES.items():
         value = meta.get(key)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise refusal(path, f"array 'meta' has a {key} of the wrong type ({type(value).__name__}); see the README")
+            raise refusal(
+                path,
+                f"array 'meta' has a {key} of the wrong type ({type(value).__name__}); leave it out or give another",
+            )
         if isinstance(value, int) and abs(value) >= 2**63:
             raise refusal(path, f"array 'meta' has a {key} beyond 64 bits; give a smaller number")
     for key in ("model", "preset"):

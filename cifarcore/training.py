@@ -109,8 +109,10 @@ def fit(
         elif world.from_first(world.first and resume and path.exists() and load_checkpoint(path).config == config):
             return path
         last_saved = last_report = time.monotonic()
-        while trainer.step < trainer.total_steps:
-            for _ in trainer.train_steps():
+        while (finished := len(trainer.history["epoch"])) < config.epochs:
+            # a stop may lie between an epoch's last step and its validation
+            ended = trainer.step == (finished + 1) * trainer.steps_per_epoch
+            for _ in () if ended else trainer.train_steps():
                 now = time.monotonic()
                 report, save, stop = world.agree(
                     now - last_report >= REPORT_EVERY_SECONDS, now - last_saved >= save_every, should_stop()

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,13 @@ def text(app) -> str:
         for kind in ("title", "subheader", "markdown", "caption", "warning", "info")
         for element in app.get(kind)
     )
+
+
+def test_the_app_itself_runs(folder, monkeypatch):
+    write(folder, *two_models())
+    monkeypatch.setenv("CIFARCORE_RUNS", str(folder))
+    app = AppTest.from_file(str(Path(__file__).parents[1] / "streamlit_app.py"), default_timeout=TIMEOUT).run()
+    assert not app.exception and "cnn-made" in app.selectbox(key="A").options
 
 
 @pytest.mark.parametrize("page", PAGES)

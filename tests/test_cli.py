@@ -83,6 +83,13 @@ def test_train_evaluate_project_compare(tmp_path):
     assert f"{accuracy:.4f}" in text
 
 
+def test_the_drawn_set_needs_no_other_setting(tmp_path):
+    short = ("--epochs", "1", "--widths", "8,8,8", "--hidden", "16", "--folder", tmp_path)
+    invoke("train", "--model", "cnn", "--dataset", "synthetic", *short)
+    invoke("evaluate", tmp_path / "cnn-quick-0.pt")
+    assert len(load_run(tmp_path / "cnn-quick-0.npz").val_labels) == 500
+
+
 def test_every_config_field_is_a_flag():
     from dataclasses import fields
 

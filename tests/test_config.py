@@ -12,6 +12,13 @@ def test_presets_survive_the_way_through_meta(preset, model):
     assert config.name == f"{model}-{preset}-2"
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_of_the_drawn_set_a_tenth_is_held_out_as_of_cifar(preset):
+    real, drawn = preset_config("cnn", preset), preset_config("cnn", preset, dataset="synthetic")
+    assert real.validation_size / 50_000 == drawn.validation_size / 5_000
+    assert preset_config("cnn", preset, dataset="synthetic", validation_size=7).validation_size == 7
+
+
 def test_report_is_the_protocol():
     config = preset_config("resnet18", "report")
     assert (config.epochs, config.learning_rate, config.momentum, config.weight_decay) == (120, 0.1, 0.9, 5e-4)

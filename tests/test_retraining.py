@@ -191,6 +191,14 @@ def test_the_command_leaves_nothing_behind_where_another_runs(made, tmp_path, mo
         record.end("finished", "")
 
 
+@pytest.mark.parametrize("other", [["--seconds", "600"], ["--name", "another"], ["--measure"]])
+def test_going_on_takes_no_other_settings(made, other):
+    folder = create(HEAD, made / "cnn-made-0.npz", made, "one")
+    with pytest.raises(CifarcoreError, match="leave out the others|with --run"):
+        invoke("retrain", "--resume", "one", "--folder", str(made), *other)
+    assert not (folder / jobs.PROCESS).exists()
+
+
 def test_each_of_many_that_set_up_at_once_gets_a_name(made, monkeypatch):
     names = iter(["both", "both", "other"])  # what two see as free when they look at the same moment
     monkeypatch.setattr(retraining, "free_name", lambda *_: next(names))
@@ -343,7 +351,7 @@ def kill_at_random(trained, runs: Path, seed: int) -> None:
         job = wait_for_end(go_on(job.folder))
     assert job.state == "finished", job.log_tail
     assert load_run(run_path(job.folder)).n_images == 1000
-    assert not [path for path in (runs / "retrained").iterdir() if path.name.endswith(".tmp") and path.suffix == ".npz"]
+    assert not list((runs / "retrained").rglob("*.tmp"))
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -73,16 +73,24 @@ def test_training_leaves_the_callers_random_numbers_alone(dataset, tmp_path):
     ids=["plain", "everything", "dataloader", "onecycle"],
 )
 def test_stopped_and_resumed_is_bit_for_bit_the_same(dataset, tmp_path, config):
-    whole = weights(fit(config, dataset, tmp_path / "whole"))
-    for stop_after in (3, 8, 13):  # the middle of an epoch, its end, the middle of the next
-        steps = iter(range(1000))
+    whole = load_checkpoint(fit(config, dataset, tmp_path / "whole"))
+    for more in (3, 5, 5, 3):  # to the middle of an epoch, its last step, the middle of the next, the last of all 16
+        steps = iter(range(1, 1000))
         with pytest.raises(Stopped):
-            fit(config, dataset, tmp_path / "parts", resume=True, should_stop=lambda: next(steps) == stop_after - 1)
-        if stop_after > 3:
-            break
+            fit(config, dataset, tmp_path / "parts", resume=True, should_stop=lambda: next(steps) == more)
     path = fit(config, dataset, tmp_path / "parts", resume=True)
-    assert same(whole, weights(path))
+    found = load_checkpoint(path)
+    assert same(whole.weights, found.weights)
+    for column in ("epoch", "train_loss", "val_accuracy", "lr"):
+        assert found.history[column] == whole.history[column]
     assert not list(path.parent.glob("*.resume.pt"))
+
+
+def test_resuming_what_is_finished_trains_nothing(dataset, tmp_path):
+    path = fit(replace(TINY, epochs=1), dataset, tmp_path)
+    before = path.read_bytes()
+    assert fit(replace(TINY, epochs=1), dataset, tmp_path, resume=True, should_stop=lambda: True) == path
+    assert path.read_bytes() == before
 
 
 def test_a_resnet_with_all_of_its_switches_and_a_teacher_resumes_bit_for_bit(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from cifarcore import CifarcoreError, bench_load, metrics
+from cifarcore import CifarcoreError, bench_browser, bench_load, metrics
 from cifarcore.runs import load_run, save_run
 
 
@@ -30,9 +30,10 @@ def runs(tmp_path_factory):
 
 def soak(runs, sessions, minutes) -> dict[str, float]:
     try:
-        table = bench_load.sessions_table(ROOT, runs, sessions, minutes)
+        bench_browser.chromium_path()
     except CifarcoreError as error:
         pytest.skip(str(error))
+    table = bench_load.sessions_table(ROOT, runs, sessions, minutes)
     return table.set_index("what")["value"].to_dict()
 
 
