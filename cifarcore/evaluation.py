@@ -1,6 +1,7 @@
 """A checkpoint and a test set make a run file, and beside it the features that the maps are drawn from."""
 
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -199,5 +200,5 @@ def load_features(path: Path) -> Features | None:
             return Features(
                 **{name: archive[name] for name in ("test", "test_ids", "train", "train_ids", "train_labels")}
             )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise CifarcoreError(f"{path}: damaged ({error}); delete it and run `cifarcore evaluate` again") from None

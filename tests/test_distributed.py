@@ -16,6 +16,7 @@ import torch
 import two_processes
 from two_processes import CONFIGS
 
+from cifarcore import CifarcoreError
 from cifarcore.checkpoints import load_checkpoint, load_tensors
 from cifarcore.distributed import World
 from cifarcore.evaluation import evaluate
@@ -153,3 +154,14 @@ def test_the_readmes_lines_train_both_models(tmp_path):
     assert together.history.keys() == one.history.keys() and together.meta["device"].startswith("2 x ")
     run, _ = evaluate(together, make_synthetic(4700, 100))
     assert load_run(save_run(run, tmp_path / "run.npz")).n_images == 100
+
+
+def test_a_process_with_other_settings_or_without_a_gpu_says_so(monkeypatch):
+    second = World(1, 2, 1)
+    monkeypatch.setattr(World, "from_first", lambda self, value: {"epochs": 2, "seed": 0})
+    second.check_same({"epochs": 2, "seed": 0})
+    with pytest.raises(CifarcoreError, match="process 1 of 2 has other seed than the first"):
+        second.check_same({"epochs": 2, "seed": 1})
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(CifarcoreError, match="process 1 of this machine has no GPU of its own, there are 1"):
+        second.own_gpu()

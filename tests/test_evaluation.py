@@ -90,6 +90,23 @@ def test_features_of_other_images_are_refused(checkpoint, dataset, tmp_path):
         evaluation.features_of(path.with_suffix(".npz"), other, lambda name: dataset)
 
 
+@pytest.mark.parametrize("damage", ["cut", "bytes", "version", "missing"])
+def test_damaged_features_are_said_with_the_remedy(tmp_path, damage):
+    path = tmp_path / "cnn.features.npz"
+    names = ("test", "test_ids", "train", "train_ids") + (() if damage == "missing" else ("train_labels",))
+    np.savez_compressed(path, **{name: np.arange(500) for name in names})
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        del content[len(content) // 2 :]
+    elif damage == "bytes":
+        content[60:200] = bytes(140)
+    elif damage == "version":
+        content[content.index(b"PK\x01\x02") + 6] = 200
+    path.write_bytes(content)
+    with pytest.raises(CifarcoreError, match="delete it and run `cifarcore evaluate` again"):
+        evaluation.load_features(path)
+
+
 def test_other_classes_are_refused(checkpoint, dataset):
     renamed = Dataset(**{**vars(dataset), "class_names": tuple(f"class {index}" for index in range(100))})
     with pytest.raises(CifarcoreError, match="classes") as caught:
