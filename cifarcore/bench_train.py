@@ -122,7 +122,7 @@ def time_to_accuracy(report: Run, quick: Run, speeds: pd.DataFrame, goal: float 
     """
     rows = []
     for run, side in ((report, ["loop", "loop, 2 workers"]), (quick, ["default"])):
-        if run.history is None or np.isnan(run.history["val_accuracy"]).all():
+        if not run.history or np.isnan(run.history["val_accuracy"]).all():
             raise CifarcoreError(f"{run.name} has no validation accuracies; train it with --validation-size 5000")
         reached = run.history["val_accuracy"] >= goal
         if run is quick and not reached.any():

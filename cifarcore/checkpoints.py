@@ -80,6 +80,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> Path:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Raises CifarcoreError with one line where `path` is no checkpoint of this project."""
     content = load_tensors(path)
+    if "optimizer" in content:
+        raise CifarcoreError(f"{path}: a training that is not finished; repeat its command with --resume")
     try:
         if content["format"] != FORMAT:
             raise CifarcoreError(

@@ -27,8 +27,11 @@ def canonical(names: tuple[str, ...]) -> tuple[str, ...]:
     return labels.CLASS_NAMES if {normal_name(name) for name in names} == _CIFAR100 else names
 
 
-def by_name(columns: tuple[str, ...], positional: tuple[str, ...]) -> tuple[str, ...]:
-    """What the columns stand for, in `positional`'s spelling: by name, or by number where as many are numbered."""
+def by_name(columns: tuple[str, ...], positional: tuple[str, ...], whose: str = "the test set's") -> tuple[str, ...]:
+    """What the columns stand for, in `positional`'s spelling: by name, or by number where as many are numbered.
+
+    Raises CifarcoreError where neither fits `whose` classes these are.
+    """
     _refuse_alike(columns)
     known = {normal_name(name): name for name in positional}
     own = [normal_name(name) for name in columns]
@@ -40,7 +43,7 @@ def by_name(columns: tuple[str, ...], positional: tuple[str, ...]) -> tuple[str,
     missing = [name for normal, name in known.items() if normal not in own]
     said = [f"{len(extra)} unknown names (such as {extra[0][:60]!r})"] if extra else []
     said += [f"{len(missing)} missing (such as {missing[0][:60]!r})"] if missing else []
-    raise CifarcoreError(f"the class names do not fit the test set's {len(known)} classes: {', '.join(said)}")
+    raise CifarcoreError(f"the class names do not fit {whose} {len(known)} classes: {', '.join(said)}")
 
 
 def are_numbers(columns: tuple[str, ...]) -> bool:

@@ -127,7 +127,7 @@ def evaluate(
     from cifarcore.evaluation import evaluate_file
     from cifarcore.runs import load_run
 
-    for path in checkpoints:
+    for path in sorted(checkpoints, key=lambda path: path.name.endswith(".resume.pt")):  # what is unfinished stops none
         dataset = load_dataset(load_checkpoint(path).config.dataset, data)
         written = evaluate_file(path, dataset, device)
         console.print(f"wrote {written}: test accuracy {load_run(written).correct.mean():.4f}")
@@ -236,12 +236,12 @@ def compare(
     if study:
         from cifarcore.study_table import write_study
 
-        console.print(write_study(loaded, study, readme), markup=False, highlight=False, soft_wrap=True)
+        console.print(write_study(loaded, study, readme))
         return
     from cifarcore.summary import SUMMARY, update_readme, write_summary
 
     out = out or runs[0].parent / SUMMARY
-    console.print(write_summary(loaded, out), markup=False, highlight=False, soft_wrap=True)
+    console.print(write_summary(loaded, out))
     if readme:
         update_readme(loaded, readme)
     if html:
@@ -249,7 +249,7 @@ def compare(
 
         write_html(loaded, html)
     for path in filter(None, (out, readme, html)):
-        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"wrote {path}")
 
 
 @app.command("import")
@@ -273,12 +273,10 @@ def import_(
             lambda done, total: bar.update(task, completed=done, total=total, visible=True),
         )  # fmt: skip
     run = found.run
-    console.print(
-        f"wrote {found.path}: {run.n_images:,} images, {run.n_classes} classes, {run.meta['scores']}", markup=False
-    )
+    console.print(f"wrote {found.path}: {run.n_images:,} images, {run.n_classes} classes, {run.meta['scores']}")
     console.print(f"test accuracy {run.correct.mean():.4f}")
     for note in found.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {note}")
 
 
 def main() -> None:

@@ -92,12 +92,13 @@ def bench_train(
 
         print_table(profile_table(preset_config(profile, "quick", init="random"), dataset))
         return
+    timed = [load_run(path) for path in (report, quick)] if report.exists() else []
     speeds = bench_train.speed_table(dataset, rounds)
     console.print("training, images/s:")
     print_table(speeds)
-    if report.exists():
+    if timed:
         console.print(f"\nminutes to a validation accuracy of {bench_train.GOAL}, or as many as were not enough:")
-        print_table(bench_train.time_to_accuracy(load_run(report), load_run(quick), speeds))
+        print_table(bench_train.time_to_accuracy(*timed, speeds))
     else:
         console.print(
             f"\nno time to accuracy, as there is no {report}: make it with `cifarcore train --model cnn --preset report "

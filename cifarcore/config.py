@@ -30,8 +30,8 @@ _BOUNDS = {
     **dict.fromkeys(("epochs", "image_size", "step_size", "hidden"), (1, _MOST)),
     **dict.fromkeys(("seed", "validation_size", "batch_size", "weight_decay", "gamma"), (0, _MOST)),
     **dict.fromkeys(("first_size", "first_epochs", "crop_padding", "threads"), (0, _MOST)),
-    **dict.fromkeys(("momentum", "dropout", "ema_decay", "label_smoothing", "teacher_weight"), (0, 1)),
-    **dict.fromkeys(("erasing", "warmup"), (0, 1)),
+    **dict.fromkeys(("momentum", "ema_decay", "label_smoothing", "teacher_weight", "erasing", "warmup"), (0, 1)),
+    "dropout": (0, 0.99),  # without any of its inputs a layer learns nothing
     "num_workers": (-1, _MOST),
 }
 
@@ -250,6 +250,17 @@ class ProjectConfig:
     umap_min_dist: float = _option(0.1, "least distance of points on the UMAP")
     neighbors: int = _option(5, "nearest training images kept")
     seed: int = _option(0, "of both maps")
+
+    def __post_init__(self):
+        for name, low, high in (
+            ("perplexity", 1, 10_000),
+            ("umap_neighbors", 2, 10_000),
+            ("umap_min_dist", 0, 1),  # of UMAP's default spread of 1
+            ("neighbors", 1, 1000),
+            ("seed", 0, 2**32 - 1),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise CifarcoreError(f"{name} is {getattr(self, name)}; give {low} to {high}")
 
 
 @dataclass(frozen=True)

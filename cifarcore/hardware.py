@@ -26,7 +26,7 @@ def resolve(config: TrainConfig) -> TrainConfig:
     precision = config.precision
     if precision == "auto":
         fast = (
-            torch.cuda.is_bf16_supported()
+            torch.cuda.is_bf16_supported(including_emulation=False)
             if device == "cuda"
             else torch.backends.mkldnn.is_available() and _has_bfloat16()
         )

@@ -158,9 +158,12 @@ def _to_run(
         raise CifarcoreError(f"{len(found.sample_ids):,} sample ids for {n:,} rows of scores; give one for each")
 
     named = tuple(read_lines(config.class_names)) if config.class_names else None
+    for columns in filter(None, (named, found.columns)):
+        if len(columns) != n_columns:
+            raise CifarcoreError(f"{len(columns)} class names for {n_columns} columns of scores; give one for each")
     columns = found.columns or named
-    if columns and len(columns) != n_columns:
-        raise CifarcoreError(f"{len(columns)} class names for {n_columns} columns of scores; give one for each")
+    if named and found.columns:
+        columns = class_names.by_name(columns, named, f"{Path(config.class_names).name}'s")
     positional = test.class_names if test else named or _names_by_content(found.sample_ids, given, n_columns)
     if positional is None and (columns is None or class_names.are_numbers(columns)):
         raise CifarcoreError("what the columns stand for is not said; name them, or give --class-names FILE")
@@ -171,7 +174,11 @@ def _to_run(
     names = class_names.canonical(positional or columns)
     own = class_names.by_name(columns, positional) if columns and positional else positional or columns
 
-    counted = positional if columns and positional and class_names.are_numbers(columns) else own
+    counted = own  # what labels that are numbers count
+    if named:
+        counted = class_names.by_name(named, positional or named)
+    elif columns and positional and class_names.are_numbers(columns):
+        counted = positional
     truth = None if given is None else class_names.indices(given, counted, names)
     if test is not None:
         expected = np.array(class_names.places(names, test.class_names))[test.labels]

@@ -35,6 +35,7 @@ _SCORES = {
     **dict.fromkeys(("log_probabilities", "log_probs", "log_proba", "log_softmax"), "log_probabilities"),
     **dict.fromkeys(("scores", "outputs", "predictions", "y_pred", "arr_0"), ""),
 }
+_NO_SCORE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 _PREFIXES = ("logits_", "logit_", "probability_", "prob_", "proba_", "p_", "score_", "class_")
 
 
@@ -197,8 +198,9 @@ def _from_csv(path: Path) -> Predictions:
     if len(header) < 3 and any(mark in "".join(header) for mark in ";\t"):
         raise CifarcoreError("columns are not separated by commas; write it with commas")
     _refuse_repeated(header)
-    text = {name: str for name in header if _role(name) in (_LABELS, _IDS, _FILES)}
-    table = pd.read_csv(path, dtype=text, keep_default_na=True, encoding="utf-8-sig")
+    texts = {name: str for name in header if _role(name)}  # as they are: a class may be called None, or NA
+    holes = {name: list(_NO_SCORE) for name in header if name not in texts}
+    table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=holes, encoding="utf-8-sig")
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes what the header does not name for the rows' names
         raise CifarcoreError(f"rows have more cells than the {len(header)} columns of the header; name every column")
     return _from_table(table)
@@ -263,8 +265,9 @@ def _from_table(table: pd.DataFrame) -> Predictions:
         raise CifarcoreError(f"column {texts[0]!r} holds {example[:40]!r}, no number; each column is one class's score")
     found = Predictions(table[classes].to_numpy(np.float64), columns=_without_prefix(classes))
     for role, name in roles.items():
-        if table[name].isna().any():
-            raise CifarcoreError(f"column {name!r} is empty in row {int(table[name].isna().argmax())}")
+        empty = table[name].isna() | (table[name].astype(object) == "")
+        if empty.any():
+            raise CifarcoreError(f"column {name!r} is empty in row {int(empty.argmax())}")
     if name := roles.get(_LABELS):
         found = replace(found, labels=_labels(table[name].to_numpy()))
     if name := roles.get(_IDS):

@@ -5,10 +5,10 @@ rate of a plain matrix product in the same precision on this processor.
 """
 
 import os
-import resource
 import time
 
 import pandas as pd
+import psutil
 import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
@@ -89,4 +89,9 @@ def product_rate(config: TrainConfig) -> float:
 
 
 def _page_faults() -> int:
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "num_page_faults"):  # Windows, which has no `resource`
+        return memory.num_page_faults
+    import resource
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -176,13 +176,15 @@ def _maps(sides: dict[str, list[Run]]) -> str:
     for letter, run in (("A", a), ("B", b)):
         frame = pd.DataFrame({"x": run.tsne[rows, 0], "y": run.tsne[rows, 1], "outcome": outcome})
         drawn.append(_outcome_map(frame, f"{letter}: {run.name}"))
+    told = [str(run.meta.get("map_source") or "what is not said") for run in (a, b)]
+    sources = told[0] if told[0] == told[1] else f"{told[0]} (A) and {told[1]} (B)"
     picture = io.BytesIO()
     with alt.data_transformers.enable("default", max_rows=None):
         alt.hconcat(*drawn).save(picture, format="png", scale_factor=1.5)
     return _image(
         picture.getvalue(),
         "image/png",
-        "t-SNE of the penultimate features of the first seed of each, by which model is right",
+        f"t-SNE of the first seed of each, by which model is right; made from {sources}",
     )
 
 

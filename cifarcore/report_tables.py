@@ -45,11 +45,10 @@ def severity_text(sides: dict[str, list[Run]]) -> str:
     told = []
     for letter, runs in sides.items():
         table = comparison.severity(runs[0])
-        if not table.empty:
+        if table["images"].sum() > 0:
             row = table.loc["within superclass"]
-            told.append(
-                f"{row['share']:.1%} of {letter}'s errors stay within the superclass, {row['ratio']:.1f} times chance"
-            )
+            chance = "" if np.isnan(row["ratio"]) else f", {row['ratio']:.1f} times chance"
+            told.append(f"{row['share']:.1%} of {letter}'s errors stay within the superclass{chance}")
     return escape("; ".join(told) + "." if told else "")
 
 

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-# Wide where nobody looks on, so that a log or a pipe gets one message a line.
-console = Console(width=None if sys.stdout.isatty() else 200)
+# A message is one line as it is, wherever it goes: names and paths hold no markup.
+console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False, soft_wrap=True)
 
 DEFAULT_FOLDER = Path("checkpoints")
 DataOption = Annotated[
@@ -21,12 +21,7 @@ DataOption = Annotated[
 
 
 def print_table(table) -> None:
-    console.print(
-        table.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep=""),
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(table.to_string(index=False, float_format=lambda value: f"{value:.3f}", na_rep=""))
 
 
 def load_dataset(name: str, folder: str | None):

@@ -67,8 +67,9 @@ def test_minutes_to_accuracy_are_epochs_times_images_over_speed():
     with pytest.raises(CifarcoreError, match="does not reach"):
         bench_train.time_to_accuracy(report, quick, speeds)
     quick.history["val_accuracy"][:] = np.nan
-    with pytest.raises(CifarcoreError, match="--validation-size"):
-        bench_train.time_to_accuracy(report, quick, speeds)
+    for without in (quick, replace(quick, history={})):
+        with pytest.raises(CifarcoreError, match="--validation-size"):
+            bench_train.time_to_accuracy(report, without, speeds)
 
 
 def test_scoring_and_maps_are_timed(dataset, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from cifarcore import cli, training
+from cifarcore import CifarcoreError, cli, training
 from cifarcore.runs import load_run
 
 SMALL = [
@@ -84,9 +84,13 @@ def test_train_evaluate_project_compare(tmp_path):
 
 
 def test_the_drawn_set_needs_no_other_setting(tmp_path):
+    tmp_path = tmp_path / "mine [old]"
     short = ("--epochs", "1", "--widths", "8,8,8", "--hidden", "16", "--folder", tmp_path)
     invoke("train", "--model", "cnn", "--dataset", "synthetic", *short)
-    invoke("evaluate", tmp_path / "cnn-quick-0.pt")
+    torch.save({"optimizer": {}}, tmp_path / "cnn-later-0.resume.pt")
+    with pytest.raises(CifarcoreError, match="not finished; repeat its command with --resume"):
+        invoke("evaluate", *sorted(tmp_path.glob("*.pt")))
+    assert f"wrote {tmp_path / 'cnn-quick-0.npz'}: test" in invoke("evaluate", tmp_path / "cnn-quick-0.pt")
     assert len(load_run(tmp_path / "cnn-quick-0.npz").val_labels) == 500
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from cifarcore import CifarcoreError
-from cifarcore.config import MODELS, PRESETS, TrainConfig, preset_config
+from cifarcore.config import MODELS, PRESETS, ProjectConfig, TrainConfig, preset_config
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -45,6 +45,7 @@ def test_report_is_the_protocol():
         {"device": "gpu"},
         {"image_size": 4},
         {"seed": -1},
+        {"dropout": 1.0},
         {"preset": "../x"},
         {"preset": ""},
     ],
@@ -53,6 +54,14 @@ def test_wrong_values_are_one_line_that_names_the_field(changes):
     with pytest.raises(CifarcoreError, match=next(iter(changes))) as caught:
         TrainConfig(**changes)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"perplexity": -3.0}, {"umap_neighbors": 0}, {"umap_min_dist": 9.0}, {"neighbors": 1001}, {"seed": -1}]
+)
+def test_maps_that_cannot_be_made_are_refused_before_any_is_begun(changes):
+    with pytest.raises(CifarcoreError, match=next(iter(changes))):
+        ProjectConfig(**changes)
 
 
 def test_unknown_names_and_fields_are_refused():

@@ -118,6 +118,39 @@ def test_numbered_columns_are_classes_by_number(tmp_path, prefix):
     assert "what the columns stand for" in refused(path, tmp_path)
 
 
+def test_classes_may_be_called_as_what_is_missing_elsewhere(tmp_path):
+    run = replace(made_run(3, 60, superclasses=False), class_names=np.array(["NA", "None", "cat"]))
+    path = write(tmp_path / "theirs.csv", run, label=run.class_names[run.labels], sample_id=run.sample_ids)
+    same(taken(path, tmp_path).run, run)
+    header, first, *rest = path.read_text().splitlines()
+    path.write_text("\n".join([header, "," + first.partition(",")[2], *rest]))
+    assert "column 'label' is empty in row 0" in refused(path, tmp_path)
+
+
+@pytest.mark.parametrize("label", ["none", "number", "text"])
+def test_numbered_columns_count_the_file_of_names_whatever_the_test_sets_order(tmp_path, label):
+    run = made_run(10, 200)
+    save_run(run, tmp_path / "ours.npz")
+    order = np.random.default_rng(0).permutation(10)  # the names' order, and by it that of columns and labels
+    (tmp_path / "names.txt").write_text("\n".join(run.class_names[order]))
+    given = {
+        "none": {},
+        "number": {"label": np.argsort(order)[run.labels]},
+        "text": {"label": run.class_names[run.labels]},
+    }
+    path = write(
+        tmp_path / "theirs.csv", run, run.logits[:, order].astype(np.float32), list(map(str, range(10))), **given[label]
+    )
+    same(taken(path, tmp_path, like=str(tmp_path / "ours.npz"), class_names=str(tmp_path / "names.txt")).run, run)
+    (tmp_path / "names.txt").write_text("\n".join(run.class_names[:9]))
+    said = refused(path, tmp_path, like=str(tmp_path / "ours.npz"), class_names=str(tmp_path / "names.txt"))
+    assert "9 class names for 10 columns" in said
+    write(path, run, **given[label])
+    (tmp_path / "names.txt").write_text("\n".join([*run.class_names[:9], "yeti"]))
+    said = refused(path, tmp_path, like=str(tmp_path / "ours.npz"), class_names=str(tmp_path / "names.txt"))
+    assert "do not fit names.txt's 10 classes" in said
+
+
 def test_labels_and_names_in_files_of_their_own(tmp_path):
     run = made_run(5, 60)
     save_run(run, tmp_path / "ours.npz")

@@ -43,6 +43,19 @@ def test_two_seeds_of_one_model_are_told_apart(runs):
     assert table["Compared as"].tolist() == ["A", "B", "", ""]
 
 
+def test_what_the_maps_are_made_of_is_told(runs):
+    assert "made from features" in report.html_page("a", "b", runs[:1], runs[2:3], [])
+    imported = replace(runs[2], meta=runs[2].meta | {"map_source": "log-probabilities"})
+    page = report.html_page("a", "b", runs[:1], [imported], [])
+    assert "made from features (A) and log-probabilities (B)" in page
+
+
+def test_a_model_without_errors_is_not_measured_against_chance(runs):
+    perfect = replace(runs[0], logits=np.eye(20, dtype=np.float32)[runs[0].labels], digest="perfect")
+    said = report_tables.severity_text({"A": [perfect], "B": [runs[2]]})
+    assert "nan" not in said and said.count("errors stay within") == 1 and "of B" in said
+
+
 def test_one_small_file_with_nothing_outside_it(path):
     page = path.read_text()
     assert len(page.encode()) < 3 * 2**20
