@@ -25,7 +25,7 @@ from cifarcore.files import atomic_write
 PHASES = ("starting", "caching", "learning", "evaluating", "writing")
 NICE = 10
 LOG_LINES = 12
-SETUP, PROCESS, LOG = "config.json", "process.json", "log.txt"
+SETUP, STARTED, PROCESS, LOG = "config.json", "started.json", "process.json", "log.txt"
 _PROGRESS, _STOP, _RESULT, _BALLAST = "progress.jsonl", "stop", "result.json", "ballast"
 _BALLAST_BYTES = 1 << 16
 _MAX_BYTES_READ = 4 << 20
@@ -69,7 +69,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Job:
-    """How a job stands. `state` is running, finished, stopped (by request, result kept), failed or killed."""
+    """How a job stands. `state` is starting, running, finished, stopped (by request, result kept), failed or killed."""
 
     folder: Path
     state: str
@@ -82,6 +82,10 @@ class Job:
     @property
     def can_go_on(self) -> bool:
         return self.state in ("killed", "failed")
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.state in ("starting", "running")
 
     @property
     def stopping(self) -> bool:
@@ -107,6 +111,9 @@ def read_job(folder: Path) -> Job:
     result = read_json(folder / _RESULT)
     if process and is_alive(process) and not result:
         return Job(folder, "running")
+    started = read_json(folder / STARTED)
+    if started and started.get("pid") != process.get("pid") and is_alive(started):
+        return Job(folder, "starting")
     if result.get("state") in ("finished", "stopped", "failed"):
         return Job(folder, result["state"], " ".join(str(result.get("message", "")).split())[:500])
     return Job(folder, "killed", "its process ended without a word" if process else "its process never began")

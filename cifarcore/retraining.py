@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +22,11 @@ from cifarcore.jobs import (
     LOG,
     PROCESS,
     SETUP,
+    STARTED,
     DiskFull,
     Job,
     explained,
+    identity,
     read_job,
     read_json,
     refuse_if_busy,
@@ -201,6 +204,8 @@ def go_on(folder: Path) -> Job:
     The process has its own session, so that it outlives the app. Raises CifarcoreError where it does not begin.
     """
     process = spawn(["--resume", folder.name, "--folder", str(folder.parent.parent.resolve())], folder / LOG)
+    with suppress(OSError):  # on a full disk nobody is told that it starts
+        write_json(folder / STARTED, identity(process.pid))
     deadline = time.monotonic() + START_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         ended = process.poll() is not None
@@ -343,5 +348,5 @@ def _taken(folder: Path) -> bool:
 def _refuse_running(folder: Path) -> None:
     if not _taken(folder):
         raise CifarcoreError(f"{folder.name}: no such retraining in {folder.parent}")
-    if (folder / SETUP).is_file() and read_job(folder).state == "running":
+    if (folder / SETUP).is_file() and read_job(folder).is_under_way:
         raise CifarcoreError(f"{folder.name}: is still running; stop it first")

@@ -261,3 +261,25 @@ def test_runs_that_name_no_model_are_not_of_one_model(folder):
     a, b, only = state.load_sides(catalog.groups["imported/a"], catalog.groups["imported/b"], ("a", "b"))
     view = state.View(a, b, *only, None, np.arange(10), "A and B", "f1", folder.parent)
     assert state.same_models(view) == ()
+
+
+def test_a_later_seed_of_fewer_images_is_said(folder):
+    a, b, third = *two_models(), made_run(model="resnet18", accuracy=0.7, seed=1).take(np.arange(200))
+    write(folder, a, b, third)
+    said = text(run(folder, "overview"))
+    assert "Compared on the 200 images that all seeds have; a file holds up to 500" in said
+
+
+def test_a_visit_to_fewer_classes_leaves_no_filter(folder):
+    write(folder, *two_models())
+    for one in two_models(n_classes=120, n_images=600):
+        save_run(replace(one, meta=one.meta | {"preset": "large"}), folder / f"{one.meta['model']}-large-0.npz")
+    app = run(folder, "classes", {"A": "cnn-made", "B": "resnet18-made"})
+    assert app.slider(key="hardest").value == 10
+    for key, value in (("A", "cnn-large"), ("B", "resnet18-large")):
+        app.selectbox(key=key).set_value(value).run()
+    assert app.slider(key="hardest").value == 120 and "The filter leaves" not in text(app)
+    app.slider(key="hardest").set_value(7).run()
+    for key, value in (("A", "cnn-made"), ("B", "resnet18-made")):
+        app.selectbox(key=key).set_value(value).run()
+    assert app.slider(key="hardest").value == 7, "what was set stays"

@@ -128,6 +128,12 @@ def test_unclaimed_differences_are_muted_and_claims_are_comparisons(view, result
     claimed = {(names[c.true], names[c.predicted]): c.claim for c in result.cells.itertuples() if c.claim}
     shown = {(row.true, row.predicted): row.claim for row in frame.itertuples() if not row.muted}
     assert shown == claimed
+    # with right answers, those of a class are claimed as its recall is
+    frame = confusion_tables.confusion_frame(view, result, "B − A", everything, everything, False)
+    diagonal = {row.true: row.claim for row in frame.itertuples() if row.true == row.predicted}
+    recall = result.class_table.set_index("name")["claim"]
+    words = {"gained": "more in B", "lost": "fewer in B", "": "not claimed"}
+    assert diagonal == {name: words[recall[name]] for name in diagonal} and set(diagonal.values()) > {"not claimed"}
 
 
 @pytest.mark.parametrize("letters", ["A", "B", "AB"])

@@ -269,3 +269,18 @@ def test_a_box_on_a_map_that_is_not_there_is_left_out(folder, monkeypatch):  # n
     run(folder, "explorer", {"marked": "A,-3,3,-3,3"})
     run(folder, "explorer", {"marked": "B,-3,3,-3,3"})
     assert begun[0] == {} and np.isfinite(list(begun[1].values())[0]["x"]).all()
+
+
+def test_the_chart_follows_the_address_and_forgets_a_box_on_another_runs_map(folder, monkeypatch):  # noqa: F811
+    write(folder, *two_models(seeds=(0, 1)), made_run(model="third"))
+    begun, draw = [], map_charts.maps
+    monkeypatch.setattr(map_charts, "maps", lambda *arguments: begun.append(arguments[-1]) or draw(*arguments))
+    box, other = "A,-3,3,-3,3", "A,-1,1,-1,1"
+    app = run(folder, "explorer", {"A": "cnn-made", "B": "resnet18-made", "marked": box})
+    app.query_params["marked"] = other  # as Back does
+    app.run()
+    assert begun[-1] == {map_charts.BOX: begun[-1][map_charts.BOX]} != begun[0]
+    app.selectbox(key="B").set_value("third-made").run()
+    assert app.query_params["marked"] == other and begun[-1] != {}
+    app.selectbox(key="A").set_value("resnet18-made").run()
+    assert "marked" not in app.query_params and begun[-1] == {} and not app.exception

@@ -120,11 +120,12 @@ def test_two_models_need_no_ranking(folder):
 
 def test_two_rows_become_a_and_b(folder, monkeypatch):
     from cifarcore.app import ranked as page
+    from cifarcore.app.state import ALL_SEEDS
 
     state = {"ranking": {"selection": {"rows": [3, 1]}}, "ranking-models": list("wxyz"), "A": "w", "seedA": "seed 0"}
     monkeypatch.setattr(page.st, "session_state", state)
     page._choose()
-    assert (state["A"], state["B"]) == ("x", "z") and "seedA" not in state
+    assert (state["A"], state["B"]) == ("x", "z") and state["seedA"] == state["seedB"] == ALL_SEEDS
     state["ranking"]["selection"]["rows"] = [0]
     page._choose()
     assert (state["A"], state["B"]) == ("x", "z")

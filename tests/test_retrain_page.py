@@ -179,7 +179,7 @@ def test_the_settings_start_with_the_defaults_of_the_command(folder, monkeypatch
     monkeypatch.setattr(retraining, "start", lambda *arguments: asked.append(arguments))
     app = run(folder)
     assert app.selectbox(key="retrain-parent").options == ["cnn-quick-0"]
-    app.slider(key="retrain-hardest").set_value(4).run()
+    app.slider(key="retrain-hardest-9").set_value(4).run()
     app.button(key="retrain-start").click().run()
     config, parent, place = asked[0]
     assert (
@@ -190,13 +190,39 @@ def test_the_settings_start_with_the_defaults_of_the_command(folder, monkeypatch
     assert "chosen by F1 on the validation split, never on the test images" in text(app.sidebar)
 
 
+def test_settings_outlive_a_job_and_wait_for_a_measurement(folder, monkeypatch):
+    (folder / "resnet18-quick-0.pt").write_bytes(b"weights")
+    app = run(folder)
+    app.selectbox(key="retrain-parent").set_value(folder / "resnet18-quick-0.npz").run()
+    app.number_input(key="retrain-seconds").set_value(300).run()
+    job = jobs.Job(folder / "retrained" / "one", "running")
+    monkeypatch.setattr(retraining, "jobs", lambda _: [job])
+    app.run()
+    assert "Start" not in labels(app)
+    monkeypatch.setattr(retraining, "jobs", lambda _: [])
+    app.run()
+    assert app.selectbox(key="retrain-parent").value == folder / "resnet18-quick-0.npz"
+    assert app.number_input(key="retrain-seconds").value == 300 and not app.button(key="retrain-start").disabled
+    monkeypatch.setattr(speeds, "measuring", lambda _: (True, ""))
+    app.run()
+    assert app.button(key="retrain-start").disabled
+
+
+def test_a_parent_that_is_gone_is_said(folder):
+    retrained(folder, parent="gone")
+    app = run(folder, A="resnet18-quick", B="retrained/minute")
+    assert "No run of that name is in this folder now" in text(app.main) and "Compare with the parent" not in labels(
+        app
+    )
+
+
 def test_each_setting_reaches_the_job(folder, monkeypatch):
     asked = []
     monkeypatch.setattr(retraining, "start", lambda *arguments: asked.append(arguments[0]))
     app = run(folder)
     app.selectbox(key="retrain-focus").set_value("chosen classes").run()
     assert "choose at least one class" in text(app.sidebar) and "Start" not in labels(app)
-    app.multiselect(key="retrain-classes").set_value(["seal", "otter"]).run()
+    next(box for box in app.multiselect if box.label == "Classes").set_value(["seal", "otter"]).run()
     app.selectbox(key="retrain-unit").set_value("passes").run()
     app.number_input(key="retrain-epochs").set_value(2.5).run()
     app.selectbox(key="retrain-layers").set_value("Last block").run()

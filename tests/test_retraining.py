@@ -4,7 +4,10 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -189,6 +192,25 @@ def test_the_command_leaves_nothing_behind_where_another_runs(made, tmp_path, mo
                 invoke(*command)
             assert retraining.jobs(made) == []
         record.end("finished", "")
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["new", "gone on with"])
+def test_a_job_whose_process_has_not_begun_its_work_is_starting(made, monkeypatch, again):
+    folder = create(HEAD, made / "cnn-made-0.npz", made)
+    if again:
+        jobs.write_json(folder / jobs.PROCESS, {"pid": 1, "process_started": 0.0})
+    sleeping = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    monkeypatch.setattr(retraining, "spawn", lambda *_: sleeping)
+    monkeypatch.setattr(retraining, "START_TIMEOUT_SECONDS", 2.0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(go_on, folder)
+        wait_until(lambda: read_job(folder).state == "starting")
+        assert not read_job(folder).can_go_on
+        with pytest.raises(CifarcoreError, match="still running"):
+            delete(made, folder.name)
+        with pytest.raises(CifarcoreError, match="did not begin"):
+            waiting.result()
+    assert read_job(folder).state == "killed"
 
 
 @pytest.mark.parametrize("other", [["--seconds", "600"], ["--name", "another"], ["--measure"]])

@@ -77,7 +77,7 @@ def confusion_frame(
     muted (a difference that comparison does not claim).
     """
     a, b = (mean_confusion(side.runs)[np.ix_(rows, columns)] for side in (view.a, view.b))
-    claims = _claims(view, result)[np.ix_(rows, columns)]
+    claims = _claims(view, result, errors_only)[np.ix_(rows, columns)]
     left_out = rows[:, None] == columns[None, :] if errors_only else None
     names = ([view.class_names[c] for c in classes] for classes in (rows, columns))
     return _cells(a, b, *names, show, claims, left_out)
@@ -93,7 +93,7 @@ def superclass_frame(view: View, result: Comparison, show: str, errors_only: boo
     a, b = (mean_confusion(side.runs) for side in (view.a, view.b))
     if errors_only:
         a, b = (counts - np.diag(np.diag(counts)) for counts in (a, b))
-    claimed = fold.T @ (_claims(view, result) != "") @ fold
+    claimed = fold.T @ (_claims(view, result, errors_only) != "") @ fold
     claims = np.where(claimed > 0, "classes in it differ", "")
     names = view.superclass_names
     return _cells(fold.T @ a @ fold, fold.T @ b @ fold, names, names, show, claims, None)
@@ -128,10 +128,13 @@ def cell_images(
     return rows, notes
 
 
-def _claims(view: View, result: Comparison) -> np.ndarray:
-    """What comparison claims of each confusion cell, str (C, C): «more in B», «fewer in B» or ""."""
+def _claims(view: View, result: Comparison, errors_only: bool) -> np.ndarray:
+    """What comparison claims of each confusion cell, str (C, C): «more in B», «fewer in B» or ""; of right answers by recall."""
     claims = np.full((view.n_classes, view.n_classes), "", dtype="U20")
     claims[result.cells["true"].to_numpy(int), result.cells["predicted"].to_numpy(int)] = result.cells["claim"]
+    if not errors_only:
+        words = {"gained": "more in B", "lost": "fewer in B"}
+        np.fill_diagonal(claims, result.class_table["claim"].map(words).fillna(""))
     return claims
 
 

@@ -25,6 +25,8 @@ PARAMETER = "marked"
 _FIELDS = ("x from", "x to", "y from", "y to")
 #: which chart it is (a new key resets its selection), and the selection it started with
 _VERSION, _START = "explorer-version", "explorer-start"
+#: the address as this page left it, and the runs whose maps were shown
+_ADDRESS, _RUNS = "explorer-address", "explorer-runs"
 
 
 def page(view: View) -> None:
@@ -46,6 +48,7 @@ def page(view: View) -> None:
 
 @st.fragment
 def _explorer(view: View) -> None:
+    _follow_address(view)
     kind, color = _controls(view)
     positions = [getattr(side.first, kind) for side in (view.a, view.b)]
     missing = [side for side, found in zip((view.a, view.b), positions, strict=True) if found is None]
@@ -189,6 +192,20 @@ def _selected(key: str, plane: Plane, view: View) -> None:
         st.query_params[PARAMETER] = _name(view, int(point[0]["row"]))
     else:
         st.query_params.pop(PARAMETER, None)
+    st.session_state[_ADDRESS] = st.query_params.get(PARAMETER, "")
+
+
+def _follow_address(view: View) -> None:
+    """Begin a new chart where Back or a link changed the address, and where a box's map is now another run's."""
+    runs = {side.letter: side.first.digest for side in (view.a, view.b)}
+    before = st.session_state.get(_RUNS, runs)
+    st.session_state[_RUNS] = runs
+    address = st.query_params.get(PARAMETER, "")
+    box = Box.parse(address)
+    if box is not None and before[box.letter] != runs[box.letter]:
+        _start_with("")
+    elif st.session_state.setdefault(_ADDRESS, address) != address:
+        _start_with(address)
 
 
 def _forget() -> None:
@@ -202,6 +219,7 @@ def _start_with(text: str) -> None:
         st.query_params[PARAMETER] = text
     else:
         st.query_params.pop(PARAMETER, None)
+    st.session_state[_ADDRESS] = text
 
 
 def _by_numbers(plane: Plane, positions: list[np.ndarray | None]) -> None:
@@ -264,13 +282,11 @@ def _marked_images(view: View, kind: str) -> None:
     table = planes.confusions(view.labels[rows], said_a, said_b)
     names = np.array(view.class_names)
     titles = [f"{names[t]} → {names[p]}" for t, p in zip(table["true"], table["predicted"], strict=True)]
-    counts = dict(zip(titles, table["images"], strict=True))
     if st.session_state.get("confusion") not in (None, ALL_CONFUSIONS, *titles):
         del st.session_state["confusion"]
     confusion = right.selectbox(
         "Confusion (true → predicted)",
         [ALL_CONFUSIONS, *titles],
-        format_func=lambda title: f"{title} · {counts[title]}" if title in counts else title,
         key="confusion",
         bind="query-params",
     )

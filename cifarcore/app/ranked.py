@@ -126,7 +126,7 @@ def _choose() -> None:
     if len(rows) == 2 and rows[1] < len(models):
         for letter, row in zip("AB", rows, strict=True):
             st.session_state[letter] = models[row]
-            st.session_state.pop(f"seed{letter}", None)
+            st.session_state[f"seed{letter}"] = state.ALL_SEEDS  # the means are what was ranked
 
 
 def _files(headers: tuple[RunHeader, ...]) -> Files:

@@ -17,6 +17,8 @@ from cifarcore.jobs import Busy, Job
 from cifarcore.runs import Run, RunFileError, RunHeader, load_run, read_header
 
 REFRESH_SECONDS = 1.0
+#: settings are kept while a job runs, when none of them is drawn
+_KEPT = "session"
 #: a budget is to end within this many times its seconds, see `_expectation`
 HOLDS = 1.25
 HARDEST, CHOSEN, ALL = "hardest classes", "chosen classes", "all classes"
@@ -94,7 +96,8 @@ def _panel(folder: Path, refreshing: bool) -> None:
 
 
 def _running(found: list[Job]) -> Job | None:
-    return next((job for job in found if job.state == "running"), None)
+    under_way = [job for job in found if job.is_under_way]
+    return next((job for job in under_way if job.state == "running"), under_way[0] if under_way else None)
 
 
 def _select_result(folder: Path, job: Job | None) -> None:
@@ -145,7 +148,7 @@ def _progress(job: Job) -> None:
         stopping = job.stopping
         st.button(
             "Stopping…" if stopping else "Stop and keep", on_click=_stop, args=(job,),
-            icon=":material/stop_circle:", disabled=stopping, width="stretch", key="retrain-stop",
+            icon=":material/stop_circle:", disabled=stopping or job.state == "starting", width="stretch", key="retrain-stop",
         )  # fmt: skip
 
 
@@ -184,11 +187,14 @@ def _settings(folder: Path) -> None:
             icon=":material/inventory_2:",
         )
         return
+    if st.session_state.get("retrain-parent") not in paths:
+        st.session_state.pop("retrain-parent", None)
     parent = st.selectbox(
         "Parent",
         paths,
         format_func=lambda path: path.relative_to(folder).with_suffix("").as_posix(),
         key="retrain-parent",
+        persist_state=_KEPT,
     )
     try:
         header, run = read_header(parent), _parent(parent, parent.stat().st_mtime_ns)
@@ -203,6 +209,7 @@ def _settings(folder: Path) -> None:
             "Train",
             list(LAYERS),
             key="retrain-layers",
+            persist_state=_KEPT,
             help="The head learns on features of the parent that are computed once and kept",
         )
     ]
@@ -220,7 +227,10 @@ def _settings(folder: Path) -> None:
             f"{escape(names, 400)}{more}: {how}. They are {config.focus_share:.0%} of each batch, the other classes the rest."
         )
     _expectation(folder, header, config)
-    if st.button("Start", type="primary", icon=":material/play_arrow:", width="stretch", key="retrain-start"):
+    measuring = speeds.measuring(folder)[0]  # each would slow the other down, and a wrong speed be kept
+    if st.button(
+        "Start", type="primary", icon=":material/play_arrow:", width="stretch", key="retrain-start", disabled=measuring
+    ):
         with st.spinner("Starting…"):
             started = _try(lambda: retraining.start(config, parent, folder))
         if started or _running(retraining.jobs(folder)):  # another browser was faster: show what it started
@@ -228,28 +238,46 @@ def _settings(folder: Path) -> None:
 
 
 def _focus(run: Run) -> dict[str, str]:
-    kind = st.selectbox("Focus", [HARDEST, CHOSEN, ALL], key="retrain-focus")
+    kind = st.selectbox("Focus", [HARDEST, CHOSEN, ALL], key="retrain-focus", persist_state=_KEPT)
     if kind == HARDEST:
         most = min(50, run.n_classes - 1)
-        count = st.slider("How many", 1, most, min(10, most), key="retrain-hardest") if most > 1 else 1
+        count = (
+            st.slider("How many", 1, most, min(10, most), key=f"retrain-hardest-{most}", persist_state=_KEPT)
+            if most > 1
+            else 1
+        )
         return {"focus": f"hardest:{count}"}
     if kind == CHOSEN:
-        names = st.multiselect("Classes", run.class_names.tolist(), key="retrain-classes", placeholder="choose classes")
+        names = st.multiselect(
+            "Classes",
+            run.class_names.tolist(),
+            key=f"retrain-classes-{run.digest}",
+            persist_state=_KEPT,
+            placeholder="choose classes",
+        )
         return {"focus": f"classes:{','.join(names)}"}
     return {"focus": "all"}
 
 
 def _budget() -> dict[str, float]:
     left, right = st.columns([2, 3], gap="small", vertical_alignment="bottom")
-    unit = right.selectbox("Budget in", ["seconds", "passes"], key="retrain-unit")
+    unit = right.selectbox("Budget in", ["seconds", "passes"], key="retrain-unit", persist_state=_KEPT)
     if unit == "seconds":
-        return {"seconds": float(left.number_input("Budget", 5, 3600, 60, step=5, key="retrain-seconds"))}
-    return {"epochs": float(left.number_input("Budget", 0.1, 100.0, 1.0, step=0.5, key="retrain-epochs"))}
+        return {
+            "seconds": float(
+                left.number_input("Budget", 5, 3600, 60, step=5, key="retrain-seconds", persist_state=_KEPT)
+            )
+        }
+    return {
+        "epochs": float(
+            left.number_input("Budget", 0.1, 100.0, 1.0, step=0.5, key="retrain-epochs", persist_state=_KEPT)
+        )
+    }
 
 
 def _learning(layers: str) -> dict[str, object]:
     rate = st.number_input(
-        "Learning rate", 1e-5, 1.0, RECIPES[layers].learning_rate, format="%.5f", step=0.001, key=f"retrain-rate-{layers}",
+        "Learning rate", 1e-5, 1.0, RECIPES[layers].learning_rate, format="%.5f", step=0.001, key=f"retrain-rate-{layers}", persist_state=_KEPT,
         help="The highest; it rises to it and falls to zero within the budget",
     )  # fmt: skip
     if layers == "head":
@@ -260,6 +288,7 @@ def _learning(layers: str) -> dict[str, object]:
         selection_mode="multi",
         default=["Crop and flip"],
         key="retrain-augmentation",
+        persist_state=_KEPT,
     )
     mixes = [AUGMENTATIONS[name] for name in ("CutMix", "MixUp") if name in chosen]
     return {

@@ -27,16 +27,14 @@ def page(view: View) -> None:
     st.title(f"Retrained: {escape(run.name)}")
     _described(run, told, parent)
     if view.a.first.name != parent:
+        choice = retrain.choice_of(folder, run.name)
+        gone = "" if "A" in choice else " No run of that name is in this folder now."
         st.warning(
-            f"Model A is {escape(view.a.first.name)}, not the parent {escape(parent)}.",
+            f"Model A is {escape(view.a.first.name)}, not the parent {escape(parent)}.{gone}",
             icon=":material/family_history:",
         )
-        st.button(
-            "Compare with the parent",
-            on_click=_choose,
-            args=(retrain.choice_of(folder, run.name),),
-            icon=":material/compare_arrows:",
-        )
+        if not gone:
+            st.button("Compare with the parent", on_click=_choose, args=(choice,), icon=":material/compare_arrows:")
     focus = _focus(view, told)
     table = memo(retrain_tables.change_table, view.a.first, run, focus)
     _verdict(table)

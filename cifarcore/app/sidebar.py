@@ -14,7 +14,8 @@ from cifarcore.app.state import Catalog, Side, View
 from cifarcore.importing import pack_path
 from cifarcore.runs import RunFileError
 
-_NEXT = "sidebar-next"
+# keys of session state: the choice that the next run begins with, how many classes the slider was of
+_NEXT, _CLASSES = "sidebar-next", "sidebar-classes"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def choose(root: Path) -> View | Problem:
     with st.sidebar:
         classes, hardness, metric = _class_filter(a, b)
     pictures = images.test_pictures(root, a.first.sample_ids, *_other_pictures(a, b))
-    _status(catalog, a, b, only, pictures)
+    most = max(header.n_images for name in names for header in catalog.chosen(*name))
+    _status(catalog, a, b, only, most, pictures)
     return View(a, b, *only, pictures, classes, hardness, metric, root)
 
 
@@ -124,8 +126,11 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
                 icon=":material/search_off:",
             )
         if run.n_classes > 1:
-            if st.session_state.get("hardest", 0) > run.n_classes:
-                del st.session_state["hardest"]  # the slider starts from all classes again
+            before = st.session_state.get(_CLASSES, run.n_classes)
+            st.session_state[_CLASSES] = run.n_classes
+            hardest = st.session_state.get("hardest", 0)
+            if hardest > run.n_classes or (hardest == before != run.n_classes):
+                del st.session_state["hardest"]  # all classes, as it was, or as there are no more
             hardest = slider_place.slider(
                 "Hardest classes", 1, run.n_classes, run.n_classes, key="hardest", bind="query-params",
                 help="Keeps at most this many classes, those with the lowest value of the metric",
@@ -143,7 +148,8 @@ def _other_pictures(a: Side, b: Side) -> tuple[tuple[Path, ...], bool]:
     return tuple(path for path in packs if path.is_file()), drawn
 
 
-def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int], pictures: images.Album) -> None:
+def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int], most: int, pictures: images.Album) -> None:
+    """What is compared: how many images, of the `most` that a file holds, and what could not be opened."""
     dataset = a.first.meta.get("dataset")
     name = dataset.get("name", "") if isinstance(dataset, dict) else ""
     with st.sidebar:
@@ -152,6 +158,12 @@ def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int], pictures:
             st.warning(
                 f"Compared on the {a.first.n_images:,} images that both have: {only[0]:,} are only in A's run, "
                 f"{only[1]:,} only in B's. `cifarcore evaluate` on the same test set mends it.",
+                icon=":material/join_inner:",
+            )
+        elif a.first.n_images < most:
+            st.warning(
+                f"Compared on the {a.first.n_images:,} images that all seeds have; a file holds up to {most:,}. "
+                "`cifarcore evaluate` on the same test set mends it.",
                 icon=":material/join_inner:",
             )
         if a.group == b.group and a.key == b.key:

@@ -144,7 +144,10 @@ def jobs(runs):
 def clear_away(runs):
     yield
     for job in jobs(runs):
-        if job.state == "running":
+        wait_until(lambda job=job: not job.folder.exists() or read_job(job.folder).state != "starting")
+        if not job.folder.exists():
+            continue
+        if read_job(job.folder).state == "running":
             os.kill(read_json(job.folder / PROCESS)["pid"], signal.SIGKILL)
             wait_until(lambda job=job: read_job(job.folder).state != "running")
         retraining.delete(runs, job.name)
