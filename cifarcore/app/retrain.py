@@ -93,6 +93,8 @@ def _panel(folder: Path, refreshing: bool) -> None:
     if box.open:
         with box:
             _settings(folder)
+        if speeds.measuring(folder)[0] and not refreshing:  # begun while this was drawn, here or by another browser
+            st.rerun(scope="app")
 
 
 def _running(found: list[Job]) -> Job | None:

@@ -210,6 +210,8 @@ def test_two_that_press_at_once_start_one_job(browse, runs):
     for page in pages:
         open_settings(page)
     for page in pages:
+        settle(page)  # what is pressed while the page is still drawn may be lost
+    for page in pages:
         page.locator(".st-key-retrain-start button").click(no_wait_after=True)
     for page in pages:
         stop_button(page).wait_for()
