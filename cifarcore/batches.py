@@ -61,7 +61,7 @@ class MemoryBatches(_Batches):
 
 
 class DataLoaderBatches(_Batches, TorchDataset):
-    """The loop that everybody writes: PIL images one by one through a DataLoader's workers.
+    """The plain loop: PIL images one by one through a DataLoader's workers.
 
     An item is a whole batch, so that its randomness can be seeded by its step whatever worker makes it.
     """

@@ -1,4 +1,4 @@
-"""Images per second of the default training beside the loop that everybody writes, and what follows from them.
+"""Images per second of the default training beside a plain float32 DataLoader loop, and what follows from them.
 
 Each side is a process of its own, as memory settings hold for a whole process; they take turns, so that whatever else
 the machine does meets both. The ratio is the median of the turns' ratios.

@@ -1,7 +1,7 @@
 """Which classes, confusion cells and class pairs differ between two models, with the false-discovery rate controlled.
 
-Takes runs whose rows are the same images, `n_a` of model A first. For one run each the tests are exact; for several,
-`crossed` counts seeds and images. Words no verdict on the whole (see `comparison`).
+Takes runs whose rows are the same images, `n_a` of model A first. For one run each the tests are McNemar's exact one, and
+DeLong's for pairs; for several, `crossed` counts seeds and images. Words no verdict on the whole (see `comparison`).
 """
 
 from collections.abc import Sequence

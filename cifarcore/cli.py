@@ -61,7 +61,7 @@ def train(
     data: DataOption = None,
     save_every: Annotated[float, typer.Option(help="Seconds between saves of a running training.")] = 30.0,
 ) -> None:
-    """Train a model; Ctrl-C saves, and --resume goes on to the same weights. Under torchrun all processes train it together."""
+    """Train a model; Ctrl-C saves, and --resume goes on as if it had never stopped. Under torchrun all processes train it together."""
     from dataclasses import replace
 
     from cifarcore.distributed import joined
@@ -226,7 +226,7 @@ def compare(
     readme: Annotated[Path | None, typer.Option(help="Also bring the results table of this file up to date.")] = None,
     study: Annotated[
         Path | None,
-        typer.Option(help="Write what each change of `cifarcore study` brought instead, from its run files."),
+        typer.Option(help="Instead of the summary, write here what each change of `cifarcore study` brought."),
     ] = None,
 ) -> None:
     """Mean ± std of each model over its seeds, and the paired comparison of the first two groups named."""

@@ -81,7 +81,7 @@ def bench_train(
     rounds: Annotated[int, typer.Option(help="How often the sides take turns.")] = 7,
     data: DataOption = None,
 ) -> None:
-    """Images per second of the default training beside the loop that everybody writes, turn by turn, and what follows from them."""
+    """Images per second of the default training beside a plain float32 DataLoader loop, turn by turn, and what follows from them."""
     from cifarcore import bench_train
     from cifarcore.evaluation import features_of
     from cifarcore.runs import load_run

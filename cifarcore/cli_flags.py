@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cifarcore import CifarcoreError
-from cifarcore.config import TrainConfig
+from cifarcore.config import PRESETS, TrainConfig
 
 
 def config_flags(cls: type, *leave_out: str) -> Callable[[Callable], Callable]:
@@ -23,8 +23,11 @@ def config_flags(cls: type, *leave_out: str) -> Callable[[Callable], Callable]:
                 continue
             numbers = isinstance(item.default, tuple)
             shown = ",".join(map(str, item.default)) if numbers else item.default
-            default = f" (default {shown!r}{' unless the preset says else' if cls is TrainConfig else ''})"
-            option = typer.Option(help=item.metadata["help"] + (default if shown != "" else ""))
+            of_preset = cls is TrainConfig and any(
+                item.name in made for both in PRESETS.values() for made in both.values()
+            )
+            default = f" ({'as the preset has it' if of_preset else f'default {shown!r}'})"
+            option = typer.Option(help=item.metadata["help"] + (default if of_preset or shown != "" else ""))
             kind = str if numbers else type(item.default)
             flags.append(
                 inspect.Parameter(

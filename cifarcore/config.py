@@ -84,8 +84,13 @@ class TrainConfig:
     dropout: float = _option(0.5, "before the CNN's fully connected layers")
     init: str = _option("imagenet", "where the ResNet-18 starts: imagenet or random")
     weights: str = _option("", "file of ResNet-18 weights in torchvision's layout")
-    stem: str = _option("imagenet", "the ResNet-18's first layers: imagenet (7x7, stride 4) or 3x3 (stride 1)")
-    train_layers: str = _option("all", "all, last_two_blocks, last_block or head")
+    stem: str = _option(
+        "imagenet",
+        "the ResNet-18's first layers: imagenet (7x7 of stride 2, then max pooling) or 3x3 (stride 1, no pooling)",
+    )
+    train_layers: str = _option(
+        "all", "all, last_two_blocks, last_block or head (the CNN's fc1 counts as its last block)"
+    )
     layer_decay: float = _option(1.0, "factor on the learning rate for each stage further from the head")
     teacher: str = _option("", "checkpoint whose outputs are distilled")
     teacher_weight: float = _option(0.9, "share of the teacher in the loss")

@@ -65,6 +65,11 @@ def versions() -> dict[str, str]:
     return found
 
 
+def own_randomness(config: TrainConfig):
+    """Leave torch's random state afterwards as it was before, of the CPU and of the GPU that `config` trains on."""
+    return torch.random.fork_rng([torch.cuda.current_device()] if config.device == "cuda" else [])
+
+
 def autocast(config: TrainConfig) -> torch.autocast:
     return torch.autocast(config.device, dtype=torch.bfloat16, enabled=config.precision == "bfloat16")
 

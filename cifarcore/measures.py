@@ -1,7 +1,8 @@
 """What the findings are made of: one number of a model's seeds at a time, with its 95 % interval.
 
 Images are random within their classes and seeds between trainings (`crossed`); where a number is of classes, classes
-are random. Intervals are normal ones, cut to the values that are possible. Knows nothing of claims: see `findings`.
+are random, by the jackknife. Intervals are Student's t for several seeds and for classes, else normal, and cut to the
+values that are possible. Knows nothing of claims: see `findings`.
 """
 
 from collections.abc import Callable, Sequence

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cifarcore.bench_train import endless_steps, make_trainer
 from cifarcore.config import TrainConfig
 from cifarcore.data import Dataset
-from cifarcore.hardware import cpu_threads
+from cifarcore.hardware import cpu_threads, own_randomness, resolve
 
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler says on stderr that it sees no GPU
 PHASES = ("data", "forward", "backward", "optimizer")
@@ -31,7 +31,7 @@ def profile_table(config: TrainConfig, dataset: Dataset, steps: int = 20) -> pd.
     `waiting` is the part of the step in which its thread did not run: held up by a GPU, by workers that load, by page
     faults in the kernel's hands, or by whatever else the machine does.
     """
-    with cpu_threads(config.threads), torch.random.fork_rng():
+    with cpu_threads(config.threads), own_randomness(resolve(config)):
         trainer = make_trainer(config, dataset)
         config = trainer.config
         on_gpu = config.device == "cuda"

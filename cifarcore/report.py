@@ -44,10 +44,12 @@ METHODS = (
     "several seeds each, seeds and test images count as crossed random effects (Obuchowski and Rockette, Commun. Stat. "
     "Simul. Comput. 1995; degrees of freedom of Satterthwaite, 1946, after Hillis, Statistics in Medicine 2007). The "
     "numbers of a model are means of its seeds' numbers, never those of averaged predictions.",
-    f"Intervals: 95 %. Bootstrap: {paired.RESAMPLES:,} resamples of the images within their class, the same for both "
-    "models (Efron and Tibshirani, 1993). AUC: DeLong, DeLong and Clarke-Pearson, Biometrics 1988. Recall: Bonett and "
-    "Price, J. Educ. Behav. Stat. 2012. Single accuracies: Wilson, JASA 1927. Others: normal, from each image's "
-    "influence on the number; those of the report's findings are cut to the values that are possible.",
+    f"Intervals: 95 %. One run each: bootstrap of {paired.RESAMPLES:,} resamples of the images within their class, the same "
+    "for both models (Efron and Tibshirani, 1993), for accuracy and F1; AUC by DeLong, DeLong and Clarke-Pearson, Biometrics "
+    "1988; recall by Bonett and Price, J. Educ. Behav. Stat. 2012; others normal, from each image's influence on the number. "
+    "Several seeds of both models: Student's t over seeds and images, as in the verdict; several of one: normal, over images "
+    "alone. Those of the report's findings are cut to the values that are possible.",
+    "Superclass accuracy: the superclass whose classes' probabilities sum to the most is the predicted one.",
     "Claims about classes, confusion cells and pairs: exact McNemar or DeLong tests (for several seeds as above), "
     f"false discoveries held at 5 % (Benjamini and Hochberg, JRSS B 1995) among those with at least {paired.MIN_DISCORDANT} "
     "discordant images, or the most confused pairs.",

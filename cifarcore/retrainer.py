@@ -29,7 +29,7 @@ from cifarcore.evaluation import (
     score,
     score_all,
 )
-from cifarcore.finetuning import Learner
+from cifarcore.finetuning import WARM, Learner
 from cifarcore.hardware import cpu_threads, keep_freed_memory
 from cifarcore.jobs import Recorder, lower_priority, stop_asked
 from cifarcore.retraining import (
@@ -255,6 +255,7 @@ def _validation_rows(run: Run, parent: Checkpoint, dataset: Dataset, ids: np.nda
 def _probe(run: Run, parent: Checkpoint, dataset: Dataset) -> float:
     """Seconds that scoring will take at the end, by some images; these tell too whether run file and weights belong together."""
     images = dataset.x_test[:: max(1, len(dataset.x_test) // PROBE_IMAGES)][:PROBE_IMAGES]
+    score(parent, images[:WARM])  # a GPU's first images take seconds
     began = time.monotonic()
     logits, _ = score(parent, images)
     seconds = time.monotonic() - began

@@ -58,7 +58,8 @@ def study_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 def study_text(table: pd.DataFrame) -> str:
     """The whole study: what brought most, then a table for each model with every change in it."""
-    parts = ["# What each change brings", _conditions(table), _most(table)]
+    arithmetic = "Arithmetic: the multiplications of the whole training, relative to the base's."
+    parts = ["# What each change brings", f"{_conditions(table)} {arithmetic}", _most(table)]
     for model, rows in table.groupby("model", sort=False):
         parts += [f"## {model}", markdown(pd.DataFrame([_cells(row) for _, row in rows.iterrows()]))]
     return "\n\n".join(parts) + "\n"
@@ -70,9 +71,11 @@ def short_text(table: pd.DataFrame) -> str:
     columns = ["Change", "Seeds", "Epochs", "Minutes", "Hardware", "Accuracy", "B − A (points)", "95 % interval"]
     rows = [{"Model": row["model"]} | {name: _cells(row)[name] for name in columns} for _, row in better.iterrows()]
     parts = [_most(table), markdown(pd.DataFrame(rows)), _conditions(table)]
+    base_epochs = _base_epochs(table)
     for verdict in (NO_EFFECT, "worse"):
         for model, others in table[table["verdict"] == verdict].groupby("model", sort=False):
-            parts.append(f"{verdict.capitalize()} for the {model}: {'; '.join(others['what'])}.")
+            named = [f"{row['what']}{_other_epochs(row, base_epochs)}" for _, row in others.iterrows()]
+            parts.append(f"{verdict.capitalize()} for the {model}: {'; '.join(named)}.")
     return "\n\n".join(parts)
 
 
@@ -128,20 +131,25 @@ def _cells(row: pd.Series) -> dict[str, str]:
     }
 
 
+def _base_epochs(table: pd.DataFrame) -> pd.Series:
+    return table[table["change"] == BASE].set_index("model")["epochs"]
+
+
+def _other_epochs(row: pd.Series, base_epochs: pd.Series) -> str:
+    """How many epochs a change had where its base had another number."""
+    of_base = base_epochs[row["model"]]
+    return "" if row["epochs"] == of_base else f", epochs: {row['epochs']} for the base's {of_base}"
+
+
 def _most(table: pd.DataFrame) -> str:
     """The changes of largest gain, and of largest loss, over all models: those whose test says so."""
-    base_epochs = table[table["change"] == BASE].set_index("model")["epochs"]
+    base_epochs = _base_epochs(table)
     parts = []
-    for verdict, title, ascending in (("better", "Brought most", False), ("worse", "Cost most", True)):
+    for verdict, title, ascending in (("better", "Largest gains", False), ("worse", "Largest losses", True)):
         rows = table[table["verdict"] == verdict].sort_values("difference", ascending=ascending, kind="stable")
         lines = [
             f"{number}. {row['model']}, {row['what']}: {_points(row['difference'])} points "
-            f"({_points(row['low'])} to {_points(row['high'])})"
-            + (
-                ""
-                if row["epochs"] == base_epochs[row["model"]]
-                else f", epochs: {row['epochs']} for the base's {base_epochs[row['model']]}"
-            )
+            f"({_points(row['low'])} to {_points(row['high'])}){_other_epochs(row, base_epochs)}"
             + ("" if abs(row["arithmetic"] - 1) < 0.15 else f", at {row['arithmetic']:.2f} times the arithmetic")
             for number, (_, row) in enumerate(rows.head(MOST).iterrows(), start=1)
         ]
@@ -153,11 +161,14 @@ def _conditions(table: pd.DataFrame) -> str:
     tested = int((table["verdict"] != "").sum())
     return (
         f"Accuracy on {table['images'].max():,} validation images that no training saw; the test images were not looked "
-        f"at. One change at a time; B is the change, A the base of its model, both scored on the same images. «No effect»: "
-        f"the difference is within the paired noise of these images (one seed each: exact McNemar test; several: test over "
-        f"seeds and images; 5 %). Of {tested} such tests about {paired.ALPHA * tested:.0f} would call a change without effect "
-        f"better or worse, and with one seed the noise of another seed is not counted: this screens, runs at full length "
-        f"confirm. Arithmetic: multiplications of the training, of the base's; minutes: wall-clock."
+        f"at. B is the change, A the base of its model, both scored on the same images. One setting is changed at a time; "
+        f"where that changes the cost of an epoch, the number of epochs changes too, so that the cost of the training stays "
+        f"about that of the base: what is worse in few epochs may be better in many. «No effect»: the difference is within "
+        f"the paired noise of these images (5 %; one seed each: exact McNemar test; several seeds of both: test over seeds "
+        f"and images; else over images alone), which does not show that there is none. Were all {tested} changes without "
+        f"effect, about {paired.ALPHA * tested:.0f} would be called better or worse all the same; and with one seed the noise "
+        f"of another seed is not counted. This screens; runs at full length confirm. Minutes are wall-clock on shared cores "
+        f"and not to be compared."
     )
 
 

@@ -1,4 +1,4 @@
-"""compare_summary.txt and the README's results table, both made from run files and from nothing else.
+"""compare_summary.txt and the README's results table, made from run files and the report's three published numbers alone.
 
 Numbers come from `metrics` and `comparison`; here they are only laid out. A is the first group named, B the second.
 """
@@ -23,7 +23,7 @@ TITLES = {
     "macro_f1": "Macro-F1",
     "macro_auc": "Macro-AUC",
     "superclass_accuracy": "Superclass accuracy",
-    "ece": "Calibration error",
+    "ece": "Expected calibration error",
     "brier": "Brier score",
     "log_loss": "Log loss (nats)",
 }
@@ -46,7 +46,7 @@ def summary_text(runs: Sequence[Run]) -> str:
     groups = grouped(runs)
     parts = [
         f"Runs: {len(runs)}, of {len(groups)} model{'s' if len(groups) > 1 else ''}. "
-        "± is the sample standard deviation (n-1) over seeds.",
+        "± is the sample standard deviation (n-1): over a model's seeds, or over all runs where all are taken together.",
         "Test images: " + "; ".join(dict.fromkeys(_test_set(run) for run in runs)),
         _section("Each model, mean over its seeds", _text(_group_rows(table))),
         _section("All runs together, beside the report", _text(combined_table(table))),
@@ -178,7 +178,7 @@ def _run_rows(table: pd.DataFrame) -> pd.DataFrame:
     columns = {"Run": table["name"], "Accuracy": [f"{value:.4f}" for value in table["accuracy"]]}
     columns["95 % interval (Wilson)"] = [f"{a:.4f} to {b:.4f}" for a, b in zip(low, high, strict=True)]
     if table["without_duplicates"].notna().any():
-        columns["without images of the training set"] = [f"{value:.4f}" for value in table["without_duplicates"]]
+        columns["Accuracy without training duplicates"] = [f"{value:.4f}" for value in table["without_duplicates"]]
     for name in [name for name in list(TITLES)[1:] if table[name].notna().any()]:
         columns[TITLES[name]] = ["-" if np.isnan(value) else f"{value:.4f}" for value in table[name]]
     return pd.DataFrame(columns)

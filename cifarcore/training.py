@@ -1,7 +1,7 @@
 """One training loop for every model and preset: fit(config) -> checkpoint.
 
 Every random choice is a function of (seed, step), never of what ran before, so a run that was killed and
-resumed takes the same steps as one that never stopped.
+resumed takes the same steps as one that never stopped: bit for bit on a CPU, to rounding on a GPU.
 
 Averaged weights: B. Polyak, A. Juditsky, 1992.
 
@@ -26,6 +26,7 @@ as an operation with a gradient of its own that keeps neither its full-size outp
 and yet was 4 % slower, being a dozen small operations; it would take a compiled one.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ from cifarcore.cpu_layers import for_cpu
 from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
 from cifarcore.distributed import World
 from cifarcore.files import atomic_write, no_leftovers
-from cifarcore.hardware import autocast, cpu_threads, hardware, keep_freed_memory, resolve, versions
+from cifarcore.hardware import autocast, cpu_threads, hardware, keep_freed_memory, own_randomness, resolve, versions
 from cifarcore.models import build_model
 from cifarcore.optimization import distillation_loss, freeze, parameter_groups, scheduler
 
@@ -92,7 +93,8 @@ def fit(
     Keeps `{config.name}.resume.pt` beside it while it runs: at most `save_every` seconds of work are lost by a kill.
     In a `world` of several processes all call this alike; only the first writes and hears `on_progress`, and what any
     process's `should_stop` says holds for all.
-    Raises Stopped when `should_stop` says so, CifarcoreError for a resume that does not fit.
+    Raises Stopped when `should_stop` says so, CifarcoreError for a resume that does not fit, and after an epoch whose
+    loss is no number.
     """
     config = resolve(config)
     if config.device == "cuda":
@@ -101,7 +103,7 @@ def fit(
         keep_freed_memory()
     path, state_path = Path(folder) / f"{config.name}.pt", Path(folder) / f"{config.name}.resume.pt"
     tell = on_progress if world.first else lambda progress: None
-    with torch.random.fork_rng(), cpu_threads(config.threads), no_leftovers(path, state_path):
+    with own_randomness(config), cpu_threads(config.threads), no_leftovers(path, state_path):
         trainer = Trainer(config, dataset, data_folder, world)
         unfinished = world.first and resume and state_path.exists()
         if state := world.from_first(load_tensors(state_path) if unfinished else None):
@@ -249,9 +251,15 @@ class Trainer:
         return loss * self.world.batch.share if len(labels) else loss.nan_to_num(0.0)
 
     def finish_epoch(self) -> None:
+        loss = self.world.sum(self.loss_sum).item() / self.steps_per_epoch
+        if not math.isfinite(loss):
+            raise CifarcoreError(
+                f"the loss is no longer a number in epoch {self.step // self.steps_per_epoch}; "
+                "start again with a lower --learning-rate"
+            )
         row = (
             self.step // self.steps_per_epoch,
-            self.world.sum(self.loss_sum).item() / self.steps_per_epoch,
+            loss,
             self._validation_accuracy(),
             self.optimizer.param_groups[-1]["lr"],
             self.elapsed(),

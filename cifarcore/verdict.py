@@ -135,18 +135,17 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int) -> 
         found.append(f"{known.sum()} {stand} byte for byte in the training set; {_without(known, runs, n_a)}.")
     if near.sum() > known.sum():
         found.append(
-            f"{near.sum() - known.sum()} more resemble a training image closely to at least one of the runs "
-            f"(near-duplicates: cosine of the features {disagreement.NEAR_DUPLICATE_COSINE} or above); "
-            f"{_without(near, runs, n_a)}."
+            f"{near.sum() - known.sum()} more are near-duplicates of a training image by the features of at least one run "
+            f"(cosine similarity {disagreement.NEAR_DUPLICATE_COSINE} or above); {_without(near, runs, n_a, 'all of these')}."
         )
     return found
 
 
-def _without(images: np.ndarray, runs: Sequence[Run], n_a: int) -> str:
+def _without(images: np.ndarray, runs: Sequence[Run], n_a: int, them: str = "") -> str:
     if images.all():
         return "these are all there are"
     a, b = (np.mean([run.correct[~images].mean() for run in side]) for side in (runs[:n_a], runs[n_a:]))
-    them = "them" if images.sum() > 1 else "it"
+    them = them or ("them" if images.sum() > 1 else "it")
     return f"without {them} accuracy is {a:.4f} (A) and {b:.4f} (B), B − A {_points(b - a)} points"
 
 

@@ -9,6 +9,8 @@ import pytest
 # One thread each: the tests run side by side with others, and a single thread repeats its sums to the last bit.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+# A GPU's sums are not repeated to the last bit; CUDA_VISIBLE_DEVICES=0 has the tests use one all the same.
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

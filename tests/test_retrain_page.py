@@ -128,7 +128,7 @@ def test_the_page_shows_what_changed_and_which_pictures(folder):
         ("Broken", (before.correct & ~after.correct).sum()),
     ):
         assert any(title in line and f"**{count:,}**" in line for line in said.splitlines())
-    assert "Unchanged within noise" not in said
+    assert "No clear change" not in said
 
 
 def test_what_the_class_filter_acts_on_is_said(folder):
@@ -140,7 +140,7 @@ def test_what_the_class_filter_acts_on_is_said(folder):
 
 def test_a_change_within_noise_is_said(folder):
     retrained(folder, accuracy=0.602)
-    assert "Unchanged within noise" in text(run(folder, A="cnn-quick", B="retrained/minute").main)
+    assert "No clear change" in text(run(folder, A="cnn-quick", B="retrained/minute").main)
 
 
 def test_another_model_than_the_parent_is_told_and_mended_by_a_button(folder):

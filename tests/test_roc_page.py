@@ -213,7 +213,7 @@ def test_the_chart_draws_both_models_and_can_zoom():
 def test_a_filter_of_one_class_offers_it_alone_or_says_that_a_pair_needs_two(folder):  # noqa: F811
     write(folder, *two_models())
     only = made_run().class_names[3]
-    app = run(folder, "roc", {"search": only, "apart": "one against the rest"})
+    app = run(folder, "roc", {"search": only, "apart": "one-vs-rest"})
     assert app.selectbox(key="first").options == [only] and "list of classes is of these" in text(app)
     app = run(folder, "roc", {"search": only})
     assert len(app.selectbox(key="first").options) == 10 and "two are needed" in text(app)

@@ -213,7 +213,7 @@ def test_several_seeds_get_mean_and_deviation_and_the_test_over_seeds(made):
 def test_the_text_lists_every_change_and_what_brought_most_over_both_models(made):
     other = [of_study(BASE, 0.6, model="resnet18"), of_study("mild", 0.68, model="resnet18")]
     text = study_table.study_text(study_table.study_table([*made, *other]))
-    brought, cost = text.split("Brought most:")[1].split("Cost most:")
+    brought, cost = text.split("Largest gains:")[1].split("Largest losses:")
     lines = brought.strip().splitlines()
     assert [line.split(": ")[0] for line in lines] == [
         "1. cnn, with great",
@@ -232,7 +232,7 @@ def test_what_brought_most_says_where_it_took_other_epochs(made):
     longer = replace(made[3], history={name: np.ones(7, np.float32) for name in HISTORY_COLUMNS})
     base = replace(made[2], history={name: np.ones(2, np.float32) for name in HISTORY_COLUMNS})
     text = study_table.study_text(study_table.study_table([base, longer]))
-    assert ", epochs: 7 for the base's 2" in text.split("Cost most")[0]
+    assert ", epochs: 7 for the base's 2" in text.split("Largest losses")[0]
 
 
 def test_runs_that_make_no_study_are_refused(made):
@@ -258,7 +258,7 @@ def test_the_commands_list_the_plan_and_write_table_and_readme(trained, tmp_path
     assert out.read_text().strip() in shown.output and not (tmp_path / "compare_summary.txt").exists()
     text = readme.read_text()
     assert "old" not in text and text.startswith("before\n") and text.endswith("<!-- /study -->\nafter\n")
-    assert text.count("Brought most") == 1
+    assert text.count("Largest gains") == 1
     readme.write_text("no markers")
     study_table.write_study([load_run(name) for name in names], out, readme)
     assert readme.read_text() == "no markers"

@@ -53,6 +53,12 @@ def same(a: dict, b: dict) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_a_loss_that_is_no_number_ends_the_training_with_one_line(dataset, tmp_path):
+    with pytest.raises(CifarcoreError, match="no longer a number in epoch 1; start again with a lower --learning-rate"):
+        fit(replace(TINY, learning_rate=1e6), dataset, tmp_path)
+    assert not list(tmp_path.glob("*.pt"))
+
+
 def test_same_seed_same_weights_and_another_seed_others(dataset, tmp_path):
     first = weights(fit(TINY, dataset, tmp_path / "a"))
     assert same(first, weights(fit(TINY, dataset, tmp_path / "b")))

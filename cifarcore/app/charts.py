@@ -155,7 +155,7 @@ def reliability(frame: pd.DataFrame) -> alt.LayerChart:
                 scale=unit,
                 axis=alt.Axis(format="%", grid=False, labelFlush=True, labelFlushOffset=-4),
             ),
-            y=alt.Y("accuracy:Q", title="share right", scale=unit, axis=alt.Axis(format="%")),
+            y=alt.Y("accuracy:Q", title="accuracy", scale=unit, axis=alt.Axis(format="%")),
             **by_model(),
             detail=alt.Detail("run:N"),
             tooltip=[

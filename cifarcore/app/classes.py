@@ -37,7 +37,9 @@ def _classes(view: View, frame: pd.DataFrame, metric: str) -> None:
     if order == _ORDERS[1]:
         frame = frame.sort_values("difference", ascending=False, kind="stable")
     drawn = frame.head(MOST_DRAWN)
-    test = "tested over seeds and images" if view.several_seeds else "exact McNemar test"
+    seeds = len(view.a.runs), len(view.b.runs)
+    over = "seeds and images" if min(seeds) > 1 else "images alone"
+    test = f"tested over {over}" if view.several_seeds else "exact McNemar test"
     st.markdown(
         f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}. Hardness is by {view.hardness}; "
         "the thin line is the 95 % interval of B − A, from A's point. "

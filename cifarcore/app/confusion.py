@@ -182,10 +182,11 @@ def _heatmap(frame, rows, columns, show, chosen, key, targets, height) -> None:
 
     claimed = (frame["claim"] != "not claimed").any()
     if show == SHOWN[0]:
+        tested = "tested class by class, false discoveries held at 5 %"
         st.caption(
-            "Cells that do not differ reliably are muted (tested cell by cell, false discoveries held at 5 %)."
+            f"Cells that do not differ reliably are muted; a cell of superclasses differs where one of its classes' does ({tested})."
             if claimed
-            else "No cell differs reliably (tested cell by cell, false discoveries held at 5 %): read these as noise or as hints."
+            else f"No cell differs reliably ({tested}): read these as noise or as hints."
         )
     frame = frame.assign(
         muted=frame["muted"] & claimed, chosen=(frame["true"] == chosen[0]) & (frame["predicted"] == chosen[1])

@@ -33,8 +33,8 @@ def _claims(view: View) -> None:
     st.markdown(
         f":blue[■] **A** {escape(view.a.title)} :orange[■] **B** {escape(view.b.title)}. "
         "The report is the study of CIFAR-100 classifiers that this project implements. A claim of it holds where the whole 95 % interval of its measurement lies within the bounds, which were written down before "
-        "anything was measured; it does not hold where the whole interval lies outside; else it cannot be told. Intervals are normal ones, cut to the "
-        "values that are possible."
+        "anything was measured; it does not hold where the whole interval lies outside; else it cannot be told. Intervals are over test images, and over seeds where there are several, "
+        "or over classes where a number is of classes; they are cut to the values that are possible."
     )
     with st.spinner("Measuring the report's claims…"):
         found = memo(findings.findings, view.a.runs, view.b.runs, state.same_models(view))

@@ -55,7 +55,7 @@ def panel(view: View) -> None:
         st.session_state[_MODELS] = found["model"].tolist()
         st.caption(
             "Select two rows to compare them: the upper one becomes model A, the lower one model B. Each verdict is that "
-            "of comparing a model with the best; the best was chosen on these same images, so among many it flatters."
+            "of comparing a model with the best; the best was chosen on these same images, so the more models, the more its lead is overestimated."
             + (f" Left out, since their run files are of other images or classes: {left_out}." if left_out else "")
         )
 

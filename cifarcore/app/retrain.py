@@ -205,7 +205,9 @@ def _settings(folder: Path) -> None:
         return
     dataset = run.meta.get("dataset")
     if isinstance(dataset, dict) and dataset.get("name"):
-        st.caption(f"Of {run.n_classes:,} classes of {escape(dataset['name'])}, whatever models A and B are of.")
+        st.caption(
+            f"This parent has {run.n_classes:,} classes of {escape(dataset['name'])}; models A and B may be of other data."
+        )
     layers = LAYERS[
         st.selectbox(
             "Train",

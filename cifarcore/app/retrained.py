@@ -12,7 +12,7 @@ from cifarcore.app.state import View, escape, find_runs, memo, runs_dir
 from cifarcore.app.tables import surest_first
 from cifarcore.runs import Run
 
-_UNCHANGED = "Unchanged within noise"
+_UNCLEAR = "No clear change"
 
 
 def page(view: View) -> None:
@@ -118,7 +118,7 @@ def _verdict(table: pd.DataFrame) -> None:
     st.markdown("  \n".join(sentences))
     if unsure:
         st.warning(
-            f"**{_UNCHANGED}:** {', '.join(unsure)}. The interval of the difference holds 0, so another minute could as well have gone the other way.",
+            f"**{_UNCLEAR}:** {', '.join(unsure)}. The 95 % interval includes 0. It is over test images alone: how much another minute with another seed would differ is not in it.",
             icon=":material/water:",
         )
 
@@ -135,7 +135,7 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
     ]
     columns["p"] = ["" if np.isnan(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in table["p"]]
     columns["Images"] = table["images"]
-    columns["Beyond noise"] = np.where(table["sure"], "yes", "no")
+    columns["Interval without 0"] = np.where(table["sure"], "yes", "no")
     return pd.DataFrame(columns)
 
 

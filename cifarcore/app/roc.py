@@ -10,7 +10,7 @@ from cifarcore.app.layout import filter_note
 from cifarcore.app.roc_tables import SOURCES, Task
 from cifarcore.app.state import View, escape
 
-MODES = ("two classes", "one against the rest", "macro-average")
+MODES = ("two classes", "one-vs-rest", "macro-average")
 #: probabilities of the slider: as far from one half on both sides, in odds
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5)
 SHARES = (*SHARES, *(round(1 - share, 3) for share in SHARES[-2::-1]))

@@ -60,7 +60,7 @@ def roc(curves: pd.DataFrame, points: pd.DataFrame | None, title: str, corner: b
                 y=y,
                 color=color,
                 shape=shape,
-                tooltip=[*tooltip, alt.Tooltip("right:Q", title="decided rightly", format=".2%")],
+                tooltip=[*tooltip, alt.Tooltip("right:Q", title="accuracy", format=".2%")],
             )
         )
     return alt.layer(*layers).properties(height=430, description=f"ROC curves, model A blue, model B orange: {title}")

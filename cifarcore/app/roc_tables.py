@@ -144,7 +144,7 @@ def auc_table(areas: pd.DataFrame) -> pd.DataFrame:
 def point_table(points: pd.DataFrame) -> pd.DataFrame:
     """`operating_points` as text, with B - A."""
     rates = points.set_index("model")[["tpr", "fpr", "right"]]
-    titles = ("True positive rate", "False positive rate", "Decided rightly")
+    titles = ("True positive rate", "False positive rate", "Accuracy")
     table = pd.DataFrame(
         {title: [number(value, ".1%") for value in rates[name]] for title, name in zip(titles, rates, strict=True)}
     )

@@ -16,6 +16,10 @@ from cifarcore.runs import RunFileError
 
 # keys of session state: the choice that the next run begins with, how many classes the slider was of
 _NEXT, _CLASSES = "sidebar-next", "sidebar-classes"
+_ON_ALL = (
+    "To compare on all, give both models predictions of the same images: `cifarcore evaluate CHECKPOINT` for those "
+    "trained here, `cifarcore import` for others."
+)
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,8 @@ def choose(root: Path) -> View | Problem:
         _refused(catalog)
         return Problem(
             f"No run file in `{catalog.folder.name}/`",
-            "`cifarcore train --model cnn --preset quick`, then `cifarcore evaluate CHECKPOINT`, writes one; "
-            "the same with `--model resnet18` gives the second model.",
+            "`cifarcore train --model cnn --preset quick --folder FOLDER`, then `cifarcore evaluate CHECKPOINT`, writes one "
+            "into that folder; the same with `--model resnet18` gives the second model.",
         )
     names = _two_models(catalog)
     try:
@@ -70,7 +74,7 @@ def _two_models(catalog: Catalog) -> tuple[tuple[str, str], tuple[str, str]]:
                 options,
                 key=letter,
                 bind="query-params",
-                help="Run files in `checkpoints/`, grouped by model and preset",
+                help=f"Run files in `{state.escape(catalog.folder.name)}/`, grouped by model and preset",
             )
             if asked and asked not in options:
                 st.warning(
@@ -157,13 +161,13 @@ def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int], most: int
         if any(only):
             st.warning(
                 f"Compared on the {a.first.n_images:,} images that both have: {only[0]:,} are only in A's run, "
-                f"{only[1]:,} only in B's. `cifarcore evaluate` on the same test set mends it.",
+                f"{only[1]:,} only in B's. {_ON_ALL}",
                 icon=":material/join_inner:",
             )
         elif a.first.n_images < most:
             st.warning(
                 f"Compared on the {a.first.n_images:,} images that all seeds have; a file holds up to {most:,}. "
-                "`cifarcore evaluate` on the same test set mends it.",
+                + _ON_ALL,
                 icon=":material/join_inner:",
             )
         if a.group == b.group and a.key == b.key:
