@@ -134,8 +134,9 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int) -> 
         stand = "test image stands" if known.sum() == 1 else "test images stand"
         found.append(f"{known.sum()} {stand} byte for byte in the training set; {_without(known, runs, n_a)}.")
     if near.sum() > known.sum():
+        more = near.sum() - known.sum()
         found.append(
-            f"{near.sum() - known.sum()} more are near-duplicates of a training image by the features of at least one run "
+            f"{more} more {'is a near-duplicate' if more == 1 else 'are near-duplicates'} of a training image by the features of at least one run "
             f"(cosine similarity {disagreement.NEAR_DUPLICATE_COSINE} or above); {_without(near, runs, n_a, 'all of these')}."
         )
     return found

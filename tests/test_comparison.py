@@ -206,7 +206,7 @@ def test_exact_duplicates_are_told(runs):
     expected = f"{a.correct[10:].mean():.4f} (A) and {b.correct[10:].mean():.4f} (B)"
     assert any(note.startswith("10 test images") and expected in note for note in notes)
     expected = f"{a.correct[25:].mean():.4f} (A) and {b.correct[25:].mean():.4f} (B)"
-    assert any(note.startswith("15 more resemble") and expected in note for note in notes)
+    assert any(note.startswith("15 more are near-duplicates") and expected in note for note in notes)
 
 
 @pytest.mark.parametrize(("n_classes", "n_images"), [(2, 60), (3, 5), (300, 600)])
