@@ -23,7 +23,6 @@ PAGES = (
 )
 
 st.set_page_config(page_title="cifarcore", page_icon=":material/balance:", layout="wide")
-retrain.apply_choice()
 view = sidebar.choose(ROOT)
 upload.panel(ROOT, view)
 retrain.sidebar(ROOT)

@@ -12,8 +12,8 @@ import pandas as pd
 from sklearn import metrics as sk
 from sklearn.utils import resample
 
-from cifarcore import comparison, delong, metrics, paired
-from cifarcore.runs import Run
+from cifarcore import comparison, delong, disagreement, metrics, paired
+from cifarcore.runs import Run, align
 
 ROUNDS = 3
 # The loop's 2,000 resamples would take minutes: a few are timed and the time is multiplied, which the row says.
@@ -27,7 +27,7 @@ def metrics_table(run_a: Run, run_b: Run) -> pd.DataFrame:
 
     run_a, run_b = comparison.on_shared_images([run_a, run_b])
     sides = (run_a,), (run_b,)
-    pair = comparison.align(run_a, run_b)
+    pair = align(run_a, run_b)
     one, other = _most_confused(run_a)
 
     def cached() -> None:
@@ -38,8 +38,8 @@ def metrics_table(run_a: Run, run_b: Run) -> pd.DataFrame:
         ("overview, classes, confusion: everything compared", lambda: comparison.compare(*sides), cached, lambda: _loop(run_a, run_b)),
         ("bootstrap of accuracy and macro-F1, 2,000 resamples", lambda: _bootstrap(run_a, run_b), cached, lambda: _loop_bootstrap(run_a, run_b)),
         ("ROC of a pair with its interval", lambda: _pair(run_a, run_b, one, other), lambda: memo(metrics.pair_scores, run_a, one, other), lambda: _loop_pair(run_a, run_b, one, other)),
-        ("explorer: confidences and the four-way split", lambda: _explorer(pair), lambda: memo(comparison.four_way, pair), None),
-        ("disagreements: over-represented, suspect, duplicates", lambda: _disagreements(pair, [run_a, run_b]), lambda: memo(comparison.suspect_labels, (run_a, run_b)), None),
+        ("explorer: confidences and the four-way split", lambda: _explorer(pair), lambda: memo(disagreement.four_way, pair), None),
+        ("disagreements: over-represented, suspect, duplicates", lambda: _disagreements(pair, [run_a, run_b]), lambda: memo(disagreement.suspect_labels, (run_a, run_b)), None),
     ]  # fmt: skip
     table = []
     for name, ours, again, loop in rows:
@@ -92,16 +92,17 @@ def _pair(run_a: Run, run_b: Run, one: int, other: int) -> None:
 
 
 def _explorer(pair) -> None:
-    comparison.four_way(pair)
+    disagreement.four_way(pair)
     for run in (pair.a, pair.b):
         metrics.confidence(_fresh(run))
 
 
 def _disagreements(pair, runs: list[Run]) -> None:
-    for group in comparison.FOUR_WAYS:
-        comparison.over_represented(pair, group)
-    comparison.suspect_labels(runs)
-    comparison.duplicates(runs[0])
+    groups = disagreement.four_way(pair)
+    for group in disagreement.FOUR_WAYS:
+        disagreement.over_represented_among(pair.a, groups == group)
+    disagreement.suspect_labels(runs)
+    disagreement.duplicates(runs[0])
 
 
 def _loop(*runs: Run) -> None:

@@ -12,10 +12,9 @@ from cifarcore import CifarcoreError
 from cifarcore.config import TrainConfig
 from cifarcore.files import atomic_write
 from cifarcore.models import HEADS, Head, empty_model
+from cifarcore.run_layout import MAX_CLASSES, MAX_NAME_LENGTH
 
 FORMAT = 1
-MAX_CLASSES = 20_000
-MAX_NAME_LENGTH = 1_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
-"""Two models on the same test images: the verdict, its metrics with intervals, and the classes and images behind it.
+"""Two models on the same test images: the verdict, its metrics with intervals, and the classes behind it.
 
 Model A first, model B second; a difference is always B minus A. What the app and the report show comes from here; the
-rules are in `verdict` (headline), `claims` (classes, cells, pairs) and `disagreement` (images).
+rules are in `verdict` (headline) and `claims` (classes, cells, pairs). Of single images `disagreement` tells.
 """
 
 from collections.abc import Sequence
@@ -11,29 +11,7 @@ from functools import reduce
 import pandas as pd
 
 from cifarcore import CifarcoreError, claims, delong, verdict
-from cifarcore.disagreement import (
-    FOUR_WAYS,
-    duplicates,
-    four_way,
-    over_represented,
-    severity,
-    suspect_labels,
-    wrong_in,
-)
-from cifarcore.runs import Run, align, seed_of
-
-__all__ = [
-    "FOUR_WAYS",
-    "Comparison",
-    "compare",
-    "duplicates",
-    "four_way",
-    "on_shared_images",
-    "over_represented",
-    "severity",
-    "suspect_labels",
-    "wrong_in",
-]
+from cifarcore.runs import Run, align
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +20,8 @@ class Comparison:
 
     verdict: str  #: «B is better», «A is better» or «not distinguishable», by the test of accuracy at 5 %
     sentence: str  #: the verdict with its numbers and its test, and where the difference comes from
-    metrics: (
-        pd.DataFrame
-    )  #: index verdict.METRICS; a, b (means over seeds), difference, low, high, std_a, std_b, p, method
-    n_images: int
-    seeds_a: tuple[int, ...]
-    seeds_b: tuple[int, ...]
+    #: index verdict.METRICS; a, b (means over seeds), difference, low, high, std_a, std_b, p, method
+    metrics: pd.DataFrame
     notes: tuple[str, ...]  #: what the numbers leave open, a sentence each
     class_table: pd.DataFrame  #: see claims.class_claims
     cells: pd.DataFrame  #: see claims.cell_claims
@@ -74,9 +48,6 @@ def compare(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> Comparison:
         verdict=word,
         sentence=verdict.sentence(word, table.loc["accuracy"], runs, n_a, class_table),
         metrics=table,
-        n_images=runs[0].n_images,
-        seeds_a=tuple(seed_of(run.meta) for run in runs[:n_a]),
-        seeds_b=tuple(seed_of(run.meta) for run in runs[n_a:]),
         notes=tuple(verdict.notes(table.loc["accuracy"], runs, n_a, left_out)),
         class_table=class_table,
         cells=claims.cell_claims(runs, n_a),

@@ -26,9 +26,10 @@ def four_way(pair: AlignedPair) -> np.ndarray:
     return np.select([a & b, a, b], FOUR_WAYS[:3], FOUR_WAYS[3])
 
 
-def wrong_in(runs: Sequence[Run]) -> np.ndarray:
-    """In how many of the runs each image is wrong, int (N,); row i of every run must be the same image."""
-    return np.sum([~run.correct for run in runs], axis=0)
+def split_frame(groups: np.ndarray) -> pd.DataFrame:
+    """Columns group, images, share (0..1) of the outcomes that `four_way` gives, str (N,); a row for each of FOUR_WAYS."""
+    images = [int((groups == group).sum()) for group in FOUR_WAYS]
+    return pd.DataFrame({"group": FOUR_WAYS, "images": images, "share": np.divide(images, max(len(groups), 1))})
 
 
 def both_sure(pair: AlignedPair) -> np.ndarray:
@@ -39,11 +40,6 @@ def both_sure(pair: AlignedPair) -> np.ndarray:
 def wrong_confidence(pair: AlignedPair) -> np.ndarray:
     """The greatest confidence with which a model is wrong on each image, float (N,); 0 where both are right."""
     return np.maximum(*(np.where(run.correct, 0, metrics.confidence(run)) for run in (pair.a, pair.b)))
-
-
-def over_represented(pair: AlignedPair, group: str) -> pd.DataFrame:
-    """`over_represented_among` the images of one of FOUR_WAYS."""
-    return over_represented_among(pair.a, four_way(pair) == group)
 
 
 def over_represented_among(run: Run, inside: np.ndarray) -> pd.DataFrame:

@@ -110,12 +110,13 @@ def make_run(checkpoint: Checkpoint, dataset: Dataset, logits: np.ndarray, val_l
         logits=logits,
         meta=checkpoint.meta
         | {"dataset": {"name": dataset.name, "fingerprint": fingerprint(test_ids, dataset.y_test)}, "scores": "logits"},
-        history=_history(checkpoint),
+        history=history_of(checkpoint),
         **validation,
     )
 
 
-def _history(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+def history_of(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The history as a run holds it: HISTORY_COLUMNS -> float32 (E,)."""
     return {column: np.array(values, dtype=np.float32) for column, values in checkpoint.history.items()}
 
 
@@ -177,7 +178,7 @@ def rescored(run: Run, checkpoint: Checkpoint, logits: np.ndarray, val_logits: n
         val_sample_ids=run.val_sample_ids,
         val_labels=run.val_labels,
         val_logits=val_logits,
-        history=_history(checkpoint),
+        history=history_of(checkpoint),
     )
 
 

@@ -1,12 +1,30 @@
-"""Writing a file so that a reader sees the old one or the new one, never half of it."""
+"""Writing a file so that a reader sees the old one or the new one, never half of it; and what a file may be called."""
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import BinaryIO
+
+from cifarcore import CifarcoreError
+
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+
+
+def is_plain(name: str) -> bool:
+    """Whether `name` is fit for a file or folder of its own anywhere, and leads nowhere else."""
+    return _PLAIN.fullmatch(name) is not None
+
+
+def check_plain(name: str) -> None:
+    """Raises CifarcoreError for a name that is not plain."""
+    if not is_plain(name):
+        raise CifarcoreError(
+            f"name is {name[:100]!r}; use up to 80 letters, digits, - and _, beginning with a letter or digit"
+        )
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from cifarcore.files import atomic_write
 from cifarcore.hardware import autocast, hardware, resolve, versions
 from cifarcore.optimization import Sgd, freeze, parameter_groups
 from cifarcore.retraining import Setup
+from cifarcore.run_layout import HISTORY_COLUMNS
 from cifarcore.runs import Run
 from cifarcore.training import predict
 
@@ -79,9 +80,7 @@ class Learner:
 
         self.step = 0
         self.learned = 0.0  #: seconds
-        self.history: dict[str, list[float]] = {
-            column: [] for column in ("epoch", "train_loss", "val_accuracy", "lr", "seconds")
-        }
+        self.history: dict[str, list[float]] = {column: [] for column in HISTORY_COLUMNS}
 
     @property
     def passes(self) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from cifarcore import CifarcoreError, __version__, class_names, data, labels
 from cifarcore.config import ImportConfig
-from cifarcore.files import atomic_write
+from cifarcore.files import atomic_write, check_plain
 from cifarcore.image_folder import PACK, ImageFolder, list_folder, packed_files, read_pictures, rows_of_files
 from cifarcore.predictions import FLOOR, KINDS, as_logits, read_labels, read_lines, read_predictions
 from cifarcore.run_layout import image_keys
@@ -26,7 +26,6 @@ FOLDER = "imported"
 ORDERS = ("torchvision", "data")
 LEAST = 50  #: images from which an accuracy is held against chance
 _WRITING = threading.Lock()  # of two sessions that upload one name, the second is told
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +66,7 @@ def plain_name(text: str) -> str:
 
 def run_path(folder: str | Path, name: str) -> Path:
     """Where the imported run `name` lies below the folder of runs. Raises CifarcoreError for a name that is not plain."""
-    if not _NAME.fullmatch(name):
-        raise CifarcoreError(
-            f"name is {name[:100]!r}; use up to 80 letters, digits, - and _, beginning with a letter or digit"
-        )
+    check_plain(name)
     return Path(folder) / FOLDER / f"{name}.npz"
 
 

@@ -137,7 +137,7 @@ def _off(probabilities: np.ndarray) -> int | None:
 
 
 def _refuse_other_sum(scores: np.ndarray) -> None:
-    """Percentages, or sums over several networks: as logits they would spoil the calibration, and nothing would tell."""
+    """Raises for percentages and for sums over several networks: taken as logits, they would spoil the calibration unnoticed."""
     sums = scores.sum(axis=1, dtype=np.float64)
     middle = float(np.median(sums))
     alike = len(sums) > 1 and middle > 0 and (np.abs(sums - middle) <= SUM_TOLERANCE * middle).all()

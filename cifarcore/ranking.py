@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore import delong, metrics, verdict
+from cifarcore.as_text import std
 from cifarcore.comparison import on_shared_images
 from cifarcore.runs import Run, RunFileError, align
 
@@ -30,9 +31,8 @@ def scores(runs: Sequence[Run]) -> dict[str, float]:
     values = {"accuracy": metrics.accuracy, "macro_f1": metrics.macro_f1, "macro_auc": metrics.macro_auc}
     found: dict[str, float] = {"seeds": len(runs)}
     for name in METRICS:
-        of_seeds = np.array([values[name](run) for run in runs])
-        found[name] = float(of_seeds.mean())
-        found[f"std_{name}"] = float(of_seeds.std(ddof=1)) if len(runs) > 1 else np.nan
+        of_seeds = [values[name](run) for run in runs]
+        found[name], found[f"std_{name}"] = float(np.mean(of_seeds)), std(of_seeds)
     return found
 
 

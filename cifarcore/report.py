@@ -16,6 +16,7 @@ import pandas as pd
 
 from cifarcore import CifarcoreError, __version__, comparison, findings, metrics, paired, report_tables, summary
 from cifarcore.app import charts
+from cifarcore.disagreement import four_way, split_frame
 from cifarcore.files import atomic_write
 from cifarcore.runs import AlignedPair, Run, seeds_said
 
@@ -83,6 +84,7 @@ def html_page(name_a: str, name_b: str, runs_a: list[Run], runs_b: list[Run], al
     shared = comparison.on_shared_images([*runs_a, *runs_b])
     sides = {"A": shared[: len(runs_a)], "B": shared[len(runs_a) :]}
     result = comparison.compare(runs_a, runs_b)
+    split = split_frame(four_way(AlignedPair(sides["A"][0], sides["B"][0], 0, 0)))
     title = f"{name_a} against {name_b}"
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -93,8 +95,8 @@ def html_page(name_a: str, name_b: str, runs_a: list[Run], runs_b: list[Run], al
         _section("Metrics", _table(report_tables.metric_table(result))),
         _section(
             "Same images, four outcomes",
-            _chart(charts.split_bar(report_tables.split_frame(sides)), 900),
-            _table(report_tables.split_table(sides)),
+            _chart(charts.split_bar(split), 900),
+            _table(report_tables.split_table(split)),
             f'<p class="note">By the first seed of each. {report_tables.severity_text(sides)}</p>',
         ),
         _section("Maps", _maps(sides)),
@@ -173,7 +175,7 @@ def _maps(sides: dict[str, list[Run]]) -> str:
     if a.tsne is None or b.tsne is None:
         return '<p class="note">The runs have no maps; cifarcore project adds them.</p>'
     rows = np.random.default_rng(0).permutation(a.n_images)[:MAX_POINTS]
-    outcome = comparison.four_way(AlignedPair(a, b, 0, 0))[rows]
+    outcome = four_way(AlignedPair(a, b, 0, 0))[rows]
     drawn = []
     for letter, run in (("A", a), ("B", b)):
         frame = pd.DataFrame({"x": run.tsne[rows, 0], "y": run.tsne[rows, 1], "outcome": outcome})

@@ -9,9 +9,10 @@ from html import escape
 import numpy as np
 import pandas as pd
 
-from cifarcore import comparison, metrics, summary
+from cifarcore import disagreement, metrics, summary
+from cifarcore.as_text import interval, number, p_value, with_spread
 from cifarcore.comparison import Comparison
-from cifarcore.runs import AlignedPair, Run
+from cifarcore.runs import Run
 
 MAX_CLASSES = 200  #: that are drawn; beyond it the largest changes are
 
@@ -21,22 +22,17 @@ def metric_table(result: Comparison) -> pd.DataFrame:
     for name, row in result.metrics.dropna(subset="difference").iterrows():
         cells = {"Metric": summary.TITLES[name]}
         for letter in "ab":
-            std = row[f"std_{letter}"]
-            cells[letter.upper()] = f"{row[letter]:.4f}" + ("" if np.isnan(std) else f" ± {std:.4f}")
-        cells |= {"B − A": _signed(row["difference"]), "95 % interval": _interval(row["low"], row["high"])}
-        rows.append(cells | {"p": "" if np.isnan(row["p"]) else summary.p_value(row["p"]), "by": row["method"]})
+            cells[letter.upper()] = with_spread(row[letter], row[f"std_{letter}"], ".4f")
+        cells |= {
+            "B − A": number(row["difference"], "+.4f"),
+            "95 % interval": interval(row["low"], row["high"], "+.4f"),
+        }
+        rows.append(cells | {"p": p_value(row["p"]), "by": row["method"]})
     return pd.DataFrame(rows)
 
 
-def split_frame(sides: dict[str, list[Run]]) -> pd.DataFrame:
-    a, b = sides["A"][0], sides["B"][0]
-    groups = comparison.four_way(AlignedPair(a, b, 0, 0))
-    images = [int((groups == group).sum()) for group in comparison.FOUR_WAYS]
-    return pd.DataFrame({"group": comparison.FOUR_WAYS, "images": images, "share": np.array(images) / len(groups)})
-
-
-def split_table(sides: dict[str, list[Run]]) -> pd.DataFrame:
-    frame = split_frame(sides)
+def split_table(frame: pd.DataFrame) -> pd.DataFrame:
+    """disagreement.split_frame as text."""
     shares = [f"{share:.1%}" for share in frame["share"]]
     return pd.DataFrame({"Right": frame["group"], "Images": [f"{n:,}" for n in frame["images"]], "Share": shares})
 
@@ -44,7 +40,7 @@ def split_table(sides: dict[str, list[Run]]) -> pd.DataFrame:
 def severity_text(sides: dict[str, list[Run]]) -> str:
     told = []
     for letter, runs in sides.items():
-        table = comparison.severity(runs[0])
+        table = disagreement.severity(runs[0])
         if table["images"].sum() > 0:
             row = table.loc["within superclass"]
             chance = "" if np.isnan(row["ratio"]) else f", {row['ratio']:.1f} times chance"
@@ -66,7 +62,7 @@ def claimed_classes(result: Comparison) -> str:
     for claim in ("gained", "lost"):
         table = result.class_table.query("claim == @claim")
         names = [
-            f"{name} {_signed(gain, '.2f')}"
+            f"{name} {number(gain, '+.2f')}"
             for name, gain in zip(table["name"], table["recall_difference"], strict=True)
         ]
         told.append(f"<p><b>Recall {claim} in B: {len(table)} classes.</b> {escape(', '.join(names))}</p>")
@@ -81,8 +77,8 @@ def cell_table(result: Comparison) -> pd.DataFrame:
             "Predicted": cells["predicted_name"],
             "A": [f"{value:.1f}" for value in cells["a"]],
             "B": [f"{value:.1f}" for value in cells["b"]],
-            "B − A": [_signed(value, ".1f") for value in cells["difference"]],
-            "q": [summary.p_value(value) for value in cells["q"]],
+            "B − A": [number(value, "+.1f") for value in cells["difference"]],
+            "q": [p_value(value) for value in cells["q"]],
             "Claim": cells["claim"],
         }
     )
@@ -94,11 +90,11 @@ def pair_table(result: Comparison) -> pd.DataFrame:
         {
             "Pair": [f"{one} or {other}" for one, other in zip(pairs["first_name"], pairs["second_name"], strict=True)],
             "Confused (A + B)": [f"{value:.1f}" for value in pairs["confused"]],
-            "AUC of A": [f"{value:.4f}" for value in pairs["a"]],
-            "AUC of B": [f"{value:.4f}" for value in pairs["b"]],
-            "B − A": [_signed(value) for value in pairs["difference"]],
-            "95 % interval": [_interval(low, high) for low, high in zip(pairs["low"], pairs["high"], strict=True)],
-            "q": [summary.p_value(value) for value in pairs["q"]],
+            "AUC of A": [number(value, ".4f") for value in pairs["a"]],
+            "AUC of B": [number(value, ".4f") for value in pairs["b"]],
+            "B − A": [number(value, "+.4f") for value in pairs["difference"]],
+            "95 % interval": [interval(*row, "+.4f") for row in pairs[["low", "high"]].itertuples(index=False)],
+            "q": [p_value(value) for value in pairs["q"]],
             "Claim": pairs["claim"],
         }
     )
@@ -127,28 +123,21 @@ def temperature_table(sides: dict[str, list[Run]]) -> pd.DataFrame:
 
 
 def finding_table(table: pd.DataFrame) -> pd.DataFrame:
-    def shown(value: float, form: str = ".4f") -> str:
-        return "not measured" if np.isnan(value) else format(value, form).replace("-", "−")
-
-    interval = [
-        "" if np.isnan(low) else f"{shown(low)} to {shown(high)}"
-        for low, high in zip(table["low"], table["high"], strict=True)
-    ]
     return pd.DataFrame(
         {
             "Claim": table["claim"],
             "Measure": table["measure"],
             "Holds where": table["bounds"],
             "Model": table["model"],
-            "Value": [shown(value) for value in table["value"]],
-            "95 % interval": interval,
+            "Value": [number(value, ".4f") or "not measured" for value in table["value"]],
+            "95 % interval": [interval(*row, ".4f") for row in table[["low", "high"]].itertuples(index=False)],
             "Verdict": table["verdict"],
         }
     )
 
 
 def suspect_table(runs: list[Run]) -> pd.DataFrame:
-    table = comparison.suspect_labels(runs)
+    table = disagreement.suspect_labels(runs)
     return pd.DataFrame(
         {
             "Sample id": [f"{sample_id:016x}" for sample_id in table["sample_id"]],
@@ -178,11 +167,3 @@ def run_table(runs: Sequence[Run], runs_a: Sequence[Run], runs_b: Sequence[Run])
         }
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _signed(value: float, form: str = ".4f") -> str:
-    return f"{value:+{form}}".replace("-", "−")
-
-
-def _interval(low: float, high: float) -> str:
-    return "" if np.isnan(low) or np.isnan(high) else f"{_signed(low)} to {_signed(high)}"

@@ -18,6 +18,7 @@ import numpy as np
 
 from cifarcore import CifarcoreError
 from cifarcore.config import RetrainConfig
+from cifarcore.files import check_plain, is_plain
 from cifarcore.jobs import (
     LOG,
     PROCESS,
@@ -38,7 +39,6 @@ FOLDER = "retrained"
 #: in a job's folder: what the learning goes on from
 STATE = "resume.pt"
 START_TIMEOUT_SECONDS = 60.0
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,7 @@ def retrained_dir(runs_folder: str | Path) -> Path:
 
 def job_folder(runs_folder: str | Path, name: str) -> Path:
     """The folder of the job `name`. Raises CifarcoreError for a name that is not plain, so that none leads elsewhere."""
-    if not _NAME.fullmatch(name):
-        raise CifarcoreError(
-            f"name is {name[:100]!r}; use up to 80 letters, digits, - and _, beginning with a letter or digit"
-        )
+    check_plain(name)
     folder = retrained_dir(runs_folder) / name
     for place in (folder.parent, *_belongings(folder)):
         if place.is_symlink():
@@ -146,9 +143,8 @@ def create(config: RetrainConfig, parent: str | Path, runs_folder: str | Path, n
             f"{weights_path(parent)}: no such file, so {parent.name} cannot be retrained; put its weights beside it"
         )
     focus = choose_focus(run, config)
-    needed = (
-        64 * 2**20 + 20 * weights_path(parent).stat().st_size
-    )  # a float16 file; float32 weights and momentum, old and new
+    # a float16 file; float32 weights and momentum, old and new
+    needed = 64 * 2**20 + 20 * weights_path(parent).stat().st_size
     while not _claim(folder := job_folder(runs_folder, name or free_name(runs_folder, parent, config)), needed):
         if name:
             raise CifarcoreError(f"{name}: that name is taken; choose another")
@@ -238,7 +234,7 @@ def jobs(runs_folder: str | Path) -> list[Job]:
     """All jobs in the folder of run files, the latest set up first."""
     found = []
     for path in retrained_dir(runs_folder).glob(f"*/{SETUP}"):
-        if _NAME.fullmatch(path.parent.name) and not path.parent.is_symlink():
+        if is_plain(path.parent.name) and not path.parent.is_symlink():
             try:
                 found.append((path.stat().st_mtime_ns, read_job(path.parent)))
             except (OSError, CifarcoreError):  # another app on this folder has just deleted it

@@ -142,7 +142,7 @@ def check_values(arrays: dict[str, np.ndarray], path: Path) -> None:
             repeated = len(keys) - len(np.unique(keys))
             if repeated:
                 raise refusal(
-                    path, f"array '{prefix}sample_ids' repeats {repeated} (id, label) pairs; each image may stand once"
+                    path, f"array '{prefix}sample_ids' repeats {repeated} (id, label) pairs; give each image once"
                 )
 
 

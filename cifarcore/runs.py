@@ -113,7 +113,6 @@ class RunHeader:
     meta: dict
     n_images: int
     n_classes: int
-    arrays: frozenset[str]
 
     @property
     def name(self) -> str:
@@ -216,7 +215,7 @@ def read_header(path: str | Path) -> RunHeader:
         schema, meta = (_read(archive, headers[name][0]) if name in headers else None for name in ("schema", "meta"))
     check_schema(schema, path)
     n_images, n_classes = headers["logits"][2]
-    return RunHeader(path, parse_meta(meta, path), n_images, n_classes, frozenset(headers))
+    return RunHeader(path, parse_meta(meta, path), n_images, n_classes)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
@@ -313,7 +312,7 @@ _Headers = dict[str, tuple[zipfile.ZipInfo, np.dtype, tuple[int, ...]]]
 def _opened(path: Path, foreign: bool = False) -> Iterator[tuple[BinaryIO, zipfile.ZipFile, _Headers]]:
     """The open file, its archive, and entry, dtype and shape of each known array, all checked against the layout.
 
-    With `foreign`, of every array, and nothing is asked of names and shapes.
+    With `foreign`, of every array, whatever its name and shape.
 
     The file stays open in between, so that one put in its place meanwhile is not read unchecked.
     """
@@ -344,7 +343,7 @@ def _read_headers(archive: zipfile.ZipFile, path: Path, foreign: bool) -> _Heade
         if name not in LAYOUT and not foreign:
             continue  # a later version may add arrays
         if name in headers:
-            raise refusal(path, f"array {name!r} stands in it twice; write it again")
+            raise refusal(path, f"array {name!r} is in the file twice; write it again")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise refusal(
                 path, f"array {name!r} is compressed in a way NumPy does not write; write it with np.savez_compressed"

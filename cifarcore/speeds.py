@@ -82,8 +82,6 @@ def start_measuring(config: RetrainConfig, parent: Path, runs_folder: str | Path
             str(config.threads),
             "--policy",
             config.policy,
-            "--mix",
-            config.mix,
         ]
         process = spawn(arguments, place / _LOG)
         write_json(place / _PROCESS, identity(process.pid))

@@ -12,7 +12,7 @@ from cifarcore import CifarcoreError
 from cifarcore.checkpoints import Checkpoint, load_checkpoint
 from cifarcore.config import TrainConfig
 from cifarcore.data import Dataset, fingerprint, sample_ids, split_validation
-from cifarcore.evaluation import check_classes, score
+from cifarcore.evaluation import check_classes, history_of, score
 from cifarcore.hardware import resolve
 from cifarcore.runs import Run, read_header, save_run
 from cifarcore.study_plan import BASE, Change, mirrored
@@ -113,7 +113,7 @@ def _validation_run(
         labels=labels.astype(np.int16),
         logits=thinned(logits),
         meta=checkpoint.meta | told,
-        history={column: np.array(values, dtype=np.float32) for column, values in checkpoint.history.items()},
+        history=history_of(checkpoint),
     )
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 
 from cifarcore import CifarcoreError, claims, paired
+from cifarcore.as_text import interval, mean_with_spread, number, p_value
 from cifarcore.comparison import on_shared_images
 from cifarcore.files import atomic_write
 from cifarcore.runs import Run
 from cifarcore.study_plan import BASE
-from cifarcore.summary import all_of, grouped, markdown, p_value, put_between_markers, spread
+from cifarcore.summary import all_of, grouped, markdown, put_between_markers
 
 VERDICTS = ("better", "worse")
 NO_EFFECT = "no effect"
@@ -123,10 +124,10 @@ def _cells(row: pd.Series) -> dict[str, str]:
         "Arithmetic": f"{row['arithmetic']:.2f}",
         "Minutes": "not said" if np.isnan(row["minutes"]) else f"{row['minutes']:.1f}",
         "Hardware": row["hardware"],
-        "Accuracy": spread(row["accuracy"]),
-        "B − A (points)": "" if is_base else _points(row["difference"]),
-        "95 % interval": "" if is_base else f"{_points(row['low'])} to {_points(row['high'])}",
-        "p": "" if is_base else p_value(row["p"]),
+        "Accuracy": mean_with_spread(row["accuracy"], ".4f"),
+        "B − A (points)": _points(row),
+        "95 % interval": _points_interval(row),
+        "p": p_value(row["p"]),
         "Verdict": row["verdict"],
     }
 
@@ -148,10 +149,10 @@ def _most(table: pd.DataFrame) -> str:
     for verdict, title, ascending in (("better", "Largest gains", False), ("worse", "Largest losses", True)):
         rows = table[table["verdict"] == verdict].sort_values("difference", ascending=ascending, kind="stable")
         lines = [
-            f"{number}. {row['model']}, {row['what']}: {_points(row['difference'])} points "
-            f"({_points(row['low'])} to {_points(row['high'])}){_other_epochs(row, base_epochs)}"
+            f"{place}. {row['model']}, {row['what']}: {_points(row)} points "
+            f"({_points_interval(row)}){_other_epochs(row, base_epochs)}"
             + ("" if abs(row["arithmetic"] - 1) < 0.15 else f", at {row['arithmetic']:.2f} times the arithmetic")
-            for number, (_, row) in enumerate(rows.head(MOST).iterrows(), start=1)
+            for place, (_, row) in enumerate(rows.head(MOST).iterrows(), start=1)
         ]
         parts.append(f"{title}:\n\n" + ("\n".join(lines) or "none"))
     return "\n\n".join(parts)
@@ -172,5 +173,10 @@ def _conditions(table: pd.DataFrame) -> str:
     )
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:+.2f}".replace("-", "−")
+def _points(row: pd.Series) -> str:
+    """B − A in percentage points; nothing for a base."""
+    return number(100 * row["difference"], "+.2f")
+
+
+def _points_interval(row: pd.Series) -> str:
+    return interval(100 * row["low"], 100 * row["high"], "+.2f")

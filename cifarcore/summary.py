@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cifarcore import CifarcoreError, comparison, metrics, paired
+from cifarcore import CifarcoreError, comparison, disagreement, metrics, paired
+from cifarcore.as_text import mean_with_spread, p_value, with_spread
 from cifarcore.files import atomic_write
 from cifarcore.runs import Run, seed_of
 
@@ -62,7 +63,7 @@ def summary_text(runs: Sequence[Run]) -> str:
 def results_table(runs: Sequence[Run]) -> str:
     """The results as a Markdown table: a row for each group, then the report's own numbers."""
     rows = _group_rows(run_table(runs))
-    report = {TITLES[name]: f"{mean:.4f} ± {std:.4f}" for name, (mean, std) in REPORT.items()}
+    report = {TITLES[name]: with_spread(*numbers, ".4f") for name, numbers in REPORT.items()}
     rows = pd.concat([rows, pd.DataFrame([{"Model": "the report", **report}])]).fillna("")
     return markdown(rows)
 
@@ -149,22 +150,16 @@ def combined_table(table: pd.DataFrame) -> pd.DataFrame:
         sets |= {f"runs of preset {preset}": rows for preset, rows in table.groupby("preset", sort=False) if preset}
     columns = {"Metric": [TITLES[name] for name in REPORT]}
     for title, rows in sets.items():
-        columns[f"{title} ({len(rows)})"] = [spread(rows[name]) for name in REPORT]
-    columns["the report"] = [f"{mean:.4f} ± {std:.4f}" for mean, std in REPORT.values()]
+        columns[f"{title} ({len(rows)})"] = [mean_with_spread(rows[name], ".4f") for name in REPORT]
+    columns["the report"] = [with_spread(*numbers, ".4f") for numbers in REPORT.values()]
     return pd.DataFrame(columns)
-
-
-def spread(values: Sequence[float]) -> str:
-    """«mean ± std» with four digits, the standard deviation with n-1; the mean alone for one value."""
-    values = np.asarray(values, float)
-    return f"{values.mean():.4f}" + (f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else "")
 
 
 def _group_rows(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name, seeds in table.groupby("group", sort=False):
         row = {"Model": name, "Seeds": str(len(seeds))}
-        row |= {TITLES[name]: spread(seeds[name]) for name in REPORT}
+        row |= {TITLES[name]: mean_with_spread(seeds[name], ".4f") for name in REPORT}
         row["Initialised from"] = all_of(seeds["initialised"])
         row["Epochs"] = all_of("not said" if np.isnan(epochs) else f"{epochs:.0f}" for epochs in seeds["epochs"])
         row["Minutes"] = "not said" if seeds["minutes"].isna().any() else f"{seeds['minutes'].mean():.1f}"
@@ -195,7 +190,7 @@ def _comparison_text(result: comparison.Comparison) -> str:
                 "B - A": f"{row['difference']:+.4f}",
             }
             shown["95 % interval"] = f"{row['low']:+.4f} to {row['high']:+.4f}"
-            shown |= {"p": "" if np.isnan(row["p"]) else p_value(row["p"]), "by": row["method"]}
+            shown |= {"p": p_value(row["p"]), "by": row["method"]}
             rows.append(shown)
     lines = [f"{result.verdict}. {result.sentence}", *result.notes, "", _text(pd.DataFrame(rows)), ""]
     for claim in ("gained", "lost"):
@@ -208,13 +203,9 @@ def _comparison_text(result: comparison.Comparison) -> str:
     return "\n".join(lines)
 
 
-def p_value(p: float) -> str:
-    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"
-
-
 def _accuracy_without_duplicates(run: Run) -> float:
     """Accuracy on the test images that do not stand in the training set; NaN where the file cannot tell."""
-    known = comparison.duplicates(run) == "in training"
+    known = disagreement.duplicates(run) == "in training"
     if run.train_neighbor_ids is None and not known.any():
         return float("nan")
     return float(run.correct[~known].mean())

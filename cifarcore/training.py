@@ -51,6 +51,7 @@ from cifarcore.files import atomic_write, no_leftovers
 from cifarcore.hardware import autocast, cpu_threads, hardware, keep_freed_memory, own_randomness, resolve, versions
 from cifarcore.models import build_model
 from cifarcore.optimization import distillation_loss, freeze, parameter_groups, scheduler
+from cifarcore.run_layout import HISTORY_COLUMNS
 
 SAVE_EVERY_SECONDS = 30.0
 REPORT_EVERY_SECONDS = 0.5
@@ -196,7 +197,7 @@ class Trainer:
         self.augment = Augment(config, dataset.n_classes)
 
         self.step = 0
-        self.history = {column: [] for column in ("epoch", "train_loss", "val_accuracy", "lr", "seconds")}
+        self.history = {column: [] for column in HISTORY_COLUMNS}
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=config.device)  # this process's part of it
         self.started_at_step = 0
         self.started = time.monotonic()

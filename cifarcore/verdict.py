@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore import crossed, delong, disagreement, metrics, paired
+from cifarcore.as_text import number, p_value, std
 from cifarcore.runs import Run, seed_given
 
 METRICS = ("accuracy", "top5", "macro_f1", "macro_auc", "superclass_accuracy", "ece", "brier", "log_loss")
@@ -52,7 +53,7 @@ def metric_table(
             if name == "ece":  # not differentiable where a bin's gap is zero: an interval to go by, no test
                 p, method = np.nan, method.replace("test", "interval")
         rows[name] = {"a": a.mean(), "b": b.mean(), "difference": b.mean() - a.mean(), "low": low, "high": high,
-                      "std_a": _std(a), "std_b": _std(b), "p": p, "method": method}  # fmt: skip
+                      "std_a": std(a), "std_b": std(b), "p": p, "method": method}  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 
@@ -86,7 +87,8 @@ def sentence(word: str, accuracy: pd.Series, runs: Sequence[Run], n_a: int, clas
     n = runs[0].n_images
     found, low, high = (_points(accuracy[name]) for name in ("difference", "low", "high"))
     points = f"B − A {found} percentage points, 95 % interval {low} to {high}"
-    p = "p < 0.0001" if accuracy["p"] < 1e-4 else f"p = {accuracy['p']:.4f}"
+    p = p_value(accuracy["p"])
+    p = f"p {p}" if p.startswith("<") else f"p = {p}"
     n_b = len(runs) - n_a
     if len(runs) == 2:
         right_a, right_b = runs[0].correct, runs[1].correct
@@ -162,7 +164,7 @@ def _origin(word: str, class_table: pd.DataFrame) -> str:
     by = "superclass" if class_table["superclass"].ne("").all() else "name"
     images = (class_table["recall_difference"] * class_table["support"]).groupby(class_table[by]).sum()
     images = images.sort_values(ascending=word != "B is better", kind="stable").head(3)
-    most = ", ".join(f"{name} ({_signed(count, '.0f')} images)" for name, count in images.items())
+    most = ", ".join(f"{name} ({number(count, '+.0f')} images)" for name, count in images.items())
     return f"B {'gains' if word == 'B is better' else 'loses'} most in {most}; {counted}"
 
 
@@ -175,12 +177,4 @@ def _top5_right(run: Run) -> np.ndarray:
 
 
 def _points(share: float) -> str:
-    return _signed(100 * share, ".2f")
-
-
-def _signed(value: float, form: str) -> str:
-    return f"{value:+{form}}".replace("-", "−")
-
-
-def _std(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else np.nan
+    return number(100 * share, "+.2f")

@@ -31,6 +31,14 @@ def own_main(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
+@pytest.fixture
+def own_place(tmp_path, monkeypatch):
+    """No runs, no pictures, no speeds and no lock but the test's own."""
+    monkeypatch.delenv("CIFARCORE_RUNS", raising=False)
+    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """The one browser of a test run: playwright's engine can be started only once in a process."""

@@ -2,10 +2,12 @@
 
 Two made runs of equal `n_classes` and `n_images` are of the same test images, whose difficulty they share, so
 their errors go together as those of real models do. Everything follows from the arguments.
+Only `trained_run` learns something.
 """
 
 import hashlib
 import zlib
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +20,11 @@ from cifarcore.runs import HISTORY_COLUMNS, Run
 EPOCHS = 8
 SCALE = 2.0  # of the logits: a little too sure of themselves, as trained networks are
 NEIGHBORS = 5
+#: a network that is trained in seconds
+TINY = TrainConfig(
+    preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, epochs=1, batch_size=50, learning_rate=0.05,
+    validation_size=500, threads=1,
+)  # fmt: skip
 
 
 def made_run(
@@ -73,6 +80,16 @@ def made_run(
         digest=hashlib.blake2b(repr(arguments).encode(), digest_size=16).hexdigest(),
         **optional,
     )
+
+
+def trained_run(folder: Path, config: TrainConfig = TINY, dataset=None) -> Path:
+    """A network really trained and evaluated, as `cifarcore train` and `evaluate` do, on the synthetic set by default."""
+    from cifarcore.evaluation import evaluate_file  # torch is for those who call this alone
+    from cifarcore.synthetic import make_synthetic
+    from cifarcore.training import fit
+
+    dataset = dataset or make_synthetic()
+    return evaluate_file(fit(config, dataset, folder), dataset)
 
 
 def made_classes(n_classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import pytest
 from made import made_run
 from sklearn.metrics import confusion_matrix, f1_score, precision_score, recall_score, roc_auc_score
 
-from cifarcore import comparison
+from cifarcore import comparison, disagreement
 from cifarcore.app import confusion_tables, tables
 from cifarcore.app.images import Pictures
 from cifarcore.app.state import Side, View
@@ -74,8 +74,8 @@ def test_metric_table_has_the_mean_and_standard_deviation_over_seeds(view, resul
 
 def test_split_frame_counts_each_image_once():
     right_a, right_b = (answers(letter)[0] == LABELS for letter in "AB")
-    groups = comparison.four_way(replace_pair())
-    frame = tables.split_frame(groups).set_index("group")
+    groups = disagreement.four_way(replace_pair())
+    frame = disagreement.split_frame(groups).set_index("group")
     assert frame.loc["only A", "images"] == (right_a & ~right_b).sum()
     assert frame.loc["only B", "images"] == (~right_a & right_b).sum()
     assert frame.loc["both right", "images"] == (right_a & right_b).sum()

@@ -1,6 +1,5 @@
 """The command line end to end on the synthetic set, in one process where that will do."""
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from processes import cifarcore
 from typer.testing import CliRunner
 
 from cifarcore import CifarcoreError, cli, training
@@ -35,11 +35,6 @@ def invoke(*arguments) -> str:
     result = CliRunner().invoke(cli.app, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
-
-
-def failing(*arguments, **environment) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "cifarcore.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, timeout=120)
 
 
 def test_each_training_that_the_readme_names_is_one(monkeypatch, tmp_path):
@@ -107,7 +102,7 @@ def test_every_config_field_is_a_flag():
 def test_no_data_and_no_network_is_one_line_in_time(tmp_path):
     started = time.monotonic()
     # a proxy that refuses at once stands for a machine without a network
-    result = failing(
+    result = cifarcore(
         "data", "--data", tmp_path / "empty", https_proxy="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9"
     )
     assert result.returncode in (1, 2) and time.monotonic() - started < 60

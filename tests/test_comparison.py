@@ -58,7 +58,6 @@ def test_metric_values_are_those_of_the_runs(runs, single, seeds):
 
 
 def test_seeds_are_not_an_ensemble(runs, seeds):
-    assert seeds.seeds_a == seeds.seeds_b == (0, 1, 2)
     averaged = np.mean([run.logits.astype(float) for run in runs["b"]], axis=0).argmax(axis=1)
     assert (averaged == runs["b"][0].labels).mean() > seeds.metrics.loc["accuracy", "b"] + 0.01
     assert not any("one seed" in note for note in seeds.notes)
@@ -184,7 +183,7 @@ def test_partial_overlap_and_other_order(runs):
     same = comparison.compare(
         [a.take(np.isin(a.sample_ids, shuffled.sample_ids))], [b.take(np.isin(a.sample_ids, shuffled.sample_ids))]
     )
-    assert part.n_images == 700 and "300" in part.notes[0]
+    assert "Only the 700 images" in part.notes[0] and "300" in part.notes[0]
     np.testing.assert_allclose(part.metrics["difference"], same.metrics["difference"])
     with pytest.raises(RunFileError, match="no test image"):
         comparison.compare([a], [replace(b, sample_ids=b.sample_ids + np.uint64(1))])
@@ -217,7 +216,7 @@ def test_other_sizes(n_classes, n_images, n_seeds):
         for model in ("cnn", "vit")
     )
     result = comparison.compare(a, b)
-    assert result.n_images == n_images and len(result.class_table) == n_classes
+    assert result.class_table["support"].sum() == n_images and len(result.class_table) == n_classes
     assert np.isnan(result.metrics.loc["superclass_accuracy", "a"]) == (n_classes == 3)
 
 

@@ -16,19 +16,17 @@ def pair():
     return align(made_run(20, 600, 0.5, model="cnn"), made_run(20, 600, 0.65, model="resnet18"))
 
 
-def test_four_way_and_wrong_in(pair):
+def test_four_way(pair):
     found = disagreement.four_way(pair)
     words = {(True, True): "both right", (True, False): "only A", (False, True): "only B", (False, False): "both wrong"}
     assert found.tolist() == [
         words[a, b] for a, b in zip(pair.a.correct.tolist(), pair.b.correct.tolist(), strict=True)
     ]
-    expected = [(not a) + (not b) for a, b in zip(pair.a.correct, pair.b.correct, strict=True)]
-    assert disagreement.wrong_in([pair.a, pair.b]).tolist() == expected
 
 
 def test_over_represented_is_fishers_exact_test(pair):
-    table = disagreement.over_represented(pair, "only B")
     inside = disagreement.four_way(pair) == "only B"
+    table = disagreement.over_represented_among(pair.a, inside)
     assert table["kind"].value_counts().to_dict() == {"class": 20, "superclass": 4}
     for _, row in table.iterrows():
         member = (pair.a.labels if row["kind"] == "class" else pair.a.superclass_of[pair.a.labels]) == row["index"]
@@ -46,13 +44,13 @@ def test_a_class_full_of_one_outcome_is_over_represented(pair):
     rows = np.flatnonzero(pair.a.labels == 7)
     a_logits[rows, 7], b_logits[rows, 7] = -100, 100
     changed = replace(pair, a=replace(pair.a, logits=a_logits), b=replace(pair.b, logits=b_logits))
-    first = disagreement.over_represented(changed, "only B").iloc[0]
+    first = disagreement.over_represented_among(changed.a, disagreement.four_way(changed) == "only B").iloc[0]
     assert (first["kind"], first["index"], first["over"]) == ("class", 7, True)
 
 
 def test_no_image_in_the_group():
     run = made_run(10, 100)
-    table = disagreement.over_represented(align(run, run), "only A")
+    table = disagreement.over_represented_among(run, np.zeros(100, bool))
     assert not table["over"].any() and (table["images"] == 0).all()
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import wait_until
 
 from cifarcore import CifarcoreError, jobs
 from cifarcore.jobs import Busy, DiskFull, read_job, read_progress, working
 
-# a job that counts until it is told to stop, and one that lets a second go ahead of it
+# a job that counts until it is told to stop
 COUNTING = """
 import sys, time
 from pathlib import Path
@@ -33,8 +34,7 @@ with jobs.working(folder) as record:
 
 
 @pytest.fixture(autouse=True)
-def own_lock(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def own_lock(own_place, monkeypatch):
     monkeypatch.setattr(jobs, "NICE", 0)  # a raised one could not be lowered again
 
 
@@ -50,13 +50,6 @@ def start(folder: Path, before: str = "") -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-
-
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_job_runs_stops_and_says_how_it_ended(tmp_path):

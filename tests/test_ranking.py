@@ -76,10 +76,8 @@ def show(root):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, own_place):
     runs = tmp_path / "checkpoints"
-    monkeypatch.delenv("CIFARCORE_RUNS", raising=False)
-    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "no-data"))
     for name, seeds in GROUPS.items():
         for run in seeds:
             save_run(run, runs / f"{name}-made-{run.meta['seed']}.npz")

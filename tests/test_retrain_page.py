@@ -19,13 +19,10 @@ TIMEOUT = 120
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, own_place):
     """The runs of one model with weights, of another without, and no pictures."""
     runs = tmp_path / "checkpoints"
     runs.mkdir()
-    monkeypatch.delenv("CIFARCORE_RUNS", raising=False)
-    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "no-data"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(speeds, "start_measuring", lambda *arguments: None)
     for model in ("cnn", "resnet18"):
         save_run(made_run(model=model, preset="quick"), runs / f"{model}-quick-0.npz")
@@ -59,7 +56,6 @@ def whole_app(root):
 
     from cifarcore.app import layout, retrain, retrained, sidebar
 
-    retrain.apply_choice()
     view = sidebar.choose(Path(root))
     retrain.sidebar(Path(root))
     layout.page_frame(retrained.page, view)

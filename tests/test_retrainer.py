@@ -3,32 +3,23 @@
 import errno
 from dataclasses import replace
 
+import made
 import numpy as np
 import pytest
 import torch
 
 from cifarcore import CifarcoreError, jobs, retrainer
 from cifarcore.checkpoints import load_checkpoint, save_checkpoint
-from cifarcore.config import RetrainConfig, TrainConfig
+from cifarcore.config import RetrainConfig
 from cifarcore.data import split_validation
-from cifarcore.evaluation import evaluate, evaluate_file, features_path, load_features, save_features
+from cifarcore.evaluation import evaluate, features_path, load_features, save_features
 from cifarcore.jobs import DiskFull, read_job, working
 from cifarcore.retraining import FOLDER, STATE, create, learns_from_kept_features, run_path
 from cifarcore.runs import load_run
 from cifarcore.synthetic import make_synthetic
 from cifarcore.training import fit
 
-TINY = TrainConfig(
-    preset="tiny",
-    dataset="synthetic",
-    widths=(8, 8, 8),
-    hidden=16,
-    epochs=1,
-    batch_size=50,
-    learning_rate=0.05,
-    validation_size=200,
-    threads=1,
-)
+TINY = replace(made.TINY, validation_size=200)
 CONFIG = RetrainConfig(focus="hardest:3", epochs=1.0, batch_size=50, threads=1)
 
 
@@ -39,15 +30,12 @@ def dataset():
 
 @pytest.fixture(scope="module")
 def trained(dataset, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained")
-    evaluate_file(fit(TINY, dataset, folder), dataset)
-    return folder
+    return made.trained_run(tmp_path_factory.mktemp("trained"), TINY, dataset).parent
 
 
 @pytest.fixture
-def runs(trained, tmp_path, monkeypatch):
+def runs(trained, tmp_path, monkeypatch, own_place):
     """A folder of its own with the parent, its weights and its features."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(jobs, "NICE", 0)
     monkeypatch.setattr(retrainer, "keep_freed_memory", lambda: None)
     folder = tmp_path / "runs"
@@ -158,8 +146,7 @@ def test_kept_features_of_other_images_are_not_used(runs, dataset):
 
 
 def test_features_of_other_weights_are_not_used(runs, dataset):
-    other = fit(replace(TINY, seed=1), dataset, runs)
-    evaluate_file(other, dataset)
+    other = made.trained_run(runs, replace(TINY, seed=1), dataset)
     features_path(other).replace(features_path(parent(runs)))
     folder = create(replace(CONFIG, train_layers="head"), parent(runs), runs)
     work(folder, dataset)
@@ -235,9 +222,8 @@ def test_other_validation_images_are_refused(runs, dataset):
 
 
 def test_a_parent_without_validation_split_learns_named_classes(runs, dataset):
-    path = fit(replace(TINY, validation_size=0, preset="whole"), dataset, runs)
-    evaluate_file(path, dataset)
-    folder = create(replace(CONFIG, focus=f"classes:{dataset.class_names[5]}"), path.with_suffix(".npz"), runs)
+    path = made.trained_run(runs, replace(TINY, validation_size=0, preset="whole"), dataset)
+    folder = create(replace(CONFIG, focus=f"classes:{dataset.class_names[5]}"), path, runs)
     work(folder, dataset)
     run = load_run(run_path(folder))
     assert (

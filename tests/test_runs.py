@@ -121,7 +121,6 @@ def test_the_five_required_arrays_are_enough(tmp_path):
     assert run.tsne is run.val_logits is run.superclass_of is run.train_neighbor_ids is None
     header = read_header(path)
     assert (header.name, header.group, header.seed, header.n_images, header.n_classes) == ("mine", "mine", 0, 4, 3)
-    assert header.arrays == set(REQUIRED)
 
 
 def test_byte_order_memory_order_and_wide_floats_do_not_matter(arrays, tmp_path):
@@ -147,7 +146,7 @@ def test_unknown_arrays_are_left_alone(arrays, tmp_path):
     """A later version may add some; even a pickled one is not read."""
     np.savez(tmp_path / "more.npz", **arrays, future=np.ones(3), odd=np.array([{}], dtype=object))
     assert load_run(tmp_path / "more.npz").n_images == 60
-    assert "future" not in read_header(tmp_path / "more.npz").arrays
+    assert read_header(tmp_path / "more.npz").n_images == 60
 
 
 def test_an_id_with_two_labels_is_two_images(arrays, tmp_path):
@@ -165,7 +164,7 @@ def test_header_agrees_with_the_run(run, tmp_path):
     header, read = read_header(path), load_run(path)
     for name in ("path", "meta", "name", "group", "n_images", "n_classes"):
         assert getattr(header, name) == getattr(read, name)
-    assert header.seed == 0 and {"tsne", "val_logits", "history_lr"} <= header.arrays
+    assert header.seed == 0
 
 
 # What is refused
@@ -368,7 +367,7 @@ def test_a_flipped_byte_of_a_score_is_noticed(arrays, refused):
 
 def test_other_archives(arrays, refused):
     members = [(f"{name}.npy", npy(array)) for name, array in arrays.items()]
-    assert "stands in it twice" in refused(zipped([*members, ("logits", dict(members)["logits.npy"])]))
+    assert "is in the file twice" in refused(zipped([*members, ("logits", dict(members)["logits.npy"])]))
     for compression in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
         assert "compressed in a way NumPy does not write" in refused(zipped(members, compression))
     encrypted = bytearray(zipped(members))

@@ -33,11 +33,9 @@ def show(root):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, own_place):
     runs = tmp_path / "checkpoints"
     runs.mkdir()
-    monkeypatch.delenv("CIFARCORE_RUNS", raising=False)
-    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "no-data"))
     for model, accuracy in (("cnn", 0.5), ("resnet18", 0.7)):
         save_run(made_run(model=model, accuracy=accuracy), runs / f"{model}-made-0.npz")
     return runs

@@ -29,7 +29,6 @@ CONFIGS = {
     "float32, distilled": (replace(SMALL, teacher="teacher.pt"), 301),  # in the folder in which the trainings run
     "float32, distilled from scores made once": (replace(SMALL, teacher="teacher.pt", teacher_once=True), 301),
     "resnet18": (replace(SMALL, model="resnet18", init="random", validation_size=0), 37),
-    "float32": (SMALL, 301),
     "bfloat16": (replace(SMALL, precision="bfloat16"), 293),
 }  # fmt: skip
 

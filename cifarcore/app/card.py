@@ -20,7 +20,7 @@ BACKDROP = 1500  # points of a map that give its shape
 
 def show(view: View, row: int) -> None:
     """Open the card of the view's image `row`; at most once in a rerun."""
-    st.query_params[PARAMETER] = _address(view, row)
+    st.query_params[PARAMETER] = view.address(row)
     _dialog(view)
 
 
@@ -102,7 +102,7 @@ def _neighbors(view: View, row: int) -> None:
     near = near_on_map(positions, row)
     clicked = tiles(items(view, near), "card-near", compact=True)
     if clicked is not None:
-        st.query_params[PARAMETER] = _address(view, int(near[clicked]))
+        st.query_params[PARAMETER] = view.address(int(near[clicked]))
         st.rerun(scope="fragment")
 
 
@@ -142,14 +142,5 @@ def _place(view: View, side: Side, row: int) -> None:
     st.altair_chart(charts.place_on_map(frame, title), width="stretch", key=f"card-map-{side.letter}")
 
 
-def _address(view: View, row: int) -> str:
-    return f"{view.sample_ids[row]:016x}-{view.labels[row]}"
-
-
 def _row(view: View) -> int | None:
-    sample_id, _, label = st.query_params.get(PARAMETER, "").partition("-")
-    try:
-        found = np.flatnonzero((view.sample_ids == np.uint64(int(sample_id, 16))) & (view.labels == int(label)))
-    except (ValueError, OverflowError):
-        return None
-    return int(found[0]) if len(found) else None
+    return view.row_at(st.query_params.get(PARAMETER, ""))

@@ -6,7 +6,8 @@ import streamlit as st
 
 from cifarcore.app import charts, confusion_tables, tables
 from cifarcore.app.gallery import gallery
-from cifarcore.app.state import CLASS_METRICS, View, compared, escape
+from cifarcore.app.layout import one_of
+from cifarcore.app.state import CLASS_METRICS, HARDNESS, View, compared, escape
 
 MOST_DRAWN = 300  # classes in the chart; the table behind it has them all
 _KEY = "class"
@@ -33,7 +34,7 @@ def _explorer(view: View, frame: pd.DataFrame, metric: str) -> None:
 
 
 def _classes(view: View, frame: pd.DataFrame, metric: str) -> None:
-    order = st.segmented_control("Order", _ORDERS, default=_ORDERS[0], required=True, key="order", bind="query-params")
+    order = one_of("Order", _ORDERS, "order")
     if order == _ORDERS[1]:
         frame = frame.sort_values("difference", ascending=False, kind="stable")
     drawn = frame.head(MOST_DRAWN)
@@ -41,7 +42,8 @@ def _classes(view: View, frame: pd.DataFrame, metric: str) -> None:
     over = "seeds and images" if min(seeds) > 1 else "images alone"
     test = f"tested over {over}" if view.several_seeds else "exact McNemar test"
     st.markdown(
-        f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}. Hardness is by {view.hardness}; "
+        f":blue[●] A {escape(view.a.title)} :orange[◆] B {escape(view.b.title)}. Hardness is "
+        f"{'the mean of A and B' if view.hardness == HARDNESS[0] else f'that of {view.hardness}'}; "
         "the thin line is the 95 % interval of B − A, from A's point. "
         f"▲ recall gained, ▼ recall lost: {test}, false discoveries held at 5 % (Benjamini-Hochberg)."
     )

@@ -5,7 +5,7 @@ import streamlit as st
 
 from cifarcore.app import charts, confusion_tables
 from cifarcore.app.gallery import gallery
-from cifarcore.app.layout import filter_note
+from cifarcore.app.layout import filter_note, one_of
 from cifarcore.app.state import View, compared, escape
 from cifarcore.app.tables import count_form
 
@@ -25,15 +25,8 @@ def _confusion(view: View) -> None:
     result = compared(view)
     folds = view.a.first.superclass_of is not None
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        show = st.segmented_control("Show", SHOWN, default=SHOWN[0], key="show", bind="query-params", required=True)
-        level = st.segmented_control(
-            "Level",
-            LEVELS if folds else LEVELS[1:],
-            default=LEVELS[0] if folds else LEVELS[1],
-            key="level",
-            bind="query-params",
-            required=True,
-        )
+        show = one_of("Show", SHOWN, "show")
+        level = one_of("Level", LEVELS if folds else LEVELS[1:], "level")
         errors_only = st.toggle(
             "Errors only", value=True, key="errors", bind="query-params", help="Leaves out the right answers"
         )

@@ -6,7 +6,7 @@ import streamlit as st
 from cifarcore.app import disagreement_charts, disagreement_tables
 from cifarcore.app.disagreement_tables import GROUPS, SURE
 from cifarcore.app.gallery import gallery
-from cifarcore.app.layout import filter_note
+from cifarcore.app.layout import filter_note, one_of
 from cifarcore.app.state import View
 
 MOST_DRAWN = {"class": 12, "superclass": 12}
@@ -21,10 +21,7 @@ def page(view: View) -> None:
 @st.fragment
 def _disagreements(view: View) -> None:
     names = list(GROUPS)
-    group = (
-        st.segmented_control("Images", names, default=names[0], required=True, key="group", bind="query-params")
-        or names[0]
-    )
+    group = one_of("Images", names, "group")
     sure = SURE
     if group == "confidently wrong":
         sure = (

@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cifarcore import comparison, metrics
+from cifarcore import metrics
 from cifarcore.app import images, map_charts
 from cifarcore.app import maps as planes
 from cifarcore.app.gallery import gallery
+from cifarcore.app.layout import one_of
 from cifarcore.app.map_charts import BOX, POINT
 from cifarcore.app.maps import Box, Plane
 from cifarcore.app.state import View, escape, memo
-from cifarcore.app.tables import SPLIT
+from cifarcore.disagreement import FOUR_WAYS, four_way
 from cifarcore.runs import Run
 
 MAPS = {"t-SNE": "tsne", "UMAP": "umap"}
@@ -72,20 +73,18 @@ def _explorer(view: View) -> None:
 
 def _controls(view: View) -> tuple[str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        kind = st.segmented_control(
-            "Map", list(MAPS), default="t-SNE", required=True, key="map", bind="query-params", on_change=_forget
-        )
+        kind = one_of("Map", list(MAPS), "map", on_change=_forget)
         choices = [name for name in COLORS if name != "superclass" or view.a.first.superclass_of is not None]
         color = st.selectbox("Colour", choices, key="color", bind="query-params", width=220)
         st.button(
             "Clear selection", icon=":material/deselect:", on_click=_forget, disabled=PARAMETER not in st.query_params
         )
-    return MAPS[kind or "t-SNE"], color
+    return MAPS[kind], color
 
 
 def _titles(view: View, kind: str) -> None:
     for column, side, color in zip(st.columns(2), (view.a, view.b), ("blue", "orange"), strict=True):
-        quality = side.first.meta.get("maps", {}).get(kind, {})
+        quality = (side.first.meta.get("maps") or {}).get(kind, {})
         trust = quality.get("trustworthiness") if isinstance(quality, dict) else None
         told = f" · trustworthiness {trust:.3f}" if isinstance(trust, float) else ""
         column.markdown(
@@ -155,8 +154,8 @@ def _codes(view: View, run: Run, color: str) -> np.ndarray:
         return place[view.labels]
     if color == "superclass":
         return view.a.first.superclass_of[view.labels]
-    groups = memo(comparison.four_way, view.pair)
-    return np.select([groups == group for group in SPLIT], range(len(SPLIT))).astype(np.int16)
+    groups = memo(four_way, view.pair)
+    return np.select([groups == group for group in FOUR_WAYS], range(len(FOUR_WAYS))).astype(np.int16)
 
 
 def _legend(view: View, color: str) -> list[str] | None:
@@ -168,7 +167,7 @@ def _legend(view: View, color: str) -> list[str] | None:
         return [view.class_names[index] for index in view.classes]
     if color == "superclass":
         return view.superclass_names
-    return list(SPLIT)
+    return list(FOUR_WAYS)
 
 
 def _start(view: View, kind: str, plane: Plane, text: str) -> dict:
@@ -176,7 +175,7 @@ def _start(view: View, kind: str, plane: Plane, text: str) -> dict:
     box = Box.parse(text)
     if box is not None:
         return {} if _positions(view, kind, box) is None else {BOX: plane.bounds(box)}
-    row = _row(view, text)
+    row = view.row_at(text)
     return {} if row is None else {POINT: row}
 
 
@@ -189,7 +188,7 @@ def _selected(key: str, plane: Plane, view: View) -> None:
     if chosen is not None:
         st.query_params[PARAMETER] = str(chosen)
     elif point:
-        st.query_params[PARAMETER] = _name(view, int(point[0]["row"]))
+        st.query_params[PARAMETER] = view.address(int(point[0]["row"]))
     else:
         st.query_params.pop(PARAMETER, None)
     st.session_state[_ADDRESS] = st.query_params.get(PARAMETER, "")
@@ -267,10 +266,7 @@ def _marked_images(view: View, kind: str) -> None:
     if not len(rows):
         return
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    shown = (
-        left.segmented_control("Show", SHOWN, default=SHOWN[0], required=True, key="list", bind="query-params")
-        or SHOWN[0]
-    )
+    shown = one_of("Show", SHOWN, "list", left)
     keep = {SHOWN[0]: ~a.correct | ~b.correct, SHOWN[1]: ~a.correct, SHOWN[2]: ~b.correct}.get(
         shown, np.ones(len(a.labels), bool)
     )
@@ -319,23 +315,10 @@ def _marked(view: View, kind: str) -> tuple[np.ndarray | None, str | None]:
         if positions is None:
             return None, None
         return np.flatnonzero(box.holds(positions) & view.in_filter), f"in the box on model {box.letter}'s map"
-    row = _row(view, text)
+    row = view.row_at(text)
     return (None, None) if row is None else (np.array([row]), None)
 
 
 def _positions(view: View, kind: str, box: Box) -> np.ndarray | None:
     """The map that `box` lies on, float (N, 2); None where that run has none."""
     return getattr((view.a if box.letter == "A" else view.b).first, kind)
-
-
-def _name(view: View, row: int) -> str:
-    return f"{view.sample_ids[row]:016x}-{view.labels[row]}"
-
-
-def _row(view: View, name: str) -> int | None:
-    sample_id, _, label = name.partition("-")
-    try:
-        found = np.flatnonzero((view.sample_ids == np.uint64(int(sample_id, 16))) & (view.labels == int(label)))
-    except (ValueError, OverflowError):
-        return None
-    return int(found[0]) if len(found) else None

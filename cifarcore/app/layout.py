@@ -1,6 +1,6 @@
 """What all pages look like: the few style rules, and what stands there when nothing can be compared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 from altair.utils import schemapi
@@ -26,6 +26,17 @@ def filter_note(view: View, filtered: str, whole: str) -> None:
             f"The filter leaves {len(view.classes):,} of {view.n_classes:,} classes: {filtered} of these classes alone, "
             f"{whole} of all images."
         )
+
+
+def one_of(label: str, options: Sequence[str], key: str, place=st, **more) -> str:
+    """A row of buttons, one of them always chosen, the first to begin with; bound to the address by `key`.
+
+    An address that names none (`?key=`) means the first too: Streamlit takes it for no choice, `required` or not.
+    """
+    chosen = place.segmented_control(
+        label, options, default=options[0], required=True, key=key, bind="query-params", **more
+    )
+    return chosen or options[0]
 
 
 def page_frame(page: Callable[[View], None], view: View | Problem) -> None:

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cifarcore import comparison
+from cifarcore import disagreement
 from cifarcore.app import charts, ranked, tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.layout import filter_note
 from cifarcore.app.state import View, compared, csv, escape, memo, runs_dir
+from cifarcore.comparison import Comparison
 from cifarcore.summary import SUMMARY
 
 MOST_SUMMARY_BYTES = 1 << 20
@@ -52,7 +53,7 @@ def page(view: View) -> None:
     _downloads(view, table)
 
 
-def _verdict(view: View, result: comparison.Comparison) -> None:
+def _verdict(view: View, result: Comparison) -> None:
     color = {"B is better": "orange", "A is better": "blue"}.get(result.verdict, "gray")
     icon = {"B is better": ":material/trending_up:", "A is better": ":material/trending_down:"}.get(
         result.verdict, ":material/drag_handle:"
@@ -80,14 +81,14 @@ def _link(name: str) -> str:
 @st.fragment
 def _split(view: View) -> None:
     st.subheader("Same images, four outcomes")
-    groups = memo(comparison.four_way, view.pair)
-    frame = tables.split_frame(groups)
+    groups = memo(disagreement.four_way, view.pair)
+    frame = disagreement.split_frame(groups)
     st.altair_chart(charts.split_bar(frame), width="stretch", key="overview-split-chart")
     counted = " · ".join(f"{group} {images:,}" for group, images in zip(frame["group"], frame["images"], strict=True))
     st.caption(counted + (f" ({view.first_seeds})" if view.several_seeds else ""))
     chosen = st.segmented_control(
         "Show the pictures of",
-        list(tables.SPLIT),
+        list(disagreement.FOUR_WAYS),
         key="split",
         bind="query-params",
         help="Only A: model A is right, model B wrong. Only B: the other way round.",

@@ -9,7 +9,7 @@ import streamlit as st
 from cifarcore import ranking
 from cifarcore.app import state
 from cifarcore.app.state import Catalog, View, plain
-from cifarcore.app.tables import interval, number, p_value, with_spread
+from cifarcore.as_text import interval, number, p_value, with_spread
 from cifarcore.runs import Run, RunFileError, RunHeader, load_run
 
 #: a run file and when it was written: equal, equal content

@@ -11,6 +11,7 @@ import streamlit as st
 
 from cifarcore import CifarcoreError, jobs, retraining, speeds
 from cifarcore.app import retrain_charts, state
+from cifarcore.app.sidebar import choose_next
 from cifarcore.app.state import escape
 from cifarcore.config import RECIPES, RetrainConfig
 from cifarcore.jobs import Busy, Job
@@ -31,21 +32,8 @@ _PHASES = {
     "evaluating": "Scoring the test and validation images",
     "writing": "Writing the run file",
 }
-# keys of session state: the job that this browser follows, the choice of models that takes effect with the next run
-_FOLLOWED, _CHOICE, _SAID = "retrain-followed", "retrain-choice", "retrain-said"
-
-
-def apply_choice() -> None:
-    """Select the models of a retraining that has ended; call it before the sidebar's widgets are drawn."""
-    for key, value in st.session_state.pop(_CHOICE, {}).items():
-        st.session_state[key] = value
-    if said := st.session_state.pop(_SAID, None):
-        st.toast(said, icon=":material/model_training:", duration="long")
-
-
-def choose_next(folder: Path, name: str) -> None:
-    """Have the next run of the app compare the retraining `name` with its parent."""
-    st.session_state[_CHOICE] = choice_of(folder, name)
+# keys of session state: the job that this browser follows, and what is told of it once
+_FOLLOWED, _SAID = "retrain-followed", "retrain-said"
 
 
 def sidebar(root: Path) -> None:
@@ -74,6 +62,8 @@ def choice_of(folder: Path, name: str) -> dict[str, str]:
 
 
 def _panel(folder: Path, refreshing: bool) -> None:
+    if said := st.session_state.pop(_SAID, None):
+        st.toast(said, icon=":material/model_training:", duration="long")
     found = retraining.jobs(folder)
     running = _running(found)
     followed = st.session_state.pop(_FOLLOWED, None)
@@ -104,7 +94,7 @@ def _running(found: list[Job]) -> Job | None:
 
 def _select_result(folder: Path, job: Job | None) -> None:
     if job and job.state in ("finished", "stopped"):
-        choose_next(folder, job.name)
+        choose_next(choice_of(folder, job.name))
         st.session_state[_SAID] = f"**{escape(job.name)}** {escape(job.state)}: {escape(job.message, 300)}."
         st.rerun(scope="app")
 

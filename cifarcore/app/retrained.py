@@ -8,8 +8,10 @@ from cifarcore import CifarcoreError, retraining
 from cifarcore.app import retrain, retrain_tables
 from cifarcore.app.gallery import gallery
 from cifarcore.app.layout import filter_note
+from cifarcore.app.sidebar import choose_next
 from cifarcore.app.state import View, escape, find_runs, memo, runs_dir
 from cifarcore.app.tables import surest_first
+from cifarcore.as_text import interval, number, p_value
 from cifarcore.runs import Run
 
 _UNCLEAR = "No clear change"
@@ -126,16 +128,14 @@ def _verdict(table: pd.DataFrame) -> None:
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     columns = {
         "Measure": table["measure"],
-        "Before (A)": table["before"].map("{:.4f}".format),
-        "After (B)": table["after"].map("{:.4f}".format),
+        "Before (A)": [number(value, ".4f") for value in table["before"]],
+        "After (B)": [number(value, ".4f") for value in table["after"]],
+        "B − A": [number(value, "+.4f") for value in table["difference"]],
+        "95 % interval": [interval(*row, "+.4f") for row in table[["low", "high"]].itertuples(index=False)],
+        "p": [p_value(value) for value in table["p"]],
+        "Images": table["images"],
+        "Interval without 0": np.where(table["sure"], "yes", "no"),
     }
-    columns["B − A"] = table["difference"].map("{:+.4f}".format).str.replace("-", "−")
-    columns["95 % interval"] = [
-        f"{low:+.4f} to {high:+.4f}".replace("-", "−") for low, high in zip(table["low"], table["high"], strict=True)
-    ]
-    columns["p"] = ["" if np.isnan(p) else "< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in table["p"]]
-    columns["Images"] = table["images"]
-    columns["Interval without 0"] = np.where(table["sure"], "yes", "no")
     return pd.DataFrame(columns)
 
 
@@ -166,7 +166,7 @@ def _housekeeping(view: View, run: Run) -> None:
         if st.button("Rename", icon=":material/edit:", disabled=new == run.name):
             try:
                 renamed = retraining.rename(runs_dir(view.root), run.name, new)
-                retrain.choose_next(runs_dir(view.root), renamed.name)
+                choose_next(retrain.choice_of(runs_dir(view.root), renamed.name))
             except CifarcoreError as error:
                 st.error(escape(error, 300))
             else:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from cifarcore.app import roc_charts, roc_tables, tables
 from cifarcore.app.gallery import gallery
-from cifarcore.app.layout import filter_note
+from cifarcore.app.layout import filter_note, one_of
 from cifarcore.app.roc_tables import SOURCES, Task
 from cifarcore.app.state import View, escape
 
@@ -27,10 +27,7 @@ def page(view: View) -> None:
 
 @st.fragment
 def _roc(view: View) -> None:
-    mode = (
-        st.segmented_control("Tell apart", MODES, default=MODES[0], required=True, key="apart", bind="query-params")
-        or MODES[0]
-    )
+    mode = one_of("Tell apart", MODES, "apart")
     if mode == MODES[1]:
         filter_note(view, "the list of classes is", "the curves and areas are")
     elif mode == MODES[2] and view.filtered:
@@ -71,10 +68,7 @@ def _roc(view: View) -> None:
 
 def _pairs(view: View) -> None:
     """Pairs worth a look; a row chosen sets the two lists of classes."""
-    source = (
-        st.segmented_control("Pairs", SOURCES, default=SOURCES[0], required=True, key="pairs", bind="query-params")
-        or SOURCES[0]
-    )
+    source = one_of("Pairs", SOURCES, "pairs")
     frame = roc_tables.pair_frame(view, source)
     names = view.class_names
 
@@ -195,18 +189,12 @@ def _flips(view: View, task: Task, share: float) -> None:
         shown = FLIPS[3]
         st.markdown("Move the operating point away from 50 % to see which images flip.")
         if task.negative is not None:
-            shown = (
-                st.segmented_control(
-                    "Show",
-                    (FLIPS[3], *CONFUSED),
-                    default=FLIPS[3],
-                    required=True,
-                    key="confused",
-                    bind="query-params",
-                    help="Decided: asked for one of these two classes. Confused: asked for one of all classes, "
-                    "the model takes one of the two for the other.",
-                )
-                or FLIPS[3]
+            shown = one_of(
+                "Show",
+                (FLIPS[3], *CONFUSED),
+                "confused",
+                help="Decided: asked for one of these two classes. Confused: asked for one of all classes, "
+                "the model takes one of the two for the other.",
             )
     else:
         told = []
@@ -215,10 +203,7 @@ def _flips(view: View, task: Task, share: float) -> None:
             told.append(f"{side.letter} flips **{moved.sum():,}** ({right:,} of them to the right answer)")
         seeds = f" ({view.first_seeds})" if view.several_seeds else ""
         st.markdown(f"From 50 % to {100 * share:.4g} %: " + ", ".join(told) + seeds)
-        shown = (
-            st.segmented_control("Show", FLIPS, default=FLIPS[0], required=True, key="flips", bind="query-params")
-            or FLIPS[0]
-        )
+        shown = one_of("Show", FLIPS, "flips")
     keep = {FLIPS[0]: flipped[0] | flipped[1], FLIPS[1]: flipped[0], FLIPS[2]: flipped[1]}.get(
         shown, called[0] != called[1]
     )

@@ -12,7 +12,7 @@ import pandas as pd
 from cifarcore import metrics
 from cifarcore.app.confusion_tables import mean_confusion
 from cifarcore.app.state import Side, View, compared, memo
-from cifarcore.app.tables import interval, number, p_value, with_spread
+from cifarcore.as_text import interval, number, p_value, std, with_spread
 from cifarcore.crossed import difference
 from cifarcore.delong import auc_covariance, auc_interval
 from cifarcore.runs import Run
@@ -110,7 +110,7 @@ def auc_frame(a: Side, b: Side, task: Task) -> pd.DataFrame:
     records = {}
     for side, of in ((a, slice(None, n_a)), (b, slice(n_a, None))):
         mean = float(areas[of].mean())
-        records[side.letter] = (mean, _std(areas[of]), *auc_interval(mean, covariance[of, of].mean()), np.nan)
+        records[side.letter] = (mean, std(areas[of]), *auc_interval(mean, covariance[of, of].mean()), np.nan)
     gain = difference(areas, covariance, n_a)
     records["B − A"] = (float(gain.difference), np.nan, float(gain.low), float(gain.high), float(gain.p))
     return pd.DataFrame.from_dict(records, orient="index", columns=["auc", "std", "low", "high", "p"])
@@ -121,7 +121,7 @@ def macro_frame(view: View) -> pd.DataFrame:
     records = {}
     for side in (view.a, view.b):
         areas = np.array([memo(metrics.macro_auc, run) for run in side.runs])
-        records[side.letter] = (areas.mean(), _std(areas), np.nan, np.nan, np.nan)
+        records[side.letter] = (areas.mean(), std(areas), np.nan, np.nan, np.nan)
     row = compared(view).metrics.loc["macro_auc"]
     records["B − A"] = (row["difference"], np.nan, row["low"], row["high"], row["p"])
     return pd.DataFrame.from_dict(records, orient="index", columns=["auc", "std", "low", "high", "p"])
@@ -192,10 +192,6 @@ def _pair_frame(
     if source == SOURCES[2]:
         frame = frame.reindex(frame["difference"].abs().sort_values(ascending=False, kind="stable").index)
     return frame.head(most).reset_index(drop=True)
-
-
-def _std(values: np.ndarray) -> float:
-    return float(values.std(ddof=1)) if len(values) > 1 else np.nan
 
 
 def _read(curve: pd.DataFrame) -> np.ndarray:

@@ -212,6 +212,19 @@ class View:
         """For example «seed 0 of A, the only run of B»."""
         return f"{seed_label(self.a.first)} of A, {seed_label(self.b.first)} of B"
 
+    def address(self, row: int) -> str:
+        """An image as the page's address names it, by content and label: the same picture may stand under two labels."""
+        return f"{self.sample_ids[row]:016x}-{self.labels[row]}"
+
+    def row_at(self, address: str) -> int | None:
+        """The row that `address` names; None where there is none here."""
+        sample_id, _, label = address.partition("-")
+        try:
+            found = np.flatnonzero((self.sample_ids == np.uint64(int(sample_id, 16))) & (self.labels == int(label)))
+        except (ValueError, OverflowError):
+            return None
+        return int(found[0]) if len(found) else None
+
     def superclass(self, class_index: int) -> str:
         of_class = self.a.first.superclass_of
         return "" if of_class is None else self.superclass_names[of_class[class_index]]

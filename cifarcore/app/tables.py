@@ -10,33 +10,19 @@ import pandas as pd
 
 from cifarcore import metrics
 from cifarcore.app.state import Side, View, mean_class_table, memo, plain
+from cifarcore.as_text import interval, number, p_value, std, with_spread
 from cifarcore.comparison import Comparison
 from cifarcore.runs import Run
+from cifarcore.summary import TITLES
 
-SPLIT = ("both right", "only A", "only B", "both wrong")
-#: comparison's metrics in the order of the overview: title and format
-METRICS = {
-    "accuracy": ("Accuracy", ".4f"),
-    "top5": ("Top-5 accuracy", ".4f"),
-    "macro_f1": ("Macro-F1", ".4f"),
-    "macro_auc": ("Macro-AUC (one-vs-rest)", ".4f"),
-    "superclass_accuracy": ("Superclass accuracy", ".4f"),
-    "ece": ("Expected calibration error", ".4f"),
-    "brier": ("Brier score", ".4f"),
-    "log_loss": ("Log loss (nats)", ".4f"),
-}
-
-
-def split_frame(groups: np.ndarray) -> pd.DataFrame:
-    """Columns group, images, share (0..1) of the four-way split `groups`, str (N,), in the order of SPLIT."""
-    images = [int((groups == group).sum()) for group in SPLIT]
-    return pd.DataFrame({"group": SPLIT, "images": images, "share": np.divide(images, max(len(groups), 1))})
+#: as in the summary; here there is room to say which AUC
+_TITLES = TITLES | {"macro_auc": "Macro-AUC (one-vs-rest)"}
 
 
 def metric_table(view: View, result: Comparison) -> pd.DataFrame:
     """The overview's table as text: a row for each metric, with the mean ± std over seeds and the interval of B − A."""
     records = []
-    for key, (title, form) in METRICS.items():
+    for key, title in _TITLES.items():
         if key not in result.metrics.index:
             continue
         row = result.metrics.loc[key]
@@ -45,10 +31,10 @@ def metric_table(view: View, result: Comparison) -> pd.DataFrame:
         records.append(
             {
                 "Metric": title,
-                "A": with_spread(row["a"], row["std_a"], form),
-                "B": with_spread(row["b"], row["std_b"], form),
-                "B − A": number(row["difference"], "+" + form),
-                "95 % interval of B − A": interval(row["low"], row["high"], "+" + form),
+                "A": with_spread(row["a"], row["std_a"], ".4f"),
+                "B": with_spread(row["b"], row["std_b"], ".4f"),
+                "B − A": number(row["difference"], "+.4f"),
+                "95 % interval of B − A": interval(row["low"], row["high"], "+.4f"),
                 "p": p_value(row["p"]),
                 "Method": row["method"],
             }
@@ -61,8 +47,8 @@ def metric_table(view: View, result: Comparison) -> pd.DataFrame:
         records.append(
             {
                 "Metric": title,
-                "A": with_spread(mean_a, _std(a), form),
-                "B": with_spread(mean_b, _std(b), form),
+                "A": with_spread(mean_a, _std_unless_equal(a), form),
+                "B": with_spread(mean_b, _std_unless_equal(b), form),
                 "B − A": number(mean_b - mean_a, "+" + form),
                 "95 % interval of B − A": "",
                 "p": "",
@@ -119,7 +105,7 @@ def findings_table(found: pd.DataFrame) -> pd.DataFrame:
         {
             "Claim": found["claim"].mask(repeated, ""),
             "Measurement": found["measure"].mask(same, ""),
-            "Holds where": found["bounds"].mask(same, "").str.replace("-", "−"),
+            "Holds where": found["bounds"].mask(same, ""),
             "Model": found["model"],
             "Value (95 % interval)": [
                 _finding(*row) for row in found[["value", "low", "high"]].itertuples(index=False)
@@ -198,35 +184,15 @@ def _mean(values: list[float]) -> float:
     return float(np.mean(values))
 
 
-def _std(values: list[float]) -> float:
-    """Sample standard deviation over seeds; NaN for one seed, and where all are equal (the number of parameters)."""
-    return float(np.std(values, ddof=1)) if len(set(values)) > 1 else np.nan
-
-
-def number(value: float, form: str) -> str:
-    """A number as text, with a true minus; nothing for NaN."""
-    return "" if np.isnan(value) else format(value, form).replace("-", "−")
+def _std_unless_equal(values: list[float]) -> float:
+    """`std` over seeds; NaN also where all are equal (the number of parameters)."""
+    return std(values) if len(set(values)) > 1 else np.nan
 
 
 def count_form(*values: Sequence[float], sign: str = "") -> str:
     """The column format of counts of images: whole where all are, as those of a single run; means with one digit."""
     whole = all((np.asarray(each, float) % 1 == 0).all() for each in values)
     return f"%{sign}{'d' if whole else '.1f'}"
-
-
-def with_spread(mean: float, std: float, form: str) -> str:
-    """Mean ± standard deviation as text, the mean alone where there is none."""
-    return number(mean, form) + ("" if np.isnan(std) else f" ± {number(std, form)}")
-
-
-def interval(low: float, high: float, form: str) -> str:
-    """«low to high» as text; nothing where either is NaN."""
-    return "" if np.isnan(low) or np.isnan(high) else f"{number(low, form)} to {number(high, form)}"
-
-
-def p_value(value: float) -> str:
-    """A p-value as text; nothing for NaN."""
-    return "" if np.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
 def _finding(value: float, low: float, high: float) -> str:

@@ -223,14 +223,6 @@ def test_every_control_changes_what_it_should(visit, app):
     assert (chart.contrast("A", np.arange(200)) > FAINT).mean() > 0.97
 
 
-def test_the_filter_leaves_its_classes_and_keeps_the_list_to_them(visit, app):
-    a, b = (side.first for side in app.sides())
-    name = a.class_names[3]
-    page = visit(f"explorer?marked=A,-1e9,1e9,-1e9,1e9&search={name}")
-    of_class = np.isin(a.labels, np.flatnonzero([name in other for other in a.class_names.tolist()]))
-    assert ids(csv_of(page, GALLERY)) == ids_of(app, of_class & wrong(app))
-
-
 def test_a_box_sends_a_small_part_of_what_the_page_sent(visit, app):
     page = visit("explorer")
     received = []

@@ -5,9 +5,12 @@ import re
 import signal
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from driving import ROOT, TIMEOUT_MS, parameters, serve, settle
+from made import TINY, trained_run
+from processes import wait_until
 
 from cifarcore import retraining
 from cifarcore.data import load_test_images
@@ -31,24 +34,7 @@ def runs(tmp_path_factory):
         for suffix in (".npz", ".pt"):
             (folder / f"{PARENT}{suffix}").write_bytes((committed / f"{PARENT}{suffix}").read_bytes())
         return folder
-    from cifarcore.config import TrainConfig
-    from cifarcore.evaluation import evaluate_file
-    from cifarcore.synthetic import make_synthetic
-    from cifarcore.training import fit
-
-    config = TrainConfig(
-        preset="quick",
-        dataset="synthetic",
-        widths=(8, 8, 8),
-        hidden=16,
-        epochs=1,
-        batch_size=50,
-        learning_rate=0.05,
-        validation_size=500,
-    )
-    dataset = make_synthetic()
-    evaluate_file(fit(config, dataset, folder), dataset)
-    return folder
+    return trained_run(folder, replace(TINY, preset="quick")).parent
 
 
 @pytest.fixture(scope="module")
@@ -116,13 +102,6 @@ def steps(page) -> int:
     text = page.locator("[data-testid=stSidebar]").inner_text()
     found = re.search(r"Step ([\d,]+)", text)
     return int(found[1].replace(",", "")) if found else -1
-
-
-def wait_until(condition, seconds=300):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 @contextmanager

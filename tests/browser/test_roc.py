@@ -44,7 +44,7 @@ def test_the_pair_of_both_lists_its_area_and_the_images_that_flip(visit, app):
 
 def test_the_slider_by_keyboard_flips_images_of_one_class_against_the_rest(visit, app):
     a, b = (side.first for side in app.sides())
-    page = visit(f"roc?apart=one+against+the+rest&first={a.class_names[0]}")
+    page = visit(f"roc?apart=one-vs-rest&first={a.class_names[0]}")
     slider = page.locator("[data-testid=stMain] input[type=range]")
     for _ in range(10):
         slider.press("ArrowLeft")

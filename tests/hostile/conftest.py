@@ -8,16 +8,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from processes import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
 
 @pytest.fixture(autouse=True)
-def own_place(tmp_path, monkeypatch):
-    monkeypatch.delenv("CIFARCORE_RUNS", raising=False)
-    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "no-data"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def own_place(own_place):
+    """Every test here has one."""
 
 
 def mount(place: Path, size: str) -> None:
@@ -56,13 +54,6 @@ def child(code: str, *arguments, as_nobody: bool = False, **options) -> subproce
     head = f"import os, sys, encodings.cp437\nsys.path[:0] = {sys.path!r}\ndef drop():\n    {drop}\n"
     command = [sys.executable, "-c", head + code, *map(str, arguments)]
     options = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "cwd": "/", "timeout": 120} | options
-    return subprocess.run(command, capture_output=True, text=True, **options)
-
-
-def cifarcore(*arguments, **options) -> subprocess.CompletedProcess:
-    """The command line, as a user calls it."""
-    command = [sys.executable, "-m", "cifarcore.cli", *map(str, arguments)]
-    options = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "timeout": 120} | options
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 

@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from conftest import cifarcore, contents
+from conftest import contents
 from made import made_run
+from processes import cifarcore
 
 from cifarcore import CifarcoreError, data
 from cifarcore.labels import CLASS_NAMES

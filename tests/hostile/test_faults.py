@@ -11,9 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import ROOT, child, cifarcore, contents, fill
+from conftest import child, contents, fill
 from made import made_run
 from PIL import Image
+from processes import ROOT, cifarcore
 
 from cifarcore import CifarcoreError, jobs, retraining
 from cifarcore.app.images import Pictures

@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT, mount
+from conftest import mount
 from made import made_run
+from processes import ROOT
 from streamlit.testing.v1 import AppTest
 
 from cifarcore.app import state

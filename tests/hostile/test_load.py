@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from processes import ROOT
 
 from cifarcore import CifarcoreError, bench_browser, bench_load, metrics
 from cifarcore.runs import load_run, save_run
