@@ -17,7 +17,7 @@ BASES: dict[str, dict] = {
     "resnet18": {"image_size": 64, "first_size": 0, "first_epochs": 0, "layer_decay": 1.0},
 }
 #: whose outputs the CNN learns from in the distilled changes; trained on the same 45,000 images
-TEACHER = "checkpoints/resnet18-quick-0.pt"
+TEACHER = "checkpoints/resnet18-longer-0.pt"
 
 
 @dataclass(frozen=True)
