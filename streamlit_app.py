@@ -1,43 +1,12 @@
-"""The app's entry: `streamlit run streamlit_app.py`. It lists the pages and hands each what the sidebar chose."""
+"""The app's entry in a checkout: `streamlit run streamlit_app.py`; installed, `cifarcore app` starts the same."""
 
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
 
-from cifarcore.app import card, retrain, sidebar, upload
-from cifarcore.app.layout import page_frame
+from cifarcore.app.serving import MIDDLEWARE, draw, routes
 
-ROOT = Path(__file__).resolve().parent
-#: module of cifarcore.app, title, icon
-PAGES = (
-    ("overview", "Overview", "balance"),
-    ("classes", "Classes", "category"),
-    ("confusion", "Confusion", "grid_on"),
-    ("roc", "ROC", "show_chart"),
-    ("explorer", "Explorer", "scatter_plot"),
-    ("disagreements", "Disagreements", "compare_arrows"),
-    ("retrained", "Retrained", "model_training"),
-    ("findings", "Findings", "fact_check"),
-)
-
-st.set_page_config(page_title="cifarcore", page_icon=":material/balance:", layout="wide")
-view = sidebar.choose(ROOT)
-upload.panel(ROOT, view)
-retrain.sidebar(ROOT)
-page = st.navigation(
-    [
-        st.Page(
-            partial(page_frame, import_module(f"cifarcore.app.{name}").page, view),
-            title=title,
-            icon=f":material/{icon}:",
-            url_path=name,
-            default=name == "overview",
-        )
-        for name, title, icon in PAGES
-    ]
-)
-page.run()
-if not isinstance(view, sidebar.Problem):
-    card.reopen(view)
+if __name__ == "__main__":  # a session's run of the script
+    draw(Path(__file__).resolve().parent)
+else:  # the server, once
+    app = st.App(__file__, routes=routes(), middleware=MIDDLEWARE)

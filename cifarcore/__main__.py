@@ -2,7 +2,7 @@
 
 import os
 
-from cifarcore.cli import main
+from cifarcore.cli.main import main
 
 if __name__ == "__main__":
     try:
@@ -10,6 +10,6 @@ if __name__ == "__main__":
     except SystemExit as end:
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             raise
-        from cifarcore.distributed import leave
+        from cifarcore.training.distributed import leave
 
         leave(end.code if isinstance(end.code, int) else int(end.code is not None))

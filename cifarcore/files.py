@@ -1,22 +1,90 @@
-"""Writing a file so that a reader sees the old one or the new one, never half of it; and what a file may be called."""
+"""Writing a file so that a reader sees the old one or the new one, never half of it; what a file may be called; and
+where run files are.
+"""
 
 import glob
+import hashlib
 import os
 import re
+import secrets
+import stat
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from cifarcore import CifarcoreError
+import filelock
 
-_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+from cifarcore.errors import CifarcoreError
+from cifarcore.places import cache_folder, expanded
+
+PATIENCE = 5.0  #: seconds for which another writer of the same file is waited for
+_JUNCTION = 0xA0000003  #: the tag of Windows' links to folders, which need no right
+_PLAIN = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)$)[A-Za-z0-9][A-Za-z0-9_-]{0,79}")  # Windows' devices are none
+
+
+def runs_dir(root: str | Path = "") -> Path:
+    """The folder of run files: `$CIFARCORE_RUNS`, else `checkpoints/` in `root`."""
+    return expanded(os.environ.get("CIFARCORE_RUNS") or Path(root) / "checkpoints")
 
 
 def is_plain(name: str) -> bool:
     """Whether `name` is fit for a file or folder of its own anywhere, and leads nowhere else."""
     return _PLAIN.fullmatch(name) is not None
+
+
+class Version(NamedTuple):
+    """A file as it is at one moment; another one once it is written or replaced, within a tick of the clock too."""
+
+    raw: bytes  #: its path, which need not be text
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @property
+    def path(self) -> Path:
+        return Path(os.fsdecode(self.raw))
+
+
+def version(path: Path) -> Version:
+    """The version of the file `path`. Raises OSError where it is not there."""
+    at = path.stat()
+    return Version(os.fsencode(path), at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
+
+
+def seen(path: Path) -> Version | None:
+    """The version of `path` as it is shown now; None where it is not there."""
+    return version(path) if path.exists() else None
+
+
+def refuse_changed(path: Path, seen: Version | None) -> None:
+    """Raises CifarcoreError where `path` is another file by now than the one that was `seen`; None: whatever it is."""
+    try:
+        changed = seen is not None and version(path) != seen
+    except FileNotFoundError:
+        changed = True
+    if changed:
+        raise CifarcoreError(f"{path.stem}: has changed since it was shown; reload and look again")
+
+
+def is_link(path: Path) -> bool:
+    """Whether `path` is a link: a symbolic one, or a junction of Windows."""
+    try:
+        found = path.lstat()
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == _JUNCTION
+
+
+def refuse_links(*places: Path) -> None:
+    """Raises CifarcoreError where one of `places` is a link: what works in a folder must not reach out of it."""
+    for place in places:
+        if is_link(place):
+            raise CifarcoreError(f"{place}: is a link out of its folder, which is not followed; remove the link")
 
 
 def check_plain(name: str) -> None:
@@ -27,30 +95,97 @@ def check_plain(name: str) -> None:
         )
 
 
+def plain_name(text: str) -> str:
+    """`text` made a plain name: ASCII letters, digits, - and _; "run" where nothing is left of it.
+
+    Where letters of other scripts are lost, a digest tells names apart that differ in these.
+    """
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_")[:80].rstrip("-_") or "run"
+    if any(c.isalnum() and not c.isascii() for c in text):  # names in other scripts would all be one
+        name = f"{name[:73]}-{hashlib.blake2b(text.encode(errors='replace'), digest_size=3).hexdigest()}"
+    return name if is_plain(name) else f"{name}-run"
+
+
+def download_name(*parts: str, suffix: str) -> str:
+    """What a download is called: its parts, joined, in the letters of any language and as any file system takes
+    them.
+    """
+    return "_".join(re.sub(r"\W+", "-", part).strip("-") for part in parts) + suffix
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; on success flush it to disk and rename it onto `path`.
 
-    On any error, Ctrl-C among them, the temporary file is removed and `path` is left as it was.
+    On any error, Ctrl-C among them, the temporary file is removed and `path` is left as it was. What a link leads to is
+    replaced, not the link; a device or a pipe is written to. The file has the mode that it had, else the usual one.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False)
+    if path.is_symlink():
+        path = path.resolve()
     try:
-        with file:  # Windows renames and removes no open file
+        mode: int | None = path.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        with path.open("wb") as device:
+            yield device
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:  # Windows renames and removes no open file
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(file.name, 0o644)  # the temporary file is private; what it becomes need not be
-        os.replace(file.name, path)
+        if mode is not None:
+            with suppress(OSError):  # not every file system has modes, and not every owner may set them
+                temporary.chmod(stat.S_IMODE(mode))
+        _take_place(temporary, path)
     except BaseException:
-        Path(file.name).unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Rename onto `path`; on Windows as soon as nobody has it open, who reads it has it but for an instant."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or path.is_dir() or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@contextmanager
+def sole_writer(path: Path) -> Iterator[None]:
+    """Write `path` as the only one, of all sessions and processes of this user and machine.
+
+    Raises CifarcoreError where another writes it for longer than PATIENCE.
+    """
+    name = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=8).hexdigest()
+    lock = filelock.FileLock(cache_folder() / f"writing-{name}.lock", timeout=PATIENCE)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise CifarcoreError(
+            f"{path}: is being written by another process; try again, or choose another name"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
 def no_leftovers(*paths: Path) -> Iterator[None]:
-    """Delete what writers of `paths` left beside them when they were killed: before the work, and after it where it fails."""
+    """Delete what writers of `paths` left beside them when they were killed: before the work, and after it where it
+    fails.
+    """
 
     def clean() -> None:
         for path in paths:

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from cifarcore.experiments.bench_browser import CHROMIUM_FLAGS
+
 # One thread each: the tests run side by side with others, and a single thread repeats its sums to the last bit.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")
@@ -15,14 +17,6 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +33,14 @@ def own_place(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+@pytest.fixture
+def folder(tmp_path, own_place):
+    """An empty folder of runs; no pictures."""
+    runs = tmp_path / "checkpoints"
+    runs.mkdir()
+    return runs
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """The one browser of a test run: playwright's engine can be started only once in a process."""
@@ -46,6 +48,6 @@ def chromium():
         pytest.skip("no Chromium on this machine: install the package chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install -e '.[test]'")
     with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = engine.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
         yield browser
         browser.close()

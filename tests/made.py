@@ -7,15 +7,18 @@ Only `trained_run` learns something.
 
 import hashlib
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cifarcore import __version__
-from cifarcore import labels as cifar100
 from cifarcore.config import TrainConfig
-from cifarcore.data import fingerprint
-from cifarcore.runs import HISTORY_COLUMNS, Run
+from cifarcore.data import cifar100
+from cifarcore.data.cifar100 import fingerprint
+from cifarcore.data.known_images import known_images
+from cifarcore.runs.layout import HISTORY_COLUMNS
+from cifarcore.runs.run import Run
 
 EPOCHS = 8
 SCALE = 2.0  # of the logits: a little too sure of themselves, as trained networks are
@@ -82,11 +85,47 @@ def made_run(
     )
 
 
+def with_metadata(run: Run) -> Run:
+    """The run with two columns of what a user may know of its images."""
+    rows = np.arange(run.n_images)
+    values = np.stack([np.where(rows % 3, "north", ""), (rows / 7).round(3).astype(str)], axis=1)
+    return replace(run, metadata_names=np.array(["site", "exposure"]), metadata_values=values)
+
+
+def classes_only(run: Run) -> Run:
+    """The predicted classes of a run without its scores, as a file of hard labels gives them."""
+    return Run.from_predictions(
+        run.predictions,
+        run.labels,
+        class_names=run.class_names,
+        sample_ids=run.sample_ids,
+        model=f"{run.meta['model']}-classes",
+        seed=run.meta["seed"],
+        superclass_of=None
+        if run.superclass_of is None
+        else dict(zip(run.class_names.tolist(), run.superclass_names[run.superclass_of].tolist(), strict=True)),
+    )
+
+
+def of_cifar100(run: Run) -> Run:
+    """The same predictions, right and wrong, of as many of CIFAR-100's test images; for a run of 100 classes."""
+    known, n = known_images(), run.n_images
+    rows, labels, logits = np.arange(n), known.labels[:n], run.logits.copy()
+    logits[rows, labels], logits[rows, run.labels] = run.logits[rows, run.labels], run.logits[rows, labels]
+    dataset = {"name": "CIFAR-100", "fingerprint": fingerprint(known.sample_ids[:n], labels)}
+    return replace(
+        run, sample_ids=known.sample_ids[:n], labels=labels, logits=logits, meta=run.meta | {"dataset": dataset},
+        digest=f"{run.digest} of CIFAR-100",
+    )  # fmt: skip
+
+
 def trained_run(folder: Path, config: TrainConfig = TINY, dataset=None) -> Path:
-    """A network really trained and evaluated, as `cifarcore train` and `evaluate` do, on the synthetic set by default."""
-    from cifarcore.evaluation import evaluate_file  # torch is for those who call this alone
-    from cifarcore.synthetic import make_synthetic
-    from cifarcore.training import fit
+    """A network really trained and evaluated, as `cifarcore train` and `evaluate` do, on the synthetic set by
+    default.
+    """
+    from cifarcore.data.synthetic import make_synthetic
+    from cifarcore.training.evaluation import evaluate_file
+    from cifarcore.training.loop import fit
 
     dataset = dataset or make_synthetic()
     return evaluate_file(fit(config, dataset, folder), dataset)

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
-from cifarcore import data, metrics, study_table
-from cifarcore.runs import load_run
-from cifarcore.summary import results_table, summary_text
+from cifarcore.data import cifar100 as data
+from cifarcore.evidence import metrics
+from cifarcore.experiments import study_table
+from cifarcore.reports.summary import results_table, summary_text
+from cifarcore.runs.run import load_run
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "checkpoints"
@@ -19,7 +21,7 @@ SEEDS = {"cnn-quick": [0, 1, 2], "resnet18-quick": [0, 1, 2], "resnet18-longer":
 #: the best of each model, which a retraining starts from
 WEIGHTS = ("cnn-quick-0.pt", "resnet18-longer-0.pt")
 # as the README's command names them, the pair that is compared first in front; whoever trains may have more beside them
-NAMED = re.search(r"<!-- results: written by `cifarcore compare (.*) --readme", (ROOT / "README.md").read_text())[1]
+NAMED = re.search(r"<!-- results: written by `cifarcore compare (.*) --out", (ROOT / "README.md").read_text())[1]
 PATHS = [path for pattern in NAMED.split() for path in sorted(ROOT.glob(pattern))]
 
 
@@ -83,10 +85,11 @@ def test_summary_and_readme_are_what_the_command_writes(runs):
     assert shown and shown[1].strip() == results_table(runs).strip()
 
 
-def test_the_study_and_the_readme_are_what_the_command_writes():
+def test_the_study_and_its_page_are_what_the_command_writes():
     table = study_table.study_table([load_run(path) for path in sorted((FOLDER / "study").glob("*.npz"))])
     assert (FOLDER / "study" / "study.md").read_text() == study_table.study_text(table)
-    shown = re.search(r"<!-- study:[^>]*-->\n(.*?)<!-- /study -->", (ROOT / "README.md").read_text(), re.DOTALL)
+    page = (ROOT / ".github" / "docs" / "study.md").read_text()
+    shown = re.search(r"<!-- study:[^>]*-->\n(.*?)<!-- /study -->", page, re.DOTALL)
     assert shown and shown[1].strip() == study_table.short_text(table).strip()
 
 

@@ -1,7 +1,12 @@
+import math
+from dataclasses import fields
+
 import pytest
 
-from cifarcore import CifarcoreError
-from cifarcore.config import MODELS, PRESETS, ProjectConfig, TrainConfig, preset_config
+from cifarcore.config import MODELS, ImportConfig, ProjectConfig, RetrainConfig, TrainConfig
+from cifarcore.errors import CifarcoreError
+from cifarcore.options import allowed
+from cifarcore.presets import PRESETS, preset_config
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -72,3 +77,89 @@ def test_unknown_names_and_fields_are_refused():
     ):
         with pytest.raises(CifarcoreError):
             call()
+
+
+CONFIGS = (TrainConfig, RetrainConfig, ProjectConfig, ImportConfig)
+NUMBERS = [
+    (config, item)
+    for config in CONFIGS
+    for item in fields(config)
+    if isinstance(item.default, int | float) and not isinstance(item.default, bool)
+]
+
+
+@pytest.mark.parametrize("item", [item for _, item in NUMBERS], ids=lambda item: item.name)
+def test_every_number_has_bounds_that_help_shows(item):
+    assert any(character.isdigit() for character in allowed(item))
+
+
+@pytest.mark.parametrize(
+    ("config", "item"), NUMBERS, ids=lambda case: getattr(case, "name", getattr(case, "__name__", ""))
+)
+def test_bounds_are_held_to_the_last_one(config, item):
+    low, high, above, below = (item.metadata[name] for name in ("low", "high", "above", "below"))
+    refused = [math.nan, -math.inf, math.inf]
+    refused += [low - 1] if low is not None else [above]
+    refused += [high + 1] if high is not None else [below] if below is not None else []
+    for value in refused:
+        with pytest.raises(CifarcoreError, match=f"^{item.name} is ") as caught:
+            config(**{item.name: value})
+        assert "\n" not in str(caught.value)
+    alone = {"image_size", "first_epochs", "seconds"}  # what else they need is checked by itself
+    for value in (low, high):
+        if value is not None and item.name not in alone:
+            config(**{item.name: type(item.default)(value)})
+
+
+def test_seeds_have_the_same_bounds_everywhere():
+    for config in CONFIGS:
+        config(seed=0), config(seed=2**32 - 1)
+        with pytest.raises(CifarcoreError, match="seed is 4294967296; give (0|-1) to 4294967295"):
+            config(seed=2**32)
+    assert RetrainConfig(seed=-1).seed == -1
+
+
+@pytest.mark.parametrize(
+    ("config", "changes"),
+    [
+        (TrainConfig, {"epochs": "3"}),
+        (TrainConfig, {"epochs": 1.5}),
+        (TrainConfig, {"epochs": True}),
+        (TrainConfig, {"flip": 1}),
+        (TrainConfig, {"model": None}),
+        (TrainConfig, {"widths": 3}),
+        (RetrainConfig, {"seconds": "60"}),
+        (ProjectConfig, {"perplexity": None}),
+        (ImportConfig, {"order": 1}),
+    ],
+)
+def test_another_type_is_refused(config, changes):
+    (name,) = changes
+    with pytest.raises(CifarcoreError, match=f"^{name} is .*; give a value like "):
+        config(**changes)
+    assert TrainConfig(momentum=1).momentum == 1, "a whole number is a number"
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "shown"),
+    [
+        (TrainConfig, "model", "cnn or resnet18"),
+        (TrainConfig, "schedule", "step, onecycle or cosine"),
+        (TrainConfig, "epochs", "at least 1"),
+        (TrainConfig, "dropout", "0 to 0.99"),
+        (TrainConfig, "temperature", "above 0"),
+        (RetrainConfig, "focus_share", "between 0 and 1"),
+        (ImportConfig, "order", "torchvision, data, imagefolder, natural or rows"),
+        (ImportConfig, "labels", ""),
+    ],
+)
+def test_choices_and_bounds_in_words(config, name, shown):
+    assert allowed(config.__dataclass_fields__[name]) == shown
+
+
+def test_a_retraining_lasts_for_some_time_or_epochs():
+    assert RetrainConfig(seconds=0.0, epochs=1.0).epochs == 1
+    for seconds in (0.0, 0.5):
+        with pytest.raises(CifarcoreError, match="give 1 to 86400 seconds"):
+            RetrainConfig(seconds=seconds)
+    RetrainConfig(seconds=1.0)

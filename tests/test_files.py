@@ -1,6 +1,17 @@
+"""None"""
+
+import os
+import stat
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from cifarcore.files import atomic_write
+from cifarcore import places
+from cifarcore.data.cifar100 import data_dir
+from cifarcore.errors import CifarcoreError
+from cifarcore.files import atomic_write, check_plain, download_name, plain_name, runs_dir
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -21,3 +32,142 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
         file.flush()
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("resnet18-best-0", "resnet18-best-0"),
+        ("../a b.c", "a-b-c"),
+        ("«»", "run"),
+        ("_x_", "x"),
+        ("a" * 79 + "--b", "a" * 79),
+    ],
+)
+def test_any_text_becomes_a_plain_name(text, name):
+    assert plain_name(text) == name
+    check_plain(name)
+
+
+@pytest.mark.parametrize("name", ["", "-a", "_a", "a b", "a\n", "a/b", "..", "é", "a" * 81])
+def test_what_is_no_plain_name_is_refused(name):
+    with pytest.raises(CifarcoreError, match="beginning with a letter or digit"):
+        check_plain(name)
+
+
+def test_a_download_keeps_the_letters_of_any_language():
+    assert download_name("gained by B", "modèle/1", "..", suffix=".csv") == "gained-by-B_modèle-1_.csv"
+
+
+posix = pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows has neither these modes nor these files: run on Linux or macOS"
+)
+
+
+def written(path, content=b"new"):
+    with atomic_write(path) as file:
+        file.write(content)
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@posix
+@pytest.mark.parametrize(("mask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_a_new_file_has_the_mode_that_the_user_asks_of_all(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        assert written(tmp_path / "file") == mode
+    finally:
+        os.umask(before)
+
+
+@posix
+def test_a_replaced_file_keeps_its_mode(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    for mode in (0o600, 0o640, 0o664):
+        path.chmod(mode)
+        assert written(path) == mode
+
+
+def test_a_file_system_that_refuses_modes_gets_the_file(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(1, "Operation not permitted")
+
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os, "chmod", refuse)
+    monkeypatch.setattr("pathlib.Path.chmod", refuse)
+    written(path)
+    assert path.read_bytes() == b"new" and [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+@posix
+def test_what_a_link_leads_to_is_written_and_the_link_stays(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "old").write_bytes(b"old")
+    for target in ("there/old", "there/new"):
+        link = tmp_path / f"link-{target[-3:]}"
+        link.symlink_to(target)
+        written(link)
+        assert link.is_symlink() and (tmp_path / target).read_bytes() == b"new"
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == ["new", "old"]
+
+
+@posix
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        with atomic_write(pipe) as file:
+            file.write(b"through")
+        assert read.result(30) == b"through"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(OSError), atomic_write(tmp_path) as file:
+        file.write(b"x")
+    assert tmp_path.is_dir() and not list(tmp_path.iterdir())
+
+
+@posix
+def test_a_user_without_a_home_gets_a_folder_of_his_own(tmp_path, monkeypatch):
+    for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    for home in ("/nonexistent-home", str(tmp_path / "file")):
+        monkeypatch.setenv("HOME", home)
+        if not os.access("/", os.W_OK) or home != "/nonexistent-home":
+            assert places.cache_folder() == places.data_home() == tmp_path / "tmp" / f"cifarcore-{os.getuid()}"
+            assert stat.S_IMODE(places.cache_folder().stat().st_mode) == 0o700
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda _: (_ for _ in ()).throw(RuntimeError("no home")))
+    folder = places.cache_folder()
+    assert folder.parent == tmp_path / "tmp"
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(CifarcoreError, match="set XDG_CACHE_HOME"):
+        places.cache_folder()
+    with pytest.raises(CifarcoreError, match="no such user's home"):
+        places.expanded("~nosuchuser/x")
+    monkeypatch.setenv("CIFARCORE_DATA", "~nosuchuser/x")
+    with pytest.raises(CifarcoreError, match="write the path in full"):
+        data_dir()
+
+
+def test_names_in_other_scripts_stay_apart():
+    names = ["模型-0", "网络-0", "résnet", "rösnet", "Ελλάδα", "модель"]
+    found = [plain_name(name) for name in names]
+    assert len(set(found)) == len(names) and found[2].startswith("r-snet-")
+    for name in found:
+        check_plain(name)
+    assert plain_name("模型-0") == found[0] and plain_name("«cnn» — 0") == "cnn-0"
+
+
+def test_the_folder_can_be_named(tmp_path, monkeypatch):
+    monkeypatch.delenv("CIFARCORE_RUNS", raising=False)
+    assert runs_dir(tmp_path) == tmp_path / "checkpoints"
+    monkeypatch.setenv("CIFARCORE_RUNS", str(tmp_path / "other"))
+    assert runs_dir(tmp_path) == tmp_path / "other"

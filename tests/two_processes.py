@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import torch
 
-from cifarcore import training
 from cifarcore.config import TrainConfig
-from cifarcore.distributed import World, joined, leave
-from cifarcore.hardware import resolve
-from cifarcore.synthetic import make_synthetic
+from cifarcore.data.synthetic import make_synthetic
+from cifarcore.training import loop
+from cifarcore.training.distributed import World, joined, leave
+from cifarcore.training.hardware import resolve
+from cifarcore.training.trainer import Trainer
 
 SMALL = TrainConfig(
     preset="small", dataset="synthetic", widths=(8, 8, 8), hidden=16, dropout=0.5, epochs=2, batch_size=16,
@@ -42,7 +43,7 @@ def train(name: str, world: World) -> dict:
     torch.set_default_dtype(torch.float32 if "float" in name else torch.float64)
     try:
         with torch.random.fork_rng():
-            trainer = training.Trainer(resolve(config), make_synthetic(images, 100), None, world)
+            trainer = Trainer(resolve(config), make_synthetic(images, 100), None, world)
             losses = []
             while trainer.step < trainer.total_steps:
                 losses += [world.sum(loss) for loss in trainer.train_steps()]
@@ -57,18 +58,20 @@ def stopped_and_resumed(world: World) -> None:
     """The same training twice, as `whole` and, stopped in its second epoch and gone on, as `resumed`."""
     config, images = CONFIGS["everything random"]
     dataset = make_synthetic(images, 100)
-    training.fit(replace(config, preset="whole"), dataset, world=world)
+    loop.fit(replace(config, preset="whole"), dataset, world=world)
     config = replace(config, preset="resumed")
     steps = iter(range(20))
     try:
-        training.fit(config, dataset, should_stop=lambda: next(steps) == 16, world=world)
-    except training.Stopped:
-        training.fit(config, dataset, resume=True, world=world)
+        loop.fit(config, dataset, should_stop=lambda: next(steps) == 16, world=world)
+    except loop.Stopped:
+        loop.fit(config, dataset, resume=True, world=world)
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     with joined() as world:
         torch.save({name: train(name, world) for name in CONFIGS}, f"{world.rank}.pt")
+        wishes = world.agree(world.first, not world.first, False, True)
+        torch.save(torch.tensor(wishes), f"{world.rank}.agreed.pt")
         stopped_and_resumed(world)
     leave()

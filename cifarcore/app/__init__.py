@@ -1,1 +1,1 @@
-"""The comparison app: pages over saved run files. It imports neither torch, torchvision nor umap."""
+"""The Streamlit app: layout alone."""

@@ -6,8 +6,8 @@ import pytest
 from driving import ROOT, TIMEOUT_MS, serve, settle
 from made import made_run
 
-from cifarcore.app import state
-from cifarcore.runs import save_run
+from cifarcore.app.catalog import find_runs
+from cifarcore.runs.run import save_run
 
 
 def pytest_collection_modifyitems(items):
@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    catalog = state.find_runs(ROOT / "checkpoints")
+    catalog = find_runs(ROOT / "checkpoints")
     if len(catalog.groups) >= 2:
         return ROOT / "checkpoints"
     made = tmp_path_factory.mktemp("runs")

@@ -1,7 +1,9 @@
-"""What the app sends for a page, its own bundles apart: the benchmark's walk through it, of which no time is asserted."""
+"""What the app sends for a page, its own bundles apart: the benchmark's walk through it, of which no time is
+asserted.
+"""
 
-from cifarcore.bench_app import PAGES, drive
-from cifarcore.bench_browser import opened
+from cifarcore.experiments.bench_app import PAGES, drive
+from cifarcore.experiments.bench_browser import opened
 
 MOST_MB = 2.0
 

@@ -18,9 +18,11 @@ def test_a_group_lists_exactly_its_images(visit, app):
 
 def test_a_class_clicked_or_chosen_narrows_the_list_and_the_link_keeps_it(visit, app):
     a, b = (side.first for side in app.sides())
-    names = a.class_names.tolist()
+    names = [name.replace("_", " ") for name in a.class_names]
     page = visit("disagreements?group=only+B+right")
-    box = page.locator(".st-key-disagreements-class canvas, .st-key-disagreements-class svg").first.bounding_box()
+    chart = page.locator(".st-key-disagreements-class [data-testid=stVegaLiteChart]").locator("canvas, svg").first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
     page.mouse.click(box["x"] + 0.45 * box["width"], box["y"] + 12)
     settle(page)
     clicked = parameters(page)["of"]
@@ -30,7 +32,7 @@ def test_a_class_clicked_or_chosen_narrows_the_list_and_the_link_keeps_it(visit,
     there = visit(address(page), elsewhere=True)
     assert csv_of(there, "disagreements")["sample_id"].tolist() == listed["sample_id"].tolist()
     other = names[(names.index(clicked) + 1) % len(names)]
-    choose(page, "Only of the class or superclass (or click one in a chart)", other)
+    choose(page, "Only images of the class or superclass (or click one in a chart)", other)
     assert ids(csv_of(page, "disagreements")) == set(a.sample_ids[mask & (a.labels == names.index(other))].tolist())
 
 

@@ -6,16 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from driving import TIMEOUT_MS, choose, parameters, serve, settle
+from driving import TIMEOUT_MS, TITLES, choose, parameters, serve, settle
 from PIL import Image
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
-from test_pages import TITLES
 
-from cifarcore import data
 from cifarcore.config import ImportConfig
-from cifarcore.importing import import_file, run_path
-from cifarcore.synthetic import make_synthetic
+from cifarcore.data import cifar100 as data
+from cifarcore.data.synthetic import make_synthetic
+from cifarcore.runs.importing import import_file, imported_path
 
 N_TEST = 300
 KEPT = slice(0, 12)  # classes: whole superclasses, so that each has images
@@ -79,7 +78,7 @@ def runs(theirs, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     of_folder = ImportConfig(images=str(theirs / "shapes"), superclasses=str(theirs / "kin.csv"))
     for source, scores in (("sklearn.csv", "auto"), ("torchvision.npy", "logits")):
-        import_file(theirs / source, run_path(folder, source.split(".")[0]), replace(of_folder, scores=scores))
+        import_file(theirs / source, imported_path(folder, source.split(".")[0]), replace(of_folder, scores=scores))
     return folder
 
 
@@ -120,13 +119,15 @@ def loaded_pictures(page, key) -> list[int]:
 
 def test_other_frameworks_end_in_a_comparison_on_every_page(page):
     assert "imported/sklearn" in shown(page) and "imported/torchvision" in shown(page)
-    assert "is better" in shown(page)
-    for title in TITLES:
+    assert "sklearn beats torchvision" in shown(page)
+    links = page.locator("[data-testid=stSidebarNav] a")
+    assert links.filter(has_text="Replication").count() == 0, "the report is of CIFAR-100"
+    for title in (title for title in TITLES if title != "Replication"):
         go(page, title)
         text = shown(page)
         assert "not on this machine" not in text and "cannot be compared" not in text, title
         assert page.locator("[data-testid=stMain] :is(h1, h2, h3)").count() > 0, title
-    page.get_by_role("radio", name="both wrong").or_(page.get_by_role("button", name="both wrong")).first.click()
+    page.get_by_role("radio", name="neither").or_(page.get_by_role("button", name="neither")).first.click()
     settle(page)
     assert 32 in loaded_pictures(page, "split")
     page.locator(".st-key-split-tiles .card").first.click()
@@ -136,23 +137,38 @@ def test_other_frameworks_end_in_a_comparison_on_every_page(page):
     page.keyboard.press("Escape")
 
 
+def opened_dialog(page):
+    page.locator("[data-testid=stSidebar]").get_by_role("button", name="Add a run").click()
+    page.locator("[role=dialog]").wait_for()
+    settle(page)
+    return page.locator("[role=dialog]")
+
+
 def test_predictions_are_uploaded_ranked_and_deleted(page, theirs, runs):
-    side = page.locator("[data-testid=stSidebar]")
-    side.get_by_text("Add a run").click()
-    settle(page)
+    dialog = opened_dialog(page)
     # what does not fit is said, and nothing is kept
-    side.locator("input[type=file]").set_input_files(theirs / "sklearn-small.csv")
+    dialog.locator("input[type=file]").first.set_input_files(theirs / "sklearn-small.csv")
     settle(page)
-    side.get_by_role("button", name="Check and add").click()
+    dialog.get_by_text("The file names them by sample ids", exact=True).click()
     settle(page)
-    said = side.locator("[data-testid=stAlert]").inner_text()
-    assert "which images these are is not said" in said and "«Rows are: model A's images»" in said
+    dialog.get_by_role("button", name="Check", exact=True).click()
+    settle(page)
+    said = dialog.locator("[data-testid=stAlert]").inner_text()
+    assert "the file names its pictures" in said and "“A folder of pictures”" in said
     assert not (runs / "imported" / "sklearn-small.npz").exists()
-    # Keras's arrays name their images
-    side.locator("input[type=file]").set_input_files(theirs / "keras.npz")
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
     settle(page)
-    assert side.get_by_label("Name", exact=True).input_value() == "keras"
-    side.get_by_role("button", name="Check and add").click()
+    # Keras's arrays name their images
+    dialog = opened_dialog(page)
+    dialog.locator("input[type=file]").first.set_input_files(theirs / "keras.npz")
+    settle(page)
+    dialog.get_by_text("The file names them by sample ids", exact=True).click()
+    settle(page)
+    dialog.get_by_role("button", name="Check", exact=True).click()
+    settle(page)
+    assert dialog.get_by_label("Keep as", exact=True).input_value() == "keras"
+    dialog.get_by_role("button", name="Keep", exact=True).click()
     page.wait_for_function("location.search.includes('keras')")
     settle(page)
     assert parameters(page)["B"] == "imported/keras" and "imported/keras" in shown(page)
@@ -164,16 +180,20 @@ def test_predictions_are_uploaded_ranked_and_deleted(page, theirs, runs):
     for row in (1, 2):
         page.mouse.click(box["x"] + 15, box["y"] + 35 * row + 17)
         settle(page)
-    page.get_by_text("A imported/sklearn against").wait_for()
+    page.get_by_text("A imported/sklearn").first.wait_for()
     assert parameters(page)["B"] in ("imported/keras", "imported/torchvision")
     # deleting asks first
-    choose(page, "Imported runs", "keras")
-    side.get_by_role("button", name="Delete", exact=True).click()
-    page.get_by_role("button", name="Keep it").click()
+    dialog = opened_dialog(page)
+    dialog.get_by_role("tab", name="Imported runs").click()
+    choose(page, "Delete an imported run", "keras")
+    dialog.get_by_role("button", name="Keep it").click()
+    dialog.wait_for(state="hidden")
     settle(page)
     assert (runs / "imported" / "keras.npz").exists()
-    side.get_by_role("button", name="Delete", exact=True).click()
-    page.get_by_role("button", name="Delete it").click()
+    dialog = opened_dialog(page)
+    dialog.get_by_role("tab", name="Imported runs").click()
+    choose(page, "Delete an imported run", "keras")
+    dialog.get_by_role("button", name="Delete it").click()
     page.locator("[role=dialog]").wait_for(state="hidden")
     settle(page)
     assert not (runs / "imported" / "keras.npz").exists()

@@ -21,7 +21,7 @@ def pick(page, option):
 
 def test_the_pair_of_both_lists_its_area_and_the_images_that_flip(visit, app):
     a, b = app.sides()
-    names = a.first.class_names.tolist()
+    names = [name.replace("_", " ") for name in a.first.class_names]
     page = visit(f"roc?first={names[7]}&second={names[1]}&point=20+%25")
     assert page.get_by_label("against", exact=True).input_value() == names[1]
     scores = [pair(side.first, 7, 1) for side in (a, b)]
@@ -49,7 +49,7 @@ def test_the_slider_by_keyboard_flips_images_of_one_class_against_the_rest(visit
     for _ in range(10):
         slider.press("ArrowLeft")
     settle(page)
-    share = {"5 %": 0.05, "2 %": 0.02, "1 %": 0.01}[parameters(page)["point"]]
+    share = {"5%": 0.05, "2%": 0.02, "1%": 0.01}[parameters(page)["point"]]
     p = [softmax(run.logits.astype(np.float64), axis=1)[:, 0] for run in (a, b)]
     flipped = np.any([(each >= share) != (each >= 0.5) for each in p], axis=0)
     assert ids(csv_of(page, "flips-images")) == set(a.sample_ids[flipped].tolist())
@@ -62,7 +62,7 @@ def test_a_pair_of_the_table_is_chosen_and_the_others_differ(visit, app):
     page.mouse.click(box["x"] + 18, box["y"] + 35 + 35 + 17)  # the check box of the second row
     settle(page)
     a, b = app.sides()
-    names = a.first.class_names.tolist()
+    names = [name.replace("_", " ") for name in a.first.class_names]
     chosen = [names.index(page.get_by_label(label, exact=True).input_value()) for label in ("Class", "against")]
 
     def gain(first, second):

@@ -15,31 +15,131 @@ from typing import Protocol
 
 import numpy as np
 
-from cifarcore import CifarcoreError
-from cifarcore.run_layout import GROUPS, LAYOUT
-from cifarcore.runs import load_run, read_header
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.layout import GROUPS, LAYOUT
+from cifarcore.runs.run import load_run, read_header
 
 REQUIRED = ("schema", "class_names", "labels", "logits", "sample_ids")
 # numbers at which sizes, counts and offsets change their meaning
 EDGES = (0, 1, 2, 4, 10, 12, 127, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**64, -1)
-DTYPES = (
-    "<f2 >f2 <f4 >f4 <f8 <f16 <i1 <i2 >i2 <i4 <i8 <u1 <u8 >u8 |b1 <c8 |S4 |S0 <U0 <U4 >U4 <U1001 <U1000001 |V8 |V0 "
-    "|O <M8[s] <m8[ns] <f3 f U junk [('a','<f4')] [('a','|O')] (2,)<f2 <f2,<f4"
-).split()
-WORDS = (
-    "{ } ( ) [ ] , : ' 'descr' 'fortran_order' 'shape' True False None '<f2' '|O' '<U0' 'V0' (60,10) (12,4) (12,) () "
-    "-1 0 4 12 1e9 99999999999999999999 lambda __import__('os') \\x00 # \n"
-).split(" ")
+DTYPES = [
+    "<f2",
+    ">f2",
+    "<f4",
+    ">f4",
+    "<f8",
+    "<f16",
+    "<i1",
+    "<i2",
+    ">i2",
+    "<i4",
+    "<i8",
+    "<u1",
+    "<u8",
+    ">u8",
+    "|b1",
+    "<c8",
+    "|S4",
+    "|S0",
+    "<U0",
+    "<U4",
+    ">U4",
+    "<U1001",
+    "<U1000001",
+    "|V8",
+    "|V0",
+    "|O",
+    "<M8[s]",
+    "<m8[ns]",
+    "<f3",
+    "f",
+    "U",
+    "junk",
+    "[('a','<f4')]",
+    "[('a','|O')]",
+    "(2,)<f2",
+    "<f2,<f4",
+]
+WORDS = [
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    ",",
+    ":",
+    "'",
+    "'descr'",
+    "'fortran_order'",
+    "'shape'",
+    "True",
+    "False",
+    "None",
+    "'<f2'",
+    "'|O'",
+    "'<U0'",
+    "'V0'",
+    "(60,10)",
+    "(12,4)",
+    "(12,)",
+    "()",
+    "-1",
+    "0",
+    "4",
+    "12",
+    "1e9",
+    "99999999999999999999",
+    "lambda",
+    "__import__('os')",
+    "\\x00",
+    "#",
+    "\n",
+]
 TEXTS = (
-    "", " ", "<img src=x onerror=alert(1)>", "[x](javascript:alert(1))", "=cmd|' /C calc'!A0", "a\nb", "a\x00b", "\x1b[2J",
-    "\u202etxt.exe", "\ud800", "\U0010ffff", "x" * 1001, "../../etc/passwd", "{{7*7}}", "$\\input{x}$", "*" * 50, "ﷺ", "e\u0301" * 9,
-)  # fmt: skip
+    "",
+    " ",
+    "<img src=x onerror=alert(1)>",
+    "[x](javascript:alert(1))",
+    "=cmd|' /C calc'!A0",
+    "a\nb",
+    "a\x00b",
+    "\x1b[2J",
+    "\u202etxt.exe",
+    "\ud800",
+    "\U0010ffff",
+    "x" * 1001,
+    "../../etc/passwd",
+    "{{7*7}}",
+    "$\\input{x}$",
+    "*" * 50,
+    "ﷺ",
+    "e\u0301" * 9,
+)
 METAS = (
-    "", "{", "[]", "null", "{}", "[" * 5000, '{"a":' * 3000 + "1" + "}" * 3000, '{"seed": 1e999}', '{"seed": "0"}', '{"seed": true}',
-    '{"model": "<b>x</b>"}', '{"model": 3}', '{"model": "a", "model": []}', '{"config": []}', '{"dataset": {"name": ["x"]}}',
-    '{"train_seconds": -1e400}', '{"parameters": 123456789012345678901234567890}', '{"x": NaN}', '{"x": "\\ud800"}', '{"maps": {"tsne": 1}}',
-    '{"parent": {"name": {}}, "retraining": {"focus": [1]}}', '{"created": "<script>"}',
-)  # fmt: skip
+    "",
+    "{",
+    "[]",
+    "null",
+    "{}",
+    "[" * 5000,
+    '{"a":' * 3000 + "1" + "}" * 3000,
+    '{"seed": 1e999}',
+    '{"seed": "0"}',
+    '{"seed": true}',
+    '{"model": "<b>x</b>"}',
+    '{"model": 3}',
+    '{"model": "a", "model": []}',
+    '{"config": []}',
+    '{"dataset": {"name": ["x"]}}',
+    '{"train_seconds": -1e400}',
+    '{"parameters": 123456789012345678901234567890}',
+    '{"x": NaN}',
+    '{"x": "\\ud800"}',
+    '{"maps": {"tsne": 1}}',
+    '{"parent": {"name": {}}, "retraining": {"focus": [1]}}',
+    '{"created": "<script>"}',
+)
 NAMES = (
     "../../logits",
     "/etc/logits",
@@ -91,11 +191,11 @@ def hostile_file(draw: Draw, whole: Whole) -> bytes:
     if kind == 0:
         return draw.octets(3000)
     content = whole.files[kind % 2] if kind < 3 else _built(draw, whole)
-    return _edited(draw, content) if kind < 4 else content
+    return edited(draw, content) if kind < 4 else content
 
 
 def outcome(path: Path) -> str:
-    """Read `path` as a run file; «accepted», or the refusal with its names and numbers left out.
+    """Read `path` as a run file; "accepted", or the refusal with its names and numbers left out.
 
     Raises what a loader must never raise, and AssertionError where an accepted run breaks what a valid file promises.
     """
@@ -140,11 +240,11 @@ def zipped(members: list[tuple[str, bytes]], compression: int = zipfile.ZIP_DEFL
     return buffer.getvalue()
 
 
-def _pick(draw: Draw, options):
+def pick(draw: Draw, options):
     return options[draw.integer(0, len(options) - 1)]
 
 
-def _edited(draw: Draw, content: bytes) -> bytes:
+def edited(draw: Draw, content: bytes) -> bytes:
     """A few bytes changed, cut, added or repeated."""
     changed = bytearray(content)
     for _ in range(draw.integer(1, 4)):
@@ -159,7 +259,7 @@ def _edited(draw: Draw, content: bytes) -> bytes:
         elif edit == 3:
             changed[at:at] = draw.octets(20)
         elif edit == 4:
-            changed[at : at + 4] = struct.pack("<I", _pick(draw, EDGES) % 2**32)
+            changed[at : at + 4] = struct.pack("<I", pick(draw, EDGES) % 2**32)
         elif edit == 5:
             changed[at:at] = changed[at : at + draw.integer(1, 200)]
         else:
@@ -169,7 +269,7 @@ def _edited(draw: Draw, content: bytes) -> bytes:
 
 def _built(draw: Draw, whole: Whole) -> bytes:
     """An archive of whole and hostile members."""
-    hostile = {_pick(draw, list(LAYOUT)) for _ in range(draw.integer(1, 3))}
+    hostile = {pick(draw, list(LAYOUT)) for _ in range(draw.integer(1, 3))}
     wanted = hostile | set(REQUIRED)
     for group in (*GROUPS, ("meta",), ("tsne",), ("umap",)):  # small files are read fast, so that more are
         if not hostile.isdisjoint(group) or not draw.integer(0, 3):
@@ -182,9 +282,9 @@ def _built(draw: Draw, whole: Whole) -> bytes:
             members.append((name, _member(draw, name, whole.arrays[name])))
     strange = draw.integer(0, 15)
     if strange == 0:
-        members.append((_pick(draw, NAMES)[:65000], draw.octets(50)))
+        members.append((pick(draw, NAMES)[:65000], draw.octets(50)))
     elif strange == 1:
-        members.append(_pick(draw, members))
+        members.append(pick(draw, members))
     elif strange == 2:
         members.reverse()
     compression = zipfile.ZIP_STORED
@@ -207,13 +307,13 @@ def _member(draw: Draw, name: str, array: np.ndarray) -> bytes:
     if way == 0:
         return draw.octets(200)
     if way == 1:
-        header = " ".join(_pick(draw, WORDS) for _ in range(draw.integer(0, 20))).encode()
-        return _npy(_pick(draw, ((1, 0), (2, 0), (3, 0), (9, 9))), header, draw.octets(64))
+        header = " ".join(pick(draw, WORDS) for _ in range(draw.integer(0, 20))).encode()
+        return _npy(pick(draw, ((1, 0), (2, 0), (3, 0), (9, 9))), header, draw.octets(64))
     if way == 2:
-        shape = tuple(_pick(draw, EDGES) for _ in range(draw.integer(0, 3)))
-        return _npy((1, 0), _header(_pick(draw, DTYPES), draw.integer(0, 1), shape), array.tobytes())
+        shape = tuple(pick(draw, EDGES) for _ in range(draw.integer(0, 3)))
+        return _npy((1, 0), _header(pick(draw, DTYPES), draw.integer(0, 1), shape), array.tobytes())
     if way == 3:
-        dtype = _pick(draw, DTYPES)
+        dtype = pick(draw, DTYPES)
         return _npy((1, 0), _header(dtype, draw.integer(0, 1), array.shape), _of_length(array, dtype))
     if way == 4:
         return npy(np.array(array, dtype=array.dtype.newbyteorder(">"), order="F"))
@@ -222,9 +322,9 @@ def _member(draw: Draw, name: str, array: np.ndarray) -> bytes:
     changed = array.copy()
     if array.dtype.kind == "U":
         if name == "meta":
-            return npy(np.array(_pick(draw, METAS)))
+            return npy(np.array(pick(draw, METAS)))
         texts = [str(text) for text in changed]
-        texts[draw.integer(0, len(texts) - 1)] = _pick(draw, TEXTS) or draw.octets(12).decode("utf-16", "replace")
+        texts[draw.integer(0, len(texts) - 1)] = pick(draw, TEXTS) or draw.octets(12).decode("utf-16", "replace")
         changed = np.array(texts)
     if way == 6 and array.dtype.kind == "U":  # any 32-bit number as a character
         flat = changed.reshape(-1).view(np.uint32)
@@ -234,7 +334,7 @@ def _member(draw: Draw, name: str, array: np.ndarray) -> bytes:
     if way in (6, 7) and array.dtype.kind in "iuf":
         flat = changed.reshape(-1)
         with np.errstate(all="ignore"):
-            number = _pick(draw, (*EDGES, np.nan, np.inf, -np.inf, 65504.0, 1e300))
+            number = pick(draw, (*EDGES, np.nan, np.inf, -np.inf, 65504.0, 1e300))
             flat[draw.integer(0, len(flat) - 1)] = np.array(
                 number if array.dtype.kind == "f" else int(np.nan_to_num(number)) % 2**15
             ).astype(array.dtype)

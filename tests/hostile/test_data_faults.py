@@ -10,13 +10,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from conftest import contents
 from made import made_run
 from processes import cifarcore
 
-from cifarcore import CifarcoreError, data
-from cifarcore.labels import CLASS_NAMES
-from cifarcore.runs import save_run
+from cifarcore.data import cifar100 as data
+from cifarcore.data.cifar100 import CLASS_NAMES
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.run import save_run
 
 SHAPES = {"x_train": (500, 32, 32, 3), "y_train": (500,), "x_test": (100, 32, 32, 3), "y_test": (100,)}
 
@@ -28,9 +28,9 @@ def small(monkeypatch):
     arrays = {name: chance.integers(0, 256, shape, np.uint8) for name, shape in SHAPES.items()}
     arrays |= {name: (np.arange(shape[0]) % 100).astype(np.uint8) for name, shape in SHAPES.items() if len(shape) == 1}
     monkeypatch.setattr(data, "_SHAPES", SHAPES)
-    monkeypatch.setattr(
-        data, "TEST_FINGERPRINT", data.fingerprint(data.sample_ids(arrays["x_test"]), arrays["y_test"].astype(np.int64))
-    )
+    for split in ("train", "test"):
+        name = data.fingerprint(data.sample_ids(arrays[f"x_{split}"]), arrays[f"y_{split}"].astype(np.int64))
+        monkeypatch.setattr(data, f"{split.upper()}_FINGERPRINT", name)
     return arrays
 
 
@@ -107,9 +107,9 @@ def test_a_download_that_fails_says_so_and_the_next_one_works(archive, small, ki
     }[kind]
     with serving(sent[0], monkeypatch, sent[1], sent[2]):
         if kind != "no server":
-            assert "could not be had" in refused(tmp_path)
+            assert "could not be found" in refused(tmp_path)
     if kind == "no server":
-        assert "could not be had" in refused(tmp_path)
+        assert "could not be found" in refused(tmp_path)
     assert not (tmp_path / data.ARRAYS_FILE).exists() and data.load_test_images(tmp_path) is None
     with serving(archive, monkeypatch):
         dataset = data.load_cifar100(tmp_path)
@@ -154,9 +154,6 @@ def test_a_damaged_cache_is_refused_and_offers_the_download(small, damage, tmp_p
         path.write_text("<html>404</html>")
     message = refused(tmp_path)
     assert "delete the file and run `cifarcore data` again" in message
-    before = contents(tmp_path)
-    assert not data.in_torchvision_order(tmp_path)
-    assert contents(tmp_path) == before
     if damage not in ("flipped", "truncated"):  # the damage may lie in an array that the app does not read
         with pytest.raises(CifarcoreError):
             data.load_test_images(tmp_path)
@@ -201,10 +198,11 @@ def test_the_app_without_whole_pictures_shows_everything_else(tmp_path, monkeypa
     def overview(root):
         from pathlib import Path
 
-        from cifarcore.app import layout, overview, sidebar
+        from cifarcore.app.pages import overview
+        from cifarcore.app.parts import layout, sidebar
 
         layout.page_frame(overview.page, sidebar.choose(Path(root)))
 
-    app = AppTest.from_function(overview, kwargs={"root": str(tmp_path)}, default_timeout=60).run()
+    app = AppTest.from_function(overview, kwargs={"root": str(tmp_path)}, default_timeout=600).run()
     assert not app.exception
-    assert any("cannot read x_test" in each.value for each in app.sidebar.info)
+    assert any("cannot read x_test" in each.value.replace("\\", "") for each in app.main.info)

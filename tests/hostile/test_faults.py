@@ -11,15 +11,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import child, contents, fill
 from made import made_run
-from PIL import Image
+from places import child, contents, fill
 from processes import ROOT, cifarcore
 
-from cifarcore import CifarcoreError, jobs, retraining
-from cifarcore.app.images import Pictures
 from cifarcore.config import RetrainConfig
-from cifarcore.runs import RunFileError, load_run, save_run
+from cifarcore.errors import CifarcoreError
+from cifarcore.retraining import folders, jobs, progress, setup
+from cifarcore.runs.layout import RunFileError
+from cifarcore.runs.run import load_run, save_run
 
 HEAD = RetrainConfig(focus="hardest:3", train_layers="head", seconds=1)
 
@@ -69,19 +69,8 @@ def test_a_retraining_on_a_full_disk_is_refused_and_leaves_nothing(small_disk):
     runs = written(small_disk / "runs", "cnn")
     before = contents(runs)
     with pytest.raises(jobs.DiskFull, match="MiB free and a retraining needs"):
-        retraining.create(HEAD, runs / "cnn-quick-0.npz", runs)
+        setup.create(HEAD, runs / "cnn-quick-0.npz", runs)
     assert contents(runs) == before
-
-
-def test_pictures_on_a_full_disk_are_whole_or_missing(small_disk):
-    images = np.random.default_rng(0).integers(0, 256, (2000, 32, 32, 3), dtype=np.uint8)
-    pictures = Pictures(small_disk, images)
-    fill_most = small_disk / "filler"
-    fill_most.write_bytes(bytes(1 << 20))
-    pictures.write_all()
-    assert "No space left" in pictures.problem and "\n" not in pictures.problem
-    for path in small_disk.glob("*.png"):
-        Image.open(path).load()
 
 
 # Read-only, permission denied
@@ -96,7 +85,7 @@ def test_read_only_checkpoints_can_be_compared_and_are_never_changed(small_disk)
         save_run(made_run(n_images=100), paths[0])
     assert caught.value.errno == errno.EROFS
     with pytest.raises(CifarcoreError, match="[Rr]ead-only file system; check the folder and its permissions"):
-        retraining.start(replace(HEAD, focus="all"), paths[0], runs)
+        setup.start(replace(HEAD, focus="all"), paths[0], runs)
     said = one_line(cifarcore("compare", *paths, "--out", runs / "summary.txt"))
     assert "Read-only file system" in said and "check the folder" in said
     assert contents(small_disk) == before
@@ -110,8 +99,9 @@ def test_another_users_run_files_are_refused_with_the_reason(open_folder):
     done = child(
         """
 from pathlib import Path
-from cifarcore.app.state import find_runs
-from cifarcore.runs import RunFileError, load_run
+from cifarcore.app.catalog import find_runs
+from cifarcore.runs.layout import RunFileError
+from cifarcore.runs.run import load_run
 folder = Path(sys.argv[1])
 drop()
 try:
@@ -133,8 +123,8 @@ print(list(catalog.groups), catalog.refused)
 
 def test_in_another_users_folder_nothing_is_started_stopped_renamed_or_deleted(open_folder):
     written(open_folder)
-    job = retraining.create(HEAD, open_folder / "cnn-quick-0.npz", open_folder, "theirs")
-    save_run(made_run(), retraining.run_path(job))
+    job = setup.create(HEAD, open_folder / "cnn-quick-0.npz", open_folder, "theirs")
+    save_run(made_run(), folders.retrained_path(job))
     for path in (open_folder, *open_folder.rglob("*")):
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = contents(open_folder)
@@ -142,14 +132,16 @@ def test_in_another_users_folder_nothing_is_started_stopped_renamed_or_deleted(o
         """
 from pathlib import Path
 import scipy.optimize, sklearn.metrics
-from cifarcore import CifarcoreError, jobs, metrics, retraining
+from cifarcore.errors import CifarcoreError
+from cifarcore.evidence import metrics
+from cifarcore.retraining import folders, jobs, setup
 from cifarcore.config import RetrainConfig
 folder = Path(sys.argv[1])
 drop()
 for work in (
-    lambda: retraining.create(RetrainConfig(focus="all"), folder / "cnn-quick-0.npz", folder, "mine"),
-    lambda: retraining.rename(folder, "theirs", "mine"),
-    lambda: retraining.delete(folder, "theirs"),
+    lambda: setup.create(RetrainConfig(focus="all"), folder / "cnn-quick-0.npz", folder, "mine"),
+    lambda: folders.rename(folder, "theirs", "mine"),
+    lambda: folders.delete(folder, "theirs"),
     lambda: jobs.stop(folder / "retrained" / "theirs"),
 ):
     try:
@@ -173,7 +165,10 @@ for work in (
 
 def test_a_writer_killed_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
     path = save_run(made_run(n_images=300), tmp_path / "run.npz")
-    code = "from made import made_run\nfrom cifarcore.runs import save_run\nruns = [made_run(n_images=n) for n in (300, 3000)]\n"
+    code = (
+        "from made import made_run\nfrom cifarcore.runs.run import save_run\nruns = [made_run(n_images=n) for n "
+        "in (300, 3000)]\n"
+    )
     code += "print('ready', flush=True)\nfor turn in range(10**6):\n    save_run(runs[turn % 2], sys.argv[1])"
     chance = random.Random(0)
     for _ in range(4):
@@ -187,7 +182,7 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_pa
         writer.wait()
         writer.stdout.close()
         assert load_run(path).n_images in (300, 3000)
-    from cifarcore.app.state import find_runs
+    from cifarcore.app.catalog import find_runs
 
     catalog = find_runs(tmp_path)
     assert len(catalog.groups) == 1 and not catalog.refused  # what the kill left over is not taken for a run
@@ -198,8 +193,8 @@ def test_a_writer_killed_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_pa
 _WORKING = """
 from pathlib import Path
 import time
-from cifarcore import jobs
-jobs.NICE = 0
+from cifarcore.retraining import jobs, processes
+processes.NICE = 0
 folder = Path(sys.argv[1])
 with jobs.working(folder) as record:
     record("learning", learned=1.0, left=30.0)
@@ -217,10 +212,11 @@ import psutil._pslinux as linux
 boot, now = linux.boot_time, time.time
 linux.boot_time, time.time = (lambda: boot() - 3600), (lambda: now() - 3600)
 from pathlib import Path
-from cifarcore import CifarcoreError, jobs, retraining
+from cifarcore.errors import CifarcoreError
+from cifarcore.retraining import folders, jobs
 folder = Path(sys.argv[1])
 print(jobs.read_job(folder).state)
-for work in (jobs.refuse_if_busy, lambda: retraining.delete(folder.parents[1], folder.name)):
+for work in (jobs.refuse_if_busy, lambda: folders.delete(folder.parents[1], folder.name)):
     try:
         work()
     except CifarcoreError as error:
@@ -232,7 +228,7 @@ for work in (jobs.refuse_if_busy, lambda: retraining.delete(folder.parents[1], f
 def test_a_clock_that_jumps_back_loses_no_job(tmp_path):
     folder = tmp_path / "retrained" / "job"
     folder.mkdir(parents=True)
-    (folder / jobs.SETUP).write_text("{}")
+    (folder / progress.SETUP).write_text("{}")
     command = [sys.executable, "-c", f"import sys\nsys.path[:0] = {sys.path!r}\n{_WORKING}", str(folder)]
     worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
@@ -251,26 +247,27 @@ def test_a_clock_that_jumps_back_loses_no_job(tmp_path):
     assert job.state == "finished" and [line["learned"] for line in job.progress.series("left")] == [1.0, 2.0]
 
 
-# Two apps over one folder
-
-
-def test_two_apps_writing_the_same_pictures_leave_them_whole(tmp_path):
+def test_a_folder_of_others_does_not_stop_what_was_asked_for(open_folder):
+    """Beside other people's runs nothing can be written, and nothing needs to be."""
+    shared, own = open_folder / "shared", open_folder / "own"
+    written(shared, "cnn", "resnet18")
+    shared.chmod(0o555)
+    own.mkdir()
+    own.chmod(0o777)
     code = """
-import numpy as np
-from pathlib import Path
-from cifarcore.app.images import Pictures
-images = np.random.default_rng(0).integers(0, 256, (400, 32, 32, 3), dtype=np.uint8)
-pictures = Pictures(Path(sys.argv[1]), images)
-pictures.write_all()
-sys.exit(pictures.problem or 0)
+from cifarcore.cli.main import main
+import cifarcore.reports.result, cifarcore.cli.comparing
+drop()
+sys.argv = ["cifarcore", "compare", *sys.argv[1:3], "--html", sys.argv[3]]
+main()
 """
-    command = [sys.executable, "-c", f"import sys\nsys.path[:0] = {sys.path!r}\n{code}", str(tmp_path)]
-    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [writer.communicate(timeout=120)[1] for writer in writers] == ["", ""]
-    found = sorted(tmp_path.iterdir())
-    assert len(found) == 400 and all(path.suffix == ".png" for path in found)
-    for path in found:
-        Image.open(path).load()
+    done = child(code, *sorted(shared.glob("*.npz")), own / "r.html", as_nobody=True)
+    assert done.returncode == 0, done.stderr
+    assert "Each model, mean over its seeds" in done.stdout and (own / "r.html").stat().st_size > 10_000
+    assert not (shared / "compare_summary.txt").exists()
+
+
+# Two apps over one folder
 
 
 def test_two_apps_looking_at_jobs_that_come_and_go(tmp_path):
@@ -279,9 +276,11 @@ def test_two_apps_looking_at_jobs_that_come_and_go(tmp_path):
         [
             sys.executable,
             "-c",
-            f"import sys\nsys.path[:0] = {sys.path!r}\nimport time\nfrom cifarcore import retraining\nfrom cifarcore.app.state import find_runs\n"
-            "from pathlib import Path\nprint('ready', flush=True)\nend = time.monotonic() + 3\nfolder = Path(sys.argv[1])\n"
-            "while time.monotonic() < end:\n    retraining.jobs(folder)\n    find_runs(folder)\n",
+            f"import sys\nsys.path[:0] = {sys.path!r}\nimport time\nfrom cifarcore.retraining import folders\nfrom "
+            "cifarcore.app.catalog import find_runs\n"
+            "from pathlib import Path\nprint('ready', flush=True)\nend = time.monotonic() + 3\nfolder = "
+            "Path(sys.argv[1])\n"
+            "while time.monotonic() < end:\n    folders.jobs(folder)\n    find_runs(folder)\n",
             str(runs),
         ],
         stdout=subprocess.PIPE,
@@ -291,10 +290,10 @@ def test_two_apps_looking_at_jobs_that_come_and_go(tmp_path):
     looking.stdout.readline()
     config = replace(HEAD, focus="all")
     while looking.poll() is None:
-        folder = retraining.create(config, runs / "cnn-quick-0.npz", runs, "short")
-        save_run(made_run(n_images=20), retraining.run_path(folder))
-        retraining.rename(runs, "short", "renamed")
-        retraining.delete(runs, "renamed")
+        folder = setup.create(config, runs / "cnn-quick-0.npz", runs, "short")
+        save_run(made_run(n_images=20), folders.retrained_path(folder))
+        folders.rename(runs, "short", "renamed")
+        folders.delete(runs, "renamed")
     assert looking.returncode == 0, looking.communicate()[1]
     assert sorted(contents(runs)) == ["cnn-quick-0.npz", "cnn-quick-0.pt"]
 
@@ -318,7 +317,7 @@ def test_a_link_in_the_folder_of_jobs_reaches_nothing_outside(tmp_path, place):
         "precious.txt",
     ):
         (outside / name).write_bytes(b"precious")
-    digest = retraining.file_digest(outside / "job.pt")
+    digest = folders.file_digest(outside / "job.pt")
     (outside / f"{digest}-data.npz").write_bytes(b"precious")
     link = runs / place
     link.parent.mkdir(exist_ok=True)
@@ -327,16 +326,16 @@ def test_a_link_in_the_folder_of_jobs_reaches_nothing_outside(tmp_path, place):
     link.symlink_to({"retrained/job.npz": outside / "job.npz"}.get(place, outside))
     before = contents(outside)
     for work in (
-        lambda: retraining.delete(runs, "job"),
-        lambda: retraining.rename(runs, "job", "other"),
-        lambda: retraining.rename(runs, "precious", "job"),
-        lambda: retraining.create(replace(HEAD, focus="all"), runs / "cnn-quick-0.npz", runs, "job"),
+        lambda: folders.delete(runs, "job"),
+        lambda: folders.rename(runs, "job", "other"),
+        lambda: folders.rename(runs, "precious", "job"),
+        lambda: setup.create(replace(HEAD, focus="all"), runs / "cnn-quick-0.npz", runs, "job"),
     ):
         try:
             work()
         except CifarcoreError as error:
             assert "\n" not in str(error)
-    retraining.jobs(runs)
+    folders.jobs(runs)
     assert contents(outside) == before
     assert not [
         path for path in outside.rglob("*") if path.name not in {name.rpartition("/")[2] for name in before} | {"job"}
@@ -345,7 +344,7 @@ def test_a_link_in_the_folder_of_jobs_reaches_nothing_outside(tmp_path, place):
 
 def test_a_run_file_deleted_or_replaced_between_header_and_reading(tmp_path):
     """What another process may do at any moment."""
-    from cifarcore.app.state import find_runs, load_sides
+    from cifarcore.app.catalog import find_runs, load_sides
 
     runs = written(tmp_path / "runs")
     groups = find_runs(runs).groups

@@ -11,28 +11,52 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import mount
 from made import made_run
+from places import mount
 from processes import ROOT
 from streamlit.testing.v1 import AppTest
 
-from cifarcore.app import state
-from cifarcore.runs import save_run
+from cifarcore.app.safe_text import MOST_CSV_ROWS, csv
+from cifarcore.runs.run import save_run
 
 PAGES = ("overview", "classes", "confusion", "roc", "explorer", "disagreements", "retrained", "findings")
 NAMES = (
-    "<img src=x onerror=\"document.title='hacked'\">", "[x](javascript:alert(1))", "=cmd|' /C calc'!A0", "@SUM(1+1)*cmd",
-    "\u202etxt.exe", "w" * 900, "![p](http://localhost:1/p.png)", "</script><script>document.title='hacked'</script>",
-    ":red[no] $x^2$ `c`", "-2+3+cmd|' /C calc'!A0",
-)  # fmt: skip
+    "<img src=x onerror=\"document.title='hacked'\">",
+    "[x](javascript:alert(1))",
+    "=cmd|' /C calc'!A0",
+    "@SUM(1+1)*cmd",
+    "\u202etxt.exe",
+    "w" * 900,
+    "![p](http://localhost:1/p.png)",
+    "</script><script>document.title='hacked'</script>",
+    ":red[no] $x^2$ `c`",
+    "-2+3+cmd|' /C calc'!A0",
+)
 META = {
-    "model": "<b>model</b>", "preset": "=preset|![p](http://localhost:1/p.png)", "seed": -(2**62), "initialised_from": "<i>x</i>", "device": "[d](x)",
-    "created": "<script>", "scores": "what", "map_source": "*x*", "train_seconds": 1e300, "parameters": 2**62,
-    "config": {"epochs": {}, "learning_rate": "<u>", "preset": [1], "widths": None}, "dataset": {"name": "<h1>data</h1>", "fingerprint": [1]},
-    "versions": {"numpy": {}}, "maps": {"tsne": 3, "umap": {"trustworthiness": "high"}}, "parent": {"name": {"a": 1}},
-    "retraining": {"focus": [{"a": 1}, "<b>"], "images": 10**300, "passes": "<img src=x>", "settings": [1], "stopped": "no"},
+    "model": "<b>model</b>",
+    "preset": "=preset|![p](http://localhost:1/p.png)",
+    "seed": -(2**62),
+    "initialised_from": "<i>x</i>",
+    "device": "[d](x)",
+    "created": "<script>",
+    "scores": "what",
+    "map_source": "*x*",
+    "train_seconds": 1e300,
+    "parameters": 2**62,
+    "config": {"epochs": {}, "learning_rate": "<u>", "preset": [1], "widths": None},
+    "dataset": {"name": "<h1>data</h1>", "fingerprint": [1]},
+    "versions": {"numpy": {}},
+    "maps": {"tsne": 3, "umap": {"trustworthiness": "high"}},
+    "parent": {"name": {"a": 1}},
+    "retraining": {
+        "focus": [{"a": 1}, "<b>"],
+        "images": 10**300,
+        "passes": "<img src=x>",
+        "settings": [1],
+        "stopped": "no",
+    },
     "training_data": {"images": 10**300},
-}  # fmt: skip
+}
 # what Markdown or HTML would make an element of; a backslash before it keeps it text
 # (links to the app's own page Classes are the app's)
 RENDERED = re.compile(r"(?<!\\)(<(img|b|i|u|h1|script)\b|!?\[[^\]]*\]\((?!classes\?)|:red\[no)")
@@ -46,11 +70,11 @@ def show_page(name, root):
     from importlib import import_module
     from pathlib import Path
 
-    from cifarcore.app import layout, retrain, sidebar
+    from cifarcore.app.parts import layout, retraining, sidebar
 
     view = sidebar.choose(Path(root))
-    retrain.sidebar(Path(root))
-    layout.page_frame(import_module(f"cifarcore.app.{name}").page, view)
+    retraining.sidebar(Path(root))
+    layout.page_frame(import_module(f"cifarcore.app.pages.{name}").page, view)
 
 
 def hostile_runs(**changes):
@@ -112,9 +136,14 @@ def test_every_page_shows_names_as_text_and_tables_without_formulas(folder, page
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize(
     "changes",
-    [{"logits": np.zeros((500, 10))}, {"logits": np.full((500, 10), -65504.0)}, {"tsne": np.zeros((500, 2)), "umap": np.full((500, 2), 3e38)}, {"labels": np.zeros(500, int)}],
+    [
+        {"logits": np.zeros((500, 10))},
+        {"logits": np.full((500, 10), -65504.0)},
+        {"tsne": np.zeros((500, 2)), "umap": np.full((500, 2), 3e38)},
+        {"labels": np.zeros(500, int)},
+    ],
     ids=["all scores equal", "lowest scores", "maps without extent", "one class alone"],
-)  # fmt: skip
+)
 def test_every_page_of_degenerate_numbers(folder, page, changes):
     a, b = hostile_runs(**changes)
     save_run(a, folder / "=a.npz")
@@ -194,11 +223,11 @@ def test_no_cell_of_a_csv_is_a_formula_and_numbers_stay_numbers():
             "whole": range(-6, 6),
         }
     )
-    read = pd.read_csv(io.BytesIO(state.csv(frame)), keep_default_na=False)
+    read = pd.read_csv(io.BytesIO(csv(frame)), keep_default_na=False)
     assert all(map(is_safe, read["text"])) and not read["text"].str.startswith("＝").any()
     assert read["text"][4:8].tolist() == ["+0.0123", "-1.5", "+0.1 to +0.2", "-"]
     assert read["whole"].tolist() == list(range(-6, 6)) and np.allclose(read["number"], frame["number"], atol=1e-5)
-    assert len(state.csv(pd.DataFrame({"n": range(200_000)})).splitlines()) == state.MOST_CSV_ROWS + 1
+    assert len(csv(pd.DataFrame({"n": range(200_000)})).splitlines()) == MOST_CSV_ROWS + 1
 
 
 # The server
@@ -229,7 +258,7 @@ def _own_address() -> str:
         try:
             probe.connect(("192.0.2.1", 9))
         except OSError:
-            pytest.skip("this machine has no address but localhost")
+            pytest.skip("this machine has no address but localhost: run on one in a network")
         return probe.getsockname()[0]
 
 
@@ -241,7 +270,7 @@ def test_in_a_real_browser_no_page_renders_what_a_file_says(folder, chromium, tm
     with serve(folder, tmp_path / "server.log") as app:
         context = chromium.new_context()
         page = context.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(180_000)
         page.on("request", lambda request: asked.append(request.url))
         page.on("dialog", lambda dialog: asked.append(f"dialog {dialog.message}"))
         for name in PAGES:

@@ -1,11 +1,15 @@
-"""Many files, large files and several sessions at once, in short; `cifarcore bench app --size` and `--sessions` at length."""
+"""Many files, large files and several sessions at once, in short; `cifarcore bench app --size` and `--sessions` at
+length.
+"""
 
 import numpy as np
 import pytest
 from processes import ROOT
 
-from cifarcore import CifarcoreError, bench_browser, bench_load, metrics
-from cifarcore.runs import load_run, save_run
+from cifarcore.errors import CifarcoreError
+from cifarcore.evidence import metrics
+from cifarcore.experiments import bench_browser, bench_load
+from cifarcore.runs.run import load_run, save_run
 
 
 def test_the_benchmarks_runs_are_of_the_same_images_and_of_some_skill(tmp_path):

@@ -1,9 +1,8 @@
 """Hostile run files by the thousand: each is refused in one line, or is a run in which everything holds.
 
-The million: `python tests/hostile/fuzz.py`. Single kinds of damage, each with its message, are in tests/test_runs.py.
+The million: `fuzz.py`. Single kinds of damage, each with its message, are in tests/runs/.
 """
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -16,12 +15,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made import made_run
+from made import made_run, with_metadata
 from mutants import TEXTS, Chance, Whole, hostile_file, npy, outcome, zipped
 
-from cifarcore.runs import RunFileError, load_run, read_header, save_run
-
-FUZZ = Path(__file__).with_name("fuzz.py")
+from cifarcore.runs.layout import RunFileError
+from cifarcore.runs.run import load_run, read_header, save_run
 
 
 class Drawn:
@@ -40,7 +38,7 @@ class Drawn:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "whole.npz"
-    return Whole(save_run(made_run(n_classes=4, n_images=12), path))
+    return Whole(save_run(with_metadata(made_run(n_classes=4, n_images=12)), path))
 
 
 @pytest.fixture(scope="module")
@@ -80,17 +78,6 @@ def test_hostile_files_by_hypothesis(whole, path, data):
 def test_hostile_files_by_hypothesis_many_times(whole, path, data):
     path.write_bytes(hostile_file(Drawn(data), whole))
     outcome(path)
-
-
-@pytest.mark.parametrize("engine", ["chance", "atheris"])
-def test_the_long_fuzz_counts_its_cases(engine):
-    if engine == "atheris" and importlib.util.find_spec("atheris") is None:
-        pytest.skip("atheris is not installed: pip install -e '.[fuzz]'")
-    command = [sys.executable, str(FUZZ), "--engine", engine, "--cases", "200"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    last = done.stdout.splitlines()[-1]
-    assert last.startswith(f"200 cases by {engine} in ") and last.endswith("no other exception")
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: repr(text[:12]))
@@ -148,7 +135,8 @@ def test_what_is_refused_takes_no_memory(path):
     code = f"""
 import resource, sys
 sys.path[:0] = {sys.path!r}
-from cifarcore.runs import RunFileError, load_run
+from cifarcore.runs.layout import RunFileError
+from cifarcore.runs.run import load_run
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[1:]:
     try:
@@ -169,13 +157,13 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
                 for _ in range(8):
                     file.write(bytes(2**20))
         bombs.append(str(bomb))
-    done = subprocess.run([sys.executable, "-c", code, *bombs], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code, *bombs], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(done.stdout.splitlines()[-1]) < 200, "MiB"
 
 
 def test_hostile_files_among_whole_ones_leave_the_whole_ones(whole, tmp_path):
-    from cifarcore.app.state import find_runs
+    from cifarcore.app.catalog import find_runs
 
     save_run(replace(made_run(n_classes=4, n_images=12), meta={"model": "whole"}), tmp_path / "whole.npz")
     for seed in range(150):

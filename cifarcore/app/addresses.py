@@ -1,0 +1,75 @@
+"""Addresses (URLs): what they name although it is the default, and what values of earlier versions are called now, so
+that old links show the same view.
+"""
+
+import re
+from collections.abc import Sequence
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+#: query parameter -> value of an earlier version -> its name now
+_RENAMED = {
+    "split": {"both right": "both correct", "both wrong": "neither"},
+    "group": {
+        "only A right": "only A correct",
+        "only B right": "only B correct",
+        "same wrong answer": "same wrong class",
+        "also in training": "train-test duplicates",
+    },
+    "color": {"four-way split": "correctness", "right or wrong": "correct or wrong"},
+    "list": {
+        "wrong by either": "misclassified by either",
+        "wrong by A": "misclassified by A",
+        "wrong by B": "misclassified by B",
+        "all, the wrong first": "all, misclassified first",
+    },
+}
+#: parameters that name classes or superclasses, which once had underscores for spaces
+_NAMES = ("super", "class", "true", "predicted", "truesuper", "predictedsuper", "first", "second", "of", "confusion")
+
+
+def renamed(parameter: str, value: str) -> str:
+    """The value of a query parameter as it is called now."""
+    if parameter in _NAMES:
+        return value.replace("_", " ")
+    if parameter == "point":
+        return re.sub(r" %$", "%", value)
+    return _RENAMED.get(parameter, {}).get(value, value)
+
+
+def follow_renamed() -> None:
+    """Bring an old address up to date before any widget begins with what it names."""
+    old = {name: st.query_params.get_all(name) for name in (*_RENAMED, *_NAMES, "point")}
+    new = {name: [renamed(name, value) for value in values] for name, values in old.items()}
+    if changed := {name: values for name, values in new.items() if values != old[name]}:
+        with get_script_run_ctx().session_state.query_params() as params:
+            for name, values in changed.items():  # of a widget that is there already, where the reader went back
+                params.set_corrected_value(name, values if len(values) > 1 else values[0], "string_array_value")
+            params.set_initial_query_params_from_current()  # what a widget begins with is kept apart from the address
+
+
+def begin_with_address(key: str, options: Sequence[str]) -> str:
+    """Have the widget `key` begin with what the address names, at first and where the reader goes back; returns what is
+    chosen and not among `options` any more.
+
+    What Streamlit binds is left out of the address where it is the default, and another day has another default.
+    """
+    named, went_back = st.query_params.get(key), get_script_run_ctx().is_history_navigation
+    if went_back or f"{key}-began" not in st.session_state:
+        st.session_state[f"{key}-began"] = True
+        if went_back:
+            st.session_state.pop(key, None)
+        if named:
+            st.session_state[key] = named
+    chosen = st.session_state.get(key, options[0])
+    if chosen in options:
+        return ""
+    del st.session_state[key]
+    return chosen
+
+
+def name_in_address(key: str, value: str) -> None:
+    """Have the address name what `key` is, default or not."""
+    if st.query_params.get(key) != value:
+        st.query_params[key] = value

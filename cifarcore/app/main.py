@@ -1,0 +1,77 @@
+"""The app: lists the pages and hands each what the sidebar chose. Called anew by the script for every change."""
+
+import gc
+import threading
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from cifarcore.app.parts import card, retraining, sidebar, upload
+from cifarcore.app.parts.layout import page_frame
+from cifarcore.evidence import findings
+from cifarcore.reports.charts.style import COLORS
+from cifarcore.runs.memo import memo
+
+#: module of cifarcore.app.pages, title, icon
+PAGES = (
+    ("overview", "Overview", "balance"),
+    ("classes", "Classes", "category"),
+    ("confusion", "Confusion matrix", "grid_on"),
+    ("roc", "ROC", "show_chart"),
+    ("explorer", "Explorer", "scatter_plot"),
+    ("disagreements", "Disagreements", "compare_arrows"),
+    ("slices", "Slices", "data_thresholding"),
+    ("retrained", "Retrained", "model_training"),
+    ("findings", "Replication", "fact_check"),
+)
+
+
+_BEGAN, _COLLECT_SECONDS = "session-began", 5.0
+
+
+def show(root: Path) -> None:
+    """Draw the app; `root` is the folder of the script that Streamlit runs, below which pictures are served."""
+    st.set_page_config(page_title="cifarcore", page_icon=_icon(), layout="wide")
+    _forget_old_sessions()
+    view = sidebar.choose(root)
+    upload.offer(root, view)
+    retraining.sidebar(root)
+    compared = not isinstance(view, sidebar.Problem)
+    replicable = compared and memo(findings.is_about, view.a.first)
+    page = st.navigation(
+        [
+            st.Page(
+                partial(page_frame, import_module(f"cifarcore.app.pages.{name}").page, view),
+                title=title,
+                icon=f":material/{icon}:",
+                url_path=name,
+                default=name == "overview",
+                visibility="hidden" if name == "findings" and not replicable else "visible",
+            )
+            for name, title, icon in PAGES
+        ]
+    )
+    page.run()
+    if compared:
+        card.reopen(view)
+
+
+def _icon() -> Image.Image:
+    """The two models' colours; Streamlit would fetch an icon named here from another host."""
+    icon = Image.new("RGB", (32, 32), COLORS["A"])
+    icon.paste(COLORS["B"], (16, 0, 32, 32))
+    return icon
+
+
+def _forget_old_sessions() -> None:
+    """Collect, a moment after a session began, what earlier ones left: each holds files until it is collected, and no
+    collection follows the script (see runner.postScriptGC).
+    """
+    if not st.session_state.get(_BEGAN):
+        st.session_state[_BEGAN] = True
+        timer = threading.Timer(_COLLECT_SECONDS, gc.collect)
+        timer.daemon = True
+        timer.start()

@@ -1,0 +1,1 @@
+"""One module a page, in the order in which the page is read."""

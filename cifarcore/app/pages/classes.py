@@ -1,0 +1,135 @@
+"""Classes: where each model fails, class by class, down to the pictures of one class."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cifarcore.app.parts import numbers
+from cifarcore.app.parts.gallery import gallery
+from cifarcore.app.parts.head import head
+from cifarcore.app.parts.layout import one_of
+from cifarcore.app.safe_text import escape
+from cifarcore.app.view import View, compared
+from cifarcore.reports import headings
+from cifarcore.reports.charts.classes import dumbbells, gains, outcomes
+from cifarcore.reports.tables.classes import (
+    CLASS_METRICS,
+    HARDNESS,
+    class_frame,
+    class_text,
+    outcome_frame,
+    rivals_frame,
+    share_outside,
+)
+from cifarcore.reports.tables.findings import superclass_gains
+from cifarcore.reports.tables.galleries import wrong_first
+from cifarcore.text import count_form
+
+MOST_DRAWN = 300  # classes in the chart; the table behind it has them all
+_KEY = "class"
+_CHART = "classes-chart"
+_ORDERS = ("hardest first", "largest B − A")
+
+
+def page(view: View) -> None:
+    metric = next(title for title, column in CLASS_METRICS.items() if column == view.class_metric)
+    result = compared(view)
+    frame = class_frame(view, result, view.class_metric)
+    head(view, headings.of_classes(result))
+    _explorer(view, frame, metric)
+    _gains(view)
+
+
+@st.fragment
+def _explorer(view: View, frame: pd.DataFrame, metric: str) -> None:
+    left, right = st.columns([1.25, 1], gap="medium")
+    with right:  # the choice comes first, since the chart marks it
+        chosen = _choose(view)
+        _outcomes(view, chosen)
+    with left:
+        _classes(view, frame, metric, view.class_names[chosen])
+    _drill_down(view, chosen)
+
+
+def _classes(view: View, frame: pd.DataFrame, metric: str, chosen: str) -> None:
+    order = one_of("Order", _ORDERS, "order")
+    if order == _ORDERS[1]:
+        frame = frame.sort_values("difference", ascending=False, kind="stable")
+    drawn = frame.head(MOST_DRAWN)
+    st.subheader(f"{metric} of each class")
+    test = "t-test, seeds and images as random effects" if view.several_seeds else "mid-p McNemar test"
+    difficulty = "the mean of A and B" if view.hardness == HARDNESS[0] else f"that of {view.hardness}"
+    st.caption(
+        f":blue[●] A :orange[◆] B; to the right B − A with its 95% CI. Filled: recall changes significantly ({test}, "
+        f"FDR controlled at 5%, Benjamini-Hochberg). Difficulty is {difficulty}."
+    )
+    if len(drawn) < len(frame):
+        st.caption(
+            f"The first {len(drawn)} of {len(frame):,} classes are drawn; the filter in the sidebar chooses others."
+        )
+    with st.container(height=620 if len(drawn) > 28 else "content", border=False):
+        st.altair_chart(dumbbells(drawn, metric, chosen), width="stretch", key=_CHART, on_select=_clicked)
+    with st.expander("Table", icon=":material/table:"):
+        titles = {"a": f"A: {metric}", "b": f"B: {metric}", "difference": "B − A", "low": "95% CI from", "high": "to"}
+        forms = {title: ".4f" if name in "ab" else "+.4f" for name, title in titles.items()}
+        table = frame.rename(columns=titles | {"claim": "recall, tested"})
+        st.dataframe(numbers.shown(table, forms), hide_index=True)
+
+
+def _gains(view: View) -> None:
+    gain = superclass_gains(view.a.runs, view.b.runs)
+    if gain.empty:
+        return
+    with st.expander("By superclass", icon=":material/category:"):
+        st.markdown(
+            "B − A in recall of the classes, by superclass, with 95% CIs; FDR controlled at 5% over the superclasses."
+        )
+        st.altair_chart(gains(gain), width="stretch", key="classes-gains")
+
+
+def _clicked() -> None:
+    """A click on the chart chooses in the list, so that the address and the keyboard know one choice."""
+    points = st.session_state[_CHART]["selection"].get("class_clicked", [])
+    if points:
+        st.session_state[_KEY] = points[0]["class"]
+
+
+def _choose(view: View) -> int:
+    names = [view.class_names[c] for c in view.classes]
+    if st.session_state.get(_KEY) not in names:
+        st.session_state.pop(_KEY, None)
+    chosen = st.selectbox("Class (or click one in the chart)", names, key=_KEY, bind="query-params")
+    return int(view.classes[names.index(chosen)])
+
+
+def _outcomes(view: View, chosen: int) -> None:
+    name, superclass = escape(view.class_names[chosen]), escape(view.superclass(chosen))
+    st.markdown(f"**{escape(class_text(view, chosen), 300)}**" + (f" ({superclass})" if superclass else ""))
+    st.altair_chart(outcomes(outcome_frame(view, chosen)), width="stretch", key="classes-outcomes")
+    if view.filtered:
+        outside = share_outside(view, np.array([chosen]))
+        st.caption(f"Classified outside the filter: A {outside['A']:.1%}, B {outside['B']:.1%}")
+    rivals = rivals_frame(view, chosen)
+    if len(rivals):
+        seeds = ", mean over seeds" if view.several_seeds else ""
+        st.markdown(
+            f"Most confused with (test images{seeds}): → {name} misclassified as it, ← it misclassified as {name}"
+        )
+        forms = {name: count_form(rivals[name], sign="+" if "−" in name else "") for name in rivals.columns[1:]}
+        widths = {name: st.column_config.NumberColumn(width=50) for name in forms}
+        st.dataframe(numbers.shown(rivals, forms), hide_index=True, height="content", column_config=widths)
+    else:
+        st.caption("Neither model confuses this class with another.")
+
+
+def _drill_down(view: View, chosen: int) -> None:
+    rows = wrong_first(view, np.flatnonzero(view.labels == chosen))
+    name = escape(view.class_names[chosen])
+    gallery(
+        view,
+        rows,
+        "class-wrong",
+        f"**{name}**: images misclassified by at least one run, those that most runs misclassify first",
+        empty=f"Every run classifies all images of {name} correctly.",
+        name=f"wrong {view.class_names[chosen]}",
+    )

@@ -1,0 +1,222 @@
+"""Overview: which model is better, by how much, how sure that is, and on which images."""
+
+from urllib.parse import urlencode
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cifarcore.app.parts import decisions, ranking
+from cifarcore.app.parts.gallery import gallery
+from cifarcore.app.parts.head import filter_note, head, key_badge
+from cifarcore.app.safe_text import csv, escape
+from cifarcore.app.view import View, compared, other_seeds
+from cifarcore.evidence import absent, disagreement
+from cifarcore.evidence.comparison import Comparison
+from cifarcore.files import is_link, runs_dir
+from cifarcore.reports.charts.overview import difference_interval, learning_curves, reliability, split_bar
+from cifarcore.reports.charts.overview import metric_rows as metric_chart
+from cifarcore.reports.summary import SUMMARY
+from cifarcore.reports.tables.classes import changed_classes
+from cifarcore.reports.tables.galleries import surest_first, surest_words
+from cifarcore.reports.tables.other_seeds import other_seeds_text
+from cifarcore.reports.tables.overview import (
+    calibration_notes,
+    calibration_table,
+    costs,
+    history_frame,
+    metric_rows,
+    metric_table,
+    reliability_frame,
+)
+from cifarcore.reports.tables.slices import sentences, slices_of
+from cifarcore.runs.memo import memo
+from cifarcore.text import number
+
+MOST_SUMMARY_BYTES = 1 << 20
+_BAR = "overview-split-chart"
+_SPLIT_HELP = {
+    "both correct": "Both models are correct",
+    "only A": "{a} is correct, {b} is wrong",
+    "only B": "{b} is correct, {a} is wrong",
+    "neither": "Both models are wrong",
+}
+
+
+def page(view: View) -> None:
+    result = compared(view)
+    head(view, result.verdict)
+    _verdict(view, result)
+    filter_note(view, "the pictures below are", "all numbers here are")
+    rows = metric_rows(view, result)
+    if len(rows):
+        st.altair_chart(metric_chart(rows, view.names), width="stretch", key="overview-metrics")
+    for note in result.notes:
+        st.caption(escape(note, 400))
+    if implied := other_seeds_text(view, other_seeds(view)):
+        st.caption(escape(implied, 800))
+    _costs(view)
+    _changed(view, result)
+    decisions.sections(view)
+    ranking.panel(view)
+    table = metric_table(view, result)
+    with st.expander("Table of metrics", icon=":material/table:"):
+        _table(table)
+    _split(view)
+    _curves(view)
+    _downloads(view, table)
+
+
+def _verdict(view: View, result: Comparison) -> None:
+    """Both accuracies large, and the interval of their difference."""
+    accuracy = result.metrics.loc["accuracy"]
+    with st.container(border=True):
+        columns = st.columns([1, 1, 2.4], vertical_alignment="center")
+        for column, letter, name in zip(columns, "AB", view.names, strict=False):
+            column.metric(f"{key_badge(letter)} {escape(name)}", number(accuracy[letter.lower()], ".2%"))
+        if np.isfinite(accuracy["low"]):
+            columns[2].altair_chart(difference_interval(accuracy, view.names), width="stretch", key="overview-interval")
+        st.markdown(escape(result.sentence, 1000))
+        if not result.better:
+            decisions.detectable_caption(view)
+
+
+def _costs(view: View) -> None:
+    strip = costs(view)
+    for column, (title, a, b) in zip(st.columns(max(1, len(strip))), strip, strict=False):
+        column.markdown(f"**{title}**  \n{key_badge('A')} {a}  \n{key_badge('B')} {b}")
+
+
+def _changed(view: View, result: Comparison) -> None:
+    """The classes whose recall changes, and where else the difference comes from."""
+    changed = {claim: changed_classes(view, result, claim)["class"].tolist() for claim in ("improved", "declined")}
+    with st.expander("Where the difference comes from", icon=":material/category:"):
+        for (claim, names), arrow in zip(changed.items(), "▲▼", strict=True):
+            if names:
+                title = f"{arrow} **Recall {claim} ({len(names)} classes):** "
+                st.markdown(title + ", ".join(_link(name) for name in names))
+        _slices(view)
+
+
+def _table(table: pd.DataFrame) -> None:
+    st.dataframe(
+        table,
+        hide_index=True,
+        height="content",
+        column_config={
+            "B − A": st.column_config.TextColumn(help="Always B minus A"),
+            "Method": st.column_config.TextColumn(
+                width="large",
+                help="The test and the interval; df: degrees of freedom of Student's t, the fewer, the wider the "
+                "interval",
+            ),
+            "p": st.column_config.TextColumn(
+                help="Probability of a result at least this extreme if both models had equal accuracy "
+                "(in other rows: an equal expectation of that metric)"
+            ),
+        },
+    )
+
+
+def _slices(view: View) -> None:
+    """Where the difference comes from, beyond classes: a sentence for the clearest slice either way."""
+    models = {key: st.query_params[key] for key in ("A", "seedA", "B", "seedB") if key in st.query_params}
+    for name, sentence in sentences(slices_of(view)):
+        st.markdown(f"[{escape(name, 200)}](slices?{urlencode(models | {'slice': name})}): {escape(sentence, 400)}")
+
+
+def _link(name: str) -> str:
+    """A link to the class on the page Classes, with the models that the address names; the filter is left behind."""
+    models = {key: st.query_params[key] for key in ("A", "seedA", "B", "seedB") if key in st.query_params}
+    return f"[{escape(name)}](classes?{urlencode(models | {'class': name})})"
+
+
+@st.fragment
+def _split(view: View) -> None:
+    st.subheader("Correctness on the same images")
+    groups = memo(disagreement.four_way, view.pair)
+    frame = disagreement.split_frame(groups)
+    st.altair_chart(split_bar(frame), width="stretch", key=_BAR, on_select=_clicked)
+    counted = " · ".join(f"{group} {images:,}" for group, images in zip(frame["group"], frame["images"], strict=True))
+    st.caption(counted + (f" ({view.first_seeds})" if view.several_seeds else ""))
+    chosen = st.segmented_control(
+        "Show the pictures of",
+        list(disagreement.FOUR_WAYS),
+        key="split",
+        bind="query-params",
+        help="Only A: A is correct and B is wrong. Only B: the other way round.",
+    )
+    if chosen:
+        rows = np.flatnonzero((groups == chosen) & view.in_filter)
+        rows = surest_first(view, rows)
+        inside = " in the classes of the filter" if view.filtered else ""
+        gallery(
+            view,
+            rows,
+            "split",
+            _SPLIT_HELP[chosen].format(a=escape(view.names[0]), b=escape(view.names[1])) + inside + surest_words(view),
+            name=chosen,
+        )
+
+
+def _clicked() -> None:
+    """A click on the bar chooses below it, so that the address and the keyboard know one choice."""
+    groups = st.session_state[_BAR]["selection"].get("outcome", [])
+    if groups:
+        st.session_state["split"] = groups[0]["group"]
+
+
+def _curves(view: View) -> None:
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.subheader("Learning curves")
+        history = history_frame((view.a, view.b))
+        if history.empty:
+            st.info(
+                "These runs have no validation accuracy; `cifarcore evaluate` records it for models trained here "
+                "with a "
+                "validation split."
+            )
+        else:
+            st.altair_chart(learning_curves(history, view.names), width="stretch")
+            without = [side.letter for side in (view.a, view.b) if side.letter not in set(history["model"])]
+            if without:
+                st.caption(
+                    f"{escape(dict(zip('AB', view.names, strict=True))[without[0]])} has no validation accuracy."
+                )
+    with right:
+        st.subheader("Calibration")
+        frame = reliability_frame((view.a, view.b))
+        for note in absent.notes((*view.a.runs, *view.b.runs), ("ece",)):
+            st.info(escape(note, 300), icon=":material/speed:")
+        if not frame.empty:
+            st.altair_chart(reliability(frame, view.names), width="stretch")
+    table = calibration_table(view)
+    if not table.empty:
+        st.dataframe(table, hide_index=True, height="content")
+    for note in calibration_notes(view):
+        st.caption(escape(note, 300))
+
+
+def _downloads(view: View, table: pd.DataFrame) -> None:
+    summary = runs_dir(view.root) / SUMMARY
+    with st.container(horizontal=True):
+        st.download_button(
+            "Metrics (CSV)",
+            csv(table),
+            "cifarcore-metrics.csv",
+            "text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+        if summary.is_file() and not is_link(summary) and summary.stat().st_size < MOST_SUMMARY_BYTES:
+            st.download_button(
+                "Summary of all runs",
+                summary.read_bytes(),
+                SUMMARY,
+                "text/plain",
+                icon=":material/description:",
+                on_click="ignore",
+            )
+        else:
+            st.caption(f"`cifarcore compare RUN... --out {SUMMARY}` writes the summary of all runs.")

@@ -1,0 +1,162 @@
+"""Retrained: what a short retraining changed, measured on the same test images, and which pictures it fixed and
+broke.
+"""
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from cifarcore.app.catalog import find_runs, loaded_run
+from cifarcore.app.parts import deletion, retraining
+from cifarcore.app.parts.gallery import gallery
+from cifarcore.app.parts.head import filter_note, head
+from cifarcore.app.parts.sidebar import choose_next
+from cifarcore.app.safe_text import escape
+from cifarcore.app.view import View
+from cifarcore.errors import CifarcoreError
+from cifarcore.files import runs_dir, seen, version
+from cifarcore.reports.tables import retrained as retrain_tables
+from cifarcore.retraining import folders
+from cifarcore.runs.memo import memo
+from cifarcore.runs.run import Run
+from cifarcore.text import spaced
+
+_UNCLEAR = "No significant change"
+
+
+def page(view: View) -> None:
+    run = view.b.first
+    folder = runs_dir(view.root)
+    record = run.meta.get("retraining")
+    if not isinstance(record, dict) or run.path is None or run.path.parent.name != folders.FOLDER:
+        _none_chosen(view)
+        return
+    parent = run.meta.get("parent")
+    parent = str(parent.get("name", "")) if isinstance(parent, dict) else ""
+    focus = retrain_tables.focus_classes(view.a.first, record.get("focus"))
+    table = memo(retrain_tables.change_table, view.a.first, run, focus)
+    verdict, sentences, unchanged = retrain_tables.change_sentences(table, view.names)
+    head(view, verdict)
+    st.subheader(f"Retrained: {escape(run.name)}")
+    _described(run, record, parent)
+    if view.a.first.name != parent:
+        choice = retraining.choice_of(folder, run.name)
+        gone = "" if "A" in choice else " No run of that name is in this folder now."
+        st.warning(
+            f"A is {escape(view.a.first.name)}, not the parent {escape(parent)}.{gone}",
+            icon=":material/family_history:",
+        )
+        if not gone:
+            st.button("Compare with the parent", on_click=_choose, args=(choice,), icon=":material/compare_arrows:")
+    elif (digest := _parent_digest(run)) and digest != loaded_run(version(view.a.first.path)).digest:
+        st.caption(f"The run file of {escape(parent)} has changed since the retraining.")
+    _verdict(view, sentences, unchanged)
+    st.dataframe(retrain_tables.change_text(table), hide_index=True, height="content")
+    st.caption(
+        "95% CIs: accuracy by Tango's score interval with the exact McNemar test, F1 by a normal test over images. "
+        "Always B minus A."
+    )
+    _pictures(view, focus)
+    _housekeeping(view, run)
+
+
+def _parent_digest(run: Run) -> str:
+    """Of the run file that was retrained, as Run.digest; "" where it is not told."""
+    parent = run.meta.get("parent")
+    digest = parent.get("digest") if isinstance(parent, dict) else None
+    return digest if isinstance(digest, str) else ""
+
+
+def _none_chosen(view: View) -> None:
+    head(view, "No retrained run is compared")
+    every = find_runs(runs_dir(view.root)).groups.values()
+    retrained = [header.name for (header, *_) in every if header.path.parent.name == folders.FOLDER]
+    if not retrained:
+        st.info(
+            "No run has been retrained here yet; “Short retraining” in the sidebar starts one.",
+            icon=":material/model_training:",
+        )
+        return
+    st.info("B is not a retrained run. Choose one to compare it with its parent:", icon=":material/model_training:")
+    for short in retrained:
+        st.button(
+            escape(short),
+            key=f"retrained-{short}",
+            on_click=_choose,
+            args=(retraining.choice_of(runs_dir(view.root), short),),
+        )
+
+
+def _choose(choice: dict[str, str]) -> None:
+    """Runs as a callback, before the sidebar's widgets are drawn."""
+    for key, value in choice.items():
+        st.session_state[key] = value
+
+
+def _described(run: Run, record: dict, parent: str) -> None:
+    settings = record.get("settings") if isinstance(record.get("settings"), dict) else {}
+    names = [str(name) for name in record.get("focus", [])] if isinstance(record.get("focus"), list) else []
+    if names:
+        how = (
+            "the lowest F1 on the parent's validation split, never chosen on the test images"
+            if str(settings.get("focus")).startswith("hardest")
+            else "chosen by name"
+        )
+        st.markdown(f"**Focus:** {escape(', '.join(map(spaced, names)), 600)} ({how}).")
+    seconds = run.meta.get("train_seconds")
+    parts = [
+        f"{seconds:.0f} s of training" if isinstance(seconds, (int, float)) else "",
+        f"{record['images']:,} images ({escape(record.get('passes'))} epochs)"
+        if isinstance(record.get("images"), int)
+        else "",
+        f"trained: {escape(settings.get('train_layers', ''))}",
+        "stopped by request before its budget was used" if record.get("stopped") is True else "",
+    ]
+    st.caption(f"From {escape(parent)}. {', '.join(filter(None, parts))}.")
+
+
+def _verdict(view: View, sentences: list[str], unchanged: list[str]) -> None:
+    st.markdown("  \n".join(sentences))
+    if unchanged:
+        st.warning(
+            f"**{_UNCLEAR}:** {', '.join(unchanged)}. The test accounts for the choice of test images, not for "
+            "variation between retraining seeds.",
+            icon=":material/water:",
+        )
+    if view.several_seeds:
+        st.caption(f"For {view.first_seeds}; the overview compares all chosen seeds.")
+
+
+def _pictures(view: View, focus: tuple[int, ...]) -> None:
+    filter_note(view, "the pictures below are", "the numbers above are")
+    changed = retrain_tables.changed_images(view, focus)
+    for key, title in (
+        ("fixed", "Fixed: wrong before, correct after"),
+        ("broken", "Broken: correct before, wrong after"),
+    ):
+        rows = changed[key]
+        of_focus = f"; {np.isin(view.labels[rows], focus).sum():,} of them in the focus classes" if focus else ""
+        st.subheader(title.partition(":")[0])
+        gallery(view, rows, key, title + of_focus)
+
+
+def _housekeeping(view: View, run: Run) -> None:
+    st.subheader("This run")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        new = st.text_input("Name", run.name, key=f"retrained-name-{run.name}")
+        if st.button("Rename", icon=":material/edit:", disabled=new == run.name):
+            try:
+                renamed = folders.rename(runs_dir(view.root), run.name, new)
+                choose_next(retraining.choice_of(runs_dir(view.root), renamed.name))
+            except CifarcoreError as error:
+                st.error(escape(error, 300))
+            else:
+                st.rerun()
+        if st.button("Delete", icon=":material/delete:"):
+            deletion.ask(
+                "Delete this retrained run?",
+                run.name,
+                "its run file, its weights and its log. This cannot be undone; its parent stays.",
+                partial(folders.delete, runs_dir(view.root), run.name, seen(run.path)),
+            )

@@ -1,0 +1,1 @@
+"""What several pages share: sidebar, galleries, cards, dialogs."""

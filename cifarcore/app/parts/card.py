@@ -1,0 +1,141 @@
+"""The image card: one test image enlarged, what both models make of it, what is near it, and where it stands.
+
+The open card is in the address (`image=<id>-<label>`), so a reload or a copied link opens it again.
+"""
+
+import numpy as np
+import streamlit as st
+
+from cifarcore.app import pictures
+from cifarcore.app.parts.tiles import items, tiles
+from cifarcore.app.safe_text import escape
+from cifarcore.app.view import View
+from cifarcore.evidence import absent
+from cifarcore.reports.charts import card as charts
+from cifarcore.reports.sides import Side
+from cifarcore.reports.tables import card as tables
+from cifarcore.reports.tables.known import duplicate_kinds, twin_ids, twin_labels, vote_lines
+from cifarcore.text import plain
+
+PARAMETER = "image"
+_COLOR = {"A": "blue", "B": "orange"}
+
+
+def show(view: View, row: int) -> None:
+    """Open the card of the view's image `row`; at most once in a rerun."""
+    st.query_params[PARAMETER] = view.address(row)
+    _dialog(view)
+
+
+def reopen(view: View) -> None:
+    """Open the card that the address asks for, if any; called once, at the end of a full run."""
+    if PARAMETER in st.query_params:
+        if _row(view) is None:
+            _closed()
+        else:
+            _dialog(view)
+
+
+def _closed() -> None:
+    st.query_params.pop(PARAMETER, None)
+
+
+@st.dialog("Test image", width="large", on_dismiss=_closed)
+def _dialog(view: View) -> None:
+    row = _row(view)
+    if row is None:
+        st.info("This image is not among the images that both models share.")
+        return
+    label = int(view.labels[row])
+    st.subheader(escape(tables.heading(view, row), 300), anchor=False)
+    left, right = st.columns([1, 2.1], gap="medium")
+    with left:
+        url = view.pictures.urls(view.sample_ids[[row]])[0]
+        if url:
+            st.image(f"/{url}", width=256, alt=view.class_names[label])
+        else:
+            st.caption(view.pictures.problem or "This image is not in the data folder.")
+        superclass = view.superclass(label)
+        st.markdown(
+            f"True label: **{escape(view.class_names[label])}**" + (f" ({escape(superclass)})" if superclass else "")
+        )
+        st.caption(f"Sample id {view.sample_ids[row]:016x}")
+        _known(view, row)
+    with right:
+        for side in (view.a, view.b):
+            wrong = f"wrong in {side.wrong_in[row]} of {len(side.runs)} seeds" if len(side.runs) > 1 else ""
+            verdict = "correct" if side.first.correct[row] else "wrong"
+            st.markdown(
+                f":{_COLOR[side.letter]}[**{side.letter}**] {escape(side.first_title, 100)}: {verdict}"
+                + (f" · {wrong}" if wrong else "")
+            )
+            if side.first.has_scores:
+                st.altair_chart(
+                    charts.top_classes(tables.top_classes(view, side, row), side.letter),
+                    width="stretch",
+                    key=f"card-top-{side.letter}",
+                )
+            else:
+                st.markdown(f"Predicted: **{escape(view.class_names[side.first.predictions[row]])}**")
+                st.caption(escape(absent.note("confidence", side.first), 300))
+    _neighbors(view, row)
+    for column, side in zip(st.columns(2, gap="medium"), (view.a, view.b), strict=True):
+        with column:
+            _training_neighbors(view, side, row)
+            _place(view, side, row)
+
+
+def _known(view: View, row: int) -> None:
+    """What people found: the training image that this one duplicates, and their votes on its label."""
+    rows = np.array([row])
+    if kind := str(duplicate_kinds(view)[row]):
+        what = {"exact": "An exact duplicate", "near": "A near duplicate", "similar": "A similar image"}[kind]
+        label = twin_labels(view)[row]
+        st.caption(f"{what} is in the training set" + (f", as {escape(label)}" if label else ""))
+        twin = twin_ids(view)[rows]
+        if twin[0] and (url := pictures.train_pictures().urls(twin)[0]):
+            st.image(f"/{url}", width=96, alt=f"training image of {label}")
+    if line := vote_lines(view, rows)[0]:
+        st.caption(escape(line[0].upper() + line[1:], 400))
+
+
+def _neighbors(view: View, row: int) -> None:
+    positions = view.a.first.tsne
+    if positions is None:
+        return
+    st.markdown(f"Nearest test images on the t-SNE map of {escape(view.a.first_title, 100)}")
+    near = tables.near_on_map(positions, row)
+    clicked = tiles(items(view, near), "card-near", compact=True)
+    if clicked is not None:
+        st.query_params[PARAMETER] = view.address(int(near[clicked]))
+        st.rerun(scope="fragment")
+
+
+def _training_neighbors(view: View, side: Side, row: int) -> None:
+    run = side.first
+    st.markdown(f"{escape(side.group)}: nearest training images, by cosine similarity of its features")
+    if run.train_neighbor_ids is None:
+        st.caption("Not in this run file; `cifarcore project RUN` adds them.")
+        return
+    ids = run.train_neighbor_ids[row]
+    urls = pictures.train_pictures().urls(ids)
+    content = [
+        {"id": f"{i:016x}", "image": url, "label": view.class_names[c], "note": f"cosine {cosine:.3f}"}
+        for i, url, c, cosine in zip(
+            ids, urls, run.train_neighbor_labels[row], run.train_neighbor_cosine[row], strict=True
+        )
+    ]
+    tiles(content, f"card-train-{side.letter}", compact=True, clickable=False)
+
+
+def _place(view: View, side: Side, row: int) -> None:
+    if side.first.tsne is None:
+        st.caption("No map in this run file; `cifarcore project RUN` adds it.")
+        return
+    title = f"{plain(side.group)}: position on its t-SNE map"
+    chart = charts.place_on_map(tables.map_around(view, side, row), title)
+    st.altair_chart(chart, width="stretch", key=f"card-map-{side.letter}")
+
+
+def _row(view: View) -> int | None:
+    return view.row_at(st.query_params.get(PARAMETER, ""))

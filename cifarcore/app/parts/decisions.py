@@ -1,0 +1,124 @@
+"""The overview's questions before a model is used, each computed when its section is opened."""
+
+import streamlit as st
+
+from cifarcore.app.parts.gallery import gallery
+from cifarcore.app.parts.layout import one_of
+from cifarcore.app.safe_text import escape
+from cifarcore.app.view import View
+from cifarcore.evidence import absent, equivalence, known
+from cifarcore.reports.charts import decisions as charts
+from cifarcore.reports.tables import decisions as tables
+from cifarcore.reports.tables.known import SOURCES, repeat_table, repeat_text
+from cifarcore.runs.memo import memo
+from cifarcore.runs.run import Run
+
+
+def sections(view: View) -> None:
+    """Draw the closed sections."""
+    judged = (("Duplicates and disputed labels", "content_copy", "known", _known),)
+    for title, icon, key, draw in (
+        ("What could have been detected", "search", "detectable", _detectable),
+        ("Good enough?", "rule", "good-enough", _good_enough),
+        ("Flips", "swap_horiz", "flips", _flips),
+        ("Abstention", "front_hand", "abstention", _abstention),
+        ("Together", "group", "together", _together),
+        *(judged if memo(known.judged, view.a.first) else ()),
+    ):
+        box = st.expander(title, icon=f":material/{icon}:", key=f"{key}-open", on_change="rerun")
+        if box.open:
+            with box:
+                draw(view)
+
+
+def runs_of(view: View) -> tuple[tuple[Run, ...], int]:
+    """A's runs, then B's, and how many are A's."""
+    return (*view.a.runs, *view.b.runs), len(view.a.runs)
+
+
+def detectable_caption(view: View) -> None:
+    st.caption(escape(memo(tables.detectable_text, *runs_of(view)), 400))
+
+
+@st.fragment
+def _detectable(view: View) -> None:
+    st.markdown(escape(memo(tables.detectable_text, *runs_of(view)), 400))
+    wished = st.number_input(
+        "Difference to detect (percentage points)", 0.01, 99.0, 0.5, 0.1, key="wished", bind="query-params"
+    )
+    st.markdown(escape(memo(tables.needed_text, *runs_of(view), wished / 100), 400))
+    st.caption("Connor, Biometrics 1987, from the discordant images; for several seeds, from their variance.")
+
+
+@st.fragment
+def _good_enough(view: View) -> None:
+    margin = st.number_input(
+        "Margin (percentage points)",
+        0.01,
+        99.0,
+        100 * equivalence.MARGIN,
+        0.1,
+        key="margin",
+        bind="query-params",
+        help="The loss in accuracy that would not matter; choose it before looking at the numbers",
+    )
+    judged = memo(equivalence.equivalence, *runs_of(view), margin / 100)
+    st.markdown(escape(tables.equivalence_text(judged, view.names), 800))
+    if not judged.why:
+        share = judged.share
+        st.altair_chart(
+            charts.margin_chart(100 * share.difference, 100 * share.low, 100 * share.high, margin), width="stretch"
+        )
+
+
+def _flips(view: View) -> None:
+    st.dataframe(memo(tables.flip_table, *runs_of(view)), hide_index=True, height="content")
+    st.markdown(escape(memo(tables.flip_text, *runs_of(view)), 400))
+    if view.several_seeds:
+        st.caption("Means over all pairs of one seed of A and one of B.")
+
+
+@st.fragment
+def _abstention(view: View) -> None:
+    percent = st.number_input("Errors allowed (%)", 0.1, 99.0, 5.0, 0.5, key="allowed", bind="query-params")
+    table, coverage = memo(tables.abstention_table, *runs_of(view), percent / 100)
+    st.markdown(escape(tables.abstention_text(coverage, percent / 100, view.names), 400))
+    frame = memo(tables.curve_frame, *runs_of(view))
+    if frame.empty:  # the sentence has said why
+        return
+    st.altair_chart(charts.risk_coverage(frame, view.names, percent / 100), width="stretch")
+    st.dataframe(table, hide_index=True, height="content")
+    st.caption(
+        "AUGRC: the probability that an image is misclassified with more confidence than another (Traub et al., "
+        "NeurIPS 2024). Confidence is the probability of the predicted class."
+    )
+    answered = st.slider("Coverage (%)", 0, 100, 80, key="coverage", bind="query-params")
+    whose = one_of("Images left unanswered by", ["A", "B", "both"], "abstains")
+    if errors := tables.answered_text(view, answered):
+        st.caption(escape(errors, 300))
+    if unknown := absent.notes(runs_of(view)[0], ("confidence",)):
+        st.caption(escape(unknown[0], 300))
+    rows = tables.unanswered(view, answered / 100, whose)
+    gallery(
+        view,
+        rows[view.in_filter[rows]],
+        "abstained",
+        "Least confident first",
+        empty="No image is left unanswered.",
+    )
+
+
+def _known(view: View) -> None:
+    repeats = memo(known.repeats, *runs_of(view))
+    st.markdown(escape(repeat_text(repeats), 400))
+    st.dataframe(repeat_table(repeats), hide_index=True, height="content")
+    st.caption(SOURCES)
+
+
+def _together(view: View) -> None:
+    st.markdown(escape(memo(tables.together_text, *runs_of(view)), 400))
+    st.dataframe(memo(tables.together_table, *runs_of(view)), hide_index=True, height="content")
+    st.caption(
+        f"Compared with the more accurate of {escape(view.first_seeds)}; averages are of probabilities. The oracle "
+        "counts an image where either model is correct: what a perfect choice between them would give."
+    )

@@ -1,0 +1,37 @@
+"""What all pages look like: the few style rules, and what stands there when nothing can be compared."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import streamlit as st
+from altair.utils import schemapi
+
+from cifarcore.app.parts.sidebar import Problem
+from cifarcore.app.view import View
+
+# Streamlit checks every chart whole; checking each of its parts as well is the greater half of a chart's time
+schemapi.disable_debug_mode()
+
+# our own constant text, no name from a file
+_STYLE = f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>"
+
+
+def one_of(label: str, options: Sequence[str], key: str, place=st, **more) -> str:
+    """A row of buttons, one of them always chosen, the first to begin with; bound to the address by `key`.
+
+    An address that names none (`?key=`) means the first too: Streamlit takes it for no choice, `required` or not.
+    """
+    chosen = place.segmented_control(
+        label, options, default=options[0], required=True, key=key, bind="query-params", **more
+    )
+    return chosen or options[0]
+
+
+def page_frame(page: Callable[[View], None], view: View | Problem) -> None:
+    """Run `page(view)`, or say what is missing and which command adds it."""
+    st.html(_STYLE)
+    if isinstance(view, Problem):
+        st.title("Compare two classifiers")
+        st.warning(f"**{view.what}.** {view.remedy}", icon=":material/inventory_2:")
+        return
+    page(view)

@@ -1,0 +1,144 @@
+"""All models of the folder in one table, computed when it is opened; two of its rows become models A and B."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from cifarcore.app.catalog import ALL_SEEDS, Catalog, find_runs, loaded_run, may_share
+from cifarcore.app.safe_text import escape
+from cifarcore.app.view import View
+from cifarcore.evidence import groups, ranking
+from cifarcore.files import Version, runs_dir, version
+from cifarcore.reports.charts.decisions import group_chart
+from cifarcore.reports.tables import models as tables
+from cifarcore.reports.tables.ranking import ranking_table
+from cifarcore.runs.alignment import align
+from cifarcore.runs.layout import RunFileError
+from cifarcore.runs.run import Run, RunHeader, load_run
+
+#: a run file and when it was written: equal, equal content
+Files = tuple[Version, ...]
+_KEY = "ranking"
+_MODELS = f"{_KEY}-models"
+
+
+def panel(view: View) -> None:
+    """Draw the ranking, closed at first; nothing where no more than two models are of these images."""
+    catalog = find_runs(runs_dir(view.root))
+    # the header, since the run itself may be cut to the images that it shares with B
+    headers_of_a = [h for headers in catalog.groups.values() for h in headers if h.path == view.a.first.path]
+    n_fitting = len(_fitting(catalog, headers_of_a[0])) if headers_of_a else 0
+    if n_fitting < 3:
+        return
+    box = st.expander(
+        f"All {n_fitting} models ranked", icon=":material/leaderboard:", key="ranking-open", on_change="rerun"
+    )
+    if not box.open:
+        return
+    with box:
+        try:
+            with st.spinner("Comparing each model with the best…", show_time=True):
+                table, left_out = _ranked(catalog, view)
+        except (RunFileError, OSError) as error:
+            st.error(escape(error, 400), icon=":material/error:")
+            return
+        if table.empty:
+            st.info("No run file could be read.", icon=":material/inventory_2:")
+            return
+        st.dataframe(
+            ranking_table(table),
+            hide_index=True,
+            height="content" if len(table) <= 15 else "auto",
+            key=_KEY,
+            on_select=_choose,
+            selection_mode="multi-row",
+            column_config={
+                "Accuracy − best": st.column_config.TextColumn(help="This model's mean accuracy minus the best's"),
+                "p": st.column_config.TextColumn(
+                    help="Of the comparison with the best, not adjusted for the number of models"
+                ),
+            },
+        )
+        st.session_state[_MODELS] = table["model"].tolist()
+        st.caption(
+            "Select two rows to compare them: the upper one becomes A, the lower one B. Each model is compared with "
+            "the best; the best was chosen on these same images, so the more models, the more its lead is "
+            "overestimated." + (f" Left out, because their images or classes differ: {left_out}." if left_out else "")
+        )
+        if len(table) > 1 and st.toggle("All pairs and groups", key="all-pairs", bind="query-params"):
+            try:
+                _all_pairs(table["model"].tolist(), catalog, view)
+            except (RunFileError, OSError) as error:
+                st.error(escape(error, 400), icon=":material/error:")
+
+
+def _all_pairs(models: list[str], catalog: Catalog, view: View) -> None:
+    """Every two of the models ranked, and the groups that do not differ significantly."""
+    if len(models) > tables.MOST_PAIRED:
+        st.caption(f"The {tables.MOST_PAIRED} most accurate of {len(models)} models.")
+    files = tuple((name, _files(catalog.groups[name])) for name in models[: tables.MOST_PAIRED])
+    with st.spinner("Comparing every two models…"):
+        accuracies, pairs = _pairs(files, version(view.a.first.path))
+    st.altair_chart(group_chart(tables.group_frame(accuracies, pairs)), width="stretch")
+    st.caption(tables.GROUPS)
+    st.dataframe(tables.pair_table(pairs), hide_index=True, height="auto")
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def _pairs(files: tuple[tuple[str, Files], ...], first: Version) -> tuple[dict[str, float], pd.DataFrame]:
+    """Mean accuracy of each model, and groups.pairs_of all; of each run only what is correct is kept."""
+    reference = load_run(first.path)
+    correct = {
+        name: np.stack([align(reference, load_run(file.path)).b.correct for file in of_model])
+        for name, of_model in files
+    }
+    return {name: float(each.mean()) for name, each in correct.items()}, groups.pairs_of(correct, reference.labels)
+
+
+def _ranked(catalog: Catalog, view: View) -> tuple[pd.DataFrame, int]:
+    """ranking.table of all models on the images of A's first run file, and how many models are left out."""
+    first = view.a.first.path
+    reference = loaded_run(version(first))
+    files = {name: _files(catalog.groups[name]) for name in _fitting(catalog, reference)}
+    scores = {name: _scores(each, reference.digest, reference) for name, each in files.items()}
+    fitting = {name: values for name, values in scores.items() if values is not None}
+    if not fitting:
+        return pd.DataFrame(), len(catalog.groups)
+    best = ranking.best_of(fitting)
+    differences = {name: _against(files[best], files[name]) for name in fitting if name != best}
+    return ranking.table(fitting, differences), len(catalog.groups) - len(fitting)
+
+
+def _fitting(catalog: Catalog, reference: Run | RunHeader) -> list[str]:
+    """The models whose headers say nothing else than that they are of the reference's images and classes."""
+    return [name for name, headers in catalog.groups.items() if all(may_share(reference, each) for each in headers)]
+
+
+def _choose() -> None:
+    """Two rows selected: the upper one's model becomes A, the lower one's B; runs before the sidebar's widgets."""
+    rows = sorted(st.session_state[_KEY]["selection"]["rows"])
+    models = st.session_state.get(_MODELS, [])
+    if len(rows) == 2 and rows[1] < len(models):
+        for letter, row in zip("AB", rows, strict=True):
+            st.session_state[letter] = models[row]
+            st.session_state[f"seed{letter}"] = ALL_SEEDS  # the means are what was ranked
+
+
+def _files(headers: tuple[RunHeader, ...]) -> Files:
+    return tuple(version(header.path) for header in headers)
+
+
+@st.cache_resource(show_spinner=False, max_entries=2048)
+def _scores(files: Files, reference: str, _reference: Run) -> dict[str, float | str] | None:
+    """None where the files are not of the reference's images, or cannot be read; `reference` is its digest."""
+    try:
+        runs = [load_run(file.path) for file in files]
+        return ranking.scores(runs) if ranking.on_images_of(_reference, runs) else None
+    except (RunFileError, OSError):
+        return None
+
+
+@st.cache_resource(show_spinner=False, max_entries=2048)
+def _against(best: Files, files: Files) -> dict[str, float | str]:
+    # read again and let go: two hundred runs need not lie in memory at once
+    return ranking.against(*([load_run(file.path) for file in side] for side in (best, files)))

@@ -1,0 +1,228 @@
+"""The settings of a short retraining, and what to expect of them on this machine."""
+
+import time
+from pathlib import Path
+
+import streamlit as st
+
+from cifarcore.app.catalog import loaded_run
+from cifarcore.app.safe_text import escape
+from cifarcore.config import RetrainConfig
+from cifarcore.errors import CifarcoreError
+from cifarcore.files import version
+from cifarcore.presets import RECIPES
+from cifarcore.retraining import folders, setup, speeds
+from cifarcore.retraining.jobs import Busy, Job
+from cifarcore.runs.layout import RunFileError, dataset_name
+from cifarcore.runs.run import Run, RunHeader, read_header
+from cifarcore.text import spaced
+
+#: settings are kept while a job runs, when none of them is drawn
+KEPT = "session"
+
+
+#: a budget is to end within this many times its seconds, see `_expectation`
+HOLDS = 1.25
+
+
+HARDEST, CHOSEN, ALL = "hardest classes", "chosen classes", "all classes"
+
+
+LAYERS = {"Everything": "all", "Last two blocks": "last_two_blocks", "Last block": "last_block", "Head only": "head"}
+
+
+AUGMENTATIONS = {"Crop and flip": None, "CutMix": "cutmix", "MixUp": "mixup", "RandAugment": "randaugment"}
+
+
+def settings_form(folder: Path) -> None:
+    paths = setup.parents(folder)
+    if not paths:
+        st.info(
+            "There are no weights (`.pt`) beside the run files; `cifarcore train` and `cifarcore evaluate` write both.",
+            icon=":material/inventory_2:",
+        )
+        return
+    if st.session_state.get("retrain-parent") not in paths:
+        st.session_state.pop("retrain-parent", None)
+    parent = st.selectbox(
+        "Parent",
+        paths,
+        format_func=lambda path: path.relative_to(folder).with_suffix("").as_posix(),
+        key="retrain-parent",
+        persist_state=KEPT,
+    )
+    try:
+        header, run = read_header(parent), loaded_run(version(parent))
+    except (RunFileError, OSError) as error:
+        st.error(escape(error, 400))
+        return
+    if name := dataset_name(run.meta):
+        st.caption(f"This parent has {run.n_classes:,} classes of {escape(name)}; A and B may be of other data.")
+    layers = LAYERS[
+        st.selectbox(
+            "Train",
+            list(LAYERS),
+            key="retrain-layers",
+            persist_state=KEPT,
+            help="The head is trained on the parent's features, which are computed once and cached",
+        )
+    ]
+    try:
+        config = RetrainConfig(**_focus(run), **_budget(), **_learning(layers), train_layers=layers)
+        focus = setup.choose_focus(run, config)
+    except CifarcoreError as error:
+        st.warning(escape(error, 400), icon=":material/block:")
+        return
+    if focus:
+        how = "chosen by F1 on the validation split, never on the test images" if config.hardest else "as chosen"
+        names = ", ".join(spaced(run.class_names[index]) for index in focus[:12])
+        more = f" and {len(focus) - 12} more" if len(focus) > 12 else ""
+        st.caption(
+            f"{escape(names, 400)}{more}: {how}. They make up {config.focus_share:.0%} of each batch, the other "
+            "classes the rest."
+        )
+    _expectation(folder, header, config)
+    measuring = speeds.measuring(folder)[0]  # each would slow the other down, and a wrong speed be kept
+    if st.button(
+        "Start", type="primary", icon=":material/play_arrow:", width="stretch", key="retrain-start", disabled=measuring
+    ):
+        with st.spinner("Starting…"):
+            started = attempt(lambda: setup.start(config, parent, folder))
+        if started or running_job(folders.jobs(folder)):  # another browser was faster: show what it started
+            st.rerun(scope="app")
+
+
+def _focus(run: Run) -> dict[str, str]:
+    kind = st.selectbox("Focus", [HARDEST, CHOSEN, ALL], key="retrain-focus", persist_state=KEPT)
+    if kind == HARDEST:
+        most = min(50, run.n_classes - 1)
+        count = (
+            st.slider("How many", 1, most, min(10, most), key=f"retrain-hardest-{most}", persist_state=KEPT)
+            if most > 1
+            else 1
+        )
+        return {"focus": f"hardest:{count}"}
+    if kind == CHOSEN:
+        names = st.multiselect(
+            "Classes",
+            run.class_names.tolist(),
+            format_func=spaced,
+            key=f"retrain-classes-{run.digest}",
+            persist_state=KEPT,
+            placeholder="choose classes",
+        )
+        return {"focus": f"classes:{','.join(names)}"}
+    return {"focus": "all"}
+
+
+def _budget() -> dict[str, float]:
+    left, right = st.columns([2, 3], gap="small", vertical_alignment="bottom")
+    unit = right.selectbox("Budget in", ["seconds", "epochs"], key="retrain-unit", persist_state=KEPT)
+    if unit == "seconds":
+        return {
+            "seconds": float(
+                left.number_input("Budget", 5, 3600, 60, step=5, key="retrain-seconds", persist_state=KEPT)
+            )
+        }
+    return {
+        "epochs": float(
+            left.number_input("Budget", 0.1, 100.0, 1.0, step=0.5, key="retrain-epochs", persist_state=KEPT)
+        )
+    }
+
+
+def _learning(layers: str) -> dict[str, object]:
+    rate = st.number_input(
+        "Learning rate",
+        1e-5,
+        1.0,
+        RECIPES[layers].learning_rate,
+        format="%.5f",
+        step=0.001,
+        key=f"retrain-rate-{layers}",
+        persist_state=KEPT,
+        help="The peak; the rate warms up to it and decays to zero within the budget",
+    )
+    if layers == "head":
+        return {"learning_rate": rate}
+    chosen = st.pills(
+        "Augmentation",
+        list(AUGMENTATIONS),
+        selection_mode="multi",
+        default=["Crop and flip"],
+        key="retrain-augmentation",
+        persist_state=KEPT,
+    )
+    mixes = [AUGMENTATIONS[name] for name in ("CutMix", "MixUp") if name in chosen]
+    return {
+        "learning_rate": rate,
+        "crop_padding": 4 if "Crop and flip" in chosen else 0,
+        "flip": "Crop and flip" in chosen,
+        "mix": ("none", *mixes)[len(mixes)] if len(mixes) < 2 else "both",
+        "policy": "randaugment" if "RandAugment" in chosen else "none",
+    }
+
+
+def _expectation(folder: Path, header: RunHeader, config: RetrainConfig) -> None:
+    """What to expect, by what was measured on this machine; measures it where that was never done."""
+    expected = speeds.expect(header, config, folder)
+    running, last_line = speeds.measuring(folder)
+    if running:
+        speeds.watch(folder)
+        st.caption(":material/speed: Measuring how fast this machine trains…")
+        if st.button("Stop measuring", type="tertiary", key="retrain-measure-stop", icon=":material/stop_circle:"):
+            attempt(lambda: speeds.stop_measuring(folder))
+        return
+    if expected is None:
+        asked = f"retrain-measured-{header.name}-{config.train_layers}-{config.policy}"
+        if st.session_state.get(asked):
+            st.caption(
+                f":material/speed: The speed could not be measured: {escape(last_line or 'no reason given', 300)}"
+            )
+            return
+        st.session_state[asked] = True
+        if attempt(lambda: speeds.start_measuring(config, header.path, folder)):
+            st.rerun(scope="app")
+        return
+    end = time.strftime("%H:%M:%S", time.localtime(time.time() + expected.total))
+    parts = [
+        f"**{expected.images_per_second:,.0f} images/s** measured here",
+        f"**{expected.passes:.2g} epochs**",
+    ]
+    if expected.caching:
+        parts.append(f"{duration(expected.caching)} once for the parent's features")
+    if expected.scoring > 1:
+        parts.append(f"{duration(expected.scoring)} of scoring at the end")
+    st.caption(f":material/schedule: {', '.join(parts)}: ends about **{end}**.")
+    if expected.learning + expected.scoring > HOLDS * max(expected.learning, 1.0):
+        st.caption(
+            f":material/hourglass_top: Scoring makes this longer than the budget: about {duration(expected.total)} "
+            "in all."
+        )
+    if st.button("Measure again", type="tertiary", key="retrain-measure", icon=":material/speed:") and attempt(
+        lambda: speeds.start_measuring(config, header.path, folder)
+    ):
+        st.rerun(scope="app")
+
+
+def attempt(work) -> bool:
+    """Do `work`; where it is refused, say why."""
+    try:
+        work()
+    except Busy as busy:
+        st.warning(escape(busy, 400), icon=":material/lock:")
+        return False
+    except CifarcoreError as error:
+        st.error(escape(error, 400), icon=":material/error:")
+        return False
+    return True
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def running_job(candidates: list[Job]) -> Job | None:
+    """The job that is under way, one that runs before one that starts."""
+    under_way = [job for job in candidates if job.is_under_way]
+    return next((job for job in under_way if job.state == "running"), under_way[0] if under_way else None)

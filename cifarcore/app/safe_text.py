@@ -1,0 +1,61 @@
+"""Text from files made safe to show and to export: literal Markdown, and CSV without formulas."""
+
+import re
+
+import pandas as pd
+
+from cifarcore.text import no_formula, one_line
+
+MOST_CSV_ROWS = 100_000
+
+
+#: what Streamlit still makes links, icons, pictures and arrows of when escapes are already resolved
+_AFTER_PARSING = re.compile(
+    r"""
+    (?<=:)(?=(?:material[/_])?[\w+-]+:)              # :material/home:, :smile:, :streamlit:
+    | (?<=://)(?=\S) | (?<=www)(?=\.) | (?<=@)(?=\w)  # addresses of pages and of mail
+    | (?:(?<=\s)|^)[<>~=-](?=[>=-]{1,2}(?:\s|$))     # -> <- <-> -- >= <= ~=
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~$:&^=-])|(?<=^\d)[.](?=\s|$)|(?<=^\d\d)[.](?=\s|$)")
+_NUMBERS = re.compile(r"[+-]?[\d.,]+%?(?: (?:to|±) [+-]?[\d.,]+%?)?")
+_INTERVAL = re.compile(r"(?P<low>[+-]?[\d.,]+%?) to (?P<high>[+-]?[\d.,]+%?)")
+_WORD_JOINER = "\u2060"  # seen by nobody, and by no pattern
+
+
+def escape(text: object, limit: int = 80) -> str:
+    """`text` from a file as one line of literal Markdown: nothing in it is formatted, linked, coloured or rendered as
+    HTML, and nothing becomes an icon, an emoji or an arrow.
+    """
+    broken = _AFTER_PARSING.sub(lambda match: match[0] + _WORD_JOINER, one_line(text, limit))
+    return _MARKUP.sub(lambda match: "\\" + match[0], broken)
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    """CSV of at most MOST_CSV_ROWS rows as spreadsheets and pandas read it: the one way of downloading a table.
+
+    UTF-8 with a mark, by which spreadsheets know it; numbers with a plain minus, intervals in two columns; no formula.
+    """
+    frame = frame.head(MOST_CSV_ROWS)
+    columns = {}
+    for name in frame.columns:
+        column = frame[name]
+        if column.dtype.kind != "O" and not isinstance(column.dtype, pd.StringDtype):
+            columns[name] = column
+            continue
+        cells = [_cell(cell) for cell in column]
+        ends = [_INTERVAL.fullmatch(cell) if isinstance(cell, str) else None for cell in cells]
+        if any(ends) and all(end or cell == "" for end, cell in zip(ends, cells, strict=True)):
+            columns |= {f"{name} {end}": [match[end] if match else "" for match in ends] for end in ("low", "high")}
+        else:
+            columns[name] = cells
+    return pd.DataFrame(columns, index=frame.index).to_csv(index=False, float_format="%.6g").encode("utf-8-sig")
+
+
+def _cell(cell: object) -> object:
+    if not isinstance(cell, str):
+        return cell
+    text = one_line(cell, 1000)
+    machine = text.replace("−", "-")  # a true minus is text to a spreadsheet
+    return machine if _NUMBERS.fullmatch(machine) else no_formula(text)

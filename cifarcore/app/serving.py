@@ -1,0 +1,113 @@
+"""What stands before Streamlit's server: who may ask it at all, HTTP and WebSocket alike; and the pictures.
+
+A page of another site must not drive the app in the reader's browser, neither under its own name nor under one that it
+points at this machine (DNS rebinding). Streamlit checks WebSockets alone, and asks outside for its address on the way.
+"""
+
+import sys
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from streamlit import config
+from streamlit.web.server.server_util import allow_all_cross_origin_requests, is_allowed_origin
+from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
+
+from cifarcore.app import pictures
+
+#: no other site may show them, and none but this browser keeps them
+_OF_THIS_SITE = {
+    "Cache-Control": "private, max-age=3600",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+_ANSWERED = ("GET", "HEAD", "OPTIONS")  #: to other origins too, whose scripts may not read the answer
+
+
+class OnlyThisSite:
+    """Refuses, with one line, whatever names a host that is not in `server.allowedHosts`; and what changes anything,
+    a WebSocket among it, where it comes from another origin that is not in `server.corsAllowedOrigins`.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        problem = _problem(scope) if scope["type"] in ("http", "websocket") else ""
+        if problem:
+            # Starlette answers a WebSocket's handshake with a response too
+            await PlainTextResponse(problem, status_code=403)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def _problem(scope: Scope) -> str:
+    headers = Headers(scope=scope)
+    host, origin = headers.get("host"), headers.get("origin")
+    if not is_host_allowed(host):
+        known = ", ".join(config.get_option("server.allowedHosts"))
+        return (
+            f"This app only answers requests for {known}; to open it under another NAME, start it with "
+            "--server.allowedHosts NAME.\n"
+        )
+    changes = scope["type"] == "websocket" or scope["method"] not in _ANSWERED
+    if not changes or origin is None or origin.partition("://")[2] == host:
+        return ""
+    if allow_all_cross_origin_requests() or is_allowed_origin(origin):
+        return ""
+    return "Requests from pages of other sites are refused; see server.corsAllowedOrigins.\n"
+
+
+def _picture(request: Request) -> Response:
+    try:
+        content = pictures.png(request.path_params["album"], int(request.path_params["name"].removesuffix(".png"), 16))
+    except (ValueError, OverflowError):
+        content = None
+    if content is None:
+        return PlainTextResponse("no such picture\n", status_code=404)
+    return Response(content, media_type="image/png", headers=_OF_THIS_SITE)
+
+
+def with_handles(wanted: int = 4096) -> None:
+    """Let this process open `wanted` files if the system allows it: macOS begins with 256, each session takes some."""
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < limit:
+            with suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def draw(root: Path) -> None:
+    """Draw the app for one session: main.show, once it is imported."""
+    if _import.ident:
+        _import.join()
+    import_module("cifarcore.app.main").show(root)
+
+
+def _import_pages() -> None:
+    for name, *_ in import_module("cifarcore.app.main").PAGES:
+        import_module(f"cifarcore.app.pages.{name}")
+
+
+#: of the pages and the statistics that they show, while the browser still loads Streamlit's own bundles
+_import = Thread(target=_import_pages, name="import of the pages", daemon=True)
+MIDDLEWARE = (Middleware(OnlyThisSite),)
+
+
+def routes() -> list[Route]:
+    """Where the pictures are, below the server's base path; called once, as the server starts."""
+    with_handles()
+    if not _import.ident:
+        _import.start()
+    base = "/".join(filter(None, (config.get_option("server.baseUrlPath").strip("/"), pictures.URL)))
+    return [Route(f"/{base}/{{album}}/{{name}}", _picture)]

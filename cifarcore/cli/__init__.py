@@ -1,0 +1,1 @@
+"""The commands. Imports torch only inside the commands that need it."""

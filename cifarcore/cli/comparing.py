@@ -1,0 +1,155 @@
+"""The commands that compare runs and bring other people's predictions in."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from cifarcore.cli.flags import config_flags
+from cifarcore.cli.terminal import DataOption, console
+from cifarcore.config import ImportConfig
+from cifarcore.errors import CifarcoreError
+from cifarcore.files import runs_dir
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Run files; those of one model and preset, as the files say, are its seeds.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Also write the summary, which is printed, to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write the whole comparison as one offline page.")] = None,
+    json: Annotated[
+        Path | None, typer.Option(help="Also write the comparison's verdict and tables as JSON, schema 1.")
+    ] = None,
+    readme: Annotated[Path | None, typer.Option(help="Also update the results table in this file.")] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Instead of the summary, judge B − A: “accuracy >= -0.5” (points), “recall[otter] >= 0”. "
+            "Repeatable; exit status 3 where the 95% CI does not meet one."
+        ),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write the outcome of --require as JUnit XML.")] = None,
+    study: Annotated[
+        Path | None,
+        typer.Option(help="Instead of the summary, write here what each change of `cifarcore study` brought."),
+    ] = None,
+) -> None:
+    """Mean ± std of each model over its seeds; the first two models named compared, or two seeds of one model."""
+    from cifarcore.runs.run import load_run
+
+    _refuse_same(runs, {"out": out, "html": html, "json": json, "readme": readme, "junit": junit, "study": study})
+    loaded = [load_run(path) for path in runs]
+    if junit and not require:
+        raise CifarcoreError("--junit writes the outcome of requirements; give at least one --require")
+    if require:
+        _gate(loaded, require, {"json": json, "junit": junit, "html": html, "out": out})
+        return
+    if study:
+        from cifarcore.experiments.study_table import write_study
+
+        console.print(write_study(loaded, study, readme))
+        return
+    from cifarcore.reports.summary import summary_text, update_readme, write_summary
+
+    text = write_summary(loaded, out) if out else summary_text(loaded)
+    if readme:
+        update_readme(loaded, readme)
+    if html or json:
+        from cifarcore.reports.result import first_two
+
+        result = first_two(loaded)
+        if html:
+            result.to_html(html, loaded)
+        if json:
+            result.to_json(json)
+    console.print(text)  # after the files: a reader that closes the pipe must not prevent them
+    for path in filter(None, (out, readme, html, json)):
+        console.print(f"wrote {path}")
+
+
+def _refuse_same(runs: list[Path], outputs: dict[str, Path | None]) -> None:
+    """Raises CifarcoreError where a file would be written over a run file that is named, or over another of them."""
+    taken = {path.resolve(): "a run file that is compared" for path in runs}
+    for flag, path in outputs.items():
+        if path and (path.is_file() or not path.exists()):  # not a device
+            if what := taken.get(path.resolve()):
+                raise CifarcoreError(f"--{flag} {path}: is {what}; name another file")
+            taken[path.resolve()] = f"the file of --{flag} too"
+
+
+def _gate(loaded: list, require: list[str], files: dict[str, Path | None]) -> None:
+    """Judge the requirements, write the files asked for, and leave with status 3 where one is not met."""
+    import json
+
+    from cifarcore.evidence import gate
+    from cifarcore.evidence.comparison import names_of
+    from cifarcore.files import atomic_write
+    from cifarcore.reports import gate as report
+    from cifarcore.reports.result import first_two
+    from cifarcore.reports.summary import compared_sides, grouped, write_summary
+
+    requirements = [gate.requirement(text) for text in require]
+    n_models, sides = len(grouped(loaded)), compared_sides(loaded)
+    if n_models > 2 or sides is None:
+        raise CifarcoreError(f"--require compares two models and the files are of {n_models}; name those of two")
+    outcomes = gate.check(requirements, sides.a, sides.b)
+    names = names_of(sides.a, sides.b)
+    met = all(outcome.met for outcome in outcomes)
+    written = {"schema": 1, "names": dict(zip("ab", names, strict=True)), "met": met}
+    written["requirements"] = report.records(outcomes)
+    contents = {"json": json.dumps(written, indent=1, ensure_ascii=False).encode() + b"\n"}
+    contents["junit"] = report.junit(outcomes, names)
+    for kind, content in contents.items():
+        if path := files[kind]:
+            with atomic_write(path) as file:
+                file.write(content)
+    if files["html"]:
+        first_two(loaded).to_html(files["html"], loaded)
+    if files["out"]:
+        write_summary(loaded, files["out"])
+    console.print(f"A: {names[0]}   B: {names[1]}   ({sides.why})")
+    for outcome in outcomes:
+        console.print(outcome.line)
+    for path in filter(None, files.values()):
+        console.print(f"wrote {path}")
+    if not met:
+        raise typer.Exit(3)
+
+
+@config_flags(ImportConfig)
+def import_(
+    predictions: Annotated[
+        list[Path],
+        typer.Argument(help=".npz, .csv, .parquet, .json, .pt and others, or a run file; several: see --files."),
+    ],
+    changes: dict,
+    out: Annotated[
+        Path | None, typer.Option(help="The run file; else imported/NAME.npz in $CIFARCORE_RUNS or checkpoints/.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of that name.")] = False,
+    data: DataOption = None,
+) -> None:
+    """Check someone else's predictions and keep them as a run file, which the app lists as imported/NAME."""
+    from cifarcore.runs.importing import check, imported_path, keep, refuse_existing
+    from cifarcore.runs.understood import scores_of
+
+    checked = check(predictions, ImportConfig(**changes), data)
+    if out and len(checked) > 1:
+        raise CifarcoreError("--out names one file, and these are several runs; leave it out")
+    places = [out or imported_path(runs_dir(), each.name) for each in checked]
+    for place in places:  # before any of them is written
+        refuse_existing(place, overwrite)
+    for each, place in zip(checked, places, strict=True):
+        with Progress(TextColumn("reading pictures"), BarColumn(), MofNCompleteColumn(), console=console) as bar:
+            task = bar.add_task("", total=None, visible=False)
+            imported = keep(
+                each, place, overwrite,
+                lambda done, total: bar.update(task, completed=done, total=total, visible=True),
+            )  # fmt: skip
+        run = imported.run
+        console.print(f"wrote {imported.path}: {run.n_images:,} images, {run.n_classes} classes, {scores_of(run)}")
+        console.print(f"test accuracy {run.correct.mean():.4f}")
+        for note in imported.notes:
+            console.print(f"note: {note}")

@@ -1,0 +1,212 @@
+"""CIFAR-100 as uint8 arrays, from `cifar100.npz` or torchvision's download, and the ids that name its images.
+
+Imports torchvision only to download, so the app can read pictures here without torch.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cifarcore.data.ids import fingerprint as fingerprint
+from cifarcore.data.ids import sample_ids as sample_ids
+from cifarcore.errors import CifarcoreError
+from cifarcore.files import atomic_write
+from cifarcore.places import cache_folder, expanded
+
+ARRAYS_FILE = "cifar100.npz"
+PYTHON_FOLDER = "cifar-100-python"
+#: of the official splits, see `fingerprint`
+TRAIN_FINGERPRINT = "d732fed4cfb9372211df33f1ad762bcc"
+TEST_FINGERPRINT = "e3d27e8917a57d46cee355d836ce9731"
+#: sample ids of CIFAR-100's test images that stand in its training set byte for byte
+DUPLICATES = (
+    0x084A07922067634D, 0x3450FDD6DE7CB047, 0x36C95BDA288F3A30, 0x5748531A944835F0, 0x7D5819F6327134D3,
+    0x83606FD95CAB5B0A, 0x8B8EBD67F3DC23FB, 0xC75783A4A226F554, 0xCCCA1C4EEE5EF338, 0xEA0D4DC9E95C9F65,
+)  # fmt: skip
+# A dead network fails in seconds, a firewall that swallows packets would hold the download for minutes.
+DOWNLOAD_TIMEOUT_SECONDS = 20
+
+_SHAPES = {"x_train": (50000, 32, 32, 3), "y_train": (50000,), "x_test": (10000, 32, 32, 3), "y_test": (10000,)}
+
+# the 100 classes and 20 superclasses of A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009;
+# names and order are torchvision's (alphabetical), so that index i here is label i there
+SUPERCLASSES: dict[str, tuple[str, ...]] = {
+    "aquatic_mammals": ("beaver", "dolphin", "otter", "seal", "whale"),
+    "fish": ("aquarium_fish", "flatfish", "ray", "shark", "trout"),
+    "flowers": ("orchid", "poppy", "rose", "sunflower", "tulip"),
+    "food_containers": ("bottle", "bowl", "can", "cup", "plate"),
+    "fruit_and_vegetables": ("apple", "mushroom", "orange", "pear", "sweet_pepper"),
+    "household_electrical_devices": ("clock", "keyboard", "lamp", "telephone", "television"),
+    "household_furniture": ("bed", "chair", "couch", "table", "wardrobe"),
+    "insects": ("bee", "beetle", "butterfly", "caterpillar", "cockroach"),
+    "large_carnivores": ("bear", "leopard", "lion", "tiger", "wolf"),
+    "large_man-made_outdoor_things": ("bridge", "castle", "house", "road", "skyscraper"),
+    "large_natural_outdoor_scenes": ("cloud", "forest", "mountain", "plain", "sea"),
+    "large_omnivores_and_herbivores": ("camel", "cattle", "chimpanzee", "elephant", "kangaroo"),
+    "medium_mammals": ("fox", "porcupine", "possum", "raccoon", "skunk"),
+    "non-insect_invertebrates": ("crab", "lobster", "snail", "spider", "worm"),
+    "people": ("baby", "boy", "girl", "man", "woman"),
+    "reptiles": ("crocodile", "dinosaur", "lizard", "snake", "turtle"),
+    "small_mammals": ("hamster", "mouse", "rabbit", "shrew", "squirrel"),
+    "trees": ("maple_tree", "oak_tree", "palm_tree", "pine_tree", "willow_tree"),
+    "vehicles_1": ("bicycle", "bus", "motorcycle", "pickup_truck", "train"),
+    "vehicles_2": ("lawn_mower", "rocket", "streetcar", "tank", "tractor"),
+}
+
+SUPERCLASS_NAMES: tuple[str, ...] = tuple(SUPERCLASSES)
+CLASS_NAMES: tuple[str, ...] = tuple(sorted(name for names in SUPERCLASSES.values() for name in names))
+_SUPERCLASS_INDEX = {name: index for index, names in enumerate(SUPERCLASSES.values()) for name in names}
+#: superclass index (0..19) of each fine class (0..99)
+SUPERCLASS_OF: tuple[int, ...] = tuple(_SUPERCLASS_INDEX[name] for name in CLASS_NAMES)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels of one data set in memory.
+
+    x_* are uint8 (N, 32, 32, 3), RGB; y_* are int64 (N,), 0..C-1; superclass_of is (C,).
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple[str, ...] = CLASS_NAMES
+    superclass_names: tuple[str, ...] = SUPERCLASS_NAMES
+    superclass_of: tuple[int, ...] = SUPERCLASS_OF
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.class_names)
+
+
+def data_dir(folder: str | Path | None = None) -> Path:
+    """The data folder: `folder`, else `$CIFARCORE_DATA`, else a folder in the user's cache."""
+    if folder or os.environ.get("CIFARCORE_DATA"):
+        return expanded(folder or os.environ["CIFARCORE_DATA"])
+    return cache_folder()
+
+
+def load_cifar100(folder: str | Path | None = None, download: bool = True) -> Dataset:
+    """CIFAR-100 from `cifar100.npz` in the data folder, else from torchvision's files there, else downloaded.
+
+    The arrays are cached as `cifar100.npz` after a download. Raises CifarcoreError where none of these works, and for
+    arrays that are not CIFAR-100's, in whatever order.
+    """
+    folder = data_dir(folder)
+    if not (folder / ARRAYS_FILE).exists():
+        _write_arrays(folder, download)
+    arrays = {name: _read_array(folder, name) for name in _SHAPES}
+    for split, expected in (("train", TRAIN_FINGERPRINT), ("test", TEST_FINGERPRINT)):
+        actual = fingerprint(sample_ids(arrays[f"x_{split}"]), arrays[f"y_{split}"])
+        if actual != expected:
+            raise CifarcoreError(
+                f"{folder / ARRAYS_FILE}: holds other images or labels than CIFAR-100 (fingerprint of the {split} "
+                f"split {actual}, expected {expected}); delete the file and run `cifarcore data` again"
+            )
+    return Dataset("CIFAR-100", **arrays)
+
+
+def refuse_test_images(dataset: Dataset) -> int:
+    """How many training images are exact copies of test images, where that is known of the data set.
+
+    CIFAR-100 as it was published has ten such copies (DUPLICATES). Raises CifarcoreError where other images stand in
+    both splits: what was learned of a test image says nothing about new ones.
+    """
+    train, test = sample_ids(dataset.x_train), sample_ids(dataset.x_test)
+    rows = np.flatnonzero(np.isin(train, test))
+    known = np.isin(train[rows], np.array(DUPLICATES, np.uint64))
+    if not known.all():
+        row = int(rows[~known][0])
+        raise CifarcoreError(
+            f"{np.count_nonzero(~known):,} training images of {dataset.name} are exact copies of test images, for "
+            f"example training image {row} (class {dataset.class_names[dataset.y_train[row]]}, id {train[row]:016x}); "
+            "take them out of one of the splits"
+        )
+    return len(rows)
+
+
+def load_test_images(folder: str | Path | None = None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Test images uint8 (10000, 32, 32, 3) and labels (10000,) where `cifar100.npz` is there, else None. No torch."""
+    folder = data_dir(folder)
+    if not (folder / ARRAYS_FILE).exists():
+        return None
+    return _read_array(folder, "x_test"), _read_array(folder, "y_test")
+
+
+def load_train_images(folder: str | Path | None = None) -> np.ndarray | None:
+    """Training images uint8 (50000, 32, 32, 3) where `cifar100.npz` is there, else None. No torch."""
+    folder = data_dir(folder)
+    return _read_array(folder, "x_train") if (folder / ARRAYS_FILE).exists() else None
+
+
+def split_validation(labels: np.ndarray, size: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Row indices (training, validation), each sorted; validation is stratified and the same for every model and run
+    seed.
+
+    Raises CifarcoreError where `size` leaves a class without a training image.
+    """
+    if size == 0:
+        return np.arange(len(labels)), np.empty(0, dtype=np.int64)
+    from sklearn.model_selection import train_test_split
+
+    try:
+        train, validation = train_test_split(np.arange(len(labels)), test_size=size, stratify=labels, random_state=seed)
+    except ValueError as error:
+        raise CifarcoreError(
+            f"cannot hold out {size} of {len(labels)} images for validation: {error}; choose another --validation-size"
+        ) from None
+    return np.sort(train), np.sort(validation)
+
+
+def _read_array(folder: Path, name: str) -> np.ndarray:
+    path = folder / ARRAYS_FILE
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            array = archive[name]
+    except Exception as error:  # zipfile, zlib and NumPy's header reader raise many kinds on damaged bytes
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CifarcoreError(
+            f"{path}: cannot read {name} ({reason}); delete the file and run `cifarcore data` again"
+        ) from None
+    if array.shape != _SHAPES[name] or array.dtype != np.uint8:
+        raise CifarcoreError(
+            f"{path}: {name} is {array.dtype} {array.shape}, expected uint8 {_SHAPES[name]}; delete the file and "
+            "run `cifarcore data` again"
+        )
+    return array.astype(np.int64) if name.startswith("y_") else array
+
+
+def _write_arrays(folder: Path, download: bool) -> None:
+    import socket
+
+    present = (folder / PYTHON_FOLDER).exists()
+    if not (present or download):
+        raise _no_data(folder, "no data there")
+    from torchvision.datasets import CIFAR100
+
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
+    try:
+        # torchvision checks the MD5 sum of every file, the ones already there among them
+        train, test = (CIFAR100(folder, train=train, download=download) for train in (True, False))
+    except Exception as error:  # of the network, of a wrong checksum, of an archive that was cut off: many kinds
+        raise _no_data(folder, " ".join(str(error).split()) or type(error).__name__) from None
+    finally:
+        socket.setdefaulttimeout(before)
+    arrays = {}
+    for split, part in (("train", train), ("test", test)):
+        arrays |= {f"x_{split}": part.data, f"y_{split}": np.asarray(part.targets, dtype=np.uint8)}
+    with atomic_write(folder / ARRAYS_FILE) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _no_data(folder: Path, reason: str) -> CifarcoreError:
+    return CifarcoreError(
+        f"CIFAR-100 could not be found in {folder} ({reason[:200]}): let it download where there is a network, "
+        f"or point --data or CIFARCORE_DATA at a folder with {ARRAYS_FILE} or {PYTHON_FOLDER}/, or use --dataset "
+        "synthetic"
+    )

@@ -1,0 +1,130 @@
+"""Properties of images kept by sample id in the user's cache folder, measured once by a process of its own.
+
+One .npz for CIFAR-100's test images and one for each pack of pictures or folder of photos. No torch, no Streamlit.
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cifarcore import places
+from cifarcore.data import cifar100
+from cifarcore.data.ids import rows_of, sample_ids
+from cifarcore.data.image_folder import list_folder
+from cifarcore.data.image_properties import PROPERTIES, SIDE, measure
+from cifarcore.data.packs import PACK, Pack
+from cifarcore.data.picture_files import read_picture
+from cifarcore.errors import CifarcoreError
+from cifarcore.files import atomic_write
+
+#: of a photo as it is on disk, before it is scaled down to be measured
+SIZES = ("megapixels", "aspect ratio")
+_MOST_BYTES = 1 << 28
+Progress = Callable[[int, int], None]
+
+
+def cache_folder() -> Path:
+    """Where the files are: `properties/` in the user's cache folder."""
+    return places.cache_folder() / "properties"
+
+
+def kept_at(source: Path) -> Path:
+    """The file for the pictures in `source`: cifar100.npz, a pack, or a folder of photos, as it is now."""
+    stat = source.stat()
+    named = f"{source.resolve()} {stat.st_mtime_ns} {stat.st_size if source.is_file() else ''} {sorted(PROPERTIES)}"
+    return cache_folder() / f"{hashlib.blake2b(os.fsencode(named), digest_size=12).hexdigest()}.npz"
+
+
+def sources(data: str | Path | None, packs: Sequence[Path]) -> list[Path]:
+    """The sources of pictures that are there: CIFAR-100's in the data folder, and these packs."""
+    return [path for path in (cifar100.data_dir(data) / cifar100.ARRAYS_FILE, *packs) if path.is_file()]
+
+
+def properties_of(ids: np.ndarray, files: Sequence[Path]) -> dict[str, np.ndarray]:
+    """Each property of the images `ids`, uint64 (N,), as far as it was measured: float32 (N,), NaN where it was not."""
+    values: dict[str, np.ndarray] = {}
+    for source in files:
+        kept = _read(kept_at(source))
+        if kept is None:
+            continue
+        rows = rows_of(kept.pop("sample_ids"), ids)
+        for name, column in kept.items():
+            whole = values.setdefault(name, np.full(len(ids), np.nan, np.float32))
+            new = (rows >= 0) & np.isnan(whole)
+            whole[new] = column[rows[new]]
+    return {name: column for name, column in values.items() if np.isfinite(column).any()}
+
+
+def measure_source(source: Path, on_progress: Progress = lambda *_: None) -> Path:
+    """Measure the pictures of `source` and keep what was found; nothing is done where it is kept already.
+
+    Raises CifarcoreError, naming the file, where a picture cannot be read.
+    """
+    path = kept_at(source)
+    if _read(path) is not None:
+        return path
+    if source.is_dir():
+        arrays = _of_folder(source, on_progress)
+    elif source.name.endswith(PACK):
+        pack = Pack(source)
+        pixels = ((sample_id, pack.pixels(sample_id)) for sample_id in pack.ids.tolist())
+        arrays = _one_by_one(pixels, len(pack.ids), on_progress)
+    else:
+        read = cifar100.load_test_images(source.parent)
+        if read is None:
+            raise CifarcoreError(f"{source}: not there; run `cifarcore data`")
+        arrays = {"sample_ids": sample_ids(read[0]), **measure(read[0], on_progress)}
+    with atomic_write(path) as file:
+        np.savez_compressed(file, **arrays)
+    return path
+
+
+def _of_folder(root: Path, on_progress: Progress) -> dict[str, np.ndarray]:
+    listed = list_folder(root)
+    sizes = []
+
+    def pictures():
+        for name in listed.files:
+            picture = read_picture(root / name)
+            shown = picture.shown
+            sizes.append((shown.width * shown.height / 1e6, shown.width / shown.height))
+            shown.thumbnail((SIDE, SIDE))
+            yield picture.sample_id, np.asarray(shown)
+
+    arrays = _one_by_one(pictures(), len(listed.files), on_progress)
+    return arrays | dict(zip(SIZES, np.array(sizes, np.float32).T, strict=True))
+
+
+def _one_by_one(pictures, total: int, on_progress: Progress) -> dict[str, np.ndarray]:
+    """Pictures of any sizes, (sample id, uint8 (H, W, 3) or None)."""
+    ids, columns = [], {name: [] for name in PROPERTIES}
+    for number, (sample_id, pixels) in enumerate(pictures, 1):
+        values = None if pixels is None else measure(pixels[None])
+        ids.append(sample_id)
+        for name, column in columns.items():
+            column.append(np.nan if values is None else values[name][0])
+        on_progress(number, total)
+    kept = {name: np.array(column, np.float32) for name, column in columns.items()}
+    return {"sample_ids": np.array(ids, np.uint64), **kept}
+
+
+def _read(path: Path) -> dict[str, np.ndarray] | None:
+    """What is kept in `path`; None where it is not there, or is no file of this kind, and is to be made anew."""
+    try:
+        if os.path.getsize(path) > _MOST_BYTES:
+            return None
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    ids = arrays.get("sample_ids")
+    fits = ids is not None and ids.dtype == np.uint64 and ids.ndim == 1
+    if not fits or any(
+        a.shape != ids.shape or name not in ("sample_ids", *PROPERTIES, *SIZES) for name, a in arrays.items()
+    ):
+        return None
+    return arrays

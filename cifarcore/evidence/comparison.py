@@ -1,0 +1,140 @@
+"""Two models on the same test images: the verdict, its metrics with intervals, and the classes behind it.
+
+Model A first, model B second; a difference is always B minus A. What the app and the report show comes from here; the
+rules are in `verdict` (headline) and `claims` (classes, cells, pairs). Of single images `disagreement` tells.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+import pandas as pd
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.evidence import claims, delong, opposing, verdict
+from cifarcore.memory import refuse_beyond_memory
+from cifarcore.runs.alignment import align, relabelled
+from cifarcore.runs.run import Run, RunHeader, seed_of
+from cifarcore.text import plain
+
+#: so many errors are not alike in two trainings
+MIN_ERRORS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What can be said about B against A."""
+
+    names: tuple[str, str]  #: of A and B, as the sentences have them
+    better: verdict.Letter  #: which is more accurate by the test at 5%: "A", "B", or "" for no significant difference
+    verdict: str  #: the same in words
+    #: the verdict with its numbers and its test, where the difference comes from, and metrics that point the other way
+    sentence: str
+    #: index verdict.METRICS; a, b (means over seeds), difference, low, high, std_a, std_b, p, method, why (absent)
+    metrics: pd.DataFrame
+    notes: tuple[str, ...]  #: what the numbers leave open, a sentence each
+    class_table: pd.DataFrame  #: see claims.class_claims
+    cells: pd.DataFrame  #: see claims.cell_claims
+    superclass_cells: pd.DataFrame  #: see claims.superclass_cell_claims
+    pairs: pd.DataFrame  #: see claims.pair_claims
+
+
+def compare(runs_a: Sequence[Run], runs_b: Sequence[Run], names: tuple[str, str] | None = None) -> Comparison:
+    """Compare two models, each given as the runs of its seeds, on the images that all runs share.
+
+    `names` are those of A and B; without them as `names_of` has them.
+
+    One run each: exact McNemar tests and Tango's intervals of shares of images, DeLong's of areas, normal ones of other
+    numbers. Several each: seeds and images as crossed random effects (`crossed.difference`). Raises RunFileError where
+    classes differ or no image is shared, CifarcoreError where a side has one run twice.
+    """
+    if not runs_a or not runs_b:
+        raise CifarcoreError("one of the two models has no run; name at least one run file for each")
+    for side in (runs_a, runs_b):
+        refuse_copies(side)
+    refuse_too_large([*runs_a, *runs_b])
+    n_a = len(runs_a)
+    runs = on_shared_images([*runs_a, *runs_b])
+    for side in (runs[:n_a], runs[n_a:]):
+        refuse_copies(side)  # also of other rows or orders
+    left_out = max(run.n_images for run in [*runs_a, *runs_b]) - runs[0].n_images
+    different = relabelled([*runs_a, *runs_b], runs[0].sample_ids) if left_out else 0
+    areas = delong.one_vs_rest(runs)
+    table = verdict.metric_differences(runs, n_a, areas)
+    class_table = claims.class_claims(runs, n_a, areas)
+    accuracy, names = table.loc["accuracy"], names or names_of(runs_a, runs_b)
+    better = verdict.better(accuracy)
+    sentence = verdict.sentence(better, names, accuracy, runs, n_a, class_table)
+    return Comparison(
+        names=names,
+        better=better,
+        verdict=verdict.headline(better, names, accuracy["difference"]),
+        sentence=" ".join(filter(None, (sentence, opposing.sentence(better, names, table)))),
+        metrics=table,
+        notes=(*_in_both(runs, n_a), *verdict.notes(accuracy, runs, n_a, left_out, different)),
+        class_table=class_table,
+        cells=claims.cell_claims(runs, n_a),
+        superclass_cells=claims.superclass_cell_claims(runs, n_a),
+        pairs=claims.pair_claims(runs, n_a),
+    )
+
+
+def refuse_too_large(runs: Sequence[Run | RunHeader]) -> None:
+    """Raises CifarcoreError where comparing `runs` would take more memory than this machine should give.
+
+    By far the most is for the matrices of true and predicted classes: a few images can have many classes.
+    """
+    classes, scores = max(run.n_classes for run in runs), sum(run.n_images * run.n_classes for run in runs)
+    needed = (40 + 8 * len(runs)) * classes**2 + 6 * scores  # as measured, in bytes
+    refuse_beyond_memory(needed, f"comparing runs of {classes:,} classes")
+
+
+def names_of(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> tuple[str, str]:
+    """What A and B are called: their groups; of one group the runs' names, or the group with its seeds."""
+    names = [runs[0].group for runs in (runs_a, runs_b)]
+    if names[0] == names[1]:
+        names = [runs[0].name if len(runs) == 1 else f"{runs[0].group} ({_seeds(runs)})" for runs in (runs_a, runs_b)]
+    return plain(names[0]), plain(names[1])
+
+
+def _seeds(runs: Sequence[Run]) -> str:
+    return "seeds " + ", ".join(str(seed_of(run.meta)) for run in runs)
+
+
+def refuse_copies(side: Sequence[Run]) -> None:
+    """Raises where a model's seeds hold one run twice, known by its content: a mean over copies would look surer.
+
+    Also where it was written again under another seed: by the scores, of images in one order.
+    """
+    for place, run in enumerate(side):
+        for other in side[:place]:
+            if run is other or (run.digest and run.digest == other.digest) or _same_scores(run, other):
+                raise CifarcoreError(
+                    f"{plain(other.name)} and {plain(run.name)} are one and the same run, not two seeds; give it once"
+                )
+
+
+def _in_both(runs: Sequence[Run], n_a: int) -> list[str]:
+    """A sentence where a run stands on both sides, by its scores."""
+    same = [plain(a.name) for a in runs[:n_a] if any(a is b or _same_scores(a, b) for b in runs[n_a:])]
+    return [f"{', '.join(same)}: the same scores are in A and in B."] if same else []
+
+
+def _same_scores(a: Run, b: Run) -> bool:
+    """Whether all scores are equal, and tell seeds apart: predicted classes alone do with enough errors among them."""
+    arrays = [(x.logits, x.labels, x.sample_ids) for x in (a, b)]
+    if not a.n_images or a.logits.shape != b.logits.shape or not np.array_equal(a.logits[0], b.logits[0]):
+        return False
+    if not all(np.array_equal(one, other) for one, other in zip(*arrays, strict=True)):
+        return False
+    return len(np.unique(a.logits)) > 2 or int((~a.correct).sum()) >= MIN_ERRORS
+
+
+def on_shared_images(runs: Sequence[Run]) -> list[Run]:
+    """The same runs on the images that all of them hold, in one order of images and classes.
+
+    Raises RunFileError where classes differ or no image is shared.
+    """
+    base = reduce(lambda base, run: align(base, run).a, runs[1:], runs[0])
+    return [run if run is base else align(base, run).b for run in runs]

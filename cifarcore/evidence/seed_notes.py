@@ -1,0 +1,63 @@
+"""What a comparison can say of seeds that it does not have, and where its intervals err (`experiments/simulation.md`).
+
+A sentence each.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cifarcore.evidence import crossed
+from cifarcore.evidence.shares import seeds_agree
+from cifarcore.runs.run import Run, seed_given
+
+
+def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
+    """Where seeds are few, and what all seeds have in common, of A's `n_a` runs and then B's."""
+    sides = {"A": runs[:n_a], "B": runs[n_a:]}
+    single = [letter for letter, side in sides.items() if len(side) == 1]
+    if len(single) == 2:
+        seeds = all(seed_given(run.meta) is not None for run in runs)
+        one, again = ("seed", "what another seed of the same recipe") if seeds else ("run", "what training it again")
+        return [
+            f"There is only one {one} of A and of B: {again} would give cannot be known from it, so the verdict is "
+            "about these trained models, not about how they were trained."
+        ]
+    notes = []
+    if single:
+        other = "B" if single == ["A"] else "A"
+        notes.append(
+            f"There is only one seed of {single[0]}: its seeds are assumed to vary as much as those of {other}; where "
+            "they vary more, intervals are too narrow, and where they vary less, too wide."
+        )
+    two = [letter for letter, side in sides.items() if len(side) == 2]
+    if two:
+        notes.append(
+            f"With two seeds of {' and of '.join(two)} the variance between seeds is poorly known: intervals are wide, "
+            "and still too narrow where the seeds of one model vary much more than those of the other."
+        )
+    if _vary_no_more_than_images(runs, n_a):
+        notes.append(
+            "In accuracy these seeds do not vary significantly beyond what their own images bring. Where seeds truly "
+            "vary no more, the interval is a little too wide (it covers 97%), so small differences are missed more "
+            "often."
+        )
+    start = [letter for letter, side in sides.items() if any(_pretrained(run) for run in side)]
+    shared = f", and those of {' and of '.join(start)} the pretrained weights that they start from" if start else ""
+    notes.append(f"All seeds share one training set{shared}: what others would give is not included.")
+    return notes
+
+
+def _vary_no_more_than_images(runs: Sequence[Run], n_a: int) -> bool:
+    correct = np.stack([run.correct for run in runs])
+    if seeds_agree(correct, n_a) or correct.shape[1] < 2:
+        return False
+    covariance = crossed.image_covariance(correct / correct.shape[1], *crossed.strata(runs[0].labels))
+    sides = [side for side in (slice(0, n_a), slice(n_a, len(runs))) if len(runs[side]) > 1]
+    return not any(crossed.seeds_vary(correct[side].mean(axis=1), covariance[side, side]) for side in sides)
+
+
+def _pretrained(run: Run) -> bool:
+    """Whether the run started from weights that are not random, as far as it says."""
+    start = str(run.meta.get("initialised_from") or "random")
+    return not start.lower().startswith("random")

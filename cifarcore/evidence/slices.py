@@ -1,0 +1,212 @@
+"""Slices of a test set: properties of its images, how each moves both models' accuracy, and where B - A differs most.
+
+Properties come from pixels (measured before), from what people know of the images, from the runs, and from the user.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from cifarcore.data.image_properties import HUES
+from cifarcore.data.known_images import DUPLICATE_KINDS, known_images
+from cifarcore.evidence import absent, known, softmax
+from cifarcore.evidence.flips import share_interval
+from cifarcore.evidence.paired import Z
+from cifarcore.evidence.pairwise import PairMean
+from cifarcore.evidence.slice_search import Conditions, halves, search
+from cifarcore.runs.run import Run
+from cifarcore.text import plain, spaced
+
+MOST_BINS = 5
+_ABOUT_A_FIFTH = 0.22
+MOST_CATEGORIES = 20  #: the most frequent ones are searched
+_FIFTHS = ("lowest fifth", "second fifth", "middle fifth", "fourth fifth", "highest fifth")
+#: kinds of properties that depend on the models compared, so that a gap in them may follow from how they are made
+OF_MODELS = ("model",)
+
+
+@dataclass(frozen=True, eq=False)
+class Property:
+    """One value for each image, either numbers (NaN where not known) or categories."""
+
+    name: str
+    values: np.ndarray  #: float (N,), or int (N,) indices into `categories`, -1 where not known
+    kind: str  #: "pixels", "known" (of the images), "model", "outcome" (never searched) or "own" (the user's)
+    categories: tuple[str, ...] = ()
+
+    @property
+    def of_models(self) -> bool:
+        return self.kind in (*OF_MODELS, "outcome")
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """A property cut into bins: row i of `masks`, bool (K, N), says which images are in bin i, called `labels[i]`."""
+
+    property: Property
+    labels: tuple[str, ...]
+    masks: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """What was found of two models on N images; a difference is always B minus A, over all seeds of each."""
+
+    table: pd.DataFrame  #: as slice_search.search, with slice (text), accuracy_a, accuracy_b (of all its images), share
+    bins: tuple[Bins, ...]  #: of every property, in the order of the search
+    conditions: tuple[str, ...]  #: the text of each condition
+    masks: np.ndarray = field(repr=False)  #: bool (M, N), of each condition
+    difference: float  #: B - A on all images
+    n_images: int
+
+    def mask(self, name: str) -> np.ndarray | None:
+        """Which images are in the slice `name`, bool (N,), conditions joined by " & "; None where one is not known."""
+        place = {text: row for row, text in enumerate(self.conditions)}
+        parts = name.split(" & ")
+        if not all(part in place for part in parts):
+            return None
+        return np.all([self.masks[place[part]] for part in parts], axis=0)
+
+    @property
+    def significant(self) -> pd.DataFrame:
+        return self.table[self.table["significant"].astype(bool)]
+
+
+def find(
+    runs_a: Sequence[Run], runs_b: Sequence[Run], properties: Sequence[Property], with_models: bool = False
+) -> Slices:
+    """Search the properties of images for slices; row i of every run must be the same image, as of every property.
+
+    Those that depend on the models are left out unless asked for `with_models`. `share` is the part of the whole B - A
+    that would be gone if the slice were like the rest, support / N * gap / (B - A); NaN where the 95% CI of B - A
+    holds 0.
+    """
+    a, b = (np.mean([run.correct for run in runs], axis=0) for runs in (runs_a, runs_b))
+    bins = tuple(filter(None, map(bins_of, properties)))
+    searched = [
+        each for each in bins if each.property.kind != "outcome" and (with_models or not each.property.of_models)
+    ]
+    masks = np.concatenate([np.zeros((0, len(a)), dtype=bool), *(each.masks for each in searched)])
+    groups = np.repeat(np.arange(len(searched)), [len(each.labels) for each in searched])
+    table = search(b - a, Conditions(masks, groups), halves(runs_a[0].sample_ids))
+    names = tuple(f"{each.property.name}: {label}" for each in searched for label in each.labels)
+    pairs = [(int(i), int(j)) for i, j in table[["first", "second"]].to_numpy()]
+    inside = [masks[i] & masks[j] if j >= 0 else masks[i] for i, j in pairs]
+    whole, error = float((b - a).mean()), float((b - a).std() / np.sqrt(len(a)))
+    clear = abs(whole) > Z * error
+    table["slice"] = [names[i] + (f" & {names[j]}" if j >= 0 else "") for i, j in pairs]
+    table["accuracy_a"] = [a[mask].mean() for mask in inside]
+    table["accuracy_b"] = [b[mask].mean() for mask in inside]
+    weight = table["support"].astype(float) / len(a)
+    table["share"] = weight * table["gap"].astype(float) / whole if clear else np.nan
+    return Slices(table, bins, names, masks, whole, len(a))
+
+
+def accuracy_by(runs_a: Sequence[Run], runs_b: Sequence[Run], bins: Bins) -> pd.DataFrame:
+    """Columns bin, model, images, accuracy, low, high (95% over images, as `flips.share_interval`), mean over seeds."""
+    rows = []
+    for letter, runs in (("A", runs_a), ("B", runs_b)):
+        correct = np.mean([run.correct for run in runs], axis=0)
+        for label, mask in zip(bins.labels, bins.masks, strict=True):
+            inside = correct[mask]
+            error = float(inside.std(ddof=1)) / np.sqrt(len(inside)) if len(inside) > 1 else 0.0
+            low, high = share_interval(PairMean(float(inside.mean()), error, Z), len(inside))
+            rows.append((label, letter, len(inside), inside.mean(), low, high))
+    return pd.DataFrame(rows, columns=["bin", "model", "images", "accuracy", "low", "high"])
+
+
+def bins_of(each: Property) -> Bins | None:
+    """Numbers by quantiles into fifths, few different ones by value; the most frequent categories. None of one bin."""
+    values = each.values
+    if each.categories:
+        counts = np.bincount(values[values >= 0], minlength=len(each.categories))
+        chosen = [int(k) for k in np.argsort(-counts, kind="stable")[:MOST_CATEGORIES] if counts[k] > 0]
+        labels, masks = [each.categories[k] for k in sorted(chosen)], [values == k for k in sorted(chosen)]
+    else:
+        finite = values[np.isfinite(values)].astype(float)
+        distinct = np.unique(finite)
+        if len(distinct) <= MOST_BINS:
+            labels, masks = [f"{value:.4g}" for value in distinct], [values == value for value in distinct]
+        else:
+            edges = np.unique(np.quantile(finite, np.arange(1, MOST_BINS) / MOST_BINS))
+            place = np.where(np.isfinite(values), np.searchsorted(edges, values, side="left"), -1)
+            masks = [place == k for k in range(len(edges) + 1)]
+            labels = _ranges(edges, [int(mask.sum()) / len(finite) for mask in masks])
+    kept = [(label, mask) for label, mask in zip(labels, masks, strict=True) if mask.any()]
+    if len(kept) < 2:
+        return None
+    return Bins(each, tuple(label for label, _ in kept), np.array([mask for _, mask in kept]))
+
+
+def _ranges(edges: np.ndarray, shares: list[float]) -> list[str]:
+    """Such as "lowest fifth (to 0.3)"; the range alone where equal values make the parts unequal."""
+    texts = [f"to {edges[0]:.3g}"]
+    texts += [f"{low:.3g} to {high:.3g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    texts.append(f"above {edges[-1]:.3g}")
+    if len(shares) == MOST_BINS and max(shares) < _ABOUT_A_FIFTH:
+        return [f"{name} ({text})" for name, text in zip(_FIFTHS, texts, strict=True)]
+    return texts
+
+
+def of_pixels(values: dict[str, np.ndarray]) -> list[Property]:
+    """Properties of what image_properties measured."""
+    properties = []
+    for name, column in values.items():
+        if name == "hue":
+            properties.append(Property(name, np.nan_to_num(column, nan=-1).astype(int), "pixels", HUES))
+        else:
+            properties.append(Property(name, column, "pixels"))
+    return properties
+
+
+def of_images(run: Run) -> list[Property]:
+    """What is known of the images without a model: superclass (or class, of few), duplicates, disputed labels."""
+    properties = []
+    if run.superclass_of is not None:
+        names = tuple(plain(spaced(name)) for name in run.superclass_names)
+        properties.append(Property("superclass", run.superclass_of[run.labels].astype(int), "known", names))
+    elif run.n_classes <= MOST_CATEGORIES:
+        names = tuple(plain(spaced(name)) for name in run.class_names)
+        properties.append(Property("class", run.labels.astype(int), "known", names))
+    rows = known.official_rows(run)
+    if (rows >= 0).any():
+        kinds = ("none", *DUPLICATE_KINDS[1:])
+        duplicate = np.where(rows < 0, -1, known_images().duplicate[rows])
+        properties.append(Property("duplicate in training", duplicate, "known", kinds))
+    if (votes := known.people(run)) is not None:
+        disputed = np.where(rows < 0, -1, votes.disputed)
+        properties.append(Property("label disputed by people", disputed, "known", ("no", "yes")))
+    return properties
+
+
+def of_runs(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> list[Property]:
+    """What depends on the models: confidence, nearest training images, and how many seeds err."""
+    properties = []
+    for letter, runs in (("A", runs_a), ("B", runs_b)):
+        first = runs[0]
+        if not absent.why("confidence", *runs):
+            sure = np.mean([softmax.confidence(run) for run in runs], axis=0)
+            properties.append(Property(f"confidence of {letter}", sure, "model"))
+        if first.train_neighbor_cosine is not None:
+            cosine = first.train_neighbor_cosine[:, 0].astype(float)
+            properties.append(Property(f"cosine to the nearest training image, {letter}", cosine, "model"))
+            agree = (first.train_neighbor_labels == first.labels[:, None]).mean(axis=1)
+            properties.append(Property(f"share of nearest training images of the same class, {letter}", agree, "model"))
+        wrong = np.sum([~run.correct for run in runs], axis=0).astype(float)
+        properties.append(Property(f"seeds of {letter} that err", wrong, "outcome"))
+    return properties
+
+
+def of_columns(columns: dict[str, np.ndarray]) -> list[Property]:
+    """The user's own: numbers, float (N,), or text, unicode (N,), where empty is not known."""
+    properties = []
+    for name, values in columns.items():
+        if values.dtype.kind == "f":
+            properties.append(Property(plain(name), values, "own"))
+        else:
+            texts, index = np.unique(values, return_inverse=True)
+            index = np.where(values == "", -1, index)
+            properties.append(Property(plain(name), index, "own", tuple(plain(text) for text in texts.tolist())))
+    return properties

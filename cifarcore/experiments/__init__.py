@@ -1,0 +1,1 @@
+"""Measurements: benchmarks, the study, the simulation. Not the product."""

@@ -1,0 +1,217 @@
+"""From a training script of another framework to a run: one call each, with the framework imported inside.
+
+All keywords beyond those named here are those of `Run.from_predictions`; images stand in the order of the data set.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.arrays import as_array
+from cifarcore.runs.run import Run, save_run
+
+if TYPE_CHECKING:
+    import torch
+
+
+def run_from_torch(
+    model: "torch.nn.Module",
+    loader: Any,
+    /,
+    *,
+    device: Any = None,
+    forward: Callable[..., Any] | None = None,
+    **arguments: Any,
+) -> Run:
+    """Score every batch of a loader with a PyTorch network, as it stands, and make a run of its logits.
+
+    Args:
+        model: the network; put into evaluation mode meanwhile, and back.
+        loader: gives (inputs, labels) or {"...": inputs, "labels": labels}, in the order of `images`: not shuffled, and
+            no image left out.
+        device: where the network is; else that of its first parameter.
+        forward: what to call instead of `model(inputs)`; it gets one batch, on the device, and gives logits (n, C).
+        arguments: of `Run.from_predictions`: class_names, and images, sample_ids or test_set; model, preset, seed.
+
+    Raises:
+        CifarcoreError: one line; the loader shuffles or drops images, a batch has no labels, or an argument does not
+            fit.
+    """
+    import torch
+
+    _refuse_other_order(loader)
+    if device is None:
+        parameter = next(model.parameters(), None)
+        device = torch.device("cpu") if parameter is None else parameter.device
+    scores, labels = [], []
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in loader:
+                inputs, truth = _parts(batch)
+                moved = _moved(batch if forward else inputs, device)
+                scores.append(_logits(forward(moved) if forward else model(moved)))
+                labels.append(as_array(truth, "labels"))
+    finally:
+        model.train(was_training)
+    if not scores:
+        raise CifarcoreError("the loader gives no batch")
+    return Run.from_predictions(np.concatenate(scores), np.concatenate(labels), **arguments)
+
+
+def lightning_writer(path: str | Path, labels: Any = None, **arguments: Any) -> Any:
+    """A callback for Lightning's `Trainer.predict` that writes the run file `path` at the end.
+
+    The module's `predict_step` returns the logits (n, C) of a batch, or (logits, labels). Rows are put into the order
+    of the data set by the batches' indices, over all processes, and what a distributed sampler repeated counts once.
+
+    Args:
+        path: the run file.
+        labels: the true classes (N,) in the order of the data set, where `predict_step` returns logits alone.
+        arguments: of `Run.from_predictions`.
+
+    Raises:
+        CifarcoreError: at the end of the prediction, as `Run.from_predictions`.
+    """
+    try:
+        from lightning.pytorch.callbacks import BasePredictionWriter
+    except ImportError:
+        from pytorch_lightning.callbacks import BasePredictionWriter
+
+    class RunWriter(BasePredictionWriter):  # type: ignore[misc,valid-type,unused-ignore]
+        def write_on_epoch_end(self, trainer: Any, module: Any, predictions: Any, batch_indices: Any) -> None:
+            if trainer.num_predict_batches and len(trainer.num_predict_batches) > 1:
+                raise CifarcoreError("several loaders were predicted; give Trainer.predict one, of one test set")
+            outputs = [each if isinstance(each, (tuple, list)) else (each,) for each in predictions]
+            scores = np.concatenate([_logits(each[0]) for each in outputs])
+            with_labels = len(outputs[0]) > 1
+            labels_given = np.concatenate([as_array(each[1], "labels") for each in outputs]) if with_labels else None
+            rows = np.array([row for batch in batch_indices[0] for row in batch], np.int64)
+            if len(rows) != len(scores):
+                raise CifarcoreError(
+                    f"{len(rows):,} indices for {len(scores):,} predictions; predict with a loader whose batches are "
+                    "drawn by a sampler"
+                )
+            parts = [(rows, scores, labels_given)]
+            if trainer.world_size > 1:
+                import torch.distributed as distributed
+
+                parts = [None] * trainer.world_size
+                distributed.all_gather_object(parts, (rows, scores, labels_given))
+            if trainer.is_global_zero:
+                _write(path, parts, labels, arguments)
+
+    return RunWriter(write_interval="epoch")
+
+
+def keras_callback(
+    path: str | Path, inputs: Any, labels: Any, *, batch_size: int | None = None, **arguments: Any
+) -> Any:
+    """A Keras callback that writes the run file `path` at the end of `fit`.
+
+    Args:
+        path: the run file.
+        inputs: what `model.predict` takes, of the test images in their order.
+        labels: the true classes, (N,) or one-hot (N, C).
+        batch_size: of the prediction.
+        arguments: of `Run.from_predictions`; without images, sample_ids or test_set, `inputs` are the images where they
+            are uint8 RGB (N, height, width, 3).
+
+    Raises:
+        CifarcoreError: at the end of the training, as `Run.from_predictions`.
+    """
+    from keras.callbacks import Callback
+
+    class RunWriter(Callback):  # type: ignore[misc,valid-type,unused-ignore]
+        def on_train_end(self, logs: Any = None) -> None:
+            scores = np.asarray(self.model.predict(inputs, batch_size=batch_size, verbose=0))
+            given = arguments
+            if not {"images", "sample_ids", "test_set"} & set(arguments) and getattr(inputs, "dtype", None) == np.uint8:
+                given = arguments | {"images": inputs}
+            save_run(Run.from_predictions(scores, as_array(labels, "labels"), **given), path)
+
+    return RunWriter()
+
+
+def run_from_trainer(trainer: Any, dataset: Any, /, *, images: Any = None, **arguments: Any) -> Run:
+    """Predict a data set with a Hugging Face `Trainer` and make a run of its logits.
+
+    Args:
+        trainer: of transformers, with a network for classification.
+        dataset: what `trainer.predict` takes, with labels, of the test images in their order.
+        images: as of `Run.from_predictions`, in the order of the data set, such as `dataset["image"]`.
+        arguments: of `Run.from_predictions`; without class_names, those of the network's configuration (`id2label`).
+
+    Raises:
+        CifarcoreError: one line; the data set has no labels, or an argument does not fit.
+    """
+    output = trainer.predict(dataset)
+    scores = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+    if output.label_ids is None:
+        raise CifarcoreError("the data set has no labels; give one with a column of labels, as for trainer.evaluate")
+    config = getattr(trainer.model, "config", None)
+    if "class_names" not in arguments and getattr(config, "id2label", None):
+        names: Mapping[Any, str] = config.id2label
+        arguments["class_names"] = [names[key] for key in sorted(names, key=int)]
+    if images is not None:
+        arguments["images"] = images
+    return Run.from_predictions(np.asarray(scores), output.label_ids, **arguments)
+
+
+def _write(path: str | Path, parts: Sequence[Any], labels: Any, arguments: dict[str, Any]) -> None:
+    """One run file of the rows, scores and labels of all processes."""
+    rows, first = np.unique(np.concatenate([each[0] for each in parts]), return_index=True)
+    if not np.array_equal(rows, np.arange(len(rows))):
+        raise CifarcoreError(f"{len(rows):,} images were predicted of at least {rows.max() + 1:,}; predict all of them")
+    scores = np.concatenate([each[1] for each in parts])[first]
+    if labels is None and parts[0][2] is None:
+        raise CifarcoreError("no labels; return (logits, labels) from predict_step, or give labels to lightning_writer")
+    truth = as_array(labels, "labels") if labels is not None else np.concatenate([each[2] for each in parts])[first]
+    save_run(Run.from_predictions(scores, truth, **arguments), path)
+
+
+def _refuse_other_order(loader: Any) -> None:
+    """Raises CifarcoreError for a loader whose rows are not those of its data set, one after the other."""
+    import torch.utils.data as data
+
+    if not isinstance(loader, data.DataLoader) or isinstance(loader.dataset, data.IterableDataset):
+        return
+    for sampler, known in ((loader.sampler, data.SequentialSampler), (loader.batch_sampler, data.BatchSampler)):
+        if sampler is not None and type(sampler) is not known:
+            raise CifarcoreError(
+                f"the loader draws its images by {type(sampler).__name__}, not in the order of the data set; make one "
+                "with shuffle=False for the test images"
+            )
+    if loader.drop_last and len(loader.dataset) % (loader.batch_size or 1):
+        raise CifarcoreError("the loader drops the last images (drop_last); make one without it for the test images")
+
+
+def _parts(batch: Any) -> tuple[Any, Any]:
+    """The inputs and the labels of a batch."""
+    if isinstance(batch, Mapping):
+        name = next((name for name in ("labels", "label", "targets", "target") if name in batch), None)
+        inputs = {key: value for key, value in batch.items() if key != name}
+        if name is not None and inputs:
+            return next(iter(inputs.values())) if len(inputs) == 1 else inputs, batch[name]
+    elif isinstance(batch, Sequence) and len(batch) >= 2:
+        return batch[0], batch[1]
+    raise CifarcoreError("a batch has no labels; let the loader give (inputs, labels)")
+
+
+def _moved(values: Any, device: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {key: _moved(value, device) for key, value in values.items()}
+    if isinstance(values, (tuple, list)):
+        return type(values)(_moved(value, device) for value in values)
+    return values.to(device) if hasattr(values, "to") else values
+
+
+def _logits(output: Any) -> np.ndarray:
+    """The logits (n, C) of whatever a network returns: a tensor, the first of several, or `logits` by name."""
+    output = output["logits"] if isinstance(output, Mapping) and "logits" in output else output
+    output = getattr(output, "logits", output)
+    return as_array(output[0] if isinstance(output, (tuple, list)) else output, "logits")

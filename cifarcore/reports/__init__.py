@@ -1,0 +1,1 @@
+"""The one home of every table and chart that is shown. Knows no page."""

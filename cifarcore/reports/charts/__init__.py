@@ -1,0 +1,1 @@
+"""Charts as pure functions from DataFrame to Altair, a module a page."""

@@ -1,0 +1,138 @@
+"""The charts of classes: pure functions of DataFrames."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from cifarcore.reports.charts.style import COLORS, NEUTRAL, in_order, model_scale
+
+_MIDDLE, _HALF = 1.6, 0.36  # where the column of differences lies, to the right of values from 0 to 1
+
+
+def dumbbells(frame: pd.DataFrame, metric: str, chosen: str = "") -> alt.LayerChart:
+    """Each class's value under A and B and, in a column of its own, the difference with its interval about zero.
+
+    Columns: class, a, b, difference, low, high (of the difference), claim, superclass, support. A difference is filled
+    where the class's recall changes significantly, else hollow. A click selects `class` (selection `class_clicked`);
+    the row of `chosen` is marked.
+    """
+    reach = max(0.1, float(np.ceil(10 * frame[["difference", "low", "high"]].abs().max(axis=None)) / 10) or 0.1)
+    placed = {f"{name}_at": _MIDDLE + frame[name] * _HALF / reach for name in ("difference", "low", "high")}
+    frame = frame.assign(**placed, chosen=frame["class"] == chosen, claimed=frame["claim"] != "")
+    clicked = alt.selection_point("class_clicked", fields=["class"])
+    base = alt.Chart(frame).encode(
+        y=in_order(frame, "class", grid=True),
+        tooltip=[
+            alt.Tooltip("class:N"),
+            alt.Tooltip("superclass:N"),
+            alt.Tooltip("support:Q", title="test images", format=","),
+            alt.Tooltip("a:Q", title=f"A: {metric}", format=".3f"),
+            alt.Tooltip("b:Q", title=f"B: {metric}", format=".3f"),
+            alt.Tooltip("difference:Q", title="B − A", format="+.3f"),
+            alt.Tooltip("low:Q", title="95% CI from", format="+.3f"),
+            alt.Tooltip("high:Q", title="to", format="+.3f"),
+            alt.Tooltip("claim:N", title="recall, tested"),
+        ],
+    )
+    scale = alt.Scale(domain=[0, 2], nice=False)
+    values = [0, 0.25, 0.5, 0.75, 1, _MIDDLE - _HALF, _MIDDLE, _MIDDLE + _HALF]
+    change = f"format((datum.value - {_MIDDLE}) * {reach / _HALF}, '+.0%')"
+    label = f"datum.value > 1.01 ? {change} : format(datum.value, '.0%')"
+    axis = alt.Axis(values=values, labelExpr=label, orient="top", grid=False, labelOverlap=False)
+    color = alt.condition("datum.difference >= 0", alt.value(COLORS["B"]), alt.value(COLORS["A"]))
+    zero = alt.Chart(pd.DataFrame({"x": [_MIDDLE]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(x=alt.X("x:Q"))
+    bar = base.mark_bar(height=4, opacity=0.55).encode(x=alt.X("a:Q"), x2=alt.X2("b:Q"), color=color)
+    points_a = base.mark_point(shape="circle", filled=True, size=64, opacity=1, color=COLORS["A"]).encode(
+        x=alt.X("a:Q", scale=scale, title=f"{metric} of A and B, and B − A with its 95% CI", axis=axis)
+    )
+    points_b = base.mark_point(shape="diamond", filled=True, size=80, opacity=1, color=COLORS["B"]).encode(
+        x=alt.X("b:Q")
+    )
+    interval = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low_at:Q"), x2=alt.X2("high_at:Q"), color=color)
+    difference = base.mark_point(size=50, strokeWidth=1.5, opacity=1).encode(
+        x=alt.X("difference_at:Q"),
+        color=color,
+        fill=alt.when("!datum.claimed")
+        .then(alt.value("transparent"))
+        .when("datum.difference >= 0")
+        .then(alt.value(COLORS["B"]))
+        .otherwise(alt.value(COLORS["A"])),
+    )
+    whole_row = (
+        base.mark_bar(height=18, color=NEUTRAL)
+        .encode(
+            x=alt.value(0),
+            x2=alt.value("width"),
+            opacity=alt.condition("datum.chosen", alt.value(0.25), alt.value(0)),
+        )
+        .add_params(clicked)
+    )
+    return alt.layer(points_a, zero, bar, points_a, points_b, interval, difference, whole_row).properties(
+        height=alt.Step(18),
+        description=f"{metric} of each class under A (circle, blue) and B (diamond, orange), and the difference",
+    )
+
+
+def outcomes(frame: pd.DataFrame) -> alt.Chart:
+    """How one class's images were classified. Columns: predicted, model, images, share, kind ("correct", "wrong",
+    "outside the filter").
+    """
+    return (
+        alt.Chart(frame)
+        .mark_bar(height=7)
+        .encode(
+            y=in_order(frame, "predicted"),
+            yOffset=alt.YOffset("model:N", sort=["A", "B"]),
+            x=alt.X(
+                "share:Q",
+                stack=None,
+                title="share of the class's images",
+                scale=alt.Scale(domain=[0, 1]),
+                axis=alt.Axis(format="%", tickCount=5, labelFlush=True, labelFlushOffset=-4),
+            ),
+            color=alt.Color("model:N", scale=model_scale(), legend=None),
+            opacity=alt.Opacity(
+                "kind:N",
+                scale=alt.Scale(domain=["correct", "wrong", "outside the filter"], range=[1, 0.75, 0.35]),
+                legend=None,
+            ),
+            tooltip=[
+                alt.Tooltip("model:N"),
+                alt.Tooltip("predicted:N"),
+                alt.Tooltip("kind:N"),
+                alt.Tooltip("images:Q", format=".1~f"),
+                alt.Tooltip("share:Q", format=".1%"),
+            ],
+        )
+        .properties(
+            height=alt.Step(11), description="How the images of the chosen class were classified, by each model"
+        )
+    )
+
+
+def gains(frame: pd.DataFrame) -> alt.LayerChart:
+    """B − A for each group, with its interval. Columns: name, images, gained, a, b, difference, low, high, claim."""
+    base = alt.Chart(frame).encode(
+        y=in_order(frame, "name", limit=220),
+        tooltip=[
+            alt.Tooltip("name:N", title="superclass"),
+            alt.Tooltip("images:Q", title="test images", format=","),
+            alt.Tooltip("a:Q", title="A: recall", format=".3f"),
+            alt.Tooltip("b:Q", title="B: recall", format=".3f"),
+            alt.Tooltip("difference:Q", title="B − A", format="+.3f"),
+            alt.Tooltip("low:Q", title="95% CI from", format="+.3f"),
+            alt.Tooltip("high:Q", title="to", format="+.3f"),
+            alt.Tooltip("gained:Q", title="B − A in images", format="+.1~f"),
+            alt.Tooltip("claim:N", title="tested"),
+        ],
+    )
+    x = alt.X("difference:Q", stack=None, title="B − A in recall", axis=alt.Axis(format="+%"))
+    color = alt.condition("datum.difference >= 0", alt.value(COLORS["B"]), alt.value(COLORS["A"]))
+    bars = base.mark_bar(height=10).encode(
+        x=x, color=color, opacity=alt.condition("datum.claim != ''", alt.value(1), alt.value(0.4))
+    )
+    intervals = base.mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
+    return (bars + intervals).properties(
+        height=alt.Step(20),
+        description="B minus A in recall for each superclass, with its 95% CI; pale where not significant",
+    )

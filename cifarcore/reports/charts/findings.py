@@ -1,0 +1,46 @@
+"""The replication's chart: a pure function of a DataFrame."""
+
+import altair as alt
+import pandas as pd
+
+from cifarcore.evidence.findings import FAILS, HOLDS, UNKNOWN
+from cifarcore.reports.charts.style import NEUTRAL
+
+_COLORS = {HOLDS: "#2a9d8f", UNKNOWN: NEUTRAL, FAILS: "#d6336c"}
+_STEP = 40
+
+
+def bands(frame: pd.DataFrame) -> alt.LayerChart:
+    """Each measurement's interval against the band that it must lie in, a row each on a scale of its own.
+
+    Columns of `frame` as tables.findings.band_frame: row, title, text, shown, model, verdict, and from 0 to 1 along
+    the row value, low, high, least, most (NaN where not measured).
+    """
+    base = alt.Chart(frame).encode(
+        y=alt.Y("row:O", axis=None, scale=alt.Scale(domain=frame["row"].tolist(), padding=0)),
+        tooltip=[
+            alt.Tooltip("claim:N"),
+            alt.Tooltip("text:N", title="measurement"),
+            alt.Tooltip("model:N"),
+            alt.Tooltip("bounds:N", title="holds where"),
+            alt.Tooltip("shown:N", title="value (95% CI)"),
+            alt.Tooltip("verdict:N"),
+        ],
+    )
+    unit = alt.Scale(domain=[0, 1], nice=False)
+    color = alt.Color("verdict:N", scale=alt.Scale(domain=list(_COLORS), range=list(_COLORS.values())), legend=None)
+    band = base.mark_bar(height=10, yOffset=10, color=NEUTRAL, opacity=0.3).encode(
+        x=alt.X("least:Q", scale=unit, axis=None), x2=alt.X2("most:Q")
+    )
+    rule = base.mark_rule(strokeWidth=3, yOffset=10).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), color=color)
+    shapes = alt.Scale(domain=list(_COLORS), range=["circle", "triangle-up", "cross"])
+    point = base.mark_point(filled=True, size=70, opacity=1, yOffset=10).encode(
+        x=alt.X("value:Q"), color=color, shape=alt.Shape("verdict:N", scale=shapes, legend=None)
+    )
+    text = base.mark_text(align="left", x=0, yOffset=-8, color=NEUTRAL, limit=alt.ExprRef("width")).encode(
+        text=alt.Text("title:N")
+    )
+    return (band + rule + point + text).properties(
+        height=_STEP * len(frame),
+        description="Each measurement's 95% CI against the band in which the claim holds, failures first",
+    )

@@ -1,0 +1,161 @@
+"""The overview's charts: pure functions of DataFrames."""
+
+import altair as alt
+import pandas as pd
+
+from cifarcore.reports.charts.style import COLORS, NEUTRAL, SPLIT_COLORS, by_model, in_order, model_scale
+
+
+def difference_interval(row: pd.Series, names: tuple[str, str]) -> alt.LayerChart:
+    """B − A in accuracy with its 95% CI about zero; `row` has difference, low, high (0..1), `names` are A's and B's."""
+    frame = pd.DataFrame([{name: 100 * row[name] for name in ("difference", "low", "high")}])
+    color = COLORS["B" if row["difference"] > 0 else "A"]
+    tooltip = [alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("difference", "low", "high")]
+    base = alt.Chart(frame).encode(tooltip=tooltip)
+    reach = 1.25 * max(1.0, float(frame.abs().max(axis=None)))
+    x = alt.X(
+        "difference:Q",
+        scale=alt.Scale(domain=[-reach, reach], nice=False),
+        title=f"← {names[0]} better · percentage points · {names[1]} better →",
+        axis=alt.Axis(format="+.1~f", tickCount=7, grid=False),
+    )
+    zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(x=x)
+    ends = base.mark_rule(strokeWidth=4, color=color).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
+    point = base.mark_point(filled=True, size=140, color=color, opacity=1).encode(x=x)
+    text = base.mark_text(color=NEUTRAL, dy=-18, fontSize=13).encode(x=x, text=alt.Text("difference:Q", format="+.2f"))
+    return (zero + ends + point + text).properties(
+        height=115, description="The difference in accuracy with its 95% CI; the dashed line is no difference"
+    )
+
+
+def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
+    """Each metric's difference as a dot with its 95% CI, turned so that right is better for B, on a scale of its own.
+
+    Columns as tables.overview.metric_rows: metric, shown, ci, x, low, high (-1..1; NaN without interval), significant,
+    color ("A" or "B": whom it favours), method. Filled where significant.
+    """
+    y = in_order(frame, "metric", limit=200, grid=True)
+    base = alt.Chart(frame).encode(
+        y=y,
+        tooltip=[
+            alt.Tooltip("metric:N"),
+            alt.Tooltip("shown:N", title="A → B"),
+            alt.Tooltip("ci:N", title="95% CI"),
+            alt.Tooltip("method:N"),
+        ],
+    )
+    # the numbers stand to the right of the intervals
+    scale = alt.Scale(domain=[-1.1, 3.2], nice=False)
+    x = alt.X("x:Q", scale=scale, axis=alt.Axis(values=[0], labels=False, ticks=False, domain=False), title=None)
+    color = alt.Color("color:N", scale=model_scale(), legend=None)
+    rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"), color=color)
+    point = base.mark_point(size=70, strokeWidth=2, opacity=1).encode(
+        x=x, color=color, fill=alt.condition("datum.significant", color, alt.value("transparent"))
+    )
+    text = base.mark_text(align="left", color=NEUTRAL).encode(x=alt.datum(1.25), text=alt.Text("shown:N"))
+    return (rule + point + text).properties(
+        height=alt.Step(26),
+        description=f"Each metric with the 95% CI of its difference, right where {names[1]} is better than {names[0]}; "
+        "filled where significant",
+    )
+
+
+def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
+    """How the test images split in four, as one bar. Columns: group, images, share (0..1), in the order of drawing.
+
+    A click selects `group` (selection `outcome`).
+    """
+    frame = frame.assign(end=frame["share"].cumsum(), start=frame["share"].cumsum() - frame["share"])
+    frame["text"] = [
+        f"{group} {images:,}" if share > 0.1 else ""
+        for group, images, share in zip(frame["group"], frame["images"], frame["share"], strict=True)
+    ]
+    clicked = alt.selection_point("outcome", fields=["group"])
+    base = alt.Chart(frame)
+    bars = (
+        base.mark_bar(height=26, y=45, stroke="white", strokeWidth=1, cursor="pointer")
+        .encode(
+            x=alt.X("start:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False)),
+            x2=alt.X2("end:Q"),
+            color=alt.Color(
+                "group:N", legend=None, scale=alt.Scale(domain=list(SPLIT_COLORS), range=list(SPLIT_COLORS.values()))
+            ),
+            tooltip=[
+                alt.Tooltip("group:N"),
+                alt.Tooltip("images:Q", format=","),
+                alt.Tooltip("share:Q", format=".1%"),
+            ],
+        )
+        .add_params(clicked)
+    )
+    text = base.mark_text(color=NEUTRAL, align="left", y=18).encode(x=alt.X("start:Q"), text=alt.Text("text:N"))
+    # Streamlit takes 20 pixels of it for padding below
+    return (bars + text).properties(height=80, description="Test images by which of the two models is correct")
+
+
+def learning_curves(frame: pd.DataFrame, names: tuple[str, str] = ("", "")) -> alt.Chart:
+    """Validation accuracy by epoch, a line for each run. Columns: model ("A", "B"), run, epoch, val_accuracy,
+    train_loss, minutes.
+    """
+    return (
+        alt.Chart(frame)
+        .mark_line(point=alt.OverlayMarkDef(size=28))
+        .encode(
+            x=alt.X(
+                "epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False, labelFlush=True, labelFlushOffset=-4)
+            ),
+            y=alt.Y(
+                "val_accuracy:Q", title="validation accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)
+            ),
+            **by_model(names),
+            detail=alt.Detail("run:N"),
+            tooltip=[
+                alt.Tooltip("model:N"),
+                alt.Tooltip("run:N"),
+                alt.Tooltip("epoch:Q"),
+                alt.Tooltip("val_accuracy:Q", title="validation accuracy", format=".2%"),
+                alt.Tooltip("train_loss:Q", title="training loss", format=".3f"),
+                alt.Tooltip("minutes:Q", format=".1f"),
+            ],
+        )
+        .properties(height=290, description="Validation accuracy of each run by epoch, A blue, B orange")
+    )
+
+
+def reliability(frame: pd.DataFrame, names: tuple[str, str] = ("", "")) -> alt.LayerChart:
+    """Reliability curves, a line for each run. Columns: model, run, confidence, accuracy (means of a bin, 0..1),
+    count.
+    """
+    unit = alt.Scale(domain=[0, 1])
+    ideal = (
+        alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]}))
+        .mark_line(color=NEUTRAL, strokeDash=[4, 4])
+        .encode(x=alt.X("x:Q"), y=alt.Y("y:Q"))
+    )
+    curves = (
+        alt.Chart(frame)
+        .mark_line(point=alt.OverlayMarkDef(size=28))
+        .encode(
+            x=alt.X(
+                "confidence:Q",
+                title="confidence",
+                scale=unit,
+                axis=alt.Axis(format="%", grid=False, labelFlush=True, labelFlushOffset=-4),
+            ),
+            y=alt.Y("accuracy:Q", title="accuracy", scale=unit, axis=alt.Axis(format="%")),
+            **by_model(names),
+            detail=alt.Detail("run:N"),
+            tooltip=[
+                alt.Tooltip("model:N"),
+                alt.Tooltip("run:N"),
+                alt.Tooltip("confidence:Q", format=".1%"),
+                alt.Tooltip("accuracy:Q", format=".1%"),
+                alt.Tooltip("count:Q", format=","),
+            ],
+        )
+    )
+    return (ideal + curves).properties(
+        height=290,
+        description="Accuracy against the model's confidence (reliability diagram); the dashed line is perfect "
+        "calibration",
+    )

@@ -1,0 +1,70 @@
+"""The slices page's charts: pure functions of DataFrames."""
+
+import altair as alt
+import pandas as pd
+
+from cifarcore.reports.charts.style import NEUTRAL, by_model, in_order
+
+GAIN, LOSS = "#e07b1a", "#2f7fc1"
+
+
+def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
+    """B - A in each slice with its 95% CI; the line is B - A of all images, `whole`.
+
+    Columns: slice, support, difference, low, high, rest, q, significant, share. A click selects `slice` (selection
+    `slice_clicked`).
+    """
+    clicked = alt.selection_point("slice_clicked", fields=["slice"])
+    base = alt.Chart(frame).encode(
+        y=in_order(frame, "slice", limit=420, grid=True),
+        opacity=alt.condition("datum.significant", alt.value(1.0), alt.value(0.45)),
+        color=alt.condition("datum.difference > datum.rest", alt.value(GAIN), alt.value(LOSS)),
+        tooltip=[
+            alt.Tooltip("slice:N"),
+            alt.Tooltip("support:Q", title="test images", format=","),
+            alt.Tooltip("difference:Q", title="B − A inside", format="+.1%"),
+            alt.Tooltip("low:Q", title="95% CI from", format="+.1%"),
+            alt.Tooltip("high:Q", title="to", format="+.1%"),
+            alt.Tooltip("rest:Q", title="B − A elsewhere", format="+.1%"),
+            alt.Tooltip("share:Q", title="share of the difference", format="+.1%"),
+            alt.Tooltip("q:Q", title="q", format=".2g"),
+        ],
+    )
+    line = alt.Chart(pd.DataFrame({"whole": [whole]})).mark_rule(strokeDash=[4, 3], color=NEUTRAL)
+    axis = alt.Axis(format="+%", orient="top")
+    points = base.mark_point(filled=True, size=80).encode(
+        x=alt.X("difference:Q", title="B − A in accuracy (dashed: all images)", axis=axis)
+    )
+    rules = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
+    # the rows take clicks and are not seen: an encoded opacity wins over a mark's
+    unseen = {"x": alt.value(0), "x2": alt.value("width"), "opacity": alt.value(0)}
+    row = base.mark_bar(height=20).encode(**unseen).add_params(clicked)
+    return alt.layer(points, line.encode(x=alt.X("whole:Q")), rules, points, row).properties(
+        height=alt.Step(22), description="B minus A in each slice, with its 95% CI; pale where not significant"
+    )
+
+
+def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
+    """Both models' accuracy in each bin of one property. Columns: bin, model, images, accuracy, low, high."""
+    bins = alt.Scale(domain=list(dict.fromkeys(frame["bin"])))
+    base = alt.Chart(frame).encode(
+        x=alt.X("bin:N", sort=None, scale=bins, title=None, axis=alt.Axis(labelAngle=-30, labelLimit=160)),
+        xOffset=alt.XOffset("model:N"),
+        color=by_model(names)["color"],
+        tooltip=[
+            alt.Tooltip("bin:N"),
+            alt.Tooltip("model:N"),
+            alt.Tooltip("images:Q", format=","),
+            alt.Tooltip("accuracy:Q", format=".1%"),
+            alt.Tooltip("low:Q", title="95% CI from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+        ],
+    )
+    scale = alt.Scale(zero=False)
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(
+        y=alt.Y("accuracy:Q", scale=scale, axis=alt.Axis(format="%")), shape=by_model(names)["shape"]
+    )
+    rules = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
+    return alt.layer(points, rules).properties(
+        height=280, description="Accuracy of both models by the property, with 95% CIs"
+    )

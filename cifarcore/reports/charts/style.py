@@ -1,0 +1,73 @@
+"""What all charts share: the two models' colours, axes of names, and lines with points.
+
+What is encoded is written as an object (`alt.X("x:Q")`): of a bare string, Altair makes that object anew in 2 ms.
+"""
+
+import json
+
+import altair as alt
+import pandas as pd
+
+#: model A is blue, model B orange, everywhere: far apart for every common colour blindness, readable on light and dark
+COLORS = {"A": "#2f7fc1", "B": "#e07b1a"}
+
+
+#: behind the white letters of the models' keys, which need more contrast than marks
+KEY_COLORS = {"A": "#2a6fab", "B": "#a0520c"}
+NEUTRAL = "#8a8f98"
+
+
+#: correctness of both models on a test image
+SPLIT_COLORS = {"both correct": "#8f96a0", "only A": COLORS["A"], "only B": COLORS["B"], "neither": "#5f6670"}
+
+
+# No chart stacks or sorts by names, scales of names have domains, and in an expression no name stands alone: Vega looks
+# these up in objects of JavaScript's, which know "constructor" already.
+
+
+def middle_cut(most: int) -> str:
+    """A Vega expression of an axis's label: one longer than `most` letters is cut in its middle, since names that are
+    alike differ at their ends.
+    """
+    half = (most - 1) // 2
+    cut = f"slice(datum.label, 0, {half}) + '…' + slice(datum.label, -{half})"
+    return f"length(datum.label) > {most} ? {cut} : datum.label"
+
+
+def in_order(frame: pd.DataFrame, field: str, limit: int = 150, least: int = 0, grid: bool = False) -> alt.Y:
+    """The vertical axis of names, in the order of the rows of `frame`; labels take from `least` to `limit` pixels and
+    are cut in their middle.
+
+    The order stands in the specification: where only the data change, Vega keeps the order of the old ones.
+    """
+    axis = alt.Axis(
+        labelLimit=2 * limit,
+        labelExpr=middle_cut(limit // 6),
+        minExtent=least,
+        labelOverlap=False,
+        labelFlush=False,
+        ticks=False,
+        domain=False,
+        grid=grid,
+    )
+    return alt.Y(
+        f"{field}:N", sort=None, scale=alt.Scale(domain=list(dict.fromkeys(frame[field]))), title=None, axis=axis
+    )
+
+
+def model_scale() -> alt.Scale:
+    """The colour scale of a field that holds "A" and "B"."""
+    return alt.Scale(domain=list(COLORS), range=list(COLORS.values()))
+
+
+def by_model(names: tuple[str, str]) -> dict[str, alt.Color | alt.Shape]:
+    """Colour and shape of a line with points by its field `model`, with one legend for both; `names` are those of A and
+    B.
+    """
+    shown = json.dumps({letter: f"{letter} {name}" for letter, name in zip(COLORS, names, strict=True)})
+    legend = alt.Legend(title=None, orient="top", labelExpr=f"{shown}[datum.label]", labelLimit=220, symbolSize=70)
+    shape = alt.Scale(domain=list(COLORS), range=["circle", "diamond"])
+    return {
+        "color": alt.Color("model:N", scale=model_scale(), legend=legend),
+        "shape": alt.Shape("model:N", scale=shape, legend=legend),
+    }

@@ -1,0 +1,77 @@
+"""What people decide by, as pieces of a page: the sections of the report and, without charts, of a notebook's result.
+
+Lays out what `reports.tables` say, a title and its HTML for each question.
+"""
+
+from collections.abc import Sequence
+from html import escape
+
+from cifarcore.evidence import abstention, equivalence
+from cifarcore.evidence.known import judged, repeats
+from cifarcore.reports import markup
+from cifarcore.reports.charts import decisions as charts
+from cifarcore.reports.sides import Sides
+from cifarcore.reports.tables import decisions, known, models
+from cifarcore.runs.run import Run
+
+Section = tuple[str, list[str]]
+
+
+def decision_sections(sides: Sides, all_runs: Sequence[Run], drawn: bool = True) -> list[Section]:
+    """The questions of the overview, answered for the two models, and all models of `all_runs` ranked where there are
+    more than two; charts only where `drawn`.
+    """
+    runs, n_a = (*sides.a.runs, *sides.b.runs), len(sides.a.runs)
+    fine = equivalence.equivalence(runs, n_a)
+    measures, coverage = decisions.abstention_table(runs, n_a)
+    curves = decisions.curve_frame(runs, n_a) if drawn else ()
+    curve = charts.risk_coverage(curves, sides.names, abstention.MAX_ERROR) if len(curves) else None
+    return [
+        ("What could have been detected", [_paragraph(decisions.detectable_text(runs, n_a))]),
+        ("Good enough?", [_paragraph(decisions.equivalence_text(fine, sides.names))]),
+        ("Flips", [markup.table(decisions.flip_table(runs, n_a)), _paragraph(decisions.flip_text(runs, n_a))]),
+        (
+            "Abstention",
+            [
+                _paragraph(decisions.abstention_text(coverage, abstention.MAX_ERROR, sides.names)),
+                "" if curve is None else markup.chart(curve, 700),
+                markup.table(measures),
+            ],
+        ),
+        (
+            "Together",
+            [_paragraph(decisions.together_text(runs, n_a)), markup.table(decisions.together_table(runs, n_a))],
+        ),
+        *_known(runs, n_a),
+        *_models(all_runs, drawn),
+    ]
+
+
+def _known(runs: Sequence[Run], n_a: int) -> list[Section]:
+    if not judged(runs[0]):
+        return []
+    table = repeats(runs, n_a)
+    source = f'<p class="note">{escape(known.SOURCES)}</p>'
+    shown = [_paragraph(known.repeat_text(table)), markup.table(known.repeat_table(table)), source]
+    return [("Duplicates and disputed labels", shown)]
+
+
+def _models(all_runs: Sequence[Run], drawn: bool) -> list[Section]:
+    if (found := models.models_among(all_runs)) is None:
+        return []
+    chart = charts.group_chart(models.group_frame(found.accuracies, found.pairs))
+    return [
+        (
+            f"All {len(found.seeds)} models ranked",
+            [
+                markup.table(models.model_table(found)),
+                markup.chart(chart, 500) if drawn else "",
+                _paragraph(models.GROUPS),
+                markup.table(models.pair_table(found.pairs)),
+            ],
+        )
+    ]
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{escape(text)}</p>"

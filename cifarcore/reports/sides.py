@@ -1,0 +1,143 @@
+"""The two models that are compared: each with its runs, one per seed, on the images that all share."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from cifarcore.evidence.comparison import names_of
+from cifarcore.runs.alignment import AlignedPair
+from cifarcore.runs.run import Run, RunHeader, seed_given, seeds_text
+from cifarcore.text import distinct, plain, spaced
+
+
+@dataclass(frozen=True)
+class Side:
+    """Model A (left, blue) or model B (right, orange): its runs, one per seed chosen, on the images that all share."""
+
+    letter: str
+    group: str
+    runs: tuple[Run, ...]
+
+    @property
+    def first(self) -> Run:
+        """The run that stands where only one can be shown: maps, predictions, confidences."""
+        return self.runs[0]
+
+    @property
+    def seeds(self) -> str:
+        return seeds_text(self.runs)
+
+    @property
+    def title(self) -> str:
+        return f"{self.group} ({self.seeds})" if self.seeds else self.group
+
+    @property
+    def first_title(self) -> str:
+        """The group, and the seed of its first run where that is known."""
+        return self.group if seed_given(self.first.meta) is None else f"{self.group}, {seed_label(self.first)}"
+
+    @cached_property
+    def wrong_in(self) -> np.ndarray:
+        """In how many of the runs each image is classified wrongly, int (N,)."""
+        return np.sum([~run.correct for run in self.runs], axis=0)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(run.digest for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Both models, and the classes of them that are shown; row i of every run is the same image."""
+
+    a: Side
+    b: Side
+    only_a: int  #: images that only A's files have
+    only_b: int
+    classes: np.ndarray  #: indices of the classes that are shown, in this order
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of both models, fit to show; of two seeds of one model the runs' names, which differ."""
+        if self.a.group == self.b.group:
+            return names_of(self.a.runs, self.b.runs)
+        a, b = plain(self.a.group), plain(self.b.group)
+        if a == b:  # they differ where they are cut
+            a, b = (plain(f"{name[:35]}…{name[-40:]}") for name in (self.a.group, self.b.group))
+        return a, b
+
+    @cached_property
+    def pair(self) -> AlignedPair:
+        """The first run of each side."""
+        return AlignedPair(self.a.first, self.b.first, self.only_a, self.only_b)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self.a.first.labels
+
+    @property
+    def sample_ids(self) -> np.ndarray:
+        return self.a.first.sample_ids
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Fit to show, no two alike: charts, lists and the address know a class by it."""
+        return distinct(map(spaced, self.a.first.class_names))
+
+    @cached_property
+    def superclass_names(self) -> list[str]:
+        """As `class_names`; none where the run names no superclasses."""
+        return [] if self.a.first.superclass_names is None else distinct(map(spaced, self.a.first.superclass_names))
+
+    @property
+    def n_classes(self) -> int:
+        return self.a.first.n_classes
+
+    @property
+    def filtered(self) -> bool:
+        return len(self.classes) < self.n_classes
+
+    @cached_property
+    def in_filter(self) -> np.ndarray:
+        """Whether each image's true class is among the classes shown, bool (N,)."""
+        chosen = np.zeros(self.n_classes, dtype=bool)
+        chosen[self.classes] = True
+        return chosen[self.labels]
+
+    @property
+    def several_seeds(self) -> bool:
+        return len(self.a.runs) > 1 or len(self.b.runs) > 1
+
+    @property
+    def first_seeds(self) -> str:
+        """For example "seed 0 of A, the only run of B"."""
+        return f"{seed_label(self.a.first)} of A, {seed_label(self.b.first)} of B"
+
+    def address(self, row: int) -> str:
+        """An image as the page's address names it, by content and label: the same picture may stand under two
+        labels.
+        """
+        return f"{self.sample_ids[row]:016x}-{self.labels[row]}"
+
+    def row_at(self, address: str) -> int | None:
+        """The row that `address` names; None where there is none here."""
+        sample_id, _, label = address.partition("-")
+        try:
+            rows = np.flatnonzero((self.sample_ids == np.uint64(int(sample_id, 16))) & (self.labels == int(label)))
+        except (ValueError, OverflowError):
+            return None
+        return int(rows[0]) if len(rows) else None
+
+    def superclass(self, class_index: int) -> str:
+        of_class = self.a.first.superclass_of
+        return "" if of_class is None else self.superclass_names[of_class[class_index]]
+
+
+def all_classes(sides: Sides) -> Sides:
+    """The same models without a filter of classes, in the classes' own order."""
+    return replace(sides, classes=np.arange(sides.n_classes))
+
+
+def seed_label(run: RunHeader | Run) -> str:
+    return "the only run" if seed_given(run.meta) is None else f"seed {run.meta['seed']}"

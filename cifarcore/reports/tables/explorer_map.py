@@ -1,0 +1,60 @@
+"""What the explorer draws of each image: its place on both maps, and the colour that stands for a property of it."""
+
+import numpy as np
+import pandas as pd
+
+from cifarcore.evidence import softmax
+from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
+from cifarcore.reports.sides import Sides
+from cifarcore.runs.memo import memo
+from cifarcore.runs.run import Run
+
+
+def color_codes(sides: Sides, run: Run, color: str) -> np.ndarray:
+    """Each image's place in the `color_legend`, int16 (N,), or its confidence, float32 (N,)."""
+    if color == "confidence":
+        return memo(softmax.confidence, run).astype(np.float32)
+    if color == "correct or wrong":
+        return (~run.correct).astype(np.int16)
+    if color == "class":
+        place = np.zeros(sides.n_classes, np.int16)
+        place[sides.classes] = np.arange(len(sides.classes))
+        return place[sides.labels]
+    if color == "superclass":
+        return sides.a.first.superclass_of[sides.labels]
+    groups = memo(four_way, sides.pair)
+    return np.select([groups == group for group in FOUR_WAYS], range(len(FOUR_WAYS))).astype(np.int16)
+
+
+def color_legend(sides: Sides, color: str) -> list[str] | None:
+    """The names that the codes of `color_codes` count; None for a colour that is a number."""
+    if color == "confidence":
+        return None
+    if color == "correct or wrong":
+        return ["correct", "misclassified"]
+    if color == "class":
+        return [sides.class_names[index] for index in sides.classes]
+    if color == "superclass":
+        return sides.superclass_names
+    return list(FOUR_WAYS)
+
+
+def map_frame(sides: Sides, rows: np.ndarray, kind: str, color: str, pictured: np.ndarray) -> pd.DataFrame:
+    """What charts.explorer.maps draws of the images `rows`; `pictured`, bool, of those whose picture is known."""
+    columns: dict[str, np.ndarray] = {"row": rows.astype(np.int32), "label": sides.labels[rows]}
+    for side in (sides.a, sides.b):
+        run, letter = side.first, side.letter.lower()
+        positions = getattr(run, kind)
+        if positions is not None:
+            columns |= {f"{letter}_x": positions[rows, 0], f"{letter}_y": positions[rows, 1]}
+        columns |= {
+            f"{letter}_color": color_codes(sides, run, color)[rows],
+            f"{letter}_class": run.predictions[rows].astype(np.int16),
+            f"{letter}_sure": np.rint(100 * memo(softmax.confidence, run)[rows]).astype(
+                np.int16 if run.has_scores else np.float32
+            ),
+        }
+    columns["picture"] = np.array(
+        [f"{i:016x}.png" if here else "" for i, here in zip(sides.sample_ids[rows].tolist(), pictured, strict=True)]
+    )
+    return pd.DataFrame(columns)

@@ -1,0 +1,80 @@
+"""In which order images are shown, and what is said of each model's predictions on them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from cifarcore.evidence import softmax
+from cifarcore.reports.sides import Side, Sides
+from cifarcore.runs.memo import memo
+from cifarcore.text import number, plain
+
+MOST_DOTS = 10  # seeds of which each has a dot
+
+
+def surest_first(sides: Sides, rows: np.ndarray) -> np.ndarray:
+    """`rows`, those first on which either model (its first seed) is surest; as they are where neither has scores."""
+    sure = np.fmax(memo(softmax.confidence, sides.a.first), memo(softmax.confidence, sides.b.first))
+    return rows[np.argsort(-sure[rows], kind="stable")]
+
+
+def surest_words(sides: Sides) -> str:
+    """The order of `surest_first` in words, to follow what is shown; nothing where no confidence is known."""
+    return ", most confident first" if sides.a.first.has_scores or sides.b.first.has_scores else ""
+
+
+def wrong_first(sides: Sides, rows: np.ndarray) -> np.ndarray:
+    """`rows` that some run gets wrong, those that most runs of both models get wrong first."""
+    wrong = sides.a.wrong_in[rows] + sides.b.wrong_in[rows]
+    order = np.argsort(-wrong, kind="stable")
+    return rows[order][wrong[order] > 0]
+
+
+def predictions(side: Side, rows: np.ndarray, names: Sequence[str], several_seeds: bool) -> list[dict]:
+    """What the side's first run predicts for each of `rows`, as a tile shows it: letter, name (of the class, among
+    `names`), confidence, right, seeds (how many runs are wrong; empty unless there are `several_seeds`),
+    dots (the same, a filled dot for each run that is wrong).
+    """
+    run = side.first.take(rows)
+    confidence, n = softmax.confidence(run), len(side.runs)
+    return [
+        {
+            "letter": side.letter,
+            "name": names[predicted],
+            "confidence": number(share, ".0%"),
+            "right": bool(right),
+            "seeds": f"wrong in {wrong} of {n} seeds" if several_seeds else "",
+            "dots": "●" * int(wrong) + "○" * (n - int(wrong)) if several_seeds and n <= MOST_DOTS else "",
+        }
+        for predicted, share, right, wrong in zip(
+            run.predictions, confidence, run.correct, side.wrong_in[rows], strict=True
+        )
+    ]
+
+
+def image_table(sides: Sides, rows: np.ndarray, notes: Sequence[str] | None = None) -> pd.DataFrame:
+    """The images `rows`: id, label, and of each model's first run its prediction and the probabilities of it and of the
+    label; in how many of its seeds the image is misclassified; a note where there are `notes`, one for each of `rows`.
+    """
+    names, labels, at = np.array(sides.class_names), sides.labels[rows], np.arange(len(rows))
+    table: dict[str, object] = {
+        "sample_id": [f"{i:016x}" for i in sides.sample_ids[rows]],
+        "label": labels,
+        "label_name": names[labels],
+    }
+    for side in (sides.a, sides.b):
+        run = side.first.take(rows)
+        probabilities = softmax.probabilities(run)
+        table |= {
+            f"{side.letter}_run": plain(side.first.name),
+            f"{side.letter}_prediction": run.predictions,
+            f"{side.letter}_prediction_name": names[run.predictions],
+            f"{side.letter}_probability_of_prediction": probabilities[at, run.predictions],
+            f"{side.letter}_probability_of_label": probabilities[at, labels],
+            f"{side.letter}_wrong_seeds": side.wrong_in[rows],
+            f"{side.letter}_seeds": len(side.runs),
+        }
+    if notes is not None:
+        table["note"] = [plain(note) for note in notes]
+    return pd.DataFrame(table)

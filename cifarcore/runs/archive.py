@@ -1,0 +1,134 @@
+"""The bytes of an `.npz`: read as hostile, whoever wrote it.
+
+Shapes, types and sizes are read from the archive's headers and checked before anything is allocated, and nothing is
+ever unpickled.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.memory import refuse_beyond_memory
+from cifarcore.runs.layout import (
+    LAYOUT,
+    MAX_BYTES,
+    MAX_IMAGES,
+    check_shapes,
+    refusal,
+)
+
+Headers = dict[str, tuple[zipfile.ZipInfo, np.dtype, tuple[int, ...]]]
+
+
+@contextmanager
+def opened(path: Path, foreign: bool = False) -> Iterator[tuple[BufferedReader, zipfile.ZipFile, Headers]]:
+    """The open file, its archive, and entry, dtype and shape of each known array, all checked against the layout.
+
+    With `foreign`, of every array, whatever its name and shape.
+
+    The file stays open in between, so that one put in its place meanwhile is not read unchecked.
+    """
+    if not path.exists():
+        raise refusal(path, "no such file; `cifarcore evaluate CHECKPOINT` writes run files")
+    if not path.is_file():
+        raise refusal(path, "not a file; name an .npz run file")
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            headers = _read_headers(archive, path, foreign)
+            if not foreign:
+                check_shapes({name: header[1:] for name, header in headers.items()}, path)
+            yield file, archive, headers
+    except CifarcoreError:
+        raise
+    except OSError as error:
+        raise refusal(
+            path, f"cannot be read ({error.strerror or error}); check its permissions, or write it again"
+        ) from None
+    except Exception as error:  # zipfile, zlib and NumPy's header reader raise many kinds on damaged bytes
+        raise refusal(path, f"not a readable .npz run file ({error or type(error).__name__}); write it again") from None
+
+
+def _read_headers(archive: zipfile.ZipFile, path: Path, foreign: bool) -> Headers:
+    headers: Headers = {}
+    for entry in archive.infolist():
+        name = entry.filename.removesuffix(".npy")
+        if name not in LAYOUT and not foreign:
+            continue  # a later version may add arrays
+        if name in headers:
+            raise refusal(path, f"array {name!r} is in the file twice; write it again")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise refusal(
+                path, f"array {name!r} is compressed in a way NumPy does not write; write it with np.savez_compressed"
+            )
+        with archive.open(entry) as file:
+            version = np.lib.format.read_magic(file)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(file)
+            length = entry.file_size - file.tell()
+        if dtype.hasobject:
+            raise refusal(
+                path, f"array {name!r} holds Python objects (a pickle), which are never loaded; store numbers or text"
+            )
+        if (
+            min(shape, default=0) < 0
+            or not dtype.itemsize
+            or int(np.prod(shape, dtype=object)) * dtype.itemsize != length
+        ):
+            raise refusal(
+                path, f"array {name!r} is not as long as its header says; the file is damaged, write it again"
+            )
+        headers[name] = (entry, dtype, shape)
+        if foreign and shape and shape[0] > MAX_IMAGES and min(shape[1:], default=1):
+            raise refusal(path, f"array {name!r} has {shape[0]:,} rows; at most {MAX_IMAGES:,} are read")
+    total = sum(_decoded(dtype, shape) if foreign else entry.file_size for entry, dtype, shape in headers.values())
+    if total > MAX_BYTES:
+        raise refusal(path, f"{total / 2**30:.1f} GiB when decompressed; at most {MAX_BYTES >> 30} GiB are read")
+    refuse_beyond_memory(4 * total, f"{path.name}: reading it")
+    return headers
+
+
+def _decoded(dtype: np.dtype, shape: tuple[int, ...]) -> int:
+    """Bytes of an array as it is worked with: numbers of a table of scores as float32."""
+    return int(np.prod(shape, dtype=object)) * max(dtype.itemsize, 4 if len(shape) > 1 else 1)
+
+
+def read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    with archive.open(entry) as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+        file.read()  # to the end, where zipfile compares the checksum
+    return native(array)
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """All arrays of any `.npz`, read as carefully as a run file's. Raises RunFileError."""
+    with opened(Path(path), foreign=True) as (_, archive, headers):
+        return {name: read_array(archive, entry) for name, (entry, _, _) in headers.items()}
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """The same values in this machine's byte order, rows contiguous, floats of at most 32 bits."""
+    dtype = (
+        np.dtype(np.float32) if array.dtype.kind == "f" and array.dtype.itemsize > 4 else array.dtype.newbyteorder("=")
+    )
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
+        return np.asarray(array, dtype, order="C")
+
+
+def is_run_file(path: Path) -> bool:
+    """Whether an `.npz` says that it is a run file; whether it is a sound one, `load_run` tells."""
+    return path.suffix.lower() == ".npz" and holds_run(path)
+
+
+def holds_run(file: Path | BinaryIO) -> bool:
+    """The same of an archive by its content, which may be in memory."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return "schema.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False

@@ -1,0 +1,143 @@
+"""A run made of arrays, of whatever framework: checked at once, and kept as a run file would keep them.
+
+Imports no framework: a tensor is known by what it can do.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cifarcore.data.ids import fingerprint, row_ids, sample_ids
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.class_names import indices, refuse_alike, superclasses
+from cifarcore.runs.layout import BY_ROW
+from cifarcore.runs.metadata import metadata_of
+from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores
+from cifarcore.runs.run import Run, checked_arrays
+from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, zeros
+
+
+def run_of(
+    scores: Any,
+    labels: Any,
+    *,
+    class_names: Sequence[str],
+    ids: Any,
+    images: Any,
+    test_set: str,
+    kind: str,
+    model: str,
+    preset: str,
+    seed: int,
+    superclass_of: Mapping[str, str] | None,
+    metadata: Any,
+    meta: Mapping[str, Any] | None,
+) -> Run:
+    """See `Run.from_predictions`."""
+    names = tuple(map(str, as_array(class_names, "class_names").tolist()))
+    if kind and kind not in KINDS:
+        raise CifarcoreError(f"kind: {kind!r}; choose one of {', '.join(KINDS)}, or leave it out")
+    _named("class_names", lambda: refuse_alike(names, names))
+    table = as_array(scores, "scores")
+    if table.ndim == 1 and table.dtype.kind != "f" and len(table):
+        table, kind = _named("scores", lambda: one_hot(_classes(table, names), len(names))), ""
+    if table.ndim == 2 and table.shape[1] != len(names):
+        raise CifarcoreError(
+            f"class_names: {len(names)} names for {table.shape[1]} columns of scores; give one for each"
+        )
+    checked = _named("scores", lambda: checked_scores(Predictions(table, columns=names)))
+    n = len(checked)
+    truth = _named("labels", lambda: as_class_labels(as_array(labels, "labels")))
+    if [ids is None, images is None, not test_set].count(False) != 1:
+        raise CifarcoreError(
+            "sample_ids, images, test_set: give one of the three, so that the images are known in other runs"
+        )
+    if isinstance(ids, list | tuple) and all(type(each) is int and 0 <= each < 2**64 for each in ids):
+        ids = np.array(ids, np.uint64)  # left to itself, NumPy makes floats of them
+    if test_set:
+        own_ids = row_ids(test_set, n)
+    elif images is None:
+        own_ids = _named("sample_ids", lambda: as_sample_ids(as_array(ids, "sample_ids")))
+    else:
+        own_ids = _ids_of(images)
+    for argument, values in (("labels", truth), ("sample_ids" if images is None else "images", own_ids)):
+        if len(values) != n:
+            raise CifarcoreError(f"{argument}: {len(values):,} for {n:,} rows of scores; give one for each")
+    truth = _named("labels", lambda: indices(truth, names, names))
+    missing = [name for name in names if superclass_of is not None and not superclass_of.get(name)]
+    if missing:
+        raise CifarcoreError(f"superclass_of: {len(missing)} classes have no superclass, such as {missing[0]!r}")
+    logits, kept_as, floored = _named("scores", lambda: as_logits(checked, kind))
+    with np.errstate(over="ignore"):  # what float16 cannot hold is refused below
+        logits = logits.astype(np.float16)  # as a run file does, so that a loaded run gives the same numbers
+    kin = superclasses(names, known=None if superclass_of is None else dict(superclass_of))
+    known = {"model": model, "preset": preset, "seed": int(seed), "scores": kept_as}
+    known |= zeros(checked, truth) if floored else {}
+    known |= {SOFTMAX: n} if kind == "logits" and is_softmax(checked) else {}
+    dataset = {"name": test_set, "matched_by": BY_ROW} if test_set else {}
+    run = Run(
+        class_names=np.array(names),
+        sample_ids=own_ids,
+        labels=truth.astype(np.int16),
+        logits=logits,
+        meta={name: value for name, value in known.items() if value != ""}
+        | {"dataset": dataset | {"fingerprint": fingerprint(own_ids, truth)}}
+        | dict(meta or {}),
+        superclass_names=kin.get("superclass_names"),
+        superclass_of=kin.get("superclass_of"),
+    )
+    run = replace(run, **_named("metadata", lambda: metadata_of(metadata, run.sample_ids)))
+    checked_arrays(run, Path("Run.from_predictions"))
+    return run
+
+
+def as_array(values: Any, argument: str) -> np.ndarray:
+    """An array, a tensor of any device or a list as a NumPy array of numbers or text."""
+    try:
+        for name in ("detach", "cpu"):
+            values = getattr(values, name, lambda values=values: values)()
+        if "bfloat16" in str(getattr(values, "dtype", "")) and hasattr(values, "float"):
+            values = values.float()  # which NumPy does not know
+        array = np.asarray(values)
+    except Exception as error:  # each framework raises its own kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CifarcoreError(f"{argument}: cannot be read as an array ({reason:.200})") from None
+    if array.dtype.kind not in "biufU":
+        raise CifarcoreError(f"{argument}: {array.dtype} of shape {array.shape}; give an array of numbers or text")
+    return array
+
+
+def _classes(predicted: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Predicted classes (N,), names or whole numbers, as indices."""
+    return indices(as_class_labels(predicted), names, names)
+
+
+def _ids_of(images: Any) -> np.ndarray:
+    """The ids of raw images: one array, or PIL images or arrays of any size, as a folder of them would have them."""
+    listed = list(images) if isinstance(images, Sequence) else []
+    if listed and all(hasattr(each, "convert") for each in listed):
+        if odd := {each.mode for each in listed} - {"1", "L", "P", "RGB"}:
+            raise CifarcoreError(
+                f"images of mode {', '.join(sorted(odd))}; give sample_ids, or import with --images FOLDER"
+            )
+        return np.array([int(sample_ids(np.asarray(each.convert("RGB"))[None])[0]) for each in listed], np.uint64)
+    if len({getattr(each, "shape", None) for each in listed}) > 1:
+        return np.concatenate([_ids_of(as_array(each, "images")[None]) for each in listed])
+    array = as_array(images, "images")
+    if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8:
+        raise CifarcoreError(
+            f"images: {array.dtype} of shape {array.shape}; give the raw images, uint8 RGB (N, height, width, 3)"
+        )
+    return sample_ids(array)
+
+
+def _named(argument: str, make: Any) -> Any:
+    """What `make` returns; its refusal names the argument."""
+    try:
+        return make()
+    except CifarcoreError as error:
+        message = str(error).replace("use --scores logits", 'give kind="logits"')
+        raise CifarcoreError(f"{argument}: {message}") from None

@@ -1,0 +1,199 @@
+"""Classes map by name, not by position: names as they are compared, lists of names, and the superclasses.
+
+Blanks, underscores, hyphens and capitals make no difference where they tell no two classes apart.
+"""
+
+import csv
+import json
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cifarcore.data import cifar100
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.formats import read_lines
+
+_SYNSET = re.compile(r"(n\d{8})[\s,]+(\S.*)")
+_MISSPELT = {"cra": "crab"}  # Hugging Face's cifar100
+
+
+def exact_name(name: str) -> str:
+    """A class name in the one of Unicode's spellings that is compared: macOS takes file names apart."""
+    return unicodedata.normalize("NFC", str(name)).strip()
+
+
+def normal_name(name: str) -> str:
+    """A class name as names are compared where no two differ in this alone."""
+    normal = " ".join(exact_name(name).casefold().replace("_", " ").replace("-", " ").split())
+    return _MISSPELT.get(normal, normal)
+
+
+class Names:
+    """Classes by name: as it is written, else without regard to capitals, blanks, underscores and hyphens where these
+    tell no two classes apart.
+    """
+
+    def __init__(self, lines: Sequence[Sequence[str]]):
+        """Each of `lines` has the names of one class, one or more; a name of two classes is of neither."""
+        self._exact = _by_unique_name(lines, exact_name)
+        self._normal = _by_unique_name(lines, normal_name)
+
+    def place(self, name: str) -> int:
+        """The class of that name, -1 where there is none."""
+        return self._exact.get(exact_name(name), self._normal.get(normal_name(name), -1))
+
+    def places(self, names: Sequence[str]) -> np.ndarray:
+        return np.array([self.place(name) for name in names], np.int64)
+
+
+def _by_unique_name(lines: Sequence[Sequence[str]], spelled: Callable[[str], str]) -> dict[str, int]:
+    named = [(name, place) for place, names in enumerate(lines) for name in set(map(spelled, names))]
+    counts = Counter(name for name, _ in named)
+    return {name: place for name, place in named if counts[name] == 1}
+
+
+def names_of(names: Sequence[str]) -> Names:
+    return Names([(name,) for name in names])
+
+
+_CIFAR100 = {normal_name(name) for name in cifar100.CLASS_NAMES}
+
+
+def canonical(names: tuple[str, ...]) -> tuple[str, ...]:
+    """CIFAR-100's own names in its own order where these are the same classes, else `names`."""
+    same = len(names) == len(_CIFAR100) and {normal_name(name) for name in names} == _CIFAR100
+    return cifar100.CLASS_NAMES if same else names
+
+
+def read_class_names(path: str) -> list[tuple[str, ...]]:
+    """The names of each class, in the order of a file: one per line, or several with a tab between; or JSON, a list,
+    or an object of names by number, of numbers by name, or of names by another name.
+
+    Raises CifarcoreError.
+    """
+    lines = read_lines(path)
+    if Path(path).suffix.lower() == ".json":
+        return _from_json("\n".join(lines), Path(path).name)
+    rows = [tuple(filter(None, map(str.strip, line.split("\t")))) for line in lines]
+    synsets = [_SYNSET.fullmatch(line) for line in lines]
+    if all(synsets):  # as ImageNet's synset_words.txt
+        rows = [match.groups() for match in synsets if match]
+    return _without_repeated(rows, Path(path).name)
+
+
+def _from_json(text: str, file: str) -> list[tuple[str, ...]]:
+    try:
+        read = json.loads(text)
+        if isinstance(read, dict) and all(key.isdecimal() for key in read):
+            read = [read[key] for key in sorted(read, key=int)]
+        elif isinstance(read, dict) and all(isinstance(value, int) for value in read.values()):
+            read = sorted(read, key=lambda key: read[key])
+        elif isinstance(read, dict):
+            read = [[key, value] for key, value in read.items()]
+        rows = [tuple(each) if isinstance(each, list) else (each,) for each in read]
+        if not rows or not all(isinstance(name, str) for names in rows for name in names) or not all(rows):
+            raise ValueError("no names")
+    except (ValueError, TypeError, RecursionError):
+        raise CifarcoreError(f"{file}: no list of class names in it; give one name per line, as text") from None
+    return _without_repeated(rows, file)
+
+
+def _without_repeated(rows: list[tuple[str, ...]], file: str) -> list[tuple[str, ...]]:
+    counts = Counter(exact_name(names[0]) for names in rows)
+    if repeated := [name for name, count in counts.items() if count > 1]:
+        raise CifarcoreError(f"{file}: class {repeated[0][:60]!r} is there twice; names must differ")
+    return rows
+
+
+def indices(given: np.ndarray, own: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
+    """Labels as indices into `names`: text by name, numbers by the place of the class in the file's own order."""
+    at = names_of(names)
+    if given.dtype.kind == "U":
+        values, inverse = np.unique(given, return_inverse=True)
+        places = at.places(values.tolist())
+        if (places >= 0).all():
+            return places[inverse]
+        refuse_unknown(given, places[inverse] < 0)
+        given = np.array([min(int(label), 2**31) for label in given.tolist()])
+    if given.min() < 0 or given.max() >= len(own):
+        raise CifarcoreError(outside(given, len(own)))
+    return at.places(own)[given]
+
+
+def outside(given: np.ndarray, n_classes: int, first: int = 0) -> str:
+    bad = int(given.min() if given.min() < first else given.max())
+    hint = "; if they count from 1, use --first-class 1" if not first and given.min() > 0 else ""
+    return f"label {bad} is outside {first}..{n_classes - 1 + first}; labels count from {first}{hint}"
+
+
+def refuse_unknown(given: np.ndarray, unknown: np.ndarray) -> None:
+    """Raises CifarcoreError for labels that are text and neither names nor all numbers."""
+    if not all(label.isascii() and label.isdecimal() for label in np.unique(given).tolist()):
+        first = normal_name(given[unknown.argmax()])
+        raise CifarcoreError(f"{unknown.sum():,} of {len(given):,} labels are not class names (such as {first[:60]!r})")
+
+
+def are_numbers(columns: Sequence[str], first: int = 0) -> bool:
+    if not all(name.isascii() and name.isdecimal() and len(name) < 10 for name in columns):
+        return False
+    return sorted(map(int, columns)) == list(range(first, first + len(columns)))
+
+
+def superclasses(names: tuple[str, ...], path: str = "", known: dict[str, str] | None = None) -> dict[str, np.ndarray]:
+    """A run's arrays of superclasses: as the CSV `path` says, CIFAR-100's own, as `known` by class, or none.
+
+    Raises CifarcoreError where the file leaves a class out.
+    """
+    if path:
+        kin = _read_superclasses(path, names)
+    elif names == cifar100.CLASS_NAMES:
+        return {
+            "superclass_names": np.array(cifar100.SUPERCLASS_NAMES),
+            "superclass_of": np.array(cifar100.SUPERCLASS_OF, np.int16),
+        }
+    elif known:
+        kin = known
+    else:
+        return {}
+    groups = sorted({kin[name] for name in names})
+    return {
+        "superclass_names": np.array(groups),
+        "superclass_of": np.array([groups.index(kin[name]) for name in names], np.int16),
+    }
+
+
+def _read_superclasses(path: str, names: tuple[str, ...]) -> dict[str, str]:
+    try:
+        rows = [row for row in csv.reader(read_lines(path)) if row]
+    except csv.Error as error:
+        raise CifarcoreError(f"{Path(path).name}: cannot be read as CSV ({error})") from None
+    if any(len(row) != 2 for row in rows):
+        raise CifarcoreError(f"{Path(path).name}: a line is not CLASS,SUPERCLASS; give both, with a comma between")
+    if [cell.strip().lower() for cell in rows[0]] == ["class", "superclass"]:
+        rows = rows[1:]
+    at = names_of(names)
+    groups = {at.place(name): group.strip() for name, group in rows}
+    missing = [name for place, name in enumerate(names) if not groups.get(place)]
+    if missing:
+        raise CifarcoreError(
+            f"{Path(path).name}: {len(missing)} of {len(names)} classes have no superclass (such as {missing[0]!r})"
+        )
+    return {name: groups[place] for place, name in enumerate(names)}
+
+
+def refuse_alike(names: Sequence[str], apart: Sequence[str] = ()) -> None:
+    """Raises CifarcoreError for two names that are compared as one, unless both are among `apart` as they are."""
+    known_apart = set(map(exact_name, apart))
+    seen: dict[str, str] = {}
+    for name in names:
+        if (normal := normal_name(name)) in seen:
+            both = {exact_name(name), exact_name(seen[normal])}
+            if len(both) == 1 or not both <= known_apart:
+                raise CifarcoreError(
+                    f"classes {seen[normal][:60]!r} and {name[:60]!r} are the same name; names must differ"
+                )
+        seen[normal] = name

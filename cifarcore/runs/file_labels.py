@@ -1,0 +1,76 @@
+"""Labels that come with the names of files: a table of a file and its label in each line, or two columns of the
+predictions.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from cifarcore.config import ImportConfig
+from cifarcore.data.image_folder import bare
+from cifarcore.data.picture_files import EXTENSIONS
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.class_names import read_class_names
+from cifarcore.runs.classes import are_digits
+from cifarcore.runs.formats import read_lines
+from cifarcore.runs.predictions import Predictions
+
+_SEPARATORS = (",", "\t", ";", r"\s+")
+
+
+def read_file_labels(path: str) -> dict[str, str] | None:
+    """The label of each file, by its name: the first two cells of each line of a table; None for any other file.
+
+    A first line that names no picture is the header. Raises CifarcoreError where a file has two labels.
+    """
+    if Path(path).suffix.lower() in (".npy", ".npz"):
+        return None
+    lines = read_lines(path)
+    for separator in _SEPARATORS:
+        rows = [re.split(separator, line) for line in lines]
+        if len(rows) > 1 and not _is_file(rows[0][0]):
+            rows = rows[1:]
+        if all(len(row) > 1 and _is_file(row[0]) for row in rows):
+            break
+    else:
+        return None
+    found: dict[str, str] = {}
+    for row in rows:
+        name, label = (cell.strip().strip('"') for cell in row[:2])
+        if found.setdefault(name, label) != label:
+            raise CifarcoreError(f"labels {Path(path).name}: {name[:100]!r} is there twice, with two labels; keep one")
+    return found
+
+
+def own_labels(predictions: Predictions, given: np.ndarray | None, config: ImportConfig) -> dict[str, str] | None:
+    """The labels `given` (N,) by the predictions' files, as names where these are known; None without both."""
+    if predictions.files is None or given is None or len(given) != len(predictions.files):
+        return None
+    names = [each[0] for each in read_class_names(config.class_names)] if config.class_names else predictions.columns
+    labels = given.astype(str).tolist()
+    if names and are_digits(np.unique(labels)) and not set(labels) <= set(names):
+        numbers = given.astype(np.int64) - config.first_class
+        if numbers.min() >= 0 and numbers.max() < len(names):
+            labels = [names[number] for number in numbers.tolist()]
+    return dict(zip(predictions.files, labels, strict=True))
+
+
+def labels_of(files: Sequence[str], label_of: Mapping[str, str]) -> np.ndarray:
+    """The label of each of `files` (n,), text, by its own name. Raises CifarcoreError where one has none."""
+    known = {_own(name): label for name, label in label_of.items()}
+    missing = [name for name in files if _own(name) not in known]
+    if missing:
+        raise CifarcoreError(
+            f"{len(missing):,} of {len(files):,} files have no label in --labels (first: {missing[0][:100]!r})"
+        )
+    return np.array([known[_own(name)] for name in files])
+
+
+def _own(name: str) -> str:
+    return bare(PurePosixPath(name.replace("\\", "/")).name)
+
+
+def _is_file(cell: str) -> bool:
+    return cell.strip().strip('"').lower().endswith(EXTENSIONS)

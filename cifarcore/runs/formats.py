@@ -1,0 +1,159 @@
+"""Files of predictions by their suffix, and the labels and names beside them.
+
+`readers` holds a module for each family. Nothing is unpickled, and sizes are known before anything is allocated.
+"""
+
+import csv
+import tokenize
+import zlib
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.archive import read_npz
+from cifarcore.runs.layout import MAX_BYTES
+from cifarcore.runs.predictions import Predictions, as_class_labels, checked_scores, refuse_ranked
+from cifarcore.runs.readers.arrays import from_npy, from_npz
+from cifarcore.runs.readers.arrow_files import from_arrow
+from cifarcore.runs.readers.binary import of_two_classes
+from cifarcore.runs.readers.columnar import from_parquet
+from cifarcore.runs.readers.delimited import from_delimited
+from cifarcore.runs.readers.json_files import from_json
+from cifarcore.runs.readers.matlab import from_matlab
+from cifarcore.runs.readers.roles import LABELS, only
+from cifarcore.runs.readers.tensors import from_tensors
+from cifarcore.runs.readers.text_folder import from_text_folder
+
+_READERS: dict[str, Callable[[Path, Collection[str]], Predictions]] = {
+    ".npz": from_npz,
+    ".npy": from_npy,
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"), from_delimited),
+    **dict.fromkeys((".json", ".jsonl", ".json.gz", ".jsonl.gz"), from_json),
+    ".parquet": from_parquet,
+    **dict.fromkeys((".feather", ".arrow"), from_arrow),
+    **dict.fromkeys((".pt", ".pth"), from_tensors),
+    ".mat": from_matlab,
+}
+SUFFIXES = tuple(_READERS)
+FOLDER = "folder"  #: in place of a suffix
+_PICKLES = (
+    'it would have to be unpickled; where you trust it: python -c "import pandas; '
+    "pandas.DataFrame(pandas.read_pickle('{name}')).to_csv('{stem}.csv')\""
+)
+#: the line that converts what is not read
+_REMEDIES = {
+    **dict.fromkeys((".pkl", ".pickle"), _PICKLES),
+    **dict.fromkeys(
+        (".h5", ".hdf5"),
+        "python -c \"import h5py, numpy; numpy.savez('{stem}.npz', **{{k: v[()] for k, v in "
+        "h5py.File('{name}').items()}})\"",
+    ),
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the sheet as CSV"),
+    **dict.fromkeys(
+        (".ckpt", ".bin", ".onnx", ".keras", ".tflite"),
+        "this may be a model, not its outputs; run it on the test set and save these",
+    ),
+    ".safetensors": (
+        'python -c "import numpy; from safetensors.numpy import load_file; '
+        "numpy.savez('{stem}.npz', **load_file('{name}'))\""
+    ),
+    ".zip": "unpack it first",
+    ".xz": "unpack it first",
+    ".bz2": "unpack it first",
+    ".zst": "unpack it first",
+}
+
+
+def suffix_of(path: str | Path) -> str:
+    """The suffix by which a file is read, in lower case: `.npz`, but `.csv.gz`."""
+    path = Path(path)
+    of_packed = Path(path.stem).suffix if path.suffix.lower() == ".gz" else ""
+    return f"{of_packed}{path.suffix}".lower()
+
+
+def stem_of(path: str | Path) -> str:
+    """A file's name without the suffix by which it is read."""
+    return Path(path).name[: len(Path(path).name) - len(suffix_of(path))]
+
+
+def read_predictions(path: str | Path, known: Collection[str] = (), kind: str = "") -> Predictions:
+    """Read a file of predictions by its suffix; `known` are names of classes, as far as they are known before.
+
+    `kind` is one of KINDS where it is stated what the scores are.
+
+    Raises CifarcoreError with one line that says what does not fit.
+    """
+    path = Path(path)
+    suffix = FOLDER if path.is_dir() else suffix_of(path)
+    if suffix not in (*SUFFIXES, FOLDER):
+        remedy = _REMEDIES.get(path.suffix.lower(), "").format(name=path.name, stem=path.stem)
+        raise CifarcoreError(
+            f"{path.name}: {suffix or 'no suffix'}; predictions are read from {_or(SUFFIXES)}{remedy and f'; {remedy}'}"
+        )
+    if suffix != FOLDER and not path.is_file():
+        raise CifarcoreError(f"{path}: no such file")
+    if path.stat().st_size > MAX_BYTES:
+        raise CifarcoreError(
+            f"{path.name}: {path.stat().st_size / 2**30:.1f} GiB; at most {MAX_BYTES >> 30} GiB are read"
+        )
+    try:
+        read = of_two_classes((from_text_folder if suffix == FOLDER else _READERS[suffix])(path, known), known, kind)
+        read = replace(read, scores=checked_scores(read))
+        refuse_ranked(read)
+        return read
+    except CifarcoreError as error:
+        raise CifarcoreError(f"{path.name}: {str(error).removeprefix(f'{path}: ')}") from None
+    except OSError as error:
+        raise CifarcoreError(
+            f"{path.name}: cannot be read ({' '.join(str(error.strerror or error).split())})"
+        ) from None
+    except (
+        tokenize.TokenError,
+        SyntaxError,
+        MemoryError,
+        ValueError,
+        EOFError,
+        UnicodeError,
+        OverflowError,
+        csv.Error,
+        zlib.error,
+    ) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CifarcoreError(f"{path.name}: not a readable {suffix.removeprefix('.')} file ({reason:.200})") from None
+
+
+def read_labels(path: str | Path) -> np.ndarray:
+    """The labels (N,) of a file of their own: `.npy`, `.npz`, or text with one a line. Raises CifarcoreError."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".npy":
+            return as_class_labels(np.lib.format.open_memmap(path, mode="r"))
+        if path.suffix.lower() == ".npz":
+            arrays = read_npz(path)
+            name = only(arrays, LABELS) or (next(iter(arrays)) if len(arrays) == 1 else None)
+            if name is None:
+                raise CifarcoreError(f"no array of labels (one of {', '.join(LABELS)})")
+            return as_class_labels(arrays[name])
+        lines = read_lines(path)
+        return as_class_labels(np.array(lines[1:] if lines[0].lower() in LABELS else lines))
+    except (OSError, ValueError, EOFError, CifarcoreError) as error:
+        raise CifarcoreError(f"labels {path.name}: {str(error).removeprefix(f'{path}: ')}") from None
+
+
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a text file, without blank ones. Raises CifarcoreError."""
+    try:
+        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeError) as error:
+        raise CifarcoreError(f"{path}: cannot be read as text ({error})") from None
+    lines = [line for line in lines if line]
+    if not lines:
+        raise CifarcoreError(f"{path}: empty; give one name per line")
+    return lines
+
+
+def _or(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"

@@ -1,0 +1,67 @@
+"""What to do about labels that are not those of the test set, as the kind of disagreement suggests."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cifarcore.config import ImportConfig
+from cifarcore.data import cifar100
+from cifarcore.data.known_images import known_images
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.run import Run
+from cifarcore.runs.test_sets import TestSet
+
+
+def not_those_of(
+    test: TestSet, readings: Sequence[np.ndarray], names: Sequence[str], found: Predictions, config: ImportConfig
+) -> str:
+    """The sentence with which labels are refused; `readings` are their classes (N,), as far as each reading has one."""
+    labels = max(readings, key=lambda read: (read == test.labels).sum())
+    wrong = labels != test.labels
+    row = int(wrong.argmax())
+    how = "by file" if test.by_file else "in this order"
+    return (
+        f"the labels of {wrong.sum():,} of {len(labels):,} rows are not those of {test.title} {how} (first: row {row}, "
+        f"{names[labels[row]] if labels[row] >= 0 else 'another class'!r} instead of {names[test.labels[row]]!r}); "
+        f"{_remedy(test, labels, wrong, found, config)}"
+    )
+
+
+def _remedy(test: TestSet, labels: np.ndarray, wrong: np.ndarray, found: Predictions, config: ImportConfig) -> str:
+    as_text = found.labels is not None and found.labels.dtype.kind == "U"
+    if not as_text or np.char.isdecimal(found.labels).all():
+        if not config.first_class and (labels - test.labels == 1).all():
+            return "they count from 1: use --first-class 1"
+        pairs = np.unique(np.stack([labels, test.labels]), axis=1)
+        if len(pairs[0]) == len(np.unique(pairs[0])) == len(np.unique(pairs[1])) > 1:
+            return (
+                "each of its classes is always the same other one here, so the file counts the classes in another "
+                "order: give --class-names FILE with the names in its order, one per line"
+            )
+    if test.by_file:
+        if wrong.mean() < 0.5 and (heading := dict(found.sources).get("labels")):
+            return f"give each file its own label; if {heading[:60]!r} is the model's answer, call it prediction"
+        return "give each file its own label"
+    remedy = "bring the rows into its order"
+    if config.order in ("torchvision", "data"):
+        other = "--order data" if config.order == "torchvision" else "--order torchvision"
+        return f"{remedy}, use {other} if that is theirs, or give sample_ids in the file"
+    return f"{remedy}, or give --images FOLDER, which finds them by file" if found.files else remedy
+
+
+def not_cifar100s(run: Run) -> list[str]:
+    """What is to be known of labels that are not those of CIFAR-100's test images, where the run is of these.
+
+    Raises CifarcoreError where most are not: then they count something else, such as superclasses.
+    """
+    known = known_images()
+    if tuple(run.class_names.tolist()) != cifar100.CLASS_NAMES or not np.isin(run.sample_ids, known.sample_ids).all():
+        return []
+    other = int((known.rows_of(run.sample_ids, run.labels) < 0).sum())
+    if 2 * other > run.n_images:
+        raise CifarcoreError(
+            f"the images are CIFAR-100's test images, but the labels of {other:,} of {run.n_images:,} are not theirs: "
+            "give the fine labels, from 0 in the order of the class names"
+        )
+    return [f"the labels of {other:,} images are not those of CIFAR-100's test set"] if other else []

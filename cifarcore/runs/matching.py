@@ -1,0 +1,248 @@
+"""Predictions brought onto a test set: each row its image, each column its class, the labels held against those of the
+images. What does not fit is refused.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from cifarcore import __version__
+from cifarcore.config import ImportConfig
+from cifarcore.data import cifar100 as data
+from cifarcore.data.ids import row_ids
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs import hard_labels
+from cifarcore.runs.class_names import superclasses
+from cifarcore.runs.classes import Classes, classes_of
+from cifarcore.runs.file_labels import labels_of, own_labels, read_file_labels
+from cifarcore.runs.formats import read_labels
+from cifarcore.runs.label_doubts import not_cifar100s
+from cifarcore.runs.layout import BY_ROW
+from cifarcore.runs.metadata import read_metadata
+from cifarcore.runs.notes import doubts, numbered_rows, refuse_repeated, without_repeated
+from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.row_order import in_row_order
+from cifarcore.runs.run import Run
+from cifarcore.runs.scores import CLASSES, FLOOR, KINDS, SOFTMAX, ZEROS, as_logits, is_softmax, of_part, zeros
+from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
+from cifarcore.runs.understood import examples, summary, understood
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """Predictions that fit their test set and are not kept yet."""
+
+    run: Run  #: its sample ids are still to be filled where `test` is a folder, whose pictures are read last
+    test: TestSet | None
+    notes: tuple[str, ...]  #: what their reader should know of how the run came about, a sentence each
+    summary: dict[str, str]  #: what was understood of the file, by what it is of: Rows, Images, Classes, ...
+    examples: tuple[tuple[str, str, str], ...] = ()  #: image, true label and predicted class of the first rows
+    source: Path = field(default_factory=Path)
+    name: str = ""  #: under which the run is kept unless another is chosen
+
+
+def matched(predictions: Predictions, config: ImportConfig, data_folder: str | Path | None) -> Checked:
+    """The run that `predictions` are, by what the options say. Raises CifarcoreError, with what was read."""
+    try:
+        return _matched(predictions, config, data_folder)
+    except CifarcoreError as error:
+        raise CifarcoreError(f"{error} ({understood(predictions)})") from None
+
+
+def dataset_of(name: str, run: Run) -> dict[str, str]:
+    """What `meta.dataset` says: the images' name, or CIFAR-100's where they are its test images; their fingerprint."""
+    actual = data.fingerprint(run.sample_ids, run.labels)
+    return {"name": "CIFAR-100" if actual == data.TEST_FINGERPRINT else name, "fingerprint": actual}
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | None) -> Checked:
+    given, test = _labels_and_images(read, config, data_folder)
+    predictions, labelled = _in_order(read, given, test, config)
+    if predictions.scores.ndim == 1:
+        predictions = hard_labels.as_rows(predictions, labelled[0] if labelled else None, test, config)
+    classes = _classes(predictions, labelled, test, config)
+    truth = classes.labels
+    if truth is None:
+        raise CifarcoreError(
+            "no labels; give a column or an array named label, target, y_true, ground_truth, fine_label or the like, "
+            "or --labels FILE"
+        )
+    scores, meta, of_scores = _logits(predictions, classes, config)  # last: sums tell nothing where a column is missing
+    n = len(scores)
+    named_by = {"model": config.model, "preset": config.preset}
+    run = Run(
+        class_names=np.array(classes.names),
+        sample_ids=np.zeros(n, np.uint64) if predictions.sample_ids is None else predictions.sample_ids,
+        labels=truth.astype(np.int16),
+        logits=scores,
+        meta={"seed": config.seed, "versions": {"cifarcore": __version__}, "created": now()}
+        | meta
+        | {key: value for key, value in named_by.items() if value},
+        **superclasses(classes.names, config.superclasses, test.superclasses if test else None),
+    )
+    notes = list(predictions.notes)
+    if config.metadata:
+        run, note = _with_metadata(run, predictions, test, config)
+        notes.append(note)
+    if (left := int((truth < 0).sum())) == n:
+        raise CifarcoreError("no image is of a class that has a column")
+    if left:
+        kept = np.flatnonzero(truth >= 0)
+        run, test = run.take(kept), None if test is None else test.take(kept)
+    notes += [*doubts(run, test, given is not None, bool(predictions.files)), *(test.notes if test else ())]
+    if left:
+        notes.append(f"{left:,} images of classes that the columns lack are left out")
+    if config.order == ROWS:
+        notes += numbered_rows(config.test_set.strip(), bool(predictions.files))
+    notes += of_scores
+    if test is not None and test.folder is not None:
+        if missing := len(test.folder.files) - n:
+            notes.append(f"{missing:,} of the folder's {len(test.folder.files):,} pictures have no prediction")
+    else:
+        run, repeated = _with_ids(run, test, config)
+        notes += repeated
+    lines = summary(run, test, predictions, given is not None, config)
+    return Checked(run, test, tuple(notes), lines, examples(run, test, predictions.files))
+
+
+def _labels_and_images(
+    predictions: Predictions, config: ImportConfig, data_folder: str | Path | None
+) -> tuple[np.ndarray | None, TestSet | None]:
+    """The labels of the rows, (N,), as far as there are any, and the images that the options name."""
+    n = len(predictions.scores)
+    table = read_file_labels(config.labels) if config.labels else None
+    if table is not None:
+        given = labels_of(predictions.files, table) if predictions.files else None
+    else:
+        given = read_labels(config.labels) if config.labels else predictions.labels
+    if given is not None and len(given) != n:
+        raise CifarcoreError(f"{len(given):,} labels for {n:,} rows of scores; give one for each")
+    label_of = table if table is not None else own_labels(predictions, given, config)
+    test = find_test_set(config, data_folder, n, predictions.files, label_of)
+    by_row = config.order == ROWS
+    if test is None and predictions.sample_ids is None and not by_row:
+        if predictions.files:
+            raise CifarcoreError("the file names its pictures; give --images FOLDER, which holds them, or --like RUN")
+        raise CifarcoreError(
+            "the test images are unknown: give sample_ids (see cifarcore.data.sample_ids) in the file, "
+            "or --images FOLDER, or --order torchvision, or --order data (cifar100.npz's x_test), or --like RUN; or, "
+            "without pictures, --order rows --test-set NAME"
+        )
+    if (test is not None or by_row) and predictions.sample_ids is not None:
+        raise CifarcoreError("the file names its images by sample ids; leave out --order, --images and --like")
+    if predictions.sample_ids is not None and len(predictions.sample_ids) != n:
+        raise CifarcoreError(f"{len(predictions.sample_ids):,} sample ids for {n:,} rows of scores; give one for each")
+    return given, test
+
+
+def _in_order(
+    predictions: Predictions, given: np.ndarray | None, test: TestSet | None, config: ImportConfig
+) -> tuple[Predictions, list[np.ndarray]]:
+    """The rows in the order of the images, and their labels (N,) in each order in which they may be; none without."""
+    by_row, order = config.order == ROWS, None
+    if (by_row or test is not None and not test.by_file) and predictions.rows is not None:
+        predictions, order = in_row_order(predictions)
+        given = given if config.labels else predictions.labels
+    if by_row and config.labels and order is not None and (np.diff(order) != 1).any():
+        raise CifarcoreError("the file numbers its rows in another order than --labels; put the labels into the file")
+    if by_row:
+        ids = row_ids(config.test_set.strip(), len(predictions.scores))
+        predictions = replace(predictions, sample_ids=ids, rows=None)
+    labelled = [] if given is None else [given]
+    if given is not None and config.labels and order is not None:  # in the order of the images, or of the rows
+        labelled.append(given[order])
+    return predictions, labelled
+
+
+def _classes(predictions: Predictions, given: list[np.ndarray], test: TestSet | None, config: ImportConfig) -> Classes:
+    """The classes of `predictions`; which order is meant is asked last, where the file fits in one at least."""
+    orders = [order for order in (test, test.other) if order] if test else [None]
+    errors = []
+    for order in orders:
+        try:
+            classes = classes_of(predictions, given, order, config)
+        except CifarcoreError as error:
+            errors.append(error)
+    if len(errors) == len(orders):
+        raise errors[0]
+    if test is not None and test.ask:
+        raise CifarcoreError(test.ask)
+    return classes
+
+
+def _logits(
+    predictions: Predictions, classes: Classes, config: ImportConfig
+) -> tuple[np.ndarray, dict[str, object], list[str]]:
+    """Scores (N, C) as a run keeps them, what its `meta` says of them, and notes."""
+    given = predictions.scores
+    stated = config.scores if config.scores in KINDS and predictions.kind != CLASSES else predictions.kind
+    softmax = stated == "logits" and is_softmax(given)
+    part = of_part(given, stated)
+    rescaled = part is not None and config.classes == "shared"
+    try:
+        scores, kind, floored = as_logits(
+            part if rescaled else given, "" if softmax and config.scores not in KINDS else stated
+        )
+    except CifarcoreError as error:
+        if part is None:
+            raise
+        raise CifarcoreError(f"{error}, or --classes shared if columns of other classes were left out") from None
+    scores = scores[:, classes.columns]
+    if kind == CLASSES and (scores.max(axis=1) < 0).any():
+        raise CifarcoreError(
+            "images are predicted as classes that are left out; without scores there is no other class"
+        )
+    if classes.left_out:
+        scores = scores - scores.max(axis=1, keepdims=True)
+    truth = np.asarray(classes.labels)
+    known = np.flatnonzero(truth >= 0)
+    meta: dict[str, object] = {"scores": kind}
+    meta |= zeros(given[known][:, classes.columns], truth[known]) if floored else {}
+    meta |= {SOFTMAX: len(scores)} if softmax and kind == "logits" else {}
+    notes = []
+    if rescaled:
+        notes.append("the probabilities of each row are divided by their sum, as those of other classes are left out")
+    if classes.left_out:
+        notes.append(f"{classes.left_out:,} columns of classes that are not the test set's are left out")
+    if kind == CLASSES:
+        notes.append(hard_labels.NOTE)
+    if softmax:
+        taken = "kept as logits, as asked for" if kind == "logits" else "read as probabilities"
+        notes.append(f"the logits lie within 0..1 and sum to one in each row, as after softmax; they are {taken}")
+    if floored:
+        notes.append(f"{floored:,} probabilities, zero or below {FLOOR:g}, are kept as {FLOOR:g}")
+    if ZEROS in meta:
+        notes.append(f"the true class of {meta[ZEROS]:,} images has a probability of zero, so there is no log loss")
+    with np.errstate(over="ignore"):  # saving refuses what float16 cannot hold
+        rounded = scores.astype(np.float16)
+    if changed := int((rounded.argmax(axis=1) != scores.argmax(axis=1)).sum()):
+        notes.append(f"rounding the scores to float16 changes the prediction on {changed:,} images")
+    return scores, meta, notes
+
+
+def _with_metadata(run: Run, predictions: Predictions, test: TestSet | None, config: ImportConfig) -> tuple[Run, str]:
+    files, ids = predictions.files, test.sample_ids if test else predictions.sample_ids
+    if test and test.folder and files is None:
+        files = tuple(test.folder.files[row] for row in np.asarray(test.rows).tolist())
+    arrays, note = read_metadata(config.metadata, files, ids)
+    return replace(run, **arrays), note
+
+
+def _with_ids(run: Run, test: TestSet | None, config: ImportConfig) -> tuple[Run, list[str]]:
+    """The run of images that are known without reading pictures, each once, and their data set's name."""
+    notes: list[str] = []
+    if test is not None:
+        run = replace(run, sample_ids=test.sample_ids)
+        if test.by_file:  # one picture may have had two files
+            run, notes = without_repeated(run)
+    refuse_repeated(run)
+    notes += not_cifar100s(run) if test is None and config.order != ROWS else []
+    dataset = dataset_of(test.name if test else config.test_set.strip(), run)
+    dataset |= {"matched_by": BY_ROW} if config.order == ROWS else {}
+    return replace(run, meta=run.meta | {"dataset": dataset}), notes

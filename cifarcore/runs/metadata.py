@@ -1,0 +1,122 @@
+"""What the user knows of each image (camera, site, size, …): a table by file or sample id, kept as text in the run
+file.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cifarcore.data.image_folder import bare
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.layout import MAX_METADATA
+from cifarcore.runs.predictions import as_sample_ids
+from cifarcore.runs.readers.roles import role_of
+from cifarcore.runs.run import Run
+from cifarcore.text import one_line
+
+MAX_BYTES = 1 << 28  #: of the file
+MOST_CHARACTERS = 60  #: of a value that are kept
+
+
+def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None) -> tuple[dict[str, np.ndarray], str]:
+    """A run's arrays `metadata_names` (M,) and `metadata_values` (N, M) of the CSV `path`, and a note on them.
+
+    A column `sample_id` or `file` says which image a line is of: by its id among `ids` (N,), or by its own name, suffix
+    aside, among `files` (N,). Images without a line have empty values. Raises CifarcoreError.
+    """
+    table = _read(path)
+    name = Path(path).name
+    by_id = next((column for column in table if role_of(column) == "sample_ids"), None)
+    by_file = next((column for column in table if role_of(column) in ("files", "place")), None)
+    if by_id is not None and ids is not None:
+        key, keys, wanted = by_id, as_sample_ids(table[by_id].to_numpy(str)).tolist(), ids.tolist()
+    elif by_file is not None and files is not None:
+        key, keys, wanted = by_file, list(map(_own, table[by_file])), list(map(_own, files))
+        if len(set(wanted)) < len(wanted):
+            raise CifarcoreError(f"metadata {name}: two files of one name; give a column sample_id instead")
+    else:
+        said = "file or sample_id" if files is not None else "sample_id, as the predictions name no files"
+        raise CifarcoreError(f"metadata {name}: which line is of which image is unknown; give a column {said}")
+    columns = [column for column in table if column not in (by_id, by_file)]
+    if not 0 < len(columns) <= MAX_METADATA:
+        raise CifarcoreError(f"metadata {name}: {len(columns)} columns beside {key!r}; give 1 to {MAX_METADATA}")
+    values = [tuple(one_line(cell, MOST_CHARACTERS) for cell in row) for row in table[columns].itertuples(index=False)]
+    of_key: dict[object, tuple[str, ...]] = {}
+    for line, (of_image, row) in enumerate(zip(keys, values, strict=True)):
+        if of_key.setdefault(of_image, row) != row:
+            raise CifarcoreError(
+                f"metadata {name}: {table[key].iloc[line][:100]!r} is there twice and differs; keep one"
+            )
+    nothing = ("",) * len(columns)
+    kept = np.array([of_key.get(of_image, nothing) for of_image in wanted], dtype=str)
+    known = sum(of_image in of_key for of_image in wanted)
+    if not known:
+        raise CifarcoreError(f"metadata {name}: no line is of any of the {len(wanted):,} images, by {key!r}")
+    note = f"metadata of {known:,} of {len(wanted):,} images: {', '.join(map(repr, columns[:5]))}"
+    return {"metadata_names": np.array(columns), "metadata_values": kept}, note + (", …" if len(columns) > 5 else "")
+
+
+def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
+    """A run's arrays of columns in the order of its images `ids` (N,), or of a CSV file; none without.
+
+    Raises CifarcoreError.
+    """
+    if given is None:
+        return {}
+    if isinstance(given, str | Path):
+        return read_metadata(str(given), None, ids)[0]
+    if not (isinstance(given, Mapping) or isinstance(given, pd.DataFrame)):
+        raise CifarcoreError(f"{type(given).__name__}; give a mapping of columns, or the path of a CSV file")
+    pairs = [(one_line(name, MOST_CHARACTERS), list(values)) for name, values in given.items()]
+    columns = dict(pairs)
+    if not 0 < len(pairs) <= MAX_METADATA or len(columns) < len(pairs):
+        raise CifarcoreError(f"{len(columns)} columns of different names; give 1 to {MAX_METADATA}")
+    for name, values in columns.items():
+        if len(values) != len(ids):
+            raise CifarcoreError(f"{len(values):,} values of {name!r} for {len(ids):,} images; give one for each")
+    texts = [
+        ["" if _is_empty(value) else one_line(value, MOST_CHARACTERS) for value in row] for row in columns.values()
+    ]
+    return {"metadata_names": np.array(list(columns)), "metadata_values": np.array(texts, dtype=str).T}
+
+
+def columns_of(run: Run) -> dict[str, np.ndarray]:
+    """The run's metadata by column: float (N,) with NaN where nothing is known, where all else are numbers; else text
+    (N,).
+    """
+    found: dict[str, np.ndarray] = {}
+    if run.metadata_names is None or run.metadata_values is None:
+        return found
+    for name, values in zip(run.metadata_names.tolist(), run.metadata_values.T, strict=True):
+        numbers = pd.to_numeric(pd.Series(values).replace("", None), errors="coerce").to_numpy(float)
+        known = values != ""
+        found[name] = numbers if known.any() and np.isfinite(numbers[known]).all() else values
+    return found
+
+
+def _read(path: str) -> pd.DataFrame:
+    try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise CifarcoreError(f"metadata {Path(path).name}: more than {MAX_BYTES >> 20} MiB; leave columns out")
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+        separator = max(",;\t", key=header.count)
+        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, header=None, encoding="utf-8-sig")
+    except (OSError, UnicodeError, ValueError, pd.errors.ParserError) as error:
+        raise CifarcoreError(f"metadata {path}: cannot be read as CSV ({' '.join(str(error).split()):.200})") from None
+    table.columns = [one_line(column, MOST_CHARACTERS) for column in table.iloc[0]]
+    table = table.iloc[1:]
+    if not all(table.columns) or len(set(table.columns)) < len(table.columns):
+        raise CifarcoreError(f"metadata {Path(path).name}: a column has no heading, or that of another; name each")
+    return table
+
+
+def _is_empty(value: object) -> bool:
+    return np.ndim(value) == 0 and bool(pd.isna(value))
+
+
+def _own(name: str) -> str:
+    return bare(PurePosixPath(name.replace("\\", "/")).name)

@@ -1,0 +1,65 @@
+"""What may be wrong with imported predictions although everything fits, and images that are there twice."""
+
+import numpy as np
+
+from cifarcore.data.ids import image_keys
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.run import Run
+from cifarcore.runs.test_sets import TestSet
+
+LEAST = 50  #: images from which an accuracy is held against chance
+
+
+def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool) -> list[str]:
+    """What may be wrong with the order of rows or columns although everything fits."""
+    notes = []
+    in_order = test is not None and not test.by_file
+    if in_order and files_given:
+        notes.append("the names of files were not used; to find the images by them, give --images FOLDER")
+    if in_order and not labels_given:
+        notes.append(
+            f"without labels the order of the rows cannot be checked; it is assumed to be that of {test.title}"
+        )
+    # what the same answers would score if they were dealt out anew among the images
+    shares = [np.bincount(rows, minlength=run.n_classes) / run.n_images for rows in (run.labels, run.predictions)]
+    chance = float(shares[0] @ shares[1])
+    accuracy = float(run.correct.mean())
+    if run.n_images >= LEAST and accuracy <= chance + 2 * (chance * (1 - chance) / run.n_images) ** 0.5:
+        ask = "are the rows in this order?" if in_order else "are the columns in the order of these classes?"
+        notes.append(f"the accuracy, {accuracy:.4f}, is no better than chance, {chance:.4f}: {ask}")
+    absent = [name for name, share in zip(run.class_names.tolist(), shares[0], strict=True) if not share]
+    if test is None and labels_given and run.n_images >= LEAST and absent:
+        shown = ", ".join(repr(name[:60]) for name in absent[:5]) + (", …" if len(absent) > 5 else "")
+        notes.append(f"no image is of {shown}: leave these columns out if they are no classes")
+    if run.n_images >= LEAST and not run.has_scores and accuracy == 1:
+        notes.append("every predicted class is the true one: does the file hold the labels instead of predictions?")
+    return notes
+
+
+def numbered_rows(test_set: str, files_given: bool) -> list[str]:
+    """What is to be known of rows that are known by their numbers."""
+    notes = [
+        f"row i is taken for image i of {test_set!r}: only equal labels suggest the same order; without "
+        "pictures there are no galleries"
+    ]
+    return notes + ["the names of files were not used; give --images FOLDER to find the images by them"] * files_given
+
+
+def refuse_repeated(run: Run) -> None:
+    keys = image_keys(run.sample_ids, run.labels)
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    if len(first) < len(keys):
+        rows = np.flatnonzero(keys == keys[first[counts > 1].min()])
+        raise CifarcoreError(
+            f"{len(keys) - len(first):,} rows repeat an image (first: rows {rows[0]} and {rows[1]}, sample id "
+            f"{run.sample_ids[rows[0]]:016x}); give each image once"
+        )
+
+
+def without_repeated(run: Run) -> tuple[Run, list[str]]:
+    """The first row of each picture: a folder may hold the same one twice."""
+    _, first = np.unique(image_keys(run.sample_ids, run.labels), return_index=True)
+    repeated = run.n_images - len(first)
+    if not repeated:
+        return run, []
+    return run.take(np.sort(first)), [f"{repeated:,} pictures are in the folder twice and count once"]

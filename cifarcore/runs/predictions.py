@@ -1,0 +1,117 @@
+"""Someone else's outputs, row by row: scores, labels, ids and names, each checked and in one form.
+
+Knows no file and no test set: `formats` reads them, `importing` brings them onto a test set.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.layout import MAX_CLASSES, MAX_NAME_LENGTH
+
+RANKED = 5  #: classes from which rows that all fall are no coincidence, even of a network that knows nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a file holds, row by row; None where it says nothing of it."""
+
+    scores: np.ndarray  #: float (N, C); or, where there are none, the predicted classes (N,), int64 or text
+    kind: str = ""  #: one of KINDS where the file names it
+    columns: tuple[str, ...] | None = None  #: the class of each column of `scores`
+    labels: np.ndarray | None = None  #: (N,) of int64, or of text
+    sample_ids: np.ndarray | None = None  #: uint64 (N,)
+    files: tuple[str, ...] | None = None  #: (N,) names of picture files
+    rows: np.ndarray | None = None  #: int64 (N,), which row in the order of the images each one is; not yet checked
+    sources: tuple[tuple[str, str], ...] = ()  #: what was read -> the heading it stood under
+    unused: tuple[str, ...] = ()  #: columns or arrays that say nothing that is read
+    notes: tuple[str, ...] = ()  #: what was understood of the file that its writer may have meant otherwise
+
+
+def checked_scores(predictions: Predictions) -> np.ndarray:
+    """The scores as float32 rows, finite; predicted classes as they are."""
+    scores = predictions.scores
+    if scores.ndim == 1 and scores.dtype.kind in "iuU" and len(scores):
+        return as_class_labels(scores)
+    if scores.ndim != 2 or scores.dtype.kind not in "fiu":
+        raise CifarcoreError(
+            f"scores are {scores.dtype} of shape {scores.shape}; give numbers, one row per image and one column per "
+            "class"
+        )
+    if not len(scores):
+        raise CifarcoreError("no rows; give one for each test image")
+    if not 2 <= scores.shape[1] <= MAX_CLASSES:
+        raise CifarcoreError(f"{scores.shape[1]} columns of scores; give one for each of 2 to {MAX_CLASSES} classes")
+    with np.errstate(over="ignore"):
+        scores = np.ascontiguousarray(scores, np.float32)
+    bad = ~np.isfinite(scores)
+    if bad.any():
+        row, column = np.unravel_index(bad.argmax(), bad.shape)
+        raise CifarcoreError(
+            f"{bad.sum():,} scores in {bad.any(axis=1).sum():,} rows are NaN, empty or infinite (first: row {row}, "
+            f"column {predictions.columns[column] if predictions.columns else column})"
+        )
+    return scores
+
+
+def refuse_ranked(predictions: Predictions) -> None:
+    """Raises CifarcoreError where columns without names are the classes' scores by rank: then every row falls."""
+    scores, columns = predictions.scores, predictions.columns
+    if scores.ndim == 1:
+        return
+    numbered = columns is None or all(name.isdecimal() for name in columns)
+    if not numbered or scores.shape[1] < RANKED or (scores == scores[0]).all():
+        return
+    if (np.diff(scores, axis=1) <= 0).all():
+        raise CifarcoreError(
+            "every row falls from its first column to its last: the scores are sorted by rank, not by class; write "
+            "them in the order of the classes (timm: --topk 0), or the class of each rank too (timm: --include-index)"
+        )
+
+
+def as_class_labels(values: np.ndarray) -> np.ndarray:
+    """Labels (N,) as int64 or text; from (N, 1), one-hot (N, C), whole floats and digits too."""
+    values = np.asarray(values)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim == 2 and values.dtype.kind in "fiub":
+        if not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
+            raise CifarcoreError(f"labels of shape {values.shape} are not one-hot; give one label for each image")
+        values = values.argmax(axis=1)
+    if values.ndim != 1:
+        raise CifarcoreError(f"labels have shape {values.shape}; give one for each image")
+    if values.dtype.kind == "f":
+        if not (np.isfinite(values).all() and (values == np.floor(values)).all()):
+            raise CifarcoreError("labels are not whole numbers; give class indices or names")
+        values = values.astype(np.int64)
+    if values.dtype.kind in "iu":
+        return values.astype(np.int64)
+    texts = [str(value).strip() for value in values.tolist()]
+    if (longest := max(map(len, texts), default=0)) > MAX_NAME_LENGTH:  # as an array, every row takes that room
+        raise CifarcoreError(f"a label has {longest:,} characters; give class indices or names")
+    return np.array(texts, dtype=str)
+
+
+def as_sample_ids(values: np.ndarray) -> np.ndarray:
+    """Sample ids as uint64: numbers, or text of 16 hexadecimal digits or of a decimal number."""
+    values = np.asarray(values)
+    if values.ndim != 1:
+        raise CifarcoreError(f"sample ids have shape {values.shape}; give one for each image")
+    if values.dtype.kind == "u" or (values.dtype.kind == "i" and values.min(initial=0) >= 0):
+        return values.astype(np.uint64)
+    texts = [str(value).strip() for value in values.tolist()]
+    base = 16 if all(len(text) == 16 for text in texts) else 10
+    try:
+        return np.array([int(text, base) for text in texts], dtype=np.uint64)
+    except (ValueError, OverflowError):
+        raise CifarcoreError(
+            "sample ids are not unsigned 64-bit numbers, nor text of 16 hexadecimal digits; see "
+            "cifarcore.data.sample_ids"
+        ) from None
+
+
+def as_texts(values: np.ndarray, name: str) -> tuple[str, ...]:
+    if values.ndim != 1 or values.dtype.kind not in "UOTiu":
+        raise CifarcoreError(f"array {name!r} is {values.dtype} of shape {values.shape}; give text, one for each")
+    return tuple(map(str, values.tolist()))

@@ -1,0 +1,75 @@
+"""Arrays by name, or one array alone: `.npz` and `.npy`. Nothing is unpickled."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.archive import read_npz
+from cifarcore.runs.predictions import Predictions, as_texts
+from cifarcore.runs.readers.columns import roles_of, with_roles
+from cifarcore.runs.readers.roles import CLASSES, PREDICTED, SCORES, only, role_of
+
+
+def from_npz(path: Path, known: Collection[str] = ()) -> Predictions:
+    arrays = read_npz(path)
+    return from_arrays(_named(arrays) if all(key.startswith("arr_") for key in arrays) else arrays)
+
+
+def from_arrays(arrays: dict[str, np.ndarray]) -> Predictions:
+    """Arrays named by what they are; scores of another name are the only table of numbers."""
+    arrays = {key: plain(array) for key, array in arrays.items()}
+    tables = [key for key, array in arrays.items() if array.ndim == 2 and role_of(key) != "labels"]  # one-hot
+    name = only(tables, tuple(SCORES)) or only(arrays, tuple(SCORES)) or only(arrays, PREDICTED)
+    if name is None:
+        tables = [key for key in tables if arrays[key].dtype.kind == "f"]
+        if len(tables) != 1:
+            raise CifarcoreError(
+                f"no array of scores among {', '.join(list(arrays)[:10]) or 'none'}; name one logits or probabilities"
+            )
+        name = tables[0]
+    read = Predictions(arrays[name], SCORES.get(name.lower(), ""), sources=(("scores", name),))
+    rest = {key: array for key, array in arrays.items() if key != name}
+    if key := only(arrays, CLASSES):
+        read = replace(read, columns=as_texts(rest.pop(key), key), sources=(*read.sources, ("class names", key)))
+    n = len(read.scores) if read.scores.ndim else 0
+    rest = {key: array.ravel() if array.shape in ((n, 1), (1, n)) else array for key, array in rest.items()}
+    per_row = {key: array for key, array in rest.items() if len(array.shape) and len(array) == n or role_of(key)}
+    read = with_roles(read, roles_of(per_row, scores=False), per_row)
+    return replace(read, unused=(*read.unused, *(key for key in rest if key not in per_row)))
+
+
+def _named(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays that were saved without names, arr_0 and arr_1: the only table is the scores, the only whole numbers that
+    count its columns the labels.
+    """
+    tables = [key for key, array in arrays.items() if array.ndim == 2 and array.dtype.kind == "f"]
+    if len(tables) != 1:
+        return arrays
+    n, n_classes = arrays[tables[0]].shape
+    whole = {key: array for key, array in arrays.items() if array.shape in ((n,), (n, 1)) and array.dtype.kind in "iu"}
+    labels = [key for key, array in whole.items() if n and 0 <= array.min() <= array.max() <= n_classes]
+    names = {tables[0]: "scores"} | ({labels[0]: "labels"} if len(labels) == 1 else {})
+    return {names.get(key, key): array for key, array in arrays.items()}
+
+
+def from_npy(path: Path, known: Collection[str] = ()) -> Predictions:
+    try:  # mapped, so that a header that promises more than the file holds is refused before anything is allocated
+        return Predictions(plain(np.lib.format.open_memmap(path, mode="r")))
+    except ValueError as error:
+        if "Python objects" not in str(error):
+            raise
+        raise CifarcoreError(
+            'holds pickled Python objects, which are not read; save numbers: np.save(file, scores.astype("float32"))'
+        ) from None
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """Bytes as text, and bfloat16, which NumPy writes as two bytes without a meaning, as float32."""
+    if array.dtype.kind == "S":
+        return np.char.decode(array, "utf-8")
+    if array.dtype.kind == "V" and array.dtype.itemsize == 2 and array.dtype.names is None:
+        return (np.ascontiguousarray(array).view("<u2").astype(np.uint32) << 16).view(np.float32)
+    return array

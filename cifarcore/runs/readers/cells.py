@@ -1,0 +1,182 @@
+"""Scores that stand in one cell for each image: a list, names with their scores, or ranks with the names beside them.
+
+All classes are there, or the file is refused: a score that is left out is no zero.
+"""
+
+import ast
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.layout import MAX_CLASSES
+from cifarcore.runs.readers.roles import SCORES
+
+NAME = ("label", "class", "class_name", "name", "category", "tag", "index", "class_id", "prediction")
+SCORE = ("score", "probability", "prob", "confidence", "logit", "value")
+_NAMES = re.compile(r"((class|display)_?)?(index|indices|ids?|labels?|class|classes|names?|category|categories)", re.I)
+_RANKED = re.compile(r"(.*\D)(\d+)")
+_NUMPY = re.compile(r"np\.\w+\(([^()]*)\)")
+_QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
+#: by one walk through the text: an open quote would be looked for from each quote on
+_ALL_QUOTED = re.compile(rf"[\[\], \n\t]*+(?:(?:{_QUOTED.pattern})[\[\], \n\t]*+)++")
+_LIST = re.compile(r"\s*((tensor|array)\()?\s*[\[{]")
+
+
+class Cells(NamedTuple):
+    """What the cells of one column hold."""
+
+    heading: str
+    scores: np.ndarray  #: float64 (N, C)
+    classes: tuple[str, ...] | None  #: the class of each column, where the cells name them
+    read: tuple[str, ...]  #: headings of all columns that were read for it
+
+
+def cells_of(table: pd.DataFrame) -> Cells | None:
+    """The scores of a table whose rows have them in one cell; None for any other table.
+
+    Raises CifarcoreError where they are not those of all classes, or where two columns may be the scores.
+    """
+    lists = {name: rows for name in table if (rows := _rows(name, table[name])) is not None}
+    read = {name: (name,) for name in lists}
+    if not lists:
+        lists, read = _ranked(table)
+    names = [name for name, rows in lists.items() if _are_names(name, rows)]
+    candidates = [name for name, rows in lists.items() if name not in names and not isinstance(_first(rows), str)]
+    headed = [name for name in candidates if kind_of(name) is not None]
+    others = table.drop(columns=[name for columns in read.values() for name in columns])
+    if not candidates or not (headed or names or others.select_dtypes("float").empty):
+        return None  # each class has its column, and the lists are something else
+    if len(headed or candidates) > 1:
+        raise CifarcoreError(f"columns {', '.join(map(repr, candidates[:5]))} may all be the scores; keep one")
+    heading = (headed or candidates)[0]
+    rows, used = lists[heading], read[heading]
+    if isinstance(_first(rows), tuple):
+        return Cells(heading, *_by_name(heading, rows), used)
+    if not names:
+        return Cells(heading, _matrix(heading, rows), None, used)
+    beside = min(names, key=lambda name: not isinstance(_first(lists[name]), str))
+    pairs = []
+    for i, (classes, row) in enumerate(zip(lists[beside], rows, strict=True)):
+        if len(classes) != len(row):
+            raise CifarcoreError(f"{beside!r} has {len(classes)} cells in row {i}, but {heading!r} has {len(row)}")
+        pairs.append(list(zip(classes, row, strict=True)))
+    return Cells(heading, *_by_name(heading, pairs), (*used, *(each for name in names for each in read[name])))
+
+
+def kind_of(heading: str) -> str | None:
+    """The kind of scores that a heading names, empty for any kind; None where it names none."""
+    return SCORES.get(heading.rsplit(".")[-1].strip().lower())
+
+
+def _rows(heading: str, column: pd.Series) -> list[list[Any]] | None:
+    """The lists in the cells of a column, names with their scores as pairs; None where the cells hold none."""
+    if column.dtype.kind not in "OUT" and not isinstance(column.dtype, pd.StringDtype):
+        return None
+    cells = column.tolist()
+    if not cells or not _is_list(cells[0]):
+        return None
+    rows = []
+    for i, cell in enumerate(cells):
+        if not _is_list(cell):
+            raise CifarcoreError(f"{heading!r} holds no list in row {i}, as it does in row 0")
+        row = _parsed(heading, i, cell) if isinstance(cell, str) else cell
+        rows.append(list(row.items()) if isinstance(row, dict) else list(map(_pair, row)))
+    return rows
+
+
+def _is_list(cell: object) -> bool:
+    if isinstance(cell, str):
+        return bool(_LIST.match(cell))
+    return isinstance(cell, list | tuple | np.ndarray | dict) and len(cell) > 0
+
+
+def _parsed(heading: str, row: int, text: str) -> Any:
+    """A list as JSON, Python or NumPy print it."""
+    if "..." in text:
+        raise CifarcoreError(
+            f"{heading!r} was shortened to '...' when row {row} was printed; write numbers, as .npy does"
+        )
+    start, end = min(at for at in (text.find("["), text.find("{")) if at >= 0), max(text.rfind("]"), text.rfind("}"))
+    inside = _NUMPY.sub(r"\1", text[start : end + 1])
+    try:
+        if "{" in inside:
+            return ast.literal_eval(inside)
+        if _ALL_QUOTED.fullmatch(inside):
+            return [one or other for one, other in _QUOTED.findall(inside)]  # NumPy prints no commas between them
+        return [
+            int(number) if number.isdecimal() else float(number)
+            for number in re.split(r"[\s,]+", inside.strip("[] \n\t,"))
+        ]
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        raise CifarcoreError(f"{heading!r} holds {text[:40]!r} in row {row}, which is no list of numbers") from None
+
+
+def _pair(item: Any) -> Any:
+    """{"label": ..., "score": ...} as a pair; anything else as it is."""
+    if not isinstance(item, dict):
+        return item
+    keys = {key.lower(): key for key in item}
+    name, score = (next((keys[key] for key in known if key in keys), None) for known in (NAME, SCORE))
+    if name is None or score is None:
+        raise CifarcoreError(f"{', '.join(map(str, item))[:60]} hold no class and score; name them label and score")
+    return str(item[name]), item[score]
+
+
+def _ranked(table: pd.DataFrame) -> tuple[dict[str, list[list[Any]]], dict[str, tuple[str, ...]]]:
+    """Columns index_0, index_1, ..., prob_0, prob_1, ... as one column of lists each."""
+    families: dict[str, list[str]] = {}
+    for name in table:
+        if match := _RANKED.fullmatch(name):
+            families.setdefault(match[1].rstrip("_ "), []).append(name)
+    if not any(_NAMES.fullmatch(stem) for stem in families):
+        return {}, {}
+    longest = max(map(len, families.values()))
+    read = {stem: tuple(names) for stem, names in families.items() if len(names) == longest}
+    if len(read) < 2:
+        return {}, {}
+    cells = {stem: (table[name].tolist() for name in names) for stem, names in read.items()}
+    return {stem: list(map(list, zip(*columns, strict=True))) for stem, columns in cells.items()}, read
+
+
+def _first(rows: list[list[Any]]) -> Any:
+    return next((row[0] for row in rows if len(row)), None)
+
+
+def _are_names(heading: str, rows: list[list[Any]]) -> bool:
+    """Whether lists name classes: texts or whole numbers, no two alike in a row."""
+    if not _NAMES.fullmatch(heading.rsplit(".")[-1]):
+        return False
+    return all(isinstance(name, str | int | np.integer) for row in rows for name in row)
+
+
+def _by_name(heading: str, rows: list[list[tuple[Any, Any]]]) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Pairs of a class and its score, in any order, as scores (N, C) of the classes in theirs."""
+    known = [{str(name): score for name, score in row} for row in rows]
+    names = {name for row in known for name in row}
+    fewest = min(map(len, known))
+    if any(len(row) < len(pairs) for row, pairs in zip(known, rows, strict=True)):
+        raise CifarcoreError(f"{heading!r} names a class twice for one image")
+    if fewest < len(names):
+        raise CifarcoreError(
+            f"{heading!r} holds {fewest} of at least {len(names):,} classes for an image; write the scores of all "
+            "(transformers: top_k=None; timm: --topk 0; Ultralytics: result.probs.data)"
+        )
+    if len(names) > MAX_CLASSES:
+        raise CifarcoreError(f"{heading!r} names {len(names):,} classes; at most {MAX_CLASSES:,} are read")
+    classes = tuple(sorted(names, key=lambda name: (int(name) if name.isascii() and name.isdecimal() else -1, name)))
+    return _matrix(heading, [[row[name] for name in classes] for row in known]), classes
+
+
+def _matrix(heading: str, rows: list[list[Any]]) -> np.ndarray:
+    """Lists of numbers as one array; a list in a list, as of a batch of one image, counts as one."""
+    first = len(rows[0])
+    if (row := next((i for i, each in enumerate(rows) if len(each) != first), None)) is not None:
+        raise CifarcoreError(f"{heading!r} has {len(rows[row])} numbers in row {row}, but {first} in row 0")
+    try:
+        scores = np.array(rows, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise CifarcoreError(f"{heading!r} holds something other than numbers; give lists of scores") from None
+    return scores[:, 0] if scores.ndim == 3 and scores.shape[1] == 1 else scores

@@ -1,0 +1,120 @@
+"""Tables by column: Parquet. Its decoded size is known before it is decoded."""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.readers.apart import read_apart
+from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_repeated
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def from_parquet(path: Path, known: Collection[str] = ()) -> Predictions:
+    return from_table(read_table(path, "Parquet"), known)
+
+
+def read_table(path: Path, kind: str) -> pd.DataFrame:
+    """The table in a file of this `kind`, «Parquet» or «Arrow» files. Raises CifarcoreError."""
+    try:
+        import pyarrow
+    except ImportError:
+        raise CifarcoreError(f"reading {kind} files needs pyarrow (pip install pyarrow); or write CSV") from None
+    with read_apart("cifarcore.runs.readers.arrow_tables", path, "write CSV") as out:
+        with pyarrow.ipc.open_file(out.read_bytes()) as read:
+            return with_index(read.read_all())
+
+
+def parquet_table(path: Path) -> "pyarrow.Table":
+    """What a Parquet file holds, texts that are repeated once. Raises CifarcoreError and what pyarrow raises."""
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        metadata, kinds = file.metadata, file.schema_arrow
+    refuse_repeated(kinds.names)
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    # in lists there are more values than rows
+    values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
+    refuse_large(max(values * 8, sum(group.total_byte_size for group in groups)))
+    of_text = _of_text()
+    texts = [field.name for field in kinds if field.type in of_text]
+    _refuse_repeated_text(path, [field.name for field in kinds if _holds_text(field.type)])
+    with ParquetFile(path, read_dictionary=texts) as file:  # a text that is repeated is read once
+        table = file.read()
+    refuse_large(folded_lengths(table))
+    return table
+
+
+def folded_lengths(table: "pyarrow.Table") -> int:
+    """Bytes of the texts of a table that are kept once, where each row had its own."""
+    import pyarrow
+    from pyarrow import compute
+
+    folded = [
+        chunk
+        for column in table.columns
+        for chunk in column.chunks
+        if pyarrow.types.is_dictionary(chunk.type) and chunk.type.value_type in _of_text()
+    ]
+    lengths = [compute.take(compute.binary_length(chunk.dictionary), chunk.indices) for chunk in folded]
+    return sum(compute.sum(each).as_py() or 0 for each in lengths)
+
+
+def _of_text() -> "tuple[pyarrow.DataType, ...]":
+    import pyarrow
+
+    return pyarrow.string(), pyarrow.large_string(), pyarrow.binary(), pyarrow.large_binary()
+
+
+def _holds_text(kind: "pyarrow.DataType") -> bool:
+    """Whether a type has text or bytes somewhere within, as a list of names has."""
+    from pyarrow import types
+
+    inner = [kind.field(i).type for i in range(kind.num_fields)]
+    is_text = any(test(each) for test in (types.is_string, types.is_large_string, types.is_binary,
+                  types.is_large_binary) for each in inner)  # fmt: skip
+    return is_text or any(map(_holds_text, inner))
+
+
+def _refuse_repeated_text(path: Path, columns: list[str]) -> None:
+    """Raises CifarcoreError where texts in lists, which a file may hold once and name often, are too large together."""
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        size = 0
+        for column in columns:
+            for batch in file.iter_batches(batch_size=16, columns=[column]):
+                size += batch.nbytes
+                refuse_large(size)
+
+
+def with_index(table: "pyarrow.Table") -> pd.DataFrame:
+    """The table with pandas' index, which may say which image a row is, as a column like any other."""
+    frame = table.replace_schema_metadata(None).to_pandas(ignore_metadata=True)
+    for kept in _kept_indices(table):
+        try:  # of a range only the ends are written, which may be any
+            numbers = range(kept["start"], kept["stop"], kept["step"])
+            name = kept.get("name") or "__index_level_0__"
+            if len(numbers) == len(frame) and name not in frame and numbers != range(len(frame)):
+                frame[name] = np.array(numbers, np.int64)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            continue
+    return frame
+
+
+def _kept_indices(table: "pyarrow.Table") -> list[dict[str, Any]]:
+    """What pandas wrote of indices that are ranges."""
+    try:
+        written = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+        kept = written.get("index_columns", []) if isinstance(written, dict) else []
+    except (ValueError, RecursionError):
+        return []
+    kept = kept if isinstance(kept, list) else []
+    return [each for each in kept if isinstance(each, dict) and each.get("kind") == "range"]

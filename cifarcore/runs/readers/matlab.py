@@ -1,0 +1,56 @@
+"""MATLAB's `.mat`, up to version 7."""
+
+import struct
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+from scipy.io import loadmat
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.archive import native
+from cifarcore.runs.layout import MAX_BYTES
+from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.readers.arrays import from_arrays
+from cifarcore.runs.readers.tables import refuse_large
+
+_HEADER, _COMPRESSED = 128, 15
+
+
+def from_matlab(path: Path, known: Collection[str] = ()) -> Predictions:
+    """The matrices, and cell arrays of text, by their names. Raises CifarcoreError."""
+    _refuse_bomb(path)
+    try:
+        values = loadmat(path, squeeze_me=True)
+    except NotImplementedError:
+        raise CifarcoreError(
+            "is of MATLAB's version 7.3; save('mine.mat', 'scores', '-v7') writes one that is read"
+        ) from None
+    except Exception as error:  # scipy's reader raises many kinds on damaged bytes
+        raise CifarcoreError(f"not a readable .mat file ({' '.join(str(error).split())[:150]})") from None
+    arrays = {name: np.asarray(value) for name, value in values.items() if not name.startswith("__")}
+    for name, array in arrays.items():
+        if array.dtype.kind == "O" and all(isinstance(cell, str) for cell in array.ravel().tolist()):
+            arrays[name] = array.astype(str)
+    return from_arrays({name: native(array) for name, array in arrays.items() if array.dtype.kind in "fiubU"})
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Each variable is packed on its own; all are unpacked here block by block, and kept nowhere."""
+    size = 0
+    with path.open("rb") as file:
+        file.seek(_HEADER - 2)
+        order = ">" if file.read(2) == b"MI" else "<"
+        while len(tag := file.read(8)) == 8:
+            kind, length = struct.unpack(f"{order}II", tag)
+            content = file.read(length)
+            size += length
+            unpacking = zlib.decompressobj()
+            while kind == _COMPRESSED and content and size <= MAX_BYTES:
+                try:
+                    size += len(unpacking.decompress(content, 1 << 20))
+                except zlib.error:
+                    break  # which the reader says
+                content = unpacking.unconsumed_tail
+            refuse_large(size)

@@ -1,0 +1,128 @@
+"""A table of one row for each image, whatever file it was in: its columns are roles, and all others one class each."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.layout import MAX_BYTES, MAX_NAME_LENGTH
+from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.readers.cells import cells_of, kind_of
+from cifarcore.runs.readers.columns import READ, Roles, fractions, roles_of, texts_of, with_roles
+from cifarcore.runs.readers.long_form import one_row_each
+from cifarcore.runs.readers.predicted import predicted_classes
+from cifarcore.runs.readers.roles import PREDICTED, PREFIXES, heading_key, role_of
+
+_WHOLE = re.compile(r"\d+\.0+")
+
+
+def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
+    """A row for each image: columns of labels, sample ids, files or row numbers, all others one class each.
+
+    `known` are names of classes, as far as they are known before: a class may be called like a role.
+    """
+    table.columns = list(map(str, table.columns))
+    refuse_repeated(list(table.columns))
+    for name in table:
+        if table[name].dtype.kind == "O" and len(table) and isinstance(table[name].iloc[0], bytes):
+            table[name] = [cell.decode("utf-8") if isinstance(cell, bytes) else cell for cell in table[name]]
+    unused: tuple[str, ...] = ()
+    if gathered := one_row_each(table):
+        table, unused = gathered
+    cells = cells_of(table)
+    others = {name: table[name].to_numpy() for name in table if cells is None or name not in cells.read}
+    for name, values in others.items():
+        if role_of(name) == "labels" or heading_key(name) in PREDICTED:
+            others[name] = _without_fractions(values, {*known, *table.columns})
+    roles = roles_of(others, known, scores=cells is None)
+    hard = predicted_classes(others, roles) if cells is None and len(roles.classes) < 2 else None
+    roles = hard[1] if hard else roles
+    used = [name for role in READ if (name := getattr(roles, role))]
+    if hard:
+        read = hard[0]
+        used.append(hard[0].sources[0][1])
+    elif cells is None:
+        scores = _scores(table, roles, used)
+        read = Predictions(scores, columns=_without_prefix(list(roles.classes)))
+    else:
+        classes = None if cells.classes is None else _without_prefix(list(cells.classes))
+        kind = kind_of(cells.heading) or ""
+        read = Predictions(cells.scores, kind, classes, sources=(("scores", cells.heading),))
+    for name in used:
+        empty = table[name].isna() | (table[name].astype(object) == "")
+        if empty.any():
+            raise CifarcoreError(f"column {name!r} is empty in row {int(empty.argmax())}")
+    read = with_roles(read, roles, {name: others[name] for name in used})
+    return replace(read, unused=(*read.unused, *unused))
+
+
+def _without_fractions(values: np.ndarray, names: Collection[str]) -> np.ndarray:
+    """Classes by number as text without the .0 that pandas gives them where a cell was empty once; unless one of
+    `names` is such.
+    """
+    texts = texts_of(values)
+    if not texts or set(texts) & set(names) or not all(map(_WHOLE.fullmatch, texts)):
+        return values
+    return np.array([text.partition(".")[0] for text in texts])
+
+
+def _scores(table: pd.DataFrame, roles: Roles, used: list[str]) -> np.ndarray:
+    """The columns of the classes as float64 (N, C)."""
+    classes = list(roles.classes)
+    if len(classes) < 2 and not (classes and fractions(table[classes[0]].to_numpy())):
+        raise CifarcoreError(
+            f"{len(classes)} columns of classes beside {', '.join([*used, *roles.unused]) or 'none other'}; "
+            "give one column of scores for each class, headed by its name"
+        )
+    for name in classes:
+        if not pd.api.types.is_numeric_dtype(table[name]):  # a class may be called like a role, whose cells are text
+            texts = table[name].map(str)
+            numbers = pd.to_numeric(texts, errors="coerce")
+            wrong = numbers.isna() & table[name].notna() & (texts != "")
+            if wrong.any() or role_of(name) == "":
+                example = str(table[name][wrong].iloc[0]) if wrong.any() else ""
+                raise CifarcoreError(
+                    f"column {name!r} holds {example[:40]!r}, not a number; each column is one class's score"
+                )
+            table[name] = numbers
+    return table[classes].to_numpy(np.float64)
+
+
+def without_header(table: pd.DataFrame, is_picture: Callable[[object], bool]) -> Predictions:
+    """Rows of scores whose columns have no names; one column of picture files may be among them."""
+    remedy = "head every column: file, label, and each class's name over its scores"
+    files, scores = [], []
+    for name in table.columns:
+        numeric = pd.api.types.is_numeric_dtype(table[name])
+        if not numeric and not table[name].map(is_picture).all():
+            cell = str(table[name].iloc[0])[:40]
+            raise CifarcoreError(f"the file has no header, and column {name} holds {cell!r}; {remedy}")
+        (scores if numeric else files).append(name)
+    whole = [name for name in scores if pd.api.types.is_integer_dtype(table[name])]
+    if doubtful := files[1:] or (whole if len(whole) < len(scores) else []):
+        raise CifarcoreError(
+            f"the file has no header, and column {doubtful[0]} may be something other than scores; {remedy}"
+        )
+    read = Predictions(table[scores].to_numpy(np.float64))
+    return replace(read, files=tuple(map(str, table[files[0]]))) if files else read
+
+
+def refuse_repeated(names: list[str]) -> None:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
+        raise CifarcoreError(f"column {repeated[0][:MAX_NAME_LENGTH]!r} is there twice; keep one")
+
+
+def refuse_large(size: int) -> None:
+    if size > MAX_BYTES:
+        raise CifarcoreError(f"{size / 2**30:.1f} GiB when read; at most {MAX_BYTES >> 30} GiB are")
+
+
+def _without_prefix(names: list[str]) -> tuple[str, ...]:
+    for prefix in PREFIXES:
+        if all(name.lower().startswith(prefix) and len(name) > len(prefix) for name in names):
+            return tuple(name[len(prefix) :] for name in names)
+    return tuple(names)

@@ -1,0 +1,31 @@
+"""Rows brought into the order of the images where the file numbers them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.readers.columns import count_from
+
+
+def in_row_order(predictions: Predictions) -> tuple[Predictions, np.ndarray]:
+    """What a file holds, sorted by its row numbers, which must be 0..N-1 or 1..N in any order; and that order, (N,).
+
+    Raises CifarcoreError where they are not: then they do not say which image a row is, or not all images are there.
+    """
+    numbers = np.asarray(predictions.rows)
+    if count_from(numbers) is None:
+        heading = next(name for role, name in predictions.sources if role == "rows")
+        repeated = len(numbers) - len(np.unique(numbers))
+        what = f"repeats {repeated:,} row numbers" if repeated else f"runs from {numbers.min()} to {numbers.max()}"
+        raise CifarcoreError(
+            f"{heading[:60]!r} {what}, so it does not number the {len(numbers):,} images; leave it out if the rows are "
+            "in order, or name the images in a column file or sample_id"
+        )
+    order = np.argsort(numbers)
+    files = None if predictions.files is None else tuple(predictions.files[row] for row in order.tolist())
+    labels = None if predictions.labels is None else predictions.labels[order]
+    return replace(
+        predictions, scores=predictions.scores[order], labels=labels, files=files, rows=numbers[order]
+    ), order

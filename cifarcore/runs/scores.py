@@ -1,0 +1,132 @@
+"""Scores as a run file keeps them: logits, or the logarithms of probabilities, which are known by their sums."""
+
+import numpy as np
+
+from cifarcore.errors import CifarcoreError
+
+KINDS = ("logits", "probabilities", "log_probabilities")
+#: what `meta.scores` says of a run that holds predicted classes alone: its logits then tell nothing else
+CLASSES = "classes"
+#: the logit of every class but the predicted one where there are no scores
+NOT_PREDICTED = -100.0
+#: a probability of zero has no logarithm; it is kept as this one, about the smallest that float32 holds in full
+FLOOR = 1e-38
+#: how far from one the probabilities of an image may sum, where they were not rounded to few digits
+SUM_TOLERANCE = 0.01
+#: a run's `meta` keeps under this key of how many images the own class had a probability of zero: without a log loss
+ZEROS = "zero_probabilities"
+#: and under this one of how many images the logits, kept as such as asked for, look as after softmax
+SOFTMAX = "through_softmax"
+
+
+def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]:
+    """Scores (N, C) as a run file keeps them, what they are (`logits`, `log_probabilities` or CLASSES), and how many
+    are floored.
+
+    `kind` is one of KINDS; empty: probabilities are known by their sums. Rows of one 1 and else 0 are predicted classes
+    unless they are said to be logits. Probabilities become their logarithms, those below FLOOR that of FLOOR. Each row
+    is shifted to a highest score of 0, which changes no softmax and keeps the best apart in float16. Raises
+    CifarcoreError where the scores are not of that kind.
+    """
+    low, high = float(scores.min()), float(scores.max())
+    if kind != "logits" and (low, high) == (0, 1) and is_one_hot(scores):
+        return np.where(scores == 1, np.float32(0), np.float32(NOT_PREDICTED)), CLASSES, 0
+    unit = low >= 0 and high <= 1 + SUM_TOLERANCE
+    if kind in ("", "probabilities") and low >= 0:
+        _refuse_other_sum(scores)
+    if not kind and not unit:
+        kind = "log_probabilities" if high <= 0 and _off(np.exp(scores)) is None else "logits"
+    if kind == "log_probabilities":
+        _check_sums(np.exp(scores))
+    elif kind != "logits":
+        if not unit:
+            raise CifarcoreError(f"probabilities reach from {low:.4g} to {high:.4g}, outside 0..1")
+        _check_sums(scores)
+        floored = int((scores < FLOOR).sum())
+        scores = np.log(np.maximum(scores, FLOOR))
+        return scores - scores.max(axis=1, keepdims=True), "log_probabilities", floored
+    return scores - scores.max(axis=1, keepdims=True), kind, 0
+
+
+def zeros(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, int]:
+    """What `meta` keeps of probabilities (N, C) that are zero, or below FLOOR, for an image's own class; {} of none."""
+    count = int((probabilities[np.arange(len(labels)), labels] < FLOOR).sum())
+    return {ZEROS: count} if count else {}
+
+
+def is_softmax(scores: np.ndarray) -> bool:
+    """Whether what is called logits (N, C) was through softmax: all within 0..1, each row's sum one; not one-hot.
+
+    False for a single image, of which logits may look so.
+    """
+    if len(scores) < 2 or scores.min() < 0 or scores.max() > 1 + SUM_TOLERANCE:
+        return False
+    return _off(scores) is None and not is_one_hot(scores)
+
+
+def of_part(scores: np.ndarray, kind: str = "") -> np.ndarray | None:
+    """Probabilities (N, C) of some of the classes, of which the others were left out, made to sum to one; None for
+    scores that are something else, or sum to one already.
+    """
+    if scores.ndim != 2 or kind not in ("", "probabilities") or scores.min() < 0:
+        return None
+    sums = scores.sum(axis=1, dtype=np.float64)
+    if not ((sums > 0) & (sums <= 1 + SUM_TOLERANCE)).all() or (np.abs(sums - 1) <= SUM_TOLERANCE).all():
+        return None
+    return (scores / sums[:, None]).astype(scores.dtype)
+
+
+def is_one_hot(scores: np.ndarray) -> bool:
+    """Whether every row (N, C) is one 1 and else 0."""
+    return bool(((scores == 0) | (scores == 1)).all() and (np.count_nonzero(scores, axis=1) == 1).all())
+
+
+def one_hot(classes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Class indices (N,) as rows of one 1 and else 0, float32 (N, C)."""
+    return np.equal.outer(classes, np.arange(n_classes)).astype(np.float32)
+
+
+def _tolerance(probabilities: np.ndarray) -> float:
+    """How far from one the rows may sum: with two to four decimals by half of the last one for each class, at most 1/2.
+
+    A model of 100 classes that is written with three decimals may sum to anything from .95 to 1.05.
+    """
+    if (probabilities % 1 != 0).any():
+        for step in (1e-2, 1e-3, 1e-4):
+            parts = probabilities / step
+            if np.abs(parts - np.round(parts)).max() < 0.01:  # beyond what float32 leaves of a decimal
+                return min(max(SUM_TOLERANCE, probabilities.shape[1] * step / 2), 0.5)
+    return SUM_TOLERANCE
+
+
+def _off(probabilities: np.ndarray) -> int | None:
+    """The first row that does not sum to one."""
+    off = np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) > _tolerance(probabilities)
+    return int(off.argmax()) if off.any() else None
+
+
+def _refuse_other_sum(scores: np.ndarray) -> None:
+    """Raises for percentages and for sums over several networks: taken as logits, they would spoil the calibration
+    unnoticed.
+    """
+    sums = scores.sum(axis=1, dtype=np.float64)
+    middle = float(np.median(sums))
+    alike = len(sums) > 1 and middle > 0 and (np.abs(sums - middle) <= SUM_TOLERANCE * middle).all()
+    if scores.max() > 2 and _off(scores / 100) is None:  # also where percentages were rounded
+        alike, middle = True, 100
+    if alike and abs(middle - 1) > _tolerance(scores):
+        raise CifarcoreError(
+            f"every row of the scores sums to {middle:.4g}, not to one; divide them by {middle:.4g} if they are "
+            "probabilities, or use --scores logits if they come before softmax"
+        )
+
+
+def _check_sums(probabilities: np.ndarray) -> None:
+    if (row := _off(probabilities)) is None:
+        return
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    count = int((np.abs(sums - 1) > _tolerance(probabilities)).sum())
+    raise CifarcoreError(
+        f"the probabilities of {count:,} of {len(sums):,} rows do not sum to one (row {row}: {sums[row]:.4g}); "
+        "give softmax outputs, or use --scores logits if the scores come before softmax"
+    )

@@ -1,0 +1,219 @@
+"""The images that rows of predictions are of: CIFAR-100's test set, a folder of pictures, or those of another run."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cifarcore.config import ImportConfig
+from cifarcore.data import cifar100
+from cifarcore.data.image_folder import (
+    ImageFolder,
+    bare,
+    flat_folder,
+    in_natural_order,
+    is_flat,
+    list_folder,
+    rows_of_files,
+)
+from cifarcore.data.known_images import known_images
+from cifarcore.data.packs import PACK, packed_files
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs import class_names
+from cifarcore.runs.run import Run, load_run
+
+_BY_FILE = "the files are matched to those of {} by name; their pixels are not compared"
+ROWS = "rows"  #: the order by which a row is known by its number
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """The images that the rows of a file are of, as far as they are known without the file."""
+
+    __test__ = False  # no test class for pytest
+
+    title: str  #: as messages name it
+    name: str  #: as meta.dataset has it
+    class_names: tuple[str, ...]  #: in the order in which columns without names are taken to stand
+    labels: np.ndarray  #: int64 (N,), counting `class_names`
+    sample_ids: np.ndarray | None = None  #: uint64 (N,); None for a folder, whose pictures are read last
+    superclasses: dict[str, str] | None = None
+    folder: ImageFolder | None = None
+    rows: np.ndarray | None = None  #: of `folder`, (N,)
+    by_file: bool = False  #: the rows were found by the names of their files
+    other: "TestSet | None" = None  #: the same images in another usual order, and
+    ask: str = ""  #: what is said where nothing tells which of the two is meant
+    natural: np.ndarray | None = None  #: (C,), the classes in natural order, where numbers may count these, too
+    notes: tuple[str, ...] = ()  #: what is to be known of how the rows were found
+
+    def take(self, rows: np.ndarray) -> "TestSet":
+        """The same test set of the chosen rows (n,) alone."""
+        per_row = ("labels", "sample_ids", "rows")
+        return replace(self, **{name: own[rows] for name in per_row if (own := getattr(self, name)) is not None})
+
+
+def pack_path(run: Path) -> Path:
+    """Where the pictures of an imported run lie."""
+    return run.with_name(run.stem + PACK)
+
+
+def known_names(config: ImportConfig) -> tuple[str, ...]:
+    """The class names that the options give before the predictions are read; none where an option is wrong, which
+    `find_test_set` says.
+    """
+    _refuse_two(config)
+    if config.class_names:
+        return tuple(name for names in class_names.read_class_names(config.class_names) for name in names)
+    if config.like:
+        return tuple(load_run(config.like).class_names.tolist())
+    if config.images and Path(config.images).is_dir():
+        return tuple(entry.name for entry in os.scandir(config.images) if entry.is_dir())
+    return cifar100.CLASS_NAMES if config.order and config.order != ROWS else ()
+
+
+def find_test_set(
+    config: ImportConfig,
+    data_folder: str | Path | None,
+    n: int,
+    files: Sequence[str] | None,
+    label_of: Mapping[str, str] | None = None,
+) -> TestSet | None:
+    """The test set that the options name, with `n` rows; None where the file is to name its images itself.
+
+    `label_of` are labels by the names of files, for a folder without folders for the classes.
+    """
+    _refuse_two(config)
+    if config.order == ROWS:
+        return None
+    if config.order and not config.images:
+        test = _cifar100(config.order, data_folder)
+    elif config.images:
+        test = _folder(config, files, label_of)
+    elif config.like:
+        run = load_run(config.like)
+        of = run.superclass_of
+        kin = (
+            None if of is None else dict(zip(run.class_names.tolist(), run.superclass_names[of].tolist(), strict=True))
+        )
+        dataset = run.meta.get("dataset") or {}
+        kept = {} if files is None else _named_files(run, Path(config.like))
+        rows = np.array(list(kept.values()))[rows_of_files(tuple(kept), files, run.name)] if kept else None
+        if rows is not None:
+            run = run.take(rows)
+        test = TestSet(
+            run.name, str(dataset.get("name") or ""), tuple(run.class_names.tolist()), run.labels, run.sample_ids, kin,
+            by_file=rows is not None, notes=(_BY_FILE.format(run.name),) if rows is not None else (),
+        )  # fmt: skip
+    else:
+        return None
+    if len(test.labels) != n:
+        raise CifarcoreError(
+            f"{n:,} rows of scores, but {test.title} has {len(test.labels):,} images; give one for each, in its order"
+        )
+    return test
+
+
+def _folder(config: ImportConfig, files: Sequence[str] | None, label_of: Mapping[str, str] | None) -> TestSet:
+    """The pictures of a folder: by file, else in the order that is named, or the only one that is usual."""
+    by_label = label_of is not None and is_flat(config.images)
+    folder = flat_folder(config.images, label_of) if by_label else list_folder(config.images)
+    name = folder.root.resolve().name
+    title = f"the folder {name}"
+    classes, rows = in_natural_order(folder)
+    counted = np.array([folder.class_names.index(each) for each in classes])
+    in_order = np.arange(len(folder.files))
+    two = not config.order and files is None and bool((rows != in_order).any())
+    first = int((rows != in_order).argmax())
+    ask = (
+        f"nothing but their order ties the rows to the pictures, and {title} has two that are usual: give --order "
+        f"imagefolder if {folder.files[first][:100]!r} before {folder.files[rows[first]][:100]!r}, as torchvision and "
+        "Keras sort, or --order natural if after it, as timm sorts; or name the files in the predictions"
+    )
+    natural = TestSet(title, name, classes, np.argsort(counted)[folder.labels][rows], folder=folder, rows=rows)
+    by_text = TestSet(
+        title, name, folder.class_names, folder.labels, folder=folder, rows=in_order,
+        natural=None if config.order or (counted == np.arange(len(counted))).all() else counted,
+        other=natural if two else None, ask=ask if two else "",
+    )  # fmt: skip
+    test = natural if config.order == "natural" else by_text
+    if files is None:
+        return test
+    place = np.argsort(test.rows)  # of each file
+    test = test.take(place[rows_of_files(folder.files, files, str(folder.root))])
+    return replace(test, by_file=True, notes=_other_suffixes([folder.files[row] for row in test.rows], files))
+
+
+def _other_suffixes(listed: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
+    other = sum(
+        bare(name) != name and not name.lower().endswith(Path(file).suffix.lower())
+        for name, file in zip(listed, files, strict=True)
+    )
+    return (f"{other:,} files were matched without their suffix: they may hold other pixels",) if other else ()
+
+
+def _refuse_two(config: ImportConfig) -> None:
+    if (config.order == ROWS) != bool(config.test_set.strip()):
+        raise CifarcoreError(
+            "--order rows and --test-set NAME go together: runs of one NAME are compared by the numbers of their rows"
+        )
+    order = config.order not in ("imagefolder", "natural")
+    if sum(map(bool, (config.order and order, config.images, config.like))) > 1:
+        raise CifarcoreError("--order, --images and --like each say which images these are; give one of them")
+    if config.order and not order and not config.images:
+        raise CifarcoreError(f"--order {config.order} is of a folder of pictures; give --images FOLDER with it")
+
+
+def _named_files(run: Run, path: Path) -> dict[str, int]:
+    """The row in `run` of each file whose name is kept beside it, class/file; none of a run without pictures."""
+    classes = class_names.names_of(run.class_names.tolist())
+    named = zip(run.sample_ids.tolist(), run.labels.tolist(), strict=True)
+    at = {key: row for row, key in enumerate(named)}  # one picture may stand in two classes
+    kept = {}
+    for name, sample_id in packed_files(pack_path(path)).items():
+        row = at.get((sample_id, classes.place(name.split("/")[0])))
+        if row is not None:
+            kept[name] = row
+    return kept
+
+
+def files_in_common(a: Run, b: Run) -> int:
+    """How many files of the same name, suffix aside, two runs were imported with."""
+    names = []
+    for run in (a, b):
+        kept = _named_files(run, run.path) if run.path else {}
+        counts = Counter(map(bare, kept))
+        names.append({name for name, count in counts.items() if count == 1})
+    return len(names[0] & names[1])
+
+
+def _cifar100(order: str, data_folder: str | Path | None) -> TestSet:
+    """CIFAR-100's test images: in torchvision's order, which the package knows by content, or as the data folder has
+    them.
+    """
+    if order == "torchvision":
+        known = known_images()
+        title, classes, ids = "torchvision's test set", known.labels.astype(np.int64), known.sample_ids
+    else:
+        loaded = cifar100.load_test_images(data_folder)
+        if loaded is None:
+            raise CifarcoreError(
+                f"no {cifar100.ARRAYS_FILE} in {cifar100.data_dir(data_folder)}, whose order --order data means; point "
+                "--data or CIFARCORE_DATA at it, or give sample_ids in the file"
+            )
+        title, classes, ids = f"{cifar100.ARRAYS_FILE}'s test set", loaded[1], cifar100.sample_ids(loaded[0])
+    return TestSet(title, "CIFAR-100", cifar100.CLASS_NAMES, classes, ids)
+
+
+def names_by_content(ids: np.ndarray, given: np.ndarray | None, n_columns: int) -> tuple[str, ...] | None:
+    """CIFAR-100's names where ids and labels are exactly its test split's."""
+    if (
+        given is None
+        or given.dtype.kind != "i"
+        or n_columns != len(cifar100.CLASS_NAMES)
+        or abs(given).max() > n_columns
+    ):
+        return None
+    return cifar100.CLASS_NAMES if cifar100.fingerprint(ids, given) == cifar100.TEST_FINGERPRINT else None

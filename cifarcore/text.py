@@ -1,0 +1,109 @@
+"""Numbers and names as text, the same in the app, in reports and in the verdict. A leaf: knows NumPy alone.
+
+A `form` is a format such as ".4f"; with a leading + the sign is always written. The minus is a true one.
+"""
+
+import itertools
+import re
+import reprlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+_FORMULA = (
+    "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+_NUMBERS = re.compile(r"[+-]|[+-]?[\d.,]+%?( (to|±) [+-]?[\d.,]+%?)?")
+
+
+def number(value: float, form: str) -> str:
+    """A number as text, with a true minus; nothing for NaN."""
+    return "" if np.isnan(value) else format(value, form).replace("-", "−")
+
+
+def interval(low: float, high: float, form: str) -> str:
+    """Such as "0.1 to 0.2"; empty where either is NaN."""
+    return "" if np.isnan(low) or np.isnan(high) else f"{number(low, form)} to {number(high, form)}"
+
+
+def p_value(value: float) -> str:
+    """A p-value, or a q-value, as text; nothing for NaN."""
+    return "" if np.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+
+
+def std(values: Sequence[float]) -> float:
+    """Sample standard deviation (n-1) of values (n,), in their unit; NaN for a single one."""
+    return float(np.std(np.asarray(values, float), ddof=1)) if len(values) > 1 else np.nan
+
+
+def with_spread(mean: float, spread: float, form: str) -> str:
+    """Mean ± standard deviation as text, the mean alone where there is none (NaN)."""
+    return number(mean, form) + ("" if np.isnan(spread) else f" ± {number(spread, form)}")
+
+
+def mean_with_spread(values: Sequence[float], form: str) -> str:
+    """`with_spread` of values (n,)."""
+    return with_spread(float(np.mean(np.asarray(values, float))), std(values), form)
+
+
+def plain(text: object, limit: int = 80) -> str:
+    """`text` from a file as one line of at most `limit` printable characters, for charts, tables and options.
+
+    Charts and tables can be downloaded as CSV by Streamlit's own buttons, so it is no formula either.
+    """
+    return no_formula(one_line(text, limit))
+
+
+def distinct(names: Iterable[str]) -> list[str]:
+    """`plain` of each name, with a number where shortening made it like one before."""
+    shown: dict[str, None] = {}
+    for name in map(plain, names):
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        shown[name if name not in shown else next(text for text in numbered if text not in shown)] = None
+    return list(shown)
+
+
+def spaced(name: object) -> str:
+    """A class's name as it is shown: with spaces for underscores."""
+    return str(name).replace("_", " ")
+
+
+def no_formula(text: str) -> str:
+    """`text` as a spreadsheet takes for text: a leading = + - @ gets a quote, but for numbers (OWASP, "CSV
+    injection").
+    """
+    return f"'{text}" if text[:1] in _FORMULA and text and not _NUMBERS.fullmatch(text) else text
+
+
+def printable(text: str) -> str:
+    """`text` without what would steer a terminal: of characters that cannot be printed, ends of lines and tabs stay."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+class _Brief(reprlib.Repr):
+    """Cut by structure: a few bytes of a file can stand for lists that have no end when they are printed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxstring, self.maxother = 2, 4, 60, 60
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 4
+
+    def repr_int(self, number: int, level: int) -> str:
+        return repr(number) if abs(number) < 10**30 else "a huge number"  # of which Python may print no digit
+
+
+def brief(value: object) -> str:
+    """What a value from a file is, on one line of bounded length: the only way for one into a message."""
+    return one_line(_Brief().repr(value), 100)
+
+
+def one_line(text: object, limit: int) -> str:
+    """`text` on one line, what cannot be printed left out, cut to `limit` characters."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def count_form(*values: Sequence[float], sign: str = "") -> str:
+    """The form of counts of images: whole where all are, as those of a single run; means with one digit."""
+    whole = all((np.asarray(each, float) % 1 == 0).all() for each in values)
+    return f"{sign}{'.0f' if whole else '.1f'}"

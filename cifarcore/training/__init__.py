@@ -1,0 +1,1 @@
+"""From images to run files. The one wing, beside the retraining's two learners, that imports torch."""

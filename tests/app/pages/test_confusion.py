@@ -1,0 +1,19 @@
+"""The page of the confusion matrix: a cell holds the images of the models shown."""
+
+import numpy as np
+from pages import run, two_models, write
+
+from cifarcore.app.pages import confusion
+
+
+def test_a_confusion_cell_holds_the_images_of_the_models_shown(folder, monkeypatch):
+    a, b = two_models()
+    write(folder, a, b)
+    listed = []
+    monkeypatch.setattr(confusion, "gallery", lambda view, rows, *_, **__: listed.append(rows))
+    app = run(folder, "confusion", {"level": "classes", "true": "beaver", "predicted": "dolphin"})
+    true, predicted = (a.class_names.tolist().index(name) for name in ("beaver", "dolphin"))
+    in_a, in_b = ((a.labels == true) & (one.logits.argmax(1) == predicted) for one in (a, b))
+    for show, here in (("B − A", in_a | in_b), ("A", in_a), ("B", in_b)):
+        app.segmented_control(key="show").set_value(show).run()
+        assert sorted(listed[-1]) == np.flatnonzero(here).tolist(), show

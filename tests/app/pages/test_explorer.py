@@ -1,0 +1,203 @@
+"""The explorer's maps, boxes and lists against NumPy and scikit-learn on the run files."""
+
+from dataclasses import replace
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+from made import made_run
+from pages import run, text, two_models, write
+
+from cifarcore.app.pages import explorer
+from cifarcore.reports.charts import explorer as map_charts
+from cifarcore.reports.tables import explorer as maps
+
+NUMBER = st.floats(-1e6, 1e6)
+
+
+@pytest.fixture
+def listed(monkeypatch):
+    """The rows and notes that the page's gallery was given last, and the frame that its chart was made of."""
+    seen = SimpleNamespace(rows=None, notes=None, frame=None)
+
+    def gallery(view, rows, key, title="", notes=None, empty="", name=""):
+        seen.rows, seen.notes = rows, notes
+
+    def drawn(frame, *arguments):
+        seen.frame = frame
+        return draw(frame, *arguments)
+
+    draw = map_charts.maps
+    monkeypatch.setattr(explorer, "gallery", gallery)
+    monkeypatch.setattr(map_charts, "maps", drawn)
+    return seen
+
+
+def inside(positions, x0, x1, y0, y1):
+    x, y = positions.T.astype(float)
+    return (x0 <= x) & (x <= x1) & (y0 <= y) & (y <= y1)
+
+
+@pytest.mark.parametrize(("letter", "kind"), [("A", "t-SNE"), ("B", "UMAP")])
+def test_a_box_lists_exactly_the_misclassified_images_inside(folder, listed, letter, kind):
+    a, b = two_models(n_images=2000)
+    write(folder, a, b)
+    bounds = (-0.8, 0.1, -0.5, 0.9)
+    app = run(folder, "explorer", map=kind, query={"marked": ",".join([letter, *map(str, bounds)])})
+    within = inside(getattr({"A": a, "B": b}[letter], explorer.MAPS[kind]), *bounds)
+    wrong_a, wrong_b = a.logits.argmax(1) != a.labels, b.logits.argmax(1) != b.labels
+    assert 0 < (within & (wrong_a | wrong_b)).sum() < within.sum()
+    assert sorted(listed.rows) == np.flatnonzero(within & (wrong_a | wrong_b)).tolist()
+    for choice, kept in (
+        ("misclassified by A", wrong_a),
+        ("misclassified by B", wrong_b),
+        ("all, misclassified first", np.ones(2000, bool)),
+    ):
+        app.segmented_control(key="list").set_value(choice).run()
+        assert sorted(listed.rows) == np.flatnonzero(within & kept).tolist()
+    last = (wrong_a | wrong_b)[listed.rows]
+    assert last[: last.sum()].all()
+
+
+def test_one_confusion_can_be_chosen(folder, listed):
+    a, b = two_models(n_images=2000)
+    write(folder, a, b)
+    app = run(folder, "explorer", query={"marked": "A,-9,9,-9,9"})
+    chosen = app.selectbox(key="confusion").options[1].split(" · ")[0]
+    app.selectbox(key="confusion").set_value(chosen).run()
+    true, predicted = (a.class_names.tolist().index(name) for name in chosen.split(" → "))
+    by_hand = (a.labels == true) & ((a.logits.argmax(1) == predicted) | (b.logits.argmax(1) == predicted))
+    assert sorted(listed.rows) == np.flatnonzero(by_hand).tolist()
+    assert set(listed.notes) == {chosen}
+
+
+def test_a_click_lists_that_image_whether_right_or_wrong(folder, listed):
+    a, b = two_models()
+    write(folder, a, b)
+    row = int(np.flatnonzero(a.correct & b.correct)[0])
+    run(folder, "explorer", query={"marked": f"{a.sample_ids[row]:016x}-{a.labels[row]}"})
+    assert listed.rows.tolist() == [row]
+
+
+def test_the_filter_leaves_the_points_and_the_list_of_its_classes(folder, listed):
+    a, b = two_models()
+    write(folder, a, b)
+    run(folder, "explorer", search=str(a.class_names[3]), query={"marked": "A,-9,9,-9,9"})
+    assert listed.frame["row"].tolist() == np.flatnonzero(a.labels == 3).tolist()
+    assert sorted(listed.rows) == np.flatnonzero((a.labels == 3) & ~(a.correct & b.correct)).tolist()
+
+
+def test_every_colour_of_every_point(folder, listed):
+    a, b = two_models()
+    write(folder, a, b)
+    app = run(folder, "explorer")
+    for color, (side, letter) in product(explorer.COLORS, ((a, "a"), (b, "b"))):
+        app.selectbox(key="color").set_value(color).run()
+        found = listed.frame[f"{letter}_color"].to_numpy()
+        if color == "confidence":
+            p = np.exp(side.logits.astype(float) - side.logits.astype(float).max(1, keepdims=True))
+            assert found == pytest.approx(p.max(1) / p.sum(1), abs=1e-6)
+        elif color == "correct or wrong":
+            assert np.array_equal(found, side.logits.argmax(1) != side.labels)
+        elif color == "superclass":
+            assert np.array_equal(found, side.superclass_of[side.labels])
+        elif color == "class":
+            assert len(set(zip(found, side.labels, strict=True))) == 10
+        else:
+            right_a, right_b = (each.logits.argmax(1) == each.labels for each in (a, b))
+            assert np.array_equal(found, np.where(right_a, np.where(right_b, 0, 1), np.where(right_b, 2, 3)))
+    assert np.array_equal(listed.frame[["a_x", "a_y"]], a.tsne) and np.array_equal(listed.frame[["b_x", "b_y"]], b.tsne)
+
+
+@pytest.mark.parametrize(("n_classes", "n_images"), [(2, 100), (200, 1000)])
+def test_other_numbers_of_classes(folder, listed, n_classes, n_images):
+    a, b = two_models(n_classes=n_classes, n_images=n_images)
+    write(folder, a, b)
+    run(folder, "explorer", color="class", query={"marked": "B,-0.5,2,-2,2"})
+    assert sorted(listed.rows) == np.flatnonzero(inside(b.tsne, -0.5, 2, -2, 2) & ~(a.correct & b.correct)).tolist()
+
+
+def test_of_many_images_some_are_drawn_and_all_are_listed(folder, listed, monkeypatch):
+    monkeypatch.setattr(maps, "MOST_DRAWN", 300)
+    monkeypatch.setattr(maps.drawn, "__defaults__", (300,))
+    a, b = two_models(n_images=1000)
+    write(folder, a, b)
+    app = run(folder, "explorer", query={"marked": "A,-9,9,-9,9"})
+    assert len(listed.frame) == 300 and "300 of 1,000 images are drawn" in text(app)
+    assert len(listed.rows) == (~(a.correct & b.correct)).sum()
+
+
+def test_missing_maps_name_the_command(folder, listed):
+    a, b = two_models(maps=False)
+    write(folder, a, b)
+    assert "cifarcore project" in text(run(folder, "explorer"))
+    a, b = two_models()
+    write(folder, a, replace(b, tsne=None))
+    app = run(folder, "explorer", query={"marked": "A,-9,9,-9,9"})
+    assert " has no `" in text(app) and len(listed.rows)
+    assert "b_x" not in listed.frame
+
+
+def test_without_superclasses_they_are_no_colour(folder, listed):
+    write(folder, *two_models(superclasses=False))
+    assert "superclass" not in run(folder, "explorer").selectbox(key="color").options
+
+
+def test_numbers_typed_select_and_clearing_ends_it(folder, listed):
+    a, b = two_models()
+    write(folder, a, b)
+    app = run(folder, "explorer")
+    assert listed.rows is None
+    app.selectbox(key="box-map").set_value("B")
+    app.number_input(key="box-x from").set_value(0.25)
+    app.number_input(key="box-y to").set_value(0.5)
+    next(button for button in app.button if button.label == "Select").click().run()
+    assert not app.exception
+    assert (
+        sorted(listed.rows)
+        == np.flatnonzero((b.tsne[:, 0] >= 0.25) & (b.tsne[:, 1] <= 0.5) & ~(a.correct & b.correct)).tolist()
+    )
+    listed.rows = None
+    next(button for button in app.button if button.label == "Clear selection").click().run()
+    assert listed.rows is None and "marked" not in app.query_params
+
+
+def test_a_change_of_map_ends_the_selection(folder, listed):
+    write(folder, *two_models())
+    app = run(folder, "explorer", query={"marked": "A,-9,9,-9,9"})
+    app.segmented_control(key="map").set_value("UMAP").run()
+    assert "marked" not in app.query_params
+
+
+def test_seeds_after_the_first_do_not_move_the_map(folder, listed):
+    write(folder, *two_models(seeds=(0, 1)))
+    app = run(folder, "explorer")
+    assert np.array_equal(listed.frame[["a_x", "a_y"]], made_run(model="cnn", accuracy=0.5).tsne)
+    assert "seed 0" in text(app)
+
+
+def test_a_box_on_a_map_that_is_not_there_is_left_out(folder, monkeypatch):
+    a, b = two_models()
+    write(folder, replace(a, tsne=None, umap=None), b)
+    begun, draw = [], map_charts.maps
+    monkeypatch.setattr(map_charts, "maps", lambda *arguments: begun.append(arguments[-1]) or draw(*arguments))
+    run(folder, "explorer", {"marked": "A,-3,3,-3,3"})
+    run(folder, "explorer", {"marked": "B,-3,3,-3,3"})
+    assert begun[0] == {} and np.isfinite(list(begun[1].values())[0]["x"]).all()
+
+
+def test_the_chart_follows_the_address_and_forgets_a_box_on_another_runs_map(folder, monkeypatch):
+    write(folder, *two_models(seeds=(0, 1)), made_run(model="third"))
+    begun, draw = [], map_charts.maps
+    monkeypatch.setattr(map_charts, "maps", lambda *arguments: begun.append(arguments[-1]) or draw(*arguments))
+    box, other = "A,-3,3,-3,3", "A,-1,1,-1,1"
+    app = run(folder, "explorer", {"A": "cnn-made", "B": "resnet18-made", "marked": box})
+    app.query_params["marked"] = other  # as Back does
+    app.run()
+    assert begun[-1] == {map_charts.BOX: begun[-1][map_charts.BOX]} != begun[0]
+    app.selectbox(key="B").set_value("third-made").run()
+    assert app.query_params["marked"] == other and begun[-1] != {}
+    app.selectbox(key="A").set_value("resnet18-made").run()
+    assert "marked" not in app.query_params and begun[-1] == {} and not app.exception

@@ -1,0 +1,94 @@
+"""The page of a retraining: what it changed, on which pictures, and what is done with it."""
+
+import pytest
+from made import made_run
+from retrainings import labels, retrained, run, text, with_weights
+from sklearn.metrics import accuracy_score, f1_score
+
+
+@pytest.fixture
+def folder(folder, monkeypatch):
+    return with_weights(folder, monkeypatch)
+
+
+def test_the_page_shows_what_changed_and_which_pictures(folder):
+    retrained(folder)
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    said = text(app.main)
+    assert (
+        "Retrained: minute" in said
+        and "never chosen on the test images" in said
+        and "31,500 images (0.7 epochs)" in said
+    )
+    before, after = made_run(model="cnn", preset="quick"), made_run(model="cnn", preset="quick-retrained", accuracy=0.7)
+    for title, count in (
+        ("Fixed", (~before.correct & after.correct).sum()),
+        ("Broken", (before.correct & ~after.correct).sum()),
+    ):
+        assert any(title in line and f"**{count:,}**" in line for line in said.splitlines())
+    assert "No significant change" not in said
+
+
+def test_before_and_after_are_those_of_scikit_learn(folder):
+    retrained(folder)
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    table, said = app.dataframe[0].value.set_index("Measure"), text(app.main)
+    one, other = made_run(model="cnn", preset="quick"), made_run(model="cnn", preset="quick-retrained", accuracy=0.7)
+    f1 = [f1_score(each.labels, each.predictions, average=None)[:3].mean() for each in (one, other)]
+    accuracy = [accuracy_score(each.labels, each.predictions) for each in (one, other)]
+    for measure, (before, after) in (("Mean F1 of the focus classes", f1), ("Accuracy", accuracy)):
+        row = table.loc[measure]
+        assert (row["Before (A)"], row["After (B)"]) == (f"{before:.4f}", f"{after:.4f}")
+        change = f"{after - before:+.4f}".replace("-", "−")
+        assert row["B − A"] == change and f"{measure}: {before:.4f} before, {after:.4f} after ({change}," in said
+
+
+def test_what_the_class_filter_acts_on_is_said(folder):
+    retrained(folder)
+    assert "The filter keeps" not in text(run(folder, A="cnn-quick", B="retrained/minute").main)
+    said = text(run(folder, A="cnn-quick", B="retrained/minute", hardest=3).main)
+    assert "The filter keeps 3 of 10 classes: " in said and " the pictures below are of these classes only" in said
+
+
+def test_a_change_within_noise_is_said(folder):
+    retrained(folder, accuracy=0.602)
+    assert "No significant change" in text(run(folder, A="cnn-quick", B="retrained/minute").main)
+
+
+def test_another_model_than_the_parent_is_told_and_mended_by_a_button(folder):
+    retrained(folder)
+    app = run(folder, A="resnet18-quick", B="retrained/minute")
+    assert "not the parent" in text(app.main)
+    next(button for button in app.button if button.label == "Compare with the parent").click().run()
+    assert app.session_state["A"] == "cnn-quick" and "not the parent" not in text(app.main)
+
+
+def test_without_a_retrained_run_the_page_says_how_to_get_one(folder):
+    assert "“Short retraining” in the sidebar starts one" in text(run(folder).main)
+    retrained(folder)
+    app = run(folder)
+    next(button for button in app.button if button.label == "minute").click().run()
+    assert app.session_state["B"] == "retrained/minute" and "Retrained: minute" in text(app.main)
+
+
+def test_renamed_and_deleted_from_the_page(folder):
+    retrained(folder)
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    app.text_input(key="retrained-name-minute").set_value("../away").run()
+    next(button for button in app.button if button.label == "Rename").click().run()
+    assert "use up to 80 letters" in text(app.main)
+    app.text_input(key="retrained-name-minute").set_value("hour").run()
+    next(button for button in app.button if button.label == "Rename").click().run()
+    assert app.session_state["B"] == "retrained/hour" and sorted(
+        path.name for path in (folder / "retrained").iterdir()
+    ) == ["hour", "hour.npz", "hour.pt"]
+    next(button for button in app.button if button.label == "Delete").click().run()
+    assert "Delete it" in labels(app) and (folder / "retrained" / "hour.npz").exists()  # it asks first
+
+
+def test_a_parent_that_is_gone_is_said(folder):
+    retrained(folder, parent="gone")
+    app = run(folder, A="resnet18-quick", B="retrained/minute")
+    assert "No run of that name is in this folder now" in text(app.main) and "Compare with the parent" not in labels(
+        app
+    )

@@ -1,0 +1,200 @@
+"""The short retraining in the sidebar, over made run files; the real job is driven in tests/browser."""
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from made import made_run
+from retrainings import labels, run, text, with_weights
+
+from cifarcore.config import RetrainConfig
+from cifarcore.errors import CifarcoreError
+from cifarcore.retraining import folders, jobs, processes, progress, setup, speeds
+from cifarcore.runs.run import read_header, save_run
+
+
+@pytest.fixture
+def folder(folder, monkeypatch):
+    return with_weights(folder, monkeypatch)
+
+
+def test_the_settings_start_with_the_defaults_of_the_command(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(setup, "start", lambda *arguments: asked.append(arguments))
+    app = run(folder)
+    assert app.selectbox(key="retrain-parent").options == ["cnn-quick-0"]
+    app.slider(key="retrain-hardest-9").set_value(4).run()
+    app.button(key="retrain-start").click().run()
+    config, parent, place = asked[0]
+    assert (
+        config == replace(RetrainConfig(focus="hardest:4"), learning_rate=config.learning_rate)
+        and parent == folder / "cnn-quick-0.npz"
+        and place == folder
+    )
+    assert "chosen by F1 on the validation split, never on the test images" in text(app.sidebar)
+
+
+def test_settings_outlive_a_job_and_wait_for_a_measurement(folder, monkeypatch):
+    (folder / "resnet18-quick-0.pt").write_bytes(b"weights")
+    app = run(folder)
+    app.selectbox(key="retrain-parent").set_value(folder / "resnet18-quick-0.npz").run()
+    app.number_input(key="retrain-seconds").set_value(300).run()
+    job = jobs.Job(folder / "retrained" / "one", "running")
+    monkeypatch.setattr(folders, "jobs", lambda _: [job])
+    app.run()
+    assert "Start" not in labels(app)
+    monkeypatch.setattr(folders, "jobs", lambda _: [])
+    app.run()
+    assert app.selectbox(key="retrain-parent").value == folder / "resnet18-quick-0.npz"
+    assert app.number_input(key="retrain-seconds").value == 300 and not app.button(key="retrain-start").disabled
+    monkeypatch.setattr(speeds, "measuring", lambda _: (True, ""))
+    asked = []
+    monkeypatch.setattr(speeds, "watch", lambda _: asked.append("watch"))
+    monkeypatch.setattr(speeds, "stop_measuring", lambda _: asked.append("stop"))
+    app.run()
+    assert app.button(key="retrain-start").disabled and set(asked) == {"watch"}
+    app.button(key="retrain-measure-stop").click().run()
+    assert asked.count("stop") == 1
+
+
+def test_each_setting_reaches_the_job(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(setup, "start", lambda *arguments: asked.append(arguments[0]))
+    app = run(folder)
+    app.selectbox(key="retrain-focus").set_value("chosen classes").run()
+    assert "choose at least one class" in text(app.sidebar) and "Start" not in labels(app)
+    next(box for box in app.multiselect if box.label == "Classes").set_value(["seal", "otter"]).run()
+    app.selectbox(key="retrain-unit").set_value("epochs").run()
+    app.number_input(key="retrain-epochs").set_value(2.5).run()
+    app.selectbox(key="retrain-layers").set_value("Last block").run()
+    app.pills(key="retrain-augmentation").set_value(["CutMix", "MixUp", "RandAugment"]).run()
+    app.number_input(key="retrain-rate-last_block").set_value(0.5).run()
+    app.button(key="retrain-start").click().run()
+    expected = RetrainConfig(
+        focus="classes:seal,otter",
+        epochs=2.5,
+        train_layers="last_block",
+        learning_rate=0.5,
+        crop_padding=0,
+        flip=False,
+        mix="both",
+        policy="randaugment",
+    )
+    assert asked == [expected]
+    app.selectbox(key="retrain-layers").set_value("Head only").run()
+    assert "Augmentation" not in [pills.label for pills in app.get("pills")] and not [
+        each for each in app.get("button_group") if each.label == "Augmentation"
+    ]
+
+
+def test_hardest_is_refused_with_the_reason_where_nothing_was_held_out(folder):
+    save_run(made_run(model="cnn", preset="quick", val=False), folder / "cnn-quick-0.npz")
+    app = run(folder)
+    assert "has no validation split" in text(app.sidebar) and "Start" not in labels(app)
+    app.selectbox(key="retrain-focus").set_value("all classes").run()
+    assert "Start" in labels(app)
+
+
+def test_a_refusal_is_shown(folder, monkeypatch):
+    def busy(*arguments):
+        raise jobs.Busy("one retraining at a time, and theirs (process 7) is running")
+
+    monkeypatch.setattr(setup, "start", busy)
+    app = run(folder)
+    app.button(key="retrain-start").click().run()
+    assert "process 7" in text(app.sidebar)
+
+
+def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
+    (folder / "retrained").mkdir()
+    header = read_header(folder / "cnn-quick-0.npz")
+    speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 500.0})
+    said = text(run(folder).sidebar)
+    assert (
+        "**1,000 images/s** measured here" in said and "**1.2 epochs**" in said and "longer than the budget" not in said
+    )
+    speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 1.0})
+    assert "longer than the budget: about 9 min in all" in text(run(folder).sidebar)
+
+
+def test_a_running_job_is_followed(folder):
+    job = setup.create(RetrainConfig(focus="hardest:3"), folder / "cnn-quick-0.npz", folder, "minute")
+    progress.write_json(job / progress.PROCESS, processes.identity(os.getpid()))
+    lines = [{"phase": "starting", "at": 1.0}] + [
+        {
+            "phase": "learning",
+            "at": 1.0,
+            "learned": float(at),
+            "step": 10 * at,
+            "fraction": at / 60,
+            "loss": 3.0,
+            "val_accuracy": 0.5,
+            "val_focus_accuracy": 0.2,
+            "val_images": 500,
+            "passes": 0.1,
+        }
+        for at in range(3)
+    ]
+    (job / "progress.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\nrubbish\n")
+    app = run(folder)
+    said = text(app.sidebar)
+    assert (
+        "Step 20" in said
+        and "500 validation images, which are never trained on" in said
+        and "1 unreadable lines" in said
+    )
+    assert "Start" not in labels(app) and not jobs.stop_asked(job)
+    app.button(key="retrain-stop").click().run()
+    assert jobs.stop_asked(job) and app.button(key="retrain-stop").disabled
+    # it ends: its run is chosen as B against its parent as A
+    (job / progress.PROCESS).unlink()
+    progress.write_json(job / "result.json", {"state": "stopped", "message": "kept"})
+    save_run(
+        replace(made_run(model="cnn", accuracy=0.7), meta=made_run().meta | {"parent": {"name": "cnn-quick-0"}}),
+        folders.retrained_path(job),
+    )
+    app.run()
+    assert app.session_state["B"] == "retrained/minute" and app.session_state["A"] == "cnn-quick"
+
+
+def test_a_job_before_its_first_step_is_followed_though_its_time_left_is_not_known(folder):
+    """As a budget in epochs begins: no loss, no speed and no time left, which are no numbers yet."""
+    config = RetrainConfig(focus="hardest:3", epochs=1.0)
+    job = setup.create(config, folder / "cnn-quick-0.npz", folder, "minute")
+    progress.write_json(job / progress.PROCESS, processes.identity(os.getpid()))
+    record = jobs.Recorder(job, lambda line: None)
+    unknown = {"loss": np.nan, "images_per_second": np.nan, "left": np.nan}
+    looked = {"val_accuracy": 0.5, "val_focus_accuracy": 0.2, "val_images": 500}
+    record("learning", learned=0.0, step=0, fraction=0.0, passes=0.0, **unknown, **looked)
+    app = run(folder)
+    said = text(app.sidebar)
+    assert "Step 0" in said and "unreadable" not in said
+    assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["Learning"]
+    record("learning", learned=1.0, step=10, fraction=0.25, passes=0.25, loss=3.0, images_per_second=100, left=90.0)
+    app.run()
+    assert not app.exception
+    assert [bar.proto.text[-4:] for bar in app.sidebar.get("progress")] == ["left"]
+
+
+def test_a_dead_job_is_told_with_its_log_and_can_be_gone_on_with_or_discarded(folder, monkeypatch):
+    job = setup.create(RetrainConfig(focus="hardest:3"), folder / "cnn-quick-0.npz", folder, "minute")
+    (job / progress.LOG).write_text("\n".join(f"line {number}" for number in range(30)))
+    progress.write_json(job / progress.PROCESS, {"pid": 2**22 + 1, "process_started": 1.0})
+    app = run(folder, opened=False)
+    assert "was killed" in text(app.sidebar) and "line 29" in text(app.sidebar) and "line 3\n" not in text(app.sidebar)
+
+    def refused(folder):
+        raise CifarcoreError("the weights changed since")
+
+    monkeypatch.setattr(setup, "go_on", refused)
+    app.button(key="retrain-again-minute").click().run()
+    assert "the weights changed since" in text(app.sidebar)
+    app.button(key="retrain-discard-minute").click().run()
+    assert not job.exists() and "was killed" not in text(app.sidebar)
+
+
+def test_without_weights_the_sidebar_says_which_command_writes_them(folder):
+    (folder / "cnn-quick-0.pt").unlink()
+    assert "`cifarcore train`" in text(run(folder).sidebar)

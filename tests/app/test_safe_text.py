@@ -1,0 +1,60 @@
+"""Text from files on pages stays text, and downloads of tables read well in spreadsheets and pandas."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cifarcore.app.safe_text import csv, escape
+from cifarcore.text import plain
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "[click](javascript:alert(1))",
+    "**bold** _it_ `code` $x$ :red[no] # head | cell ~gone~",
+    "two\nlines\r\tand\x00more\x1b[31m",
+    "\u202eright to left",
+    "x" * 10_000,
+    "![](http://example.org/a.png)",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_names_stay_text(text):
+    line = plain(text)
+    assert line.isprintable() and len(line) <= 80
+    shown = escape(text)
+    for special in "*_`$:[]()<>#|~!":
+        assert shown.count(special) == shown.count(f"\\{special}")
+
+
+def read(frame):
+    return pd.read_csv(io.BytesIO(csv(frame)))
+
+
+def test_numbers_are_numbers_and_intervals_have_two_columns():
+    shown = pd.DataFrame(
+        {
+            "metric": ["accuracy", "thé", "x"],
+            "B − A": ["−0.1267", "+0.5", ""],
+            "95% CI": ["−0.1767 to −0.0767", "0.1 to 0.2", ""],
+            "±": ["0.5 ± 0.1", "−1 ± 2", ""],
+            "n": [1, 2, 3],
+        }
+    )
+    table = read(shown)
+    assert list(table.columns) == ["metric", "B − A", "95% CI low", "95% CI high", "±", "n"]
+    assert table["B − A"].tolist()[:2] == [-0.1267, 0.5] and np.isnan(table["B − A"][2])
+    assert table["95% CI low"].tolist()[:2] == [-0.1767, 0.1] and table["95% CI high"].tolist()[:2] == [-0.0767, 0.2]
+    assert table["±"].tolist()[:2] == ["0.5 ± 0.1", "-1 ± 2"] and table["metric"][1] == "thé"
+
+
+def test_a_spreadsheet_knows_the_encoding():
+    content = csv(pd.DataFrame({"class": ["thé"]}))
+    assert content.startswith(b"\xef\xbb\xbf") and content.decode("utf-8-sig") == "class\nthé\n"
+
+
+def test_text_that_only_looks_like_an_interval_stays_text():
+    assert read(pd.DataFrame({"a": ["1 to 2", "from 1 to 2"]}))["a"].tolist() == ["1 to 2", "from 1 to 2"]
+    assert read(pd.DataFrame({"a": ["−cmd|x", "=1+1"]}))["a"].tolist() == ["−cmd|x", "'=1+1"]

@@ -1,0 +1,101 @@
+"""Who may ask the app's server: this machine's own names, and pages of no other site; and it asks nobody itself."""
+
+import subprocess
+import sys
+
+import pytest
+from processes import ROOT, in_own_loop
+from streamlit import config, net_util
+from streamlit.web.server.app_discovery import discover_asgi_app
+
+from cifarcore.app import start
+from cifarcore.app.serving import MIDDLEWARE
+
+HOSTS = ["localhost", "127.0.0.1", "::1"]
+
+
+@pytest.fixture
+def ask(monkeypatch):
+    """`ask(method, host, origin)`: status and text of the answer; the method WS opens a WebSocket (status 101)."""
+    options = {"server.allowedHosts": HOSTS, "server.corsAllowedOrigins": ["https://models.example"]}
+    get = config.get_option
+    monkeypatch.setattr(config, "get_option", lambda name: options.get(name, get(name)))
+    monkeypatch.setattr(net_util, "_make_blocking_http_get", lambda *_, **__: pytest.fail("asked outside"))
+
+    async def app(scope, receive, send):
+        await send({"type": "app", "status": 101 if scope["type"] == "websocket" else 200, "body": b"answered"})
+
+    for each in reversed(MIDDLEWARE):
+        app = each.cls(app, *each.args, **each.kwargs)
+
+    def ask(method, host, origin=None):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        named = {"host": host, "origin": origin}
+        headers = [(name.encode(), value.encode()) for name, value in named.items() if value is not None]
+        kind = "websocket" if method == "WS" else "http"
+        in_own_loop(app({"type": kind, "method": method, "path": "/", "headers": headers}, None, send))
+        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent).decode()
+
+    return ask
+
+
+@pytest.mark.parametrize("host", ["localhost:8501", "127.0.0.1:8501", "[::1]:8501", "LOCALHOST:8501", "localhost"])
+def test_this_machine_is_answered(ask, host):
+    assert ask("GET", host) == ask("PUT", host, f"http://{host}") == (200, "answered")
+    assert ask("WS", host) == ask("WS", host, f"http://{host}") == (101, "answered")
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.test:8501", "localhost.evil.test", "evil.test@localhost", "192.168.1.2", "", None]
+)
+def test_a_foreign_name_is_refused_with_what_to_do(ask, host):
+    for method, origin in (("GET", None), ("PUT", f"http://{host}"), ("WS", None), ("WS", f"http://{host}")):
+        status, text = ask(method, host, origin)
+        assert status == 403 and "--server.allowedHosts" in text and text.count("\n") == 1
+
+
+@pytest.mark.parametrize("origin", [
+    "https://evil.test", "null", "http://localhost.evil.test:8501", "http://localhost:8501@evil.test",
+    "http://localhost:9999", "http://127.0.0.1:8501", "http://[", "",
+])  # fmt: skip
+def test_a_page_of_another_site_changes_nothing(ask, origin):
+    assert ask("WS", "localhost:8501", origin)[0] == ask("PUT", "localhost:8501", origin)[0] == 403
+
+
+def test_an_origin_that_is_allowed_may(ask):
+    assert ask("WS", "localhost:8501", "https://models.example")[0] == 101
+
+
+def test_the_checkout_and_the_installed_app_are_served_by_it(own_place):
+    for script in (ROOT / "streamlit_app.py", start.prepared() / start.SCRIPT):
+        assert "MIDDLEWARE" in script.read_text() and discover_asgi_app(script).import_string == "streamlit_app:app"
+        assert f"allowedHosts = {HOSTS}".replace("'", '"') in (script.parent / ".streamlit/config.toml").read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit: run on Linux or macOS")
+def test_the_server_may_open_more_files_than_macos_begins_with():
+    code = """
+import resource
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+from cifarcore.app.serving import routes
+routes()
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], hard)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    soft, hard = map(int, done.stdout.split())
+    assert soft == 4096 or soft == hard < 4096
+
+
+def test_the_server_imports_the_pages_before_anyone_asks_for_them():
+    code = (
+        "import sys; from cifarcore.app import serving; before = 'cifarcore.app.main' in sys.modules;"
+        "serving.routes(); serving._import.join();"
+        "print(before, 'cifarcore.app.pages.findings' in sys.modules, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout == "False True False\n", done.stderr

@@ -1,0 +1,175 @@
+"""How commands end: the files they leave, the order of A and B, exit statuses, and what a terminal can show."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from made import made_run
+from processes import ROOT, cifarcore, invoke
+from typer.testing import CliRunner
+
+from cifarcore.cli import main as cli
+from cifarcore.cli import training
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.run import load_run, save_run
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Run files of a worse and a better model, in this order."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    paths = []
+    for model, accuracy in (("cnn", 0.5), ("resnet18", 0.7)):
+        paths.append(folder / f"{model}-made-0.npz")
+        save_run(made_run(model=model, accuracy=accuracy), paths[-1])
+    return paths
+
+
+def ended(monkeypatch, capsys, *arguments):
+    """Exit status of the command line, and its lines on stderr."""
+    monkeypatch.setattr(sys, "argv", ["cifarcore", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    return end.value.code or 0, capsys.readouterr().err.strip().splitlines()
+
+
+def failing(monkeypatch, error):
+    """Have `cifarcore evaluate` raise `error`."""
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(training, "load_dataset", fail)
+    monkeypatch.setattr("cifarcore.training.checkpoints.load_checkpoint", fail)
+
+
+def test_the_model_named_first_is_a(runs, tmp_path):
+    accuracy = {path: load_run(path).correct.mean() for path in runs}
+    for a, b in (runs, runs[::-1]):
+        out = tmp_path / "result.json"
+        printed = invoke("compare", a, b, "--json", out)
+        result = json.loads(out.read_text())
+        groups = [path.stem.removesuffix("-0") for path in (a, b)]
+        assert [result["names"][side] for side in "ab"] == groups
+        assert f"A: {groups[0]}   B: {groups[1]}" in printed
+        row = next(row for row in result["metrics"] if row["metric"] == "accuracy")
+        assert (row["a"], row["b"]) == pytest.approx((accuracy[a], accuracy[b]))
+        assert row["difference"] == pytest.approx(accuracy[b] - accuracy[a])
+        assert result["better"] == ("B" if b == runs[1] else "A")
+
+
+def test_out_names_the_only_summary(runs, tmp_path):
+    out = tmp_path / "elsewhere.txt"
+    printed = invoke("compare", *runs, "--out", out)
+    assert printed == f"{out.read_text()}\nwrote {out}\n"
+    assert sorted(path.name for path in runs[0].parent.iterdir()) == [path.name for path in runs]
+
+
+def test_every_file_asked_for_is_written(runs, tmp_path):
+    files = {flag: tmp_path / f"file.{flag}" for flag in ("out", "html", "json")}
+    printed = invoke("compare", *runs, *(part for flag, path in files.items() for part in (f"--{flag}", path)))
+    assert printed.splitlines()[-3:] == [f"wrote {path}" for path in files.values()]
+    assert files["html"].read_text().startswith("<!doctype html>") and json.loads(files["json"].read_text())
+
+
+@pytest.mark.parametrize("reader", ["of ASCII", "that has gone"])
+@pytest.mark.parametrize("gate", [(), ("--require", "accuracy >= -0.5")], ids=["summary", "gate"])
+def test_printing_decides_on_no_file(runs, tmp_path, reader, gate):
+    """Neither a terminal that cannot show ± nor one that is closed keeps a file from being written."""
+    files = {flag: tmp_path / f"file.{flag}" for flag in ("out", "html", "json")}
+    flags = [str(part) for flag, path in files.items() for part in (f"--{flag}", path)]
+    read, write = os.pipe()
+    if reader == "that has gone":
+        os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "cifarcore", "compare", *map(str, runs), *flags, *gate],
+        stdout=subprocess.PIPE if reader == "of ASCII" else write,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+        timeout=600,
+    )
+    os.close(write)
+    assert all(path.exists() for path in files.values()), done.stderr
+    assert "±" in files["out"].read_text()
+    if reader == "of ASCII":
+        os.close(read)
+        assert done.returncode == 0, done.stderr
+        assert gate or b"? is the sample standard deviation" in done.stdout
+
+
+def test_import_writes_where_out_says_and_replaces_nothing_unasked(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "kept.npz"
+    assert f"wrote {out}: 500 images, 10 classes" in invoke("import", runs[0], "--out", out)
+    before = out.read_bytes()
+    status, error = ended(monkeypatch, capsys, "import", runs[1], "--out", out)
+    assert status == 2 and len(error) == 1 and "--overwrite" in error[0] and out.read_bytes() == before
+    assert not (tmp_path / "checkpoints").exists()
+    invoke("import", runs[1], "--out", out, "--overwrite")
+    assert load_run(out).correct.mean() == load_run(runs[1]).correct.mean()
+    invoke("import", runs[0])
+    assert [path.name for path in (tmp_path / "checkpoints" / "imported").glob("*.npz")] == ["cnn-made-0.npz"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (CifarcoreError("two\nlines"), 2, "cifarcore: two lines"),
+        (
+            PermissionError(13, "Permission denied", "x.npz"), 1,
+            "cifarcore: x.npz: Permission denied; check the folder, its permissions and the free space",
+        ),
+        (RuntimeError("odd"), 1, "cifarcore: RuntimeError: odd (run with --debug to see where)"),
+    ],
+    ids=["bad input", "the disk", "a fault"],
+)  # fmt: skip
+def test_each_end_has_its_status_and_one_line(monkeypatch, capsys, error, status, line):
+    failing(monkeypatch, error)
+    assert ended(monkeypatch, capsys, "evaluate", "x.pt") == (status, [line])
+    debugged, lines = ended(monkeypatch, capsys, "evaluate", "x.pt", "--debug")
+    assert debugged == status and lines[0].startswith("Traceback") and lines[-1] == line
+
+
+def test_ctrl_c_ends_quietly_with_130(monkeypatch, capsys):
+    failing(monkeypatch, KeyboardInterrupt())
+    assert ended(monkeypatch, capsys, "evaluate", "x.pt") == (130, [])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nothing"], ["compare"], ["compare", "--nothing"], ["bench", "metrics", "a", "b", "c"], ["retrain"],
+     ["retrain", "--resume", "x", "--seconds", "9"], ["retrain", "--run", "x", "--resume", "y"]],
+)  # fmt: skip
+def test_a_wrong_command_is_bad_input(monkeypatch, capsys, arguments):
+    assert ended(monkeypatch, capsys, *arguments)[0] == 2
+
+
+def test_a_command_that_succeeds_ends_with_0(monkeypatch, capsys, runs):
+    assert ended(monkeypatch, capsys, "compare", *runs) == (0, [])
+
+
+def test_the_help_of_each_command_is_one_paragraph():
+    """Typer keeps a docstring's line breaks, so that a wrapped one is shown in ragged lines."""
+    commands = [*cli.app.registered_commands, *cli.bench.registered_commands]
+    wrapped = [command.callback.__name__ for command in commands if "\n" in (command.callback.__doc__ or "").strip()]
+    assert len(commands) > 12 and not wrapped
+    shown = CliRunner().invoke(cli.app, ["--help"], env={"COLUMNS": "300", "TERM": "dumb"}).output
+    for command in cli.app.registered_commands:
+        assert command.callback.__doc__ in shown
+
+
+def test_what_files_say_does_not_steer_the_terminal(tmp_path):
+    """Escape sequences change the title and the clipboard; emoji codes and markup are nobody's."""
+    steering = "\x1b]0;owned\x07\x1b]52;c;ZXZpbA==\x07\x1b[2J\r:warning: [bold]x[/]"
+    for model in ("cnn", "resnet18"):
+        run = made_run(model=model)
+        save_run(replace(run, meta=run.meta | {"device": steering}), tmp_path / f"{model}.npz")
+    done = cifarcore("compare", *sorted(tmp_path.glob("*.npz")), "--out", tmp_path / "summary.txt")
+    assert done.returncode == 0 and ":warning: [bold]x[/]" in done.stdout
+    assert not {"\x1b", "\x07", "\r"} & set(done.stdout + (tmp_path / "summary.txt").read_text())
+    done = cifarcore("compare", tmp_path / "\x1b[2Jno.npz")
+    assert done.returncode == 2 and "\x1b" not in done.stderr and len(done.stderr.splitlines()) == 1

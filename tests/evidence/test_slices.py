@@ -1,0 +1,249 @@
+"""Properties, their bins and the slices found of two models, against NumPy; on the bundled pair among others."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import made_run
+from statsmodels.stats.proportion import proportion_confint
+
+from cifarcore.data.known_images import known_images
+from cifarcore.evidence.slices import (
+    Bins,
+    Property,
+    accuracy_by,
+    bins_of,
+    find,
+    of_columns,
+    of_images,
+    of_pixels,
+    of_runs,
+)
+from cifarcore.runs.run import load_run
+
+BUNDLED = Path(__file__).resolve().parents[2] / "checkpoints"
+
+
+def two(n_classes=10, n_images=1000, **more):
+    return [
+        [made_run(n_classes, n_images, accuracy, seed, model, **more) for seed in (0, 1)]
+        for model, accuracy in (("cnn", 0.5), ("resnet18", 0.65))
+    ]
+
+
+def test_numbers_are_cut_into_fifths_and_what_is_not_known_is_in_none():
+    values = np.r_[np.arange(100.0), np.full(7, np.nan)]
+    bins = bins_of(Property("size", values, "own"))
+    assert [mask.sum() for mask in bins.masks] == [20] * 5 and not bins.masks[:, 100:].any()
+    assert bins.labels[0].startswith("lowest fifth (to 19") and bins.labels[4].startswith("highest fifth (above 79")
+    tied = bins_of(Property("size", np.r_[np.zeros(50), np.arange(1, 51.0)], "own"))
+    assert sum(mask.sum() for mask in tied.masks) == 100 and not any("fifth" in label for label in tied.labels)
+    few = bins_of(Property("seeds", np.array([0.0, 1, 2, 2, 1]), "own"))
+    assert few.labels == ("0", "1", "2") and few.masks.sum(1).tolist() == [1, 2, 2]
+
+
+def test_a_property_of_one_value_is_no_property():
+    assert bins_of(Property("flat", np.ones(9), "own")) is None
+    assert bins_of(Property("unknown", np.full(9, np.nan), "own")) is None
+    assert bins_of(Property("one", np.zeros(9, int), "own", ("only",))) is None
+
+
+def test_own_columns_are_numbers_or_categories():
+    number, text = of_columns({"size": np.array([1.0, np.nan]), "=cam": np.array(["b", ""])})
+    assert number.categories == () and text.name == "'=cam" and text.categories[text.values[0]] == "b"
+    assert text.values[1] == -1
+
+
+@pytest.mark.parametrize(("n_classes", "n_images"), [(2, 100), (10, 1000), (1000, 5000)])
+def test_runs_of_any_size_are_searched_without_pictures(n_classes, n_images):
+    a, b = two(n_classes, n_images, superclasses=n_classes <= 100)
+    rng = np.random.default_rng(0)
+    properties = [*of_images(a[0]), *of_runs(a, b), *of_columns({"noise": rng.standard_normal(n_images)})]
+    for with_models in (False, True):
+        found = find(a, b, properties, with_models)
+        assert found.n_images == n_images and len(found.masks) == len(found.conditions)
+        assert any("confidence of A" in name for name in found.conditions) == with_models
+        assert not any("that err" in name for name in found.conditions)
+
+
+def test_what_was_planted_is_named_with_numbers_of_numpy():
+    a, b = two(10, 2000)
+    difference = np.mean([r.correct for r in b], 0) - np.mean([r.correct for r in a], 0)
+    camera = np.where(difference > 0, "new", "old")
+    camera[np.random.default_rng(0).random(2000) < 0.4] = "old"
+    found = find(a, b, of_columns({"camera": camera}))
+    row = found.significant.iloc[0]
+    mask = camera == "new"
+    assert row["slice"] == "camera: new" and np.array_equal(found.mask("camera: new"), mask)
+    assert row["support"] == mask.sum() and row["accuracy_b"] == pytest.approx(
+        np.mean([r.correct for r in b], 0)[mask].mean()
+    )
+    assert row["share"] == pytest.approx(mask.mean() * row["gap"] / difference.mean())
+    assert found.mask("camera: none") is None
+
+
+def wilson(correct):
+    """Of as many images as a simple share needs to vary as much as these means over seeds (n,), at most n."""
+    share, images = correct.mean(), len(correct)
+    if 0 < share < 1 and images > 1 and correct.var() > 0:
+        images = min(share * (1 - share) * images / correct.var(ddof=1), images)
+    return proportion_confint(share * images, images, method="wilson")
+
+
+def test_accuracy_by_bins_is_the_mean_over_seeds_with_its_interval():
+    a, b = two(10, 1000)
+    bins = bins_of(of_images(a[0])[0])
+    table = accuracy_by(a, b, bins).set_index(["bin", "model"])
+    correct = np.mean([run.correct for run in b], 0)[bins.masks[0]]
+    row = table.loc[(bins.labels[0], "B")]
+    assert row["accuracy"] == pytest.approx(correct.mean()) and row["images"] == len(correct)
+    assert (row["low"], row["high"]) == pytest.approx(wilson(correct))
+
+
+def test_hues_are_categories():
+    hue, sharp = of_pixels({"hue": np.array([0, 12, np.nan], np.float32), "sharpness": np.ones(3, np.float32)})
+    assert hue.categories[0] == "red" and hue.values.tolist() == [0, 12, -1] and sharp.categories == ()
+
+
+def test_the_twenty_most_frequent_categories_are_searched_in_their_own_order():
+    sizes = np.r_[np.arange(30, 5, -1), 0]  # of 26 categories, the last of which nothing is in
+    order = np.random.default_rng(0).permutation(26)
+    values = np.repeat(np.argsort(order), sizes)
+    names = tuple(f"kind {k}" for k in range(26))
+    bins = bins_of(Property("kind", values, "own", names))
+    frequent = sorted(np.argsort(order)[:20])
+    assert bins.labels == tuple(names[k] for k in frequent)
+    np.testing.assert_array_equal(bins.masks, [values == k for k in frequent])
+    two_kinds = bins_of(Property("kind", np.array([-1, 1, 2, 1]), "own", ("x", "y", "z")))
+    assert two_kinds.labels == ("y", "z") and two_kinds.masks.tolist() == [[False, True, False, True], [0, 0, 1, 0]]
+
+
+def test_five_values_are_named_and_six_are_cut():
+    five = bins_of(Property("n", np.array([0.0, 1.25, 1.25, 2, 3, 4]), "own"))
+    assert five.labels == ("0", "1.25", "2", "3", "4") and five.masks.sum(axis=1).tolist() == [1, 2, 1, 1, 1]
+    six = bins_of(Property("n", np.arange(6.0), "own"))
+    assert six.masks.sum() == 6 and six.labels[0] == "to 1" and six.labels[-1] == "above 4"
+
+
+def test_fifths_and_their_ranges():
+    values = np.random.default_rng(0).permutation(100) / 100
+    bins = bins_of(Property("x", values, "own"))
+    assert bins.labels == (
+        "lowest fifth (to 0.198)", "second fifth (0.198 to 0.396)", "middle fifth (0.396 to 0.594)",
+        "fourth fifth (0.594 to 0.792)", "highest fifth (above 0.792)",
+    )  # fmt: skip
+    for k, mask in enumerate(bins.masks):
+        assert sorted(values[mask]) == [round(x / 100, 2) for x in range(20 * k, 20 * k + 20)]
+    uneven = bins_of(Property("x", np.r_[np.zeros(30), np.arange(1, 71.0)], "own"))
+    assert not any("fifth" in label for label in uneven.labels) and uneven.masks.sum() == 100
+    edge = bins_of(Property("x", np.r_[np.zeros(23), np.arange(1, 78.0)], "own"))
+    assert not any("fifth" in label for label in edge.labels), "23 of 100 are no fifth"
+
+
+def test_what_is_known_of_images_and_of_runs():
+    a, b = two(30, 600)
+    kin, *_ = of_images(a[0])
+    assert (kin.name, kin.kind, kin.of_models) == ("superclass", "known", False)
+    np.testing.assert_array_equal(kin.values, a[0].superclass_of[a[0].labels])
+    assert kin.categories == tuple(str(name).replace("_", " ") for name in a[0].superclass_names)
+    for n_classes, expected in ((20, ["class"]), (21, [])):
+        bare = made_run(n_classes, 200, superclasses=False)
+        assert [each.name for each in of_images(bare)] == expected
+    np.testing.assert_array_equal(of_images(made_run(20, 200, superclasses=False))[0].values, made_run(20, 200).labels)
+    found = {each.name: each for each in of_runs(a, b)}
+    assert list(found) == [
+        text.format(letter) for letter in "AB" for text in (
+            "confidence of {}", "cosine to the nearest training image, {}",
+            "share of nearest training images of the same class, {}", "seeds of {} that err",
+        )
+    ]  # fmt: skip
+    for letter, runs in (("A", a), ("B", b)):
+        p = [np.exp(run.logits.astype(float)) for run in runs]
+        sure = np.mean([(x / x.sum(axis=1, keepdims=True)).max(axis=1) for x in p], axis=0)
+        np.testing.assert_allclose(found[f"confidence of {letter}"].values, sure, atol=1e-6)
+        nearest = found[f"cosine to the nearest training image, {letter}"].values
+        np.testing.assert_array_equal(nearest, runs[0].train_neighbor_cosine[:, 0].astype(float))
+        agree = [np.mean(row == label) for row, label in zip(runs[0].train_neighbor_labels, a[0].labels, strict=True)]
+        of_class = found[f"share of nearest training images of the same class, {letter}"]
+        assert of_class.values == pytest.approx(agree) and of_class.of_models and of_class.kind == "model"
+        err = found[f"seeds of {letter} that err"]
+        assert err.values.tolist() == [sum(not run.correct[i] for run in runs) for i in range(600)]
+        assert err.kind == "outcome" and err.of_models
+    bare = [made_run(neighbors=False)]
+    assert [each.name[:10] for each in of_runs(bare, bare)] == ["confidence", "seeds of A", "confidence", "seeds of B"]
+
+
+def test_known_duplicates_and_disputed_labels_are_of_official_images_alone():
+    known = known_images()
+    run = made_run(100, 10_000)
+    rows = np.r_[np.random.default_rng(0).choice(np.arange(1, 10_000), 299, replace=False), 0]
+    ids, labels = known.sample_ids[rows].copy(), known.labels[rows].astype(np.int16)
+    ids[:100] += np.uint64(1)
+    part = replace(run.take(np.arange(300)), sample_ids=ids, labels=labels)
+    found = {each.name: each for each in of_images(part)}
+    for name, column in (("duplicate in training", known.duplicate), ("label disputed by people", known.disputed)):
+        assert (found[name].values[:100] == -1).all() and found[name].kind == "known"
+        np.testing.assert_array_equal(found[name].values[100:], column[rows[100:]])
+    assert found["label disputed by people"].categories == ("no", "yes")
+    assert found["duplicate in training"].categories[0] == "none"
+
+
+def test_the_share_of_a_slice_is_known_where_the_models_differ():
+    a, b = two(10, 2000)
+    camera = np.where(np.arange(2000) % 4 == 0, "new", "old")
+    found = find(a, b, of_columns({"camera": camera}))
+    difference = np.mean([r.correct for r in b], 0) - np.mean([r.correct for r in a], 0)
+    assert found.difference == pytest.approx(difference.mean()) and found.n_images == 2000
+    for row in found.table.itertuples():
+        mask = found.mask(row.slice)
+        assert row.share == pytest.approx(mask.mean() * row.gap / difference.mean())
+        assert (row.accuracy_a, row.accuracy_b) == pytest.approx(
+            tuple(np.mean([run.correct[mask].mean() for run in side]) for side in (a, b))
+        )
+    assert len(found.table) and find(a, a, of_columns({"camera": camera})).table["share"].isna().all()
+
+
+def test_accuracy_by_bins_of_both_models():
+    a, b = two(10, 40)
+    masks = np.array([np.arange(40) == 3, np.arange(40) >= 20])
+    table = accuracy_by(a, b[:1], Bins(Property("x", np.zeros(40), "own"), ("one", "half"), masks))
+    assert table[["bin", "model"]].to_numpy().tolist() == [["one", "A"], ["half", "A"], ["one", "B"], ["half", "B"]]
+    for row, (side, mask) in zip(table.itertuples(), [(s, m) for s in (a, b[:1]) for m in masks], strict=True):
+        correct = np.mean([run.correct[mask] for run in side], axis=0)
+        assert row.images == mask.sum() and row.accuracy == pytest.approx(correct.mean())
+        assert (row.low, row.high) == pytest.approx(wilson(correct))
+    eye = np.eye(10, dtype=np.float16)
+    sure = [replace(a[0], logits=eye[(a[0].labels + up) % 10], digest=f"up {up}") for up in (0, 1)]
+    ends = accuracy_by(sure[:1], sure[1:], Bins(Property("x", np.zeros(40), "own"), ("all",), np.ones((1, 40), bool)))
+    expected = [wilson(np.ones(40)), wilson(np.zeros(40))]
+    np.testing.assert_allclose(ends[["low", "high"]], expected, atol=1e-12)  # nothing varies, and they have a width
+
+
+@pytest.mark.skipif(
+    not (BUNDLED / "cnn-quick-0.npz").exists(), reason="needs the bundled run files: run in a clone of the repository"
+)
+def test_on_the_bundled_pair_near_duplicates_of_training_images_explain_a_part_by_numpy_alone():
+    a, b = ([load_run(BUNDLED / f"{model}-quick-{seed}.npz") for seed in range(3)] for model in ("cnn", "resnet18"))
+    found = find(a, b, of_images(a[0]))
+    row = found.significant.iloc[0]
+    assert row["slice"] == "duplicate in training: near"
+    correct = [np.mean([r.logits.astype(np.float32).argmax(1) == r.labels for r in runs], 0) for runs in (a, b)]
+    difference = correct[1] - correct[0]
+    known = known_images()
+    kind = {
+        (i, c): k
+        for i, c, k in zip(known.sample_ids.tolist(), known.labels.tolist(), known.duplicate.tolist(), strict=True)
+    }
+    mask = np.array([kind[key] == 2 for key in zip(a[0].sample_ids.tolist(), a[0].labels.tolist(), strict=True)])
+    order = np.argsort(a[0].sample_ids, kind="stable")
+    first = np.zeros(len(mask), bool)
+    first[order[np.random.default_rng(0).permutation(len(mask))[: len(mask) // 2]]] = True
+    effect = np.mean([difference[half & mask].mean() for half in (first, ~first)])
+    rest = np.mean([difference[half & ~mask].mean() for half in (first, ~first)])
+    assert (row["support"], row["tests"]) == (mask.sum(), 2)
+    assert (
+        row["difference"] == pytest.approx(effect) and row["rest"] == pytest.approx(rest) and effect < 0.02 < 0.1 < rest
+    )
+    assert row["share"] == pytest.approx(mask.mean() * (effect - rest) / difference.mean())
+    assert row["accuracy_a"] == pytest.approx(correct[0][mask].mean())

@@ -1,0 +1,222 @@
+"""Small files that unpack to much: their size is known before any of it is there, and said."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from made import made_run
+from pages import run as page
+from pages import text
+
+from cifarcore import memory
+from cifarcore.app import catalog
+from cifarcore.errors import CifarcoreError
+from cifarcore.evidence.comparison import compare
+from cifarcore.files import version
+from cifarcore.runs import archive, memo
+from cifarcore.runs.formats import read_predictions
+from cifarcore.runs.layout import MAX_IMAGES
+from cifarcore.runs.readers import tables
+from cifarcore.runs.run import Run, load_run, save_run
+from cifarcore.training.checkpoints import MOST_VALUES, load_checkpoint, load_tensors
+from cifarcore.training.evaluation import load_features
+
+MIB = 1 << 20
+
+
+def refused(read, *arguments) -> str:
+    with pytest.raises(CifarcoreError) as error:
+        read(*arguments)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 1000
+    return str(error.value)
+
+
+def npz(path, **arrays):
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+def test_bytes_of_scores_count_as_the_numbers_that_are_made_of_them(tmp_path, monkeypatch):
+    path = npz(tmp_path / "scores.npz", logits=np.zeros((3000, 200), np.int8), labels=np.zeros(3000, np.int16))
+    assert archive.read_npz(path)["logits"].shape == (3000, 200)
+    monkeypatch.setattr(archive, "MAX_BYTES", 2 * MIB)  # of which they are a third, and as float32 more
+    assert "GiB when decompressed" in refused(read_predictions, path)
+
+
+def test_what_this_machine_cannot_hold_is_refused_with_its_size(tmp_path, monkeypatch):
+    path = npz(tmp_path / "scores.npz", logits=np.zeros((3000, 200), np.float32))
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 8 * MIB)
+    said = refused(archive.read_npz, path)
+    assert "scores.npz: reading it takes about" in said and "GiB of this machine" in said
+
+
+def test_more_rows_than_are_read_are_refused_whatever_they_hold(tmp_path):
+    labels = np.zeros(MAX_IMAGES + 1, "U2")
+    path = npz(tmp_path / "labels.npz", probabilities=np.full((10, 2), 0.5, np.float32), labels=labels)
+    assert f"'labels' has {MAX_IMAGES + 1:,} rows" in refused(read_predictions, path)
+
+
+def _parquet(path, **columns):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    n = len(next(iter(columns.values())))
+    table = pyarrow.table({"label": ["a"] * n, "a": [0.5] * n, "b": [0.5] * n} | columns)
+    pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install pyarrow").write_table(
+        table, path, compression="zstd", dictionary_pagesize_limit=4 * MIB
+    )
+    assert path.stat().st_size < MIB
+    return path
+
+
+def test_parquet_is_bounded_by_what_it_decodes_to(tmp_path, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    from cifarcore.runs.readers.arrow_tables import table_in
+
+    monkeypatch.setattr(tables, "MAX_BYTES", 8 * MIB)
+    zeros = pyarrow.array(np.zeros(2_000_000))
+    repeated = ["x" * MIB] * 20
+    for name, column in {
+        "a list of many numbers": pyarrow.ListArray.from_arrays(pyarrow.array([0, len(zeros)], pyarrow.int32()), zeros),
+        "bytes that are repeated": pyarrow.array([each.encode() for each in repeated], pyarrow.binary()),
+        "text that is repeated": pyarrow.array(repeated),
+        "text that is repeated in lists": pyarrow.array([[each] for each in repeated]),
+    }.items():
+        path = _parquet(tmp_path / "some.parquet", more=column)
+        assert "GiB when read" in refused(table_in, path), name
+    refused(read_predictions, _parquet(tmp_path / "small.parquet", more=pyarrow.array([["cat"], ["dog"]])))
+
+
+def test_features_are_bounded_too(tmp_path, monkeypatch):
+    arrays = {"test": np.zeros((2000, 512), np.float16), "test_ids": np.zeros(2000, np.uint64)}
+    arrays |= {"train": arrays["test"], "train_ids": arrays["test_ids"], "train_labels": np.zeros(2000, np.int16)}
+    path = npz(tmp_path / "run.features.npz", **arrays)
+    assert load_features(path).test.dtype == np.float16
+    monkeypatch.setattr(archive, "MAX_BYTES", MIB)
+    assert "delete it and run `cifarcore evaluate` again" in refused(load_features, path)
+    monkeypatch.undo()
+    assert "damaged" in refused(load_features, npz(path, **arrays | {"test": np.zeros(3)}))
+    assert "damaged" in refused(load_features, npz(path, test=arrays["test"]))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f2", "fortran_order": False, "shape": (10**9, 1000)})
+    with zipfile.ZipFile(path, "w") as promise:
+        promise.writestr("test.npy", header.getvalue())
+    assert "not as long as its header says" in refused(load_features, path)
+
+
+def _saved(content) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def test_a_checkpoint_with_two_lists_of_entries_is_what_the_checked_one_says(tmp_path):
+    for first, second in (({"of": 1}, {"of": 2}), ({"of": torch.zeros(MIB)}, {"of": 2})):
+        (tmp_path / "two.pt").write_bytes(_saved(first) + _saved(second))
+        try:
+            assert load_tensors(tmp_path / "two.pt")["of"] == 2
+        except CifarcoreError as error:
+            assert "not a readable checkpoint" in str(error)
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_refused(tmp_path):
+    with zipfile.ZipFile(io.BytesIO(_saved({"weights": torch.zeros(MIB)}))) as whole:
+        with zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+            for name in whole.namelist():
+                packed.writestr(name, whole.read(name))
+    assert "compressed" in refused(load_tensors, tmp_path / "bomb.pt")
+
+
+def _endless():
+    lists = []
+    for _ in range(80):
+        lists = [lists, lists]
+    return lists
+
+
+def _deep():
+    lists = []
+    for _ in range(300):
+        lists = [lists]
+    return lists
+
+
+@pytest.mark.parametrize("place", ["format", "config", "meta", "class_names", "weights", "history", "key"])
+@pytest.mark.parametrize("make", [_endless, _deep])
+def test_lists_without_end_in_a_checkpoint_are_no_message_without_end(tmp_path, place, make):
+    content = {"format": 1, "config": {}, "weights": {}, "class_names": ["a", "b"], "meta": {}, "history": {}}
+    content |= {place: {"batch_size": make()} if place == "config" else make()}
+    try:
+        torch.save(content, tmp_path / "lists.pt")
+    except RecursionError:
+        pytest.skip("this Python cannot write it: run with another version")
+    said = refused(load_checkpoint, tmp_path / "lists.pt")
+    assert f"{MOST_VALUES:,} values" in said
+
+
+def test_values_of_a_checkpoint_are_cut_by_structure_in_messages(tmp_path):
+    many = [[list(range(50))] * 50] * 50
+    tensors = [(place, torch.zeros(2, 2)) for place in ("weights", "class_names", "meta", "history")]
+    numbers = [("format", many), ("config", {"batch_size": many}), ("config", {"x" * 10**6: 1}), ("meta", 7)]
+    for place, value in (*numbers, *tensors):
+        content = {"format": 1, "config": {}, "weights": {}, "class_names": ["a", "b"], "meta": {}, "history": {}}
+        torch.save(content | {place: value}, tmp_path / "many.pt")
+        assert len(refused(load_checkpoint, tmp_path / "many.pt").removeprefix(str(tmp_path))) < 300
+
+
+def _few_images_of(classes):
+    rng = np.random.default_rng(0)
+    logits = np.zeros((60, classes), np.float16)
+    logits[np.arange(60), rng.integers(0, classes, 60)] = 5
+    names, labels = np.array([f"c{i}" for i in range(classes)]), (np.arange(60) % classes).astype(np.int16)
+    return Run(names, np.arange(60, dtype=np.uint64), labels, logits, {"model": "m", "seed": 0})
+
+
+def test_few_images_of_many_classes_are_refused_where_their_matrices_do_not_fit(folder, monkeypatch):
+    for model in ("cnn", "resnet18"):
+        run = _few_images_of(2000)
+        save_run(
+            Run(run.class_names, run.sample_ids, run.labels, run.logits, {"model": model}), folder / f"{model}.npz"
+        )
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 256 * MIB)
+    run = load_run(folder / "cnn.npz")
+    assert "comparing runs of 2,000 classes takes about 0.2 GiB, too much for" in refused(compare, [run], [run])
+    app = page(folder, "confusion")
+    assert "too much for" in text(app)
+
+
+def test_caches_are_bounded_by_bytes(tmp_path):
+    run = made_run(n_images=500)
+    assert run.logits.nbytes < memo.size_of(run) < 10 * run.logits.nbytes
+    assert memo.size_of({"a": [np.zeros(1000)], "b": (run, run)}) > 2 * run.logits.nbytes
+    for cache in (catalog.loaded_run.cache, catalog._aligned.cache, memo._remembered.cache):
+        assert cache.maxsize == memo.MOST_BYTES <= memory.memory_bytes() // 8
+    path = save_run(run, tmp_path / "run.npz")
+    assert catalog.loaded_run(version(path)) is catalog.loaded_run(version(path))
+
+
+def test_a_result_does_not_keep_the_runs_that_it_was_made_of(tmp_path):
+    import gc
+    import weakref
+
+    run = load_run(save_run(made_run(n_images=50), tmp_path / "run.npz"))
+    memo.memo(_accuracy, run)
+    gone = weakref.ref(run)
+    del run
+    gc.collect()
+    assert gone() is None
+
+
+def _accuracy(run):
+    return float(run.correct.mean())
+
+
+def test_memory_is_what_the_machine_the_container_and_the_shell_allow(monkeypatch, tmp_path):
+    (tmp_path / "limit").write_text(f"{3 << 30}\n")
+    (tmp_path / "none").write_text("max\n")
+    monkeypatch.setattr(memory, "_CONTAINER_LIMITS", (tmp_path / "limit", tmp_path / "none", tmp_path / "missing"))
+    memory.memory_bytes.cache_clear()
+    try:
+        assert memory.memory_bytes() <= 3 << 30
+    finally:
+        memory.memory_bytes.cache_clear()

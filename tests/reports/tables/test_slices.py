@@ -1,0 +1,65 @@
+"""The words and tables of slices."""
+
+import numpy as np
+import pandas as pd
+from pages import two_models
+
+from cifarcore.evidence.slices import Slices, accuracy_by, find, of_columns
+from cifarcore.reports.charts.slices import accuracy_by_bin, forest
+from cifarcore.reports.tables import slices as slice_tables
+
+
+def test_sentences_name_the_clearest_slices_either_way():
+    a, b = two_models(n_images=2000)
+    difference = b.correct.astype(int) - a.correct
+    camera = np.select([difference > 0, difference < 0], ["new", "old"], "usual")
+    found = find([a], [b], of_columns({"camera": camera}))
+    (first, more), (second, less) = slice_tables.sentences(found)
+    assert (first, second) == ("camera: new", "camera: old")
+    assert f"+100.0 points on {(difference > 0).sum():,} images" in more and "smaller" in less
+    table = slice_tables.slice_table(found)
+    assert table["Significant"].tolist()[:2] == ["yes", "yes"]
+    assert forest(slice_tables.forest_frame(found), found.difference).to_dict()["description"].startswith("B minus A")
+    rows = forest(slice_tables.forest_frame(found), found.difference).to_dict()["layer"][-1]
+    assert rows["mark"]["type"] == "bar" and rows["encoding"]["opacity"] == {"value": 0}
+    assert accuracy_by_bin(accuracy_by([a], [b], found.bins[0]), ("a", "b")).to_dict()
+
+
+def table_of(**changes):
+    row = {
+        "slice": "dark", "support": 1200, "accuracy_a": 0.5, "accuracy_b": 0.625, "difference": 0.125, "low": 0.1,
+        "high": 0.15, "rest": -0.01, "gap": 0.135, "share": 0.2, "q": 0.00001, "significant": True,
+    }  # fmt: skip
+    return row | changes
+
+
+def slices_of(*rows):
+    return Slices(pd.DataFrame(rows), (), (), np.zeros((0, 5), bool), 0.05, 5)
+
+
+def test_slices_as_text():
+    found = slices_of(table_of(), table_of(slice="old", share=np.nan, q=0.2, significant=False, difference=-0.01))
+    assert slice_tables.slice_table(found).to_numpy().tolist() == [
+        ["dark", "1,200", "50.0%", "62.5%", "+12.5%", "+10.0% to +15.0%", "−1.0%", "+20.0%", "< 0.0001", "yes"],
+        ["old", "1,200", "50.0%", "62.5%", "−1.0%", "+10.0% to +15.0%", "−1.0%", "", "0.2000", ""],
+    ]
+
+
+def test_the_first_slice_either_way_is_said():
+    found = slices_of(
+        table_of(slice="no", significant=False), table_of(slice="none", gap=-0.1, difference=-0.1, q=0.0123),
+        table_of(), table_of(slice="later"),
+    )  # fmt: skip
+    assert slice_tables.sentences(found) == [
+        ("dark", "B − A is greater there: +12.5 points on 1,200 images (95% CI +10.0 to +15.0), −1.0 on the others; "
+                 "q < 0.0001."),
+        ("none", "B − A is smaller there: −10.0 points on 1,200 images (95% CI +10.0 to +15.0), −1.0 on the others; "
+                 "q = 0.0123."),
+    ]  # fmt: skip
+    assert slice_tables.sentences(slices_of(table_of(gap=0.0)))[0][1].startswith("B − A is smaller")
+    assert slice_tables.sentences(slices_of(table_of(significant=False))) == []
+
+
+def test_fifteen_slices_are_drawn():
+    found = slices_of(*(table_of(slice=str(k)) for k in range(20)))
+    assert slice_tables.forest_frame(found)["slice"].tolist() == [str(k) for k in range(15)]

@@ -1,0 +1,27 @@
+"""The titles of pages, which say of which seeds they count."""
+
+import numpy as np
+from made import made_run
+
+from cifarcore.evidence import disagreement
+from cifarcore.reports import headings
+from cifarcore.reports.sides import Side, Sides
+from cifarcore.runs.alignment import align
+
+
+def test_counts_of_the_first_seeds_say_so():
+    runs = [made_run(model=m, seed=s, accuracy=right) for m, right in (("old", 0.4), ("new", 0.8)) for s in (0, 1)]
+    split = disagreement.split_frame(disagreement.four_way(align(runs[0], runs[2])))
+    classes = np.arange(runs[0].n_classes)
+    wrong = [~run.correct for run in (runs[0], runs[2])]
+    assert (wrong[0] & ~wrong[1]).sum() > (wrong[1] & ~wrong[0]).sum() > 0
+    for n, seeds in ((2, " (seed 0 of A, seed 0 of B)"), (1, "")):
+        sides = Sides(Side("A", "old", tuple(runs[:n])), Side("B", "new", tuple(runs[2 : 2 + n])), 0, 0, classes)
+        both = (wrong[0] & wrong[1]).sum()
+        only_a, only_b = ((wrong[k] & ~wrong[1 - k]).sum() for k in (1, 0))
+        assert headings.of_outcomes(split, sides) == (
+            f"new corrects {only_b} errors of old and makes {only_a} that it does not{seeds}"
+        )
+        assert headings.of_map(split, sides) == (
+            f"Where the errors lie: {wrong[0].sum()} of old, {wrong[1].sum()} of new, {both} of both{seeds}"
+        )

@@ -1,0 +1,243 @@
+"""What a retraining learns from, on the synthetic set: its batches, its loss, its layers, its state."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cifarcore.config import RetrainConfig, TrainConfig
+from cifarcore.data.cifar100 import split_validation
+from cifarcore.data.synthetic import make_synthetic
+from cifarcore.errors import CifarcoreError
+from cifarcore.presets import RECIPES, Recipe
+from cifarcore.retraining.learner import Learner
+from cifarcore.retraining.setup import Setup
+from cifarcore.training.checkpoints import Checkpoint, half
+from cifarcore.training.evaluation import Features, score
+from cifarcore.training.models import empty_model
+
+PLAIN = TrainConfig(
+    preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, dropout=0.0, validation_size=200, batch_size=50
+)
+CONFIG = RetrainConfig(focus="classes:any", epochs=1.0, batch_size=40, focus_share=0.25, threads=1)
+FOCUS = (3, 17, 60)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return make_synthetic(1000, 200)
+
+
+@pytest.fixture(scope="module")
+def parent(dataset):
+    torch.manual_seed(0)
+    return Checkpoint(PLAIN, half(empty_model(PLAIN, dataset.n_classes).state_dict()), list(dataset.class_names), {})
+
+
+@pytest.fixture(scope="module")
+def features(parent, dataset):
+    _, train = score(parent, dataset.x_train)
+    _, test = score(parent, dataset.x_test)
+    return Features(
+        test, np.arange(len(test), dtype=np.uint64), train, np.arange(len(train), dtype=np.uint64), dataset.y_train
+    )
+
+
+def learner(parent, dataset, features=None, focus=FOCUS, recipe=None, **changes) -> Learner:
+    setup = Setup(replace(CONFIG, **changes), None, "", "digest", focus, ())
+    _, val_rows = split_validation(dataset.y_train, 200)
+    if features is not None:
+        dataset = replace(dataset, x_train=features.train)
+    return Learner(setup, parent, dataset, val_rows, features is not None, recipe)
+
+
+def dealt(one: Learner, steps: int) -> list[np.ndarray]:
+    return [
+        torch.cat([deck.deal(step * share, share) for deck, share in zip(one.decks, one.shares, strict=True)]).numpy()
+        for step in range(steps)
+    ]
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.25, 10), (0.5, 20), (0.99, 39), (0.001, 1)])
+def test_every_batch_has_the_stated_share_of_the_focus(parent, dataset, share, expected):
+    for rows in dealt(learner(parent, dataset, focus_share=share), 30):
+        assert len(rows) == 40 and np.isin(dataset.y_train[rows], FOCUS).sum() == expected
+
+
+def test_without_a_focus_batches_are_drawn_from_all_classes_alike(parent, dataset):
+    rows = np.concatenate(dealt(learner(parent, dataset, focus=(), batch_size=50), 16))
+    assert sorted(rows) == split_validation(dataset.y_train, 200)[0].tolist()
+
+
+def test_validation_images_are_never_trained_on(parent, dataset):
+    held_out = set(split_validation(dataset.y_train, 200)[1].tolist())
+    for focus in (FOCUS, ()):
+        seen = set(np.concatenate(dealt(learner(parent, dataset, focus=focus), 60)).tolist())
+        assert not seen & held_out and len(seen) == 800
+
+
+def test_each_image_is_dealt_once_before_any_is_dealt_again_and_the_same_after_a_kill(parent, dataset):
+    deck = learner(parent, dataset).decks[1]
+    n = len(deck.rows)
+    order = deck.deal(0, 2 * n + 7).tolist()
+    assert sorted(order[:n]) == sorted(order[n : 2 * n]) == sorted(deck.rows.tolist()) and order[:n] != order[n : 2 * n]
+    again = learner(parent, dataset).decks[1]
+    assert again.deal(n - 3, 10).tolist() == order[n - 3 : n + 7]
+    assert learner(parent, dataset, seed=5).decks[1].deal(0, n).tolist() != order[:n]
+
+
+def test_the_loss_is_cross_entropy_adjusted_by_how_much_oftener_a_class_is_dealt(parent, dataset):
+    one = learner(parent, dataset, recipe=Recipe(0.01, 0.5), flip=False, crop_padding=0)
+    one.train_config = replace(one.train_config, precision="float32")
+    rows = torch.arange(40)
+    one.model.eval()
+    found = one._loss(one.inputs[rows], one.labels[rows])
+    logits = one.model(torch.from_numpy(dataset.x_train[:40]).permute(0, 3, 1, 2).float() / 255)
+    labels = dataset.y_train[split_validation(dataset.y_train, 200)[0]]
+    oftener = np.where(
+        np.isin(np.arange(100), FOCUS), 0.25 / np.isin(labels, FOCUS).mean(), 0.75 / (~np.isin(labels, FOCUS)).mean()
+    )
+    expected = F.cross_entropy(logits + 0.5 * torch.from_numpy(np.log(oftener)).float(), one.labels[rows])
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("layers", "trained"),
+    [
+        ("all", ("blocks.", "fc1", "fc2")),
+        ("last_two_blocks", ("blocks.2.", "fc1", "fc2")),
+        ("last_block", ("fc1", "fc2")),
+        ("head", ("fc2",)),
+    ],
+)
+def test_only_the_chosen_layers_change(parent, dataset, features, layers, trained):
+    one = learner(parent, dataset, features if layers == "head" else None, train_layers=layers)
+    before = {name: value.clone() for name, value in one.model.state_dict().items()}
+    for _ in range(3):
+        one.take_step()
+    changed = {name for name, value in one.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith(trained) for name in changed)
+    assert all(any(name.startswith(part) for name in changed) for part in trained)
+
+
+def test_learning_lowers_the_loss(parent, dataset):
+    one = learner(parent, dataset, recipe=Recipe(0.05, 0.5), epochs=6.0)
+    losses = []
+    while one.fraction < 1:
+        losses.append(one.take_step().item())
+    assert one.passes == pytest.approx(6) and len(losses) == 120
+    assert np.mean(losses[-20:]) < np.mean(losses[:20]) - 0.5
+
+
+def test_the_learning_rate_rises_and_falls_to_zero_within_the_budget(parent, dataset):
+    one = learner(parent, dataset, epochs=5.0)
+    rates = []
+    while one.fraction < 1:
+        one.take_step()
+        rates.append(one.optimizer.param_groups[0]["lr"])
+    peak = RECIPES["all"].learning_rate
+    assert max(rates) == pytest.approx(peak, rel=0.01) and rates[0] < 0.1 * peak and rates[-1] < 0.01 * peak
+    assert learner(parent, dataset, learning_rate=0.5).recipe.learning_rate == 0.5
+
+
+def test_the_time_left_is_what_the_budget_leaves(parent, dataset):
+    in_seconds = learner(parent, dataset, epochs=0.0, seconds=10.0)
+    for learned, left in ((0.0, 10.0), (4.0, 6.0), (11.0, 0.0)):
+        in_seconds.learned = learned
+        assert in_seconds.seconds_left() == pytest.approx(left)
+    in_epochs = learner(parent, dataset, epochs=2.0)  # 800 images, 40 a step
+    assert np.isnan(in_epochs.seconds_left()), "not known before the first step"
+    in_epochs.step, in_epochs.learned = 10, 3.0
+    assert in_epochs.fraction == pytest.approx(0.25) and in_epochs.seconds_left() == pytest.approx(9.0)
+
+
+def test_the_history_keeps_the_learning_rate_of_the_head(parent, dataset):
+    slowed = replace(parent, config=replace(parent.config, layer_decay=0.5))
+    one = learner(slowed, dataset)
+    one.take_step()
+    rates = [group["lr"] for group in one.optimizer.param_groups]
+    one.look(1.0, torch.arange(50))
+    assert one.history["lr"] == [max(rates)] and max(rates) > 1.5 * sorted(rates)[-2]
+
+
+def test_a_saved_state_goes_on_to_the_same_weights(parent, dataset, tmp_path):
+    whole = learner(parent, dataset, mix="both", policy="randaugment")
+    for _ in range(6):
+        whole.take_step()
+    first = learner(parent, dataset, mix="both", policy="randaugment")
+    for _ in range(3):
+        first.take_step()
+    first.learned = 1.5
+    first.look(1.0, torch.arange(50))
+    first.save(tmp_path / "state.pt")
+    second = learner(parent, dataset, mix="both", policy="randaugment")
+    second.load(tmp_path / "state.pt")
+    assert (second.step, second.learned, second.history) == (3, 1.5, first.history)
+    for _ in range(3):
+        second.take_step()
+    assert all(torch.equal(value, second.model.state_dict()[name]) for name, value in whole.model.state_dict().items())
+
+
+def test_a_state_of_other_weights_or_a_damaged_one_is_refused(parent, dataset, tmp_path):
+    one = learner(parent, dataset)
+    one.save(tmp_path / "state.pt")
+    other = learner(parent, dataset)
+    other.setup = replace(other.setup, weights_digest="other")
+    with pytest.raises(CifarcoreError, match="learned from other weights"):
+        other.load(tmp_path / "state.pt")
+    for damaged in (b"", b"rubbish", (tmp_path / "state.pt").read_bytes()[:2000]):
+        (tmp_path / "damaged.pt").write_bytes(damaged)
+        with pytest.raises(CifarcoreError):
+            one.load(tmp_path / "damaged.pt")
+
+
+def test_validation_is_of_the_focus_and_of_all(parent, dataset):
+    one = learner(parent, dataset)
+    val_rows = split_validation(dataset.y_train, 200)[1]
+    right = score(parent, dataset.x_train[val_rows])[0].argmax(axis=1) == dataset.y_train[val_rows]
+    in_focus = np.isin(dataset.y_train[val_rows], FOCUS)
+    one.train_config = replace(one.train_config, precision="float32")
+    accuracy, of_focus = one.validate(torch.arange(200))
+    assert accuracy == pytest.approx(right.mean()) and of_focus == pytest.approx(right[in_focus].mean())
+    assert len(one.validation_rows(0.0)) == 200
+    assert all(
+        np.isnan(value)
+        for value in learner(
+            Checkpoint(replace(PLAIN, validation_size=0), parent.weights, parent.class_names, {}), dataset
+        ).validate(torch.arange(0))
+    )
+
+
+def test_a_coarse_clock_stops_no_validation(parent, dataset, monkeypatch):
+    one = learner(parent, dataset)
+    monkeypatch.setattr(time, "monotonic", lambda: 100.0)  # it did not tick between the two looks
+    assert len(one.validation_rows(1.0)) == 200
+
+
+def test_the_steps_are_those_of_torchs_sgd(parent, dataset):
+    ours, theirs = (learner(parent, dataset) for _ in range(2))
+    theirs.optimizer = torch.optim.SGD(
+        theirs.optimizer.param_groups, momentum=0.9, nesterov=True, weight_decay=theirs.train_config.weight_decay
+    )
+    for _ in range(5):
+        ours.take_step()
+        theirs.take_step()
+    found, expected = ours.model.state_dict(), theirs.model.state_dict()
+    assert all(torch.allclose(found[name], expected[name], atol=1e-6) for name in found)
+
+
+def test_a_head_learns_without_torchs_compiler():
+    """Importing it would take a third of the time from the start of a head's retraining to its first step."""
+    code = (
+        "import sys, torch; from cifarcore.training import optimization; from cifarcore.retraining import learner; "
+        "layer = torch.nn.Linear(3, 2); "
+        "sgd = optimization.Sgd([{'params': list(layer.parameters()), 'lr': 0.1}], 5e-4); "
+        "layer(torch.ones(1, 3)).sum().backward(); sgd.step(); sgd.zero_grad(); assert 'torch._dynamo' not in "
+        "sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,64 @@
+"""One column of scores is that of the second of two classes, or of the one that heads it; never of a third."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from import_checks import refused, same, taken
+from made import made_run
+from scipy.special import expit, softmax
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.readers.binary import of_two_classes
+from cifarcore.runs.run import save_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = made_run(2, 80, superclasses=False)
+    save_run(run, tmp_path / "ours.npz")
+    return run
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("kind", ["sigmoid", "before it", "logarithm"])
+def test_arrays(run, tmp_path, flat, kind):
+    z = (run.logits[:, 1] - run.logits[:, 0]).astype(np.float64)
+    column = {"sigmoid": expit(z), "before it": z, "logarithm": np.log(expit(z))}[kind]
+    np.save(tmp_path / "x.npy", column if flat else column[:, None])
+    options = {"scores": "log_probabilities"} if kind == "logarithm" else {}
+    found = taken(tmp_path / "x.npy", tmp_path, like=str(tmp_path / "ours.npz"), **options)
+    same(found.run, run)
+    assert found.run.meta["scores"] == ("logits" if kind == "before it" else "log_probabilities")
+    assert "one column of scores: taken for those of the second of the two classes" in found.notes
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("place", [0, 1, None])
+def test_a_column_of_a_table(run, tmp_path, suffix, place):
+    names = run.class_names.tolist()
+    scores = softmax(run.logits.astype(np.float64), axis=1)
+    heading = "sigmoid" if place is None else names[place].upper()
+    table = pd.DataFrame({"label": run.class_names[run.labels], heading: scores[:, 1 if place is None else place]})
+    path = tmp_path / f"x{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    found = taken(path, tmp_path, like=str(tmp_path / "ours.npz"))
+    same(found.run, run)
+    assert any("one column of scores" in note for note in found.notes)
+    table.columns = ["label", "zebra"]
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    assert f"headed 'zebra', which is none of the two classes {names[0]} and {names[1]}" in refused(
+        path, tmp_path, like=str(tmp_path / "ours.npz")
+    )
+
+
+def test_what_one_column_cannot_be(run, tmp_path):
+    column = np.linspace(0.1, 0.9, 80)
+    with pytest.raises(CifarcoreError, match="one column of scores, but 3 classes; give one for each .timm: --topk 0"):
+        of_two_classes(Predictions(column), ("a", "b", "c"))
+    with pytest.raises(CifarcoreError, match="none below 0.5, as of whichever class was predicted"):
+        of_two_classes(Predictions(np.maximum(column, 1 - column)), ("a", "b"))
+    whole = of_two_classes(Predictions((column > 0.5).astype(np.float32)[:, None]), ("a", "b"))
+    assert whole.scores.tolist() == (column > 0.5).tolist() and whole.scores.dtype == np.int64
+    np.save(tmp_path / "x.npy", column)
+    assert "the test images are unknown" in refused(tmp_path / "x.npy", tmp_path)

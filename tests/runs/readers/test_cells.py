@@ -1,0 +1,173 @@
+"""Scores in lists, in pairs with their classes, by rank and in long form are the same run, or refused: never others."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from import_checks import refused, same, taken
+from made import made_run
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.formats import read_predictions
+
+
+@pytest.fixture(scope="module")
+def run():
+    return made_run(6, 60)
+
+
+@pytest.fixture
+def table(run):
+    return pd.DataFrame({"label": run.class_names[run.labels], "sample_id": run.sample_ids})
+
+
+def printed(row):
+    return str(np.array(row, np.float32))
+
+
+CELLS = {
+    "numpy's print": printed,
+    "an array": lambda row: repr(np.array(row, np.float32)),
+    "tensor's print": lambda row: f"tensor({json.dumps(list(row))}, device='cuda:0')",
+    "NumPy's numbers": lambda row: str(list(row)),
+    "Python's print": lambda row: str(list(map(float, row))),
+    "JSON": lambda row: json.dumps(list(map(float, row))),
+    "a batch of one": lambda row: json.dumps([list(map(float, row))]),
+}
+
+
+@pytest.mark.parametrize("form", CELLS)
+def test_lists_as_text(run, table, scores, tmp_path, form):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(run.class_names))
+    table.assign(probs=list(map(CELLS[form], scores))).to_csv(tmp_path / "x.csv", index=False)
+    same(taken(tmp_path / "x.csv", tmp_path, class_names=str(names)).run, run)
+
+
+@pytest.mark.parametrize("heading", ["probs", "anything"])
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_lists_of_a_data_frame(run, table, scores, tmp_path, heading, kind):
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(run.class_names))
+    table.assign(**{heading: list(scores.astype(kind))}).to_parquet(tmp_path / "x.parquet")
+    same(taken(tmp_path / "x.parquet", tmp_path, class_names=str(names)).run, run)
+
+
+def pipeline(run, scores, order):
+    """What a classification pipeline gives for each image: classes with their scores, best first."""
+    for row, places in zip(scores, order, strict=True):
+        yield [{"label": str(run.class_names[place]), "score": float(row[place])} for place in places]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_classes_with_their_scores(run, table, scores, tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    cells = list(pipeline(run, scores, np.argsort(-scores, axis=1)))
+    write(table.assign(predictions=cells), path)
+    same(taken(path, tmp_path).run, run)
+    write(table.assign(predictions=[{cell["label"]: cell["score"] for cell in row} for row in cells]), path)
+    same(taken(path, tmp_path).run, run)
+    write(table.assign(predictions=[row[:5] for row in cells]), path)
+    assert "holds 5 of at least 6 classes for an image; write the scores of all" in refused(path, tmp_path)
+
+
+def write(table, path):
+    table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
+
+
+@pytest.mark.parametrize("separate", [False, True])
+@pytest.mark.parametrize("named", ["index", "label"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_all_classes_by_rank(run, table, scores, tmp_path, separate, named, suffix):
+    """As timm's inference.py writes them with --topk of all classes and --include-index or labels."""
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(run.class_names))
+    ranks = np.argsort(-scores, axis=1)
+    parts = {named: ranks if named == "index" else run.class_names[ranks], "prob": np.take_along_axis(scores, ranks, 1)}
+    table = table.rename(columns={"label": "truth"})
+
+    def written(k):
+        if separate:
+            columns = {f"{name}_{i}": part[:, i] for name, part in parts.items() for i in range(k)}
+            given = pd.concat([table, pd.DataFrame(columns)], axis=1)
+        else:
+            given = table.assign(**{name: list(part[:, :k]) for name, part in parts.items()})
+        write(given, tmp_path / f"x{suffix}")
+        return tmp_path / f"x{suffix}"
+
+    same(taken(written(6), tmp_path, class_names=str(names)).run, run)
+    assert "holds 3 of at least 6 classes" in refused(written(3), tmp_path, class_names=str(names))
+
+
+def test_scores_by_rank_without_their_classes_are_no_scores(run, table, scores, tmp_path):
+    (tmp_path / "names.txt").write_text("\n".join(run.class_names))
+    options = {"class_names": str(tmp_path / "names.txt")}
+    ranked = pd.DataFrame(-np.sort(-scores, axis=1), columns=[f"prob_{i}" for i in range(6)])
+    pd.concat([table, ranked], axis=1).to_csv(tmp_path / "x.csv", index=False)
+    assert "sorted by rank, not by class" in refused(tmp_path / "x.csv", tmp_path, **options)
+    np.save(tmp_path / "x.npy", ranked)
+    assert "sorted by rank, not by class" in refused(tmp_path / "x.npy", tmp_path, **options)
+    np.save(tmp_path / "x.npy", np.tile(ranked.to_numpy()[:1], (60, 1)))  # one class, whatever the image
+    assert read_predictions(tmp_path / "x.npy").scores.shape == (60, 6)
+    ranked.columns = run.class_names
+    pd.concat([table, ranked], axis=1).to_csv(tmp_path / "x.csv", index=False)
+    assert taken(tmp_path / "x.csv", tmp_path).run.n_images == 60, "columns with names are what these say"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_one_row_for_each_image_and_class(run, scores, tmp_path, suffix):
+    path = tmp_path / f"x{suffix}"
+    rows = pd.DataFrame(
+        {
+            "sample_id": np.repeat(run.sample_ids, 6),
+            "true_label": np.repeat(run.class_names[run.labels], 6),
+            "class": np.tile(run.class_names, 60),
+            "score": scores.ravel(),
+            "rank": (-scores).argsort(axis=1).argsort(axis=1).ravel(),
+        }
+    ).sample(frac=1, random_state=0, ignore_index=True)
+    write(rows, path)
+    found = taken(path, tmp_path)
+    same(found.run, run)
+    assert "not used: 'rank'" in found.notes
+    write(rows[rows["rank"] < 5], path)
+    assert "holds 5 of at least 6 classes" in refused(path, tmp_path)
+    write(rows.rename(columns={"class": "label"}), path)
+    same(taken(path, tmp_path).run, run)
+
+
+def read(tmp_path, cells, **columns):
+    pd.DataFrame({**columns, "logits": cells}).to_csv(tmp_path / "x.csv", index=False)
+    return read_predictions(tmp_path / "x.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["[1, 2, 3]", "[1, 2]"], "'logits' has 2 numbers in row 1, but 3 in row 0"),
+        (["[1 2 ... 3]"], "was shortened to '...' when row 0 was printed"),
+        (["[1, 2]", "1"], "'logits' holds no list in row 1"),
+        (["[1, two]"], "in row 0, which is no list of numbers"),
+        (["[{'a': 1}]"], "hold no class and score; name them label and score"),
+        (["[{'label': 'a', 'score': 1}, {'label': 'a', 'score': 0}]"], "names a class twice for one image"),
+        (["[['x', 1], ['y', 2]]"], "no list of numbers"),
+        (["[" * 5000 + "'a'"], "no list of numbers"),
+    ],
+)
+def test_cells_that_do_not_fit(tmp_path, cells, said):
+    with pytest.raises(CifarcoreError) as caught:
+        read(tmp_path, cells)
+    assert said in str(caught.value)
+
+
+def test_lists_that_are_no_scores(tmp_path):
+    """Beside columns of scores a list is something else, and two lists may both be the scores."""
+    pd.DataFrame({"cat": [0.5], "dog": [0.5], "features": [[1.0, 2.0]]}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(CifarcoreError, match="'features'"):
+        read_predictions(tmp_path / "x.parquet")
+    pd.DataFrame({"probs": [[0.5, 0.5]], "features": [[1.0, 2.0]]}).to_parquet(tmp_path / "x.parquet")
+    np.testing.assert_array_equal(read_predictions(tmp_path / "x.parquet").scores, [[0.5, 0.5]])
+    pd.DataFrame({"mine": [[0.5, 0.5]], "features": [[1.0, 2.0]]}).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(CifarcoreError, match="may all be the scores"):
+        read_predictions(tmp_path / "x.parquet")

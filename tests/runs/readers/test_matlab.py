@@ -1,0 +1,64 @@
+"""MATLAB's files, and arrays of bytes and of bfloat16, are the same run as plain ones."""
+
+import struct
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from import_checks import refused, same, taken
+from made import made_run
+from scipy.io import savemat
+
+from cifarcore.runs.formats import read_predictions
+
+
+@pytest.fixture(scope="module")
+def run():
+    return made_run(5, 60)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_matrices_and_names(run, tmp_path, packed):
+    arrays = {
+        "logits": run.logits.astype(np.float32),
+        "labels": run.labels.astype(np.float64)[:, None],
+        "sample_id": np.array([f"{i:016x}" for i in run.sample_ids], dtype=object),
+        "class_names": run.class_names.astype(object),
+        "options": {"epochs": 3},
+    }
+    savemat(tmp_path / "x.mat", arrays, do_compression=packed)
+    same(taken(tmp_path / "x.mat", tmp_path).run, run)
+
+
+def test_files_of_matlab_that_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("cifarcore.runs.readers.matlab.MAX_BYTES", 1 << 22)
+    monkeypatch.setattr("cifarcore.runs.readers.tables.MAX_BYTES", 1 << 22)
+    savemat(tmp_path / "x.mat", {"logits": np.zeros((1 << 10, 1 << 10))}, do_compression=True)
+    assert (tmp_path / "x.mat").stat().st_size < 1 << 20
+    assert "GiB when read" in refused(tmp_path / "x.mat", tmp_path)
+    bomb = zlib.compress(bytes(1 << 23))
+    header = (tmp_path / "x.mat").read_bytes()[:128]
+    (tmp_path / "x.mat").write_bytes(header + struct.pack("<II", 15, len(bomb)) + bomb)
+    assert "GiB when read" in refused(tmp_path / "x.mat", tmp_path)
+    later = b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF"
+    (tmp_path / "x.mat").write_bytes(later)
+    assert "MATLAB's version 7.3; save('mine.mat', 'scores', '-v7')" in refused(tmp_path / "x.mat", tmp_path)
+    (tmp_path / "x.mat").write_bytes(header[:50])
+    assert "not a readable .mat file" in refused(tmp_path / "x.mat", tmp_path)
+
+
+def test_bytes_and_bfloat16(run, tmp_path):
+    logits = torch.from_numpy(run.logits.astype(np.float32)).bfloat16()
+    raw = logits.view(torch.int16).numpy().view(np.dtype("V2"))  # as NumPy writes bfloat16 of other libraries
+    texts = {"class_names": run.class_names.astype("S"), "label": run.class_names[run.labels].astype("S")}
+    np.savez(tmp_path / "x.npz", logits=raw, sample_ids=run.sample_ids, **texts)
+    read = read_predictions(tmp_path / "x.npz")
+    np.testing.assert_array_equal(read.scores, logits.float())
+    assert read.columns == tuple(run.class_names) and read.labels.tolist() == run.class_names[run.labels].tolist()
+    np.save(tmp_path / "x.npy", raw)
+    np.testing.assert_array_equal(read_predictions(tmp_path / "x.npy").scores, logits.float())
+    table = pd.DataFrame({"file": [b"a.png", b"b.png"], "cat": [0.1, 0.9], "dog": [0.9, 0.1]})
+    table.to_parquet(tmp_path / "x.parquet")
+    assert read_predictions(tmp_path / "x.parquet").files == ("a.png", "b.png")

@@ -1,0 +1,209 @@
+"""Runs made of arrays, and the one line with which arrays that do not fit are refused."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cifarcore import CifarcoreError, Run, load_run, save_run
+from cifarcore.data import cifar100, sample_ids
+from cifarcore.data.synthetic import make_synthetic
+
+NAMES = ["cat", "dog", "horse"]
+LOGITS = np.array([[2.0, 0, -1], [0, 1, 3], [1, 5, 0], [0, 0.5, 0.25]])
+PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+LABELS = [0, 2, 1, 0]
+IDS = [11, 12, 13, 14]
+
+
+def made(scores=LOGITS, labels=LABELS, **changes):
+    return Run.from_predictions(scores, labels, **({"class_names": NAMES, "sample_ids": IDS} | changes))
+
+
+class Tensor:
+    """What a tensor on a device does: it becomes an array once it is detached and copied."""
+
+    def __init__(self, values, where="cuda", dtype="float32"):
+        self.values, self.where, self.dtype = values, where, dtype
+
+    def detach(self):
+        return Tensor(self.values, "detached", self.dtype)
+
+    def cpu(self):
+        assert self.where == "detached"
+        return Tensor(self.values, "cpu", self.dtype)
+
+    def float(self):
+        return Tensor(self.values, self.where)
+
+    def __array__(self, dtype=None, copy=None):
+        if self.where != "cpu" or "bfloat16" in self.dtype:
+            raise TypeError(f"{self.dtype} on {self.where}")
+        return np.asarray(self.values, dtype)
+
+
+@pytest.mark.parametrize(
+    "kind", [np.asarray, np.ndarray.tolist, Tensor, lambda values: Tensor(values, dtype="bfloat16")]
+)
+def test_arrays_lists_and_tensors_are_the_same_run(kind):
+    run = made(kind(LOGITS), kind(np.array(LABELS)), sample_ids=kind(np.array(IDS)))
+    assert run.labels.tolist() == LABELS and run.sample_ids.tolist() == IDS
+    np.testing.assert_array_equal(run.logits, (LOGITS - LOGITS.max(axis=1, keepdims=True)).astype(np.float16))
+    assert run.correct.tolist() == [True, True, True, False]
+
+
+def test_a_tensor_of_torch_is_taken():
+    code = (
+        "import torch; from cifarcore import Run\n"
+        "scores = torch.tensor([[2.0, 0.0], [0.0, 1.0]], dtype=torch.bfloat16, requires_grad=True)\n"
+        "run = Run.from_predictions(scores, torch.tensor([0, 1]), class_names=['a', 'b'], sample_ids=[1, 2])\n"
+        "assert run.correct.all() and run.logits.tolist() == [[0, -2], [-1, 0]]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_saved_is_what_was_made(tmp_path):
+    run = made(model="mine", preset="long", seed=3, meta={"parameters": 5})
+    loaded = load_run(save_run(run, tmp_path / "x.npz"))
+    for name in ("class_names", "sample_ids", "labels", "logits"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(run, name))
+        assert getattr(loaded, name).dtype == getattr(run, name).dtype
+    assert loaded.meta == run.meta and (run.name, run.group) == ("mine-long-3", "mine-long")
+    assert run.meta["parameters"] == 5 and run.meta["scores"] == "logits"
+    assert run.meta["dataset"]["fingerprint"] == cifar100.fingerprint(run.sample_ids, run.labels)
+    assert made().meta.keys() == {"seed", "scores", "dataset"}
+
+
+@pytest.mark.parametrize(
+    ("scores", "kind"),
+    [(PROBABILITIES, "probabilities"), (np.log(PROBABILITIES), "log_probabilities"), (LOGITS, "logits")],
+)
+def test_scores_are_recognised_and_may_be_named(scores, kind):
+    run = made(scores)
+    assert run.meta["scores"] == ("logits" if kind == "logits" else "log_probabilities")
+    np.testing.assert_array_equal(made(scores, kind=kind).logits, run.logits)
+    np.testing.assert_allclose(run.logits, LOGITS - LOGITS.max(axis=1, keepdims=True), atol=2e-3)
+
+
+def test_probabilities_may_be_named_logits():
+    assert made(PROBABILITIES, kind="logits").meta["scores"] == "logits"
+
+
+def test_labels_may_be_names_or_one_hot():
+    assert made(labels=["cat", "horse", "dog", "cat"]).labels.tolist() == LABELS
+    assert made(labels=np.eye(3)[LABELS]).labels.tolist() == LABELS
+
+
+def test_images_are_known_by_their_content_and_classes_by_name():
+    drawn = make_synthetic(1, 20)
+    run = Run.from_predictions(
+        np.eye(100)[drawn.y_test] * 9 - 1, drawn.y_test, class_names=cifar100.CLASS_NAMES, images=drawn.x_test
+    )
+    np.testing.assert_array_equal(run.sample_ids, sample_ids(drawn.x_test))
+    assert run.superclass_names.tolist() == list(cifar100.SUPERCLASS_NAMES)
+    kin = made(superclass_of={"cat": "pets", "dog": "pets", "horse": "farm"})
+    assert kin.superclass_names[kin.superclass_of].tolist() == ["pets", "pets", "farm"]
+    assert made().superclass_of is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scores": LOGITS[0]}, "scores: .*one row per image"),
+        ({"scores": LOGITS[:0]}, "scores: no row"),
+        ({"scores": np.where(LOGITS == 5, np.nan, LOGITS)}, "scores: 1 scores in 1 rows .*row 2, column dog"),
+        ({"scores": [[1, 2, 3], [1]]}, "scores: cannot be read as an array"),
+        ({"scores": [[object()] * 3] * 4}, "scores: object of shape"),
+        ({"scores": PROBABILITIES * 100}, 'scores: every row .* sums to 100, .*give kind="logits"'),
+        ({"scores": PROBABILITIES * 2, "kind": "probabilities"}, "scores: "),
+        ({"scores": LOGITS * 1e5}, "array 'logits' holds .*too large"),
+        ({"kind": "softmax"}, "kind: 'softmax'; choose one of logits, "),
+        ({"labels": [0, 2, 1]}, "labels: 3 for 4 rows"),
+        ({"labels": [0, 2, 1, 3]}, "labels: label 3 is outside 0..2"),
+        ({"labels": [0, 2, 1, -1]}, "labels: label -1 is outside 0..2"),
+        ({"labels": ["cat", "dog", "dog", "cow"]}, "labels: 1 of 4 labels"),
+        ({"labels": [0.5, 1, 1, 1]}, "labels: labels are no"),
+        ({"class_names": ["cat", "dog"]}, "class_names: 2 names for 3 columns"),
+        ({"class_names": ["cat", "dog", "cat"]}, "class_names"),
+        ({"sample_ids": None}, "sample_ids, images, test_set: give one"),
+        ({"images": np.zeros((4, 2, 2, 3), np.uint8)}, "sample_ids, images, test_set: give one"),
+        ({"sample_ids": [1, 2, 3]}, "sample_ids: 3 for 4 rows"),
+        ({"sample_ids": [1, 2, 3, -4]}, "sample_ids: "),
+        ({"sample_ids": [11, 12, 13, 11]}, "sample_ids' repeats 1 "),
+        ({"sample_ids": None, "images": np.zeros((4, 2, 2, 3))}, "images: float64 of shape"),
+        ({"sample_ids": None, "images": np.zeros((4, 3, 2, 2), np.uint8)}, "images: uint8 of shape"),
+        ({"sample_ids": None, "images": np.zeros((4, 6, 3), np.uint8)}, "images: uint8 of shape"),
+        ({"sample_ids": None, "images": np.zeros((3, 2, 2, 3), np.uint8)}, "images: 3 for 4 rows"),
+        ({"superclass_of": {"cat": "pets"}}, "superclass_of: 2 classes have no superclass, such as 'dog'"),
+        ({"meta": {"x": object()}}, "meta cannot be written"),
+        ({"meta": {"seed": "one"}}, "'meta' has a seed of the wrong type"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_that_names_the_argument(changes, message):
+    with pytest.raises(CifarcoreError, match=message) as caught:
+        made(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_sums_that_are_not_one_are_counted_and_the_first_is_named():
+    scores = np.array([[0.5, 0.5, 0], [0.5, 0.25, 0], [0.75, 0.25, 0], [0.5, 0.5, 0.5]])
+    with pytest.raises(CifarcoreError, match=r"probabilities of 2 of 4 rows do not sum to one \(row 1: 0.75\)"):
+        made(scores)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [0, 1, 2, 2**64 - 1],
+        np.array([0, 1, 2, 3], np.uint8),
+        np.array([0, 1, 2, 3], np.int64),
+        ["0", "1", "2", "18446744073709551615"],
+        [f"{i:016x}" for i in (0, 1, 2, 255)],
+    ],
+)
+def test_ids_may_be_numbers_or_text(ids):
+    base = 16 if len(str(ids[0])) == 16 else 10
+    assert made(sample_ids=ids).sample_ids.tolist() == [int(str(i), base) for i in ids]
+
+
+def test_images_may_be_pictures_or_of_several_sizes():
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (4 + i % 2, 5, 3), np.uint8) for i in range(6)]
+    expected = [int(sample_ids(each[None])[0]) for each in images]
+    for given in (images, list(map(Image.fromarray, images))):
+        run = Run.from_predictions(np.eye(2)[[0, 1] * 3] - 3, [0, 1] * 3, class_names=["a", "b"], images=given)
+        assert run.sample_ids.tolist() == expected
+    with pytest.raises(CifarcoreError, match="images: float64 of shape"):
+        Run.from_predictions(np.eye(2) - 3, [0, 1], class_names=["a", "b"], images=[np.zeros((2, 2, 3)), np.zeros(3)])
+
+
+def test_what_is_known_of_each_image_comes_along(tmp_path):
+    import pandas as pd
+
+    from cifarcore.runs.metadata import columns_of
+
+    known = {"camera": ["x", None, "y"], "size": np.array([1.5, np.nan, 3], np.float32)}
+
+    def run(metadata):
+        return Run.from_predictions(
+            np.eye(2)[[0, 1, 1]] - 3, [0, 1, 1], class_names=["a", "b"], sample_ids=[7, 8, 9], metadata=metadata
+        )
+
+    pd.DataFrame({"sample_id": [9, 8, 7], "camera": ["y", "", "x"], "size": [3.0, None, 1.5]}).to_csv(
+        tmp_path / "known.csv", index=False
+    )
+    for metadata in (known, pd.DataFrame(known), tmp_path / "known.csv"):
+        columns = columns_of(load_run(save_run(run(metadata), tmp_path / "run.npz")))
+        assert columns["camera"].tolist() == ["x", "", "y"]
+        np.testing.assert_array_equal(columns["size"], [1.5, np.nan, 3])
+    for metadata, said in (
+        ({"camera": ["x"]}, "1 values of 'camera' for 3 images"),
+        ({}, "0 columns"),
+        ([1, 2, 3], "list; give a mapping"),
+        (tmp_path / "nothing.csv", "cannot be read"),
+    ):
+        with pytest.raises(CifarcoreError, match=f"metadata: .*{said}"):
+            run(metadata)

@@ -1,0 +1,112 @@
+"""Names of classes, what labels mean by them, and what a message quotes of names that do not fit."""
+
+import numpy as np
+import pytest
+
+from cifarcore.config import ImportConfig
+from cifarcore.data import cifar100
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs import class_names, classes
+
+LONG = "x" * 59 + "yz"  # of which a message quotes 60 characters
+QUOTED = repr(LONG[:60])
+
+
+def message_of(function, *arguments):
+    with pytest.raises(CifarcoreError) as caught:
+        function(*arguments)
+    return str(caught.value)
+
+
+def test_a_name_is_found_as_it_is_written_else_by_what_tells_no_two_apart():
+    known = class_names.names_of(("oak tree", "Sea", "dog", "Dog"))
+    names = ("OAK_tree", "sea", "dog", "Dog", "DOG", "yeti")
+    assert known.places(names).tolist() == [0, 1, 2, 3, -1, -1], "dog and Dog differ in capitals alone"
+    several = class_names.Names([("tench", "n01"), ("carp", "n02", "tench ")])
+    assert [several.place(name) for name in ("n02", "Carp", "n01", "tench")] == [1, 1, 0, -1]
+
+
+def test_columns_that_are_numbered():
+    assert class_names.are_numbers(("2", "0", "1")) and class_names.are_numbers(("2", "3", "1"), 1)
+    for columns in (("0", "2"), ("0", "0"), ("1", "2"), ("0", "x"), ("0", "-1"), ("0" * 10, "1")):
+        assert not class_names.are_numbers(columns)
+
+
+def check(said, known, whose="mine", **options):
+    classes._check(class_names.names_of(known).places(said), said, known, whose, ImportConfig(**options))
+
+
+def test_columns_stand_for_names_in_any_order():
+    known = ("oak tree", "Sea", "dog")
+    assert class_names.names_of(known).places(("DOG", "oak_tree", "sea")).tolist() == [2, 0, 1]
+    check(("DOG", "oak_tree", "sea"), known)
+
+
+def test_names_that_do_not_fit_are_counted_and_one_of_each_is_quoted():
+    known = ("cat", LONG)
+    assert message_of(check, (LONG + "!", "cat", "yeti"), known) == (
+        f"the class names do not fit mine 2 classes: 2 unknown names (such as {QUOTED}), 1 missing (such as {QUOTED}); "
+        "name the others by --class-names FILE"
+    )
+    assert f"2 classes: 1 missing (such as {QUOTED}); name the others" in message_of(check, ("cat",), known)
+    shared = message_of(check, ("cat", "yeti", LONG), known)
+    assert shared.endswith("1 unknown names (such as 'yeti'); --classes shared keeps the classes that both have")
+    check(("cat", "yeti", LONG), known, classes="shared")
+    assert "1 missing" in message_of(lambda *args: check(*args, classes="shared"), ("cat", "yeti"), known)
+
+
+def test_labels_are_names_or_count_the_files_own_order():
+    own, names = ("dog", "cat", "sea"), ("cat", "dog", "sea")
+    assert class_names.indices(np.array(["Dog", "cat", "dog"]), own, names).tolist() == [1, 0, 1]
+    for numbers in (np.array([0, 1, 2]), np.array(["0", "1", "2"])):
+        assert class_names.indices(numbers, own, names).tolist() == [1, 0, 2]
+    for bad, said in (([0, 3], "label 3 is outside 0..2"), ([2, -1], "label -1 is outside 0..2")):
+        assert message_of(class_names.indices, np.array(bad), own, names) == f"{said}; labels count from 0"
+    assert message_of(class_names.indices, np.array(["0", "9" * 30]), own, names).startswith("label 2147483648 is")
+
+
+def test_labels_that_are_no_names_are_counted_and_the_first_is_quoted():
+    given = np.array(["cat", LONG, "yeti"] * 1000)
+    assert message_of(class_names.indices, given, ("cat", "dog"), ("cat", "dog")) == (
+        f"2,000 of 3,000 labels are not class names (such as {QUOTED})"
+    )
+
+
+def test_two_spellings_of_one_name_are_quoted_unless_the_labels_tell_them_apart():
+    names = ("cat", LONG.upper(), LONG)
+    said = f"classes {LONG.upper()[:60]!r} and {QUOTED} are the same name; names must differ"
+    assert message_of(class_names.refuse_alike, names) == said
+    assert message_of(class_names.refuse_alike, names, [LONG]) == said
+    class_names.refuse_alike(names, [LONG, LONG.upper()])
+    assert "same name" in message_of(class_names.refuse_alike, ("cat", "cat"), ["cat"])
+
+    twice = ("cat", LONG.upper(), LONG.upper())
+    said = f"classes {LONG.upper()[:60]!r} and {LONG.upper()[:60]!r} are the same name; names must differ"
+    assert message_of(check, twice, ("cat", LONG)) == said
+
+
+def test_cifar100_is_known_by_its_names():
+    theirs = tuple(name.replace("_", "-").upper() for name in reversed(cifar100.CLASS_NAMES))
+    assert class_names.canonical(theirs) == cifar100.CLASS_NAMES
+    assert class_names.canonical(theirs[1:]) == theirs[1:]
+    found = class_names.superclasses(cifar100.CLASS_NAMES)
+    assert found["superclass_names"].tolist() == list(cifar100.SUPERCLASS_NAMES)
+    assert found["superclass_of"].tolist() == list(cifar100.SUPERCLASS_OF)
+    assert class_names.superclasses(("a", "b")) == {}
+
+
+def test_superclasses_of_a_file_come_before_those_known(tmp_path):
+    path = tmp_path / "kin.csv"
+    path.write_text("Class, Superclass\na_b,z\n\nC, y \n")
+    found = class_names.superclasses(("c", "a b"), str(path), {"c": "other", "a b": "other"})
+    assert found["superclass_names"].tolist() == ["y", "z"] and found["superclass_of"].tolist() == [0, 1]
+    known = class_names.superclasses(("c", "a b"), known={"c": "q", "a b": "p"})
+    assert known["superclass_names"].tolist() == ["p", "q"] and known["superclass_of"].tolist() == [1, 0]
+    for text, said in (
+        ("a b,z\nc\n", "kin.csv: a line is not CLASS,SUPERCLASS; give both, with a comma between"),
+        ("a b,z,y\nc,y\n", "kin.csv: a line is not CLASS,SUPERCLASS; give both, with a comma between"),
+        ("a b,z\nc,\n", "kin.csv: 1 of 2 classes have no superclass (such as 'c')"),
+        ("class,superclass\n", "kin.csv: 2 of 2 classes have no superclass (such as 'c')"),
+    ):
+        path.write_text(text)
+        assert message_of(class_names.superclasses, ("c", "a b"), str(path)) == said

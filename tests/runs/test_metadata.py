@@ -1,0 +1,133 @@
+"""What the user knows of each image comes along with its predictions, and the page of slices searches it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from import_checks import refused, taken, write
+from made import made_run
+from PIL import Image
+
+from cifarcore.reports.sides import Side, Sides
+from cifarcore.reports.tables.slices import slices_of
+from cifarcore.runs.metadata import columns_of
+from cifarcore.runs.run import load_run, save_run
+
+
+@pytest.fixture
+def run():
+    return made_run(10, 400, 0.5)
+
+
+def predictions(tmp_path, run, **more):
+    return write(tmp_path / "theirs.npz", run, labels=run.labels, sample_ids=run.sample_ids, **more)
+
+
+def metadata(tmp_path, run, separator=",", hexadecimal=False):
+    rng = np.random.default_rng(0)
+    ids = [f"{i:016x}" for i in run.sample_ids] if hexadecimal else run.sample_ids
+    frame = pd.DataFrame(
+        {
+            "sample_id": ids,
+            "site": rng.choice(["north", "south"], run.n_images),
+            "exposure": rng.random(run.n_images).round(3),
+            "remark": [f"no. {i}" if i % 3 else "" for i in range(run.n_images)],
+        }
+    )
+    path = tmp_path / "known.csv"
+    frame.sample(frac=1, random_state=1).to_csv(path, index=False, sep=separator)
+    return path, frame
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("hexadecimal", [True, False])
+def test_columns_come_along_by_sample_id(tmp_path, run, separator, hexadecimal):
+    path, frame = metadata(tmp_path, run, separator, hexadecimal)
+    found = taken(predictions(tmp_path, run), tmp_path, metadata=str(path))
+    assert any(note == "metadata of 400 of 400 images: 'site', 'exposure', 'remark'" for note in found.notes)
+    place = {int(i): row for row, i in enumerate(run.sample_ids)}
+    rows = [place[int(i)] for i in found.run.sample_ids]
+    columns = columns_of(found.run)
+    assert columns["site"].tolist() == frame["site"].iloc[rows].tolist()
+    np.testing.assert_allclose(columns["exposure"], frame["exposure"].iloc[rows])
+    assert columns["remark"].tolist() == frame["remark"].iloc[rows].tolist()
+    part = found.run.take(np.array([7, 3]))
+    assert part.metadata_values.tolist() == found.run.metadata_values[[7, 3]].tolist()
+    again = load_run(save_run(part, tmp_path / "part.npz"))
+    assert columns_of(again)["site"].tolist() == columns["site"][[7, 3]].tolist()
+    # a run file gets them, too
+    save_run(run, tmp_path / "run.npz")
+    assert (
+        columns_of(taken(tmp_path / "run.npz", tmp_path, metadata=str(path)).run)["site"].tolist()
+        == frame["site"].tolist()
+    )
+
+
+def test_columns_come_along_by_file(tmp_path):
+    names = [f"{name}/{name}{i}" for name in ("cat", "dog") for i in range(6)]
+    for i, name in enumerate(names):
+        (tmp_path / "pics" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (20 * i, 1, 2)).save(tmp_path / "pics" / f"{name}.png")
+    scores = pd.DataFrame({"file": [f"{name}.png" for name in names], "cat": 0.7, "dog": 0.3})
+    scores.sample(frac=1, random_state=3).to_csv(tmp_path / "theirs.csv", index=False)
+    known = pd.DataFrame({"filename": [f"{name.split('/')[1]}.jpg" for name in names[1:]], "site": range(1, 12)})
+    known.to_csv(tmp_path / "known.csv", index=False)
+    options = {"images": str(tmp_path / "pics"), "metadata": str(tmp_path / "known.csv")}
+    found = taken(tmp_path / "theirs.csv", tmp_path, **options)
+    assert any(note.startswith("metadata of 11 of 12 images") for note in found.notes)
+    from cifarcore.data.ids import sample_ids
+
+    of_id = {int(sample_ids(np.full((1, 4, 4, 3), (20 * i, 1, 2), np.uint8))[0]): i for i in range(12)}
+    site = columns_of(found.run)["site"]
+    expected = [float(of_id[int(i)]) or np.nan for i in found.run.sample_ids]
+    np.testing.assert_array_equal(site, expected)
+    # in the order of the folder there are names, too
+    np.save(tmp_path / "theirs.npy", np.tile([0.7, 0.3], (12, 1)))
+    again = columns_of(taken(tmp_path / "theirs.npy", tmp_path, **options).run)["site"]
+    assert sorted(again[~np.isnan(again)]) == list(range(1, 12))
+
+
+def test_slices_are_searched_by_them(run):
+    worse = np.arange(400) < 120
+    other = made_run(10, 400, 0.8, model="resnet18")
+    logits = other.logits.copy()
+    rows = np.flatnonzero(worse)
+    logits[rows] = 0
+    logits[rows, (run.labels[rows] + 1) % 10] = 5
+    names, values = np.array(["site", "superclass"]), np.stack([np.where(worse, "dark", "bright"), ["x"] * 400], axis=1)
+    from dataclasses import replace
+
+    other = replace(other, logits=logits, metadata_names=names, metadata_values=values, digest="")
+    sides = Sides(Side("A", "a", (replace(run, digest=""),)), Side("B", "b", (other,)), 0, 0, np.arange(10))
+    found = slices_of(sides).table.set_index("slice")
+    assert found.loc["site: dark", "significant"] and found.loc["site: dark", "support"] == 120
+    assert "superclass (metadata)" not in "".join(found.index)  # one value is no slice
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns="sample_id"), "give a column sample_id, as the predictions name no files"),
+        (lambda f: f[["sample_id"]], "0 columns beside 'sample_id'"),
+        (lambda f: f.assign(sample_id=range(400)), "no line is of any of the 400 images"),
+        (lambda f: pd.concat([f, f.iloc[:1].assign(site="east")]), "is there twice and differs"),
+        (lambda f: f.rename(columns={"site": ""}), "a column has no heading"),
+        (lambda f: f.assign(sample_id="x"), "sample ids are not"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, run, change, message):
+    path, frame = metadata(tmp_path, run)
+    change(frame).to_csv(path, index=False)
+    assert message in refused(predictions(tmp_path, run), tmp_path, metadata=str(path))
+
+
+def test_a_file_with_code_points_beyond_unicode_is_refused(tmp_path, run):
+    from dataclasses import replace
+
+    from cifarcore.runs.layout import RunFileError
+
+    values = np.full((400, 1), "ab")
+    values.view(np.uint32)[0, 0] = 0x7FFFFFFF
+    with pytest.raises(RunFileError, match="metadata_values"):
+        save_run(replace(run, metadata_names=np.array(["x"]), metadata_values=values), tmp_path / "x.npz")
+    with pytest.raises(RunFileError, match="'metadata_values' is missing"):
+        save_run(replace(run, metadata_names=np.array(["x"])), tmp_path / "x.npz")

@@ -1,0 +1,120 @@
+"""What may be taken for something else: numbers with commas, labels for scores, percentages, other labels."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from import_checks import refused, taken
+from made import made_run
+from pictures import plain
+from scipy.special import softmax
+
+from cifarcore.data.cifar100 import CLASS_NAMES
+from cifarcore.data.known_images import known_images
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.scores import as_logits
+
+
+@pytest.fixture
+def made(tmp_path):
+    return plain(tmp_path / "pictures", each=20)
+
+
+def csv(path, frame, **options):
+    frame.to_csv(path, index=False, **options)
+    return path
+
+
+def test_a_comma_that_may_part_thousands_is_refused(tmp_path, made):
+    frame = made.frame(file=made.files)
+    frame[made.names] = (1e4 * made.probabilities).astype(int)
+    written = frame.copy()
+    for name in made.names:
+        written[name] = [f"{value:,}" for value in frame[name]]
+    said = refused(csv(tmp_path / "theirs.csv", written), tmp_path, images=str(made.root))
+    assert "may be thousands or a decimal comma; write numbers without a comma" in said
+    found = taken(csv(tmp_path / "theirs.csv", frame), tmp_path, images=str(made.root), scores="logits").run
+    assert found.correct.mean() == made.accuracy
+    # decimals with three digits are told from them by one below one
+    for name in made.names:
+        written[name] = [f"{value:.3f}".replace(".", ",") for value in made.probabilities[:, made.names.index(name)]]
+    made.check(taken(csv(tmp_path / "theirs.csv", written), tmp_path, images=str(made.root)).run)
+
+
+@pytest.mark.parametrize("role", ["label", "prediction"])
+def test_classes_by_number_may_have_been_floats(tmp_path, made, role):
+    frame = made.frame(file=made.files, label=made.labels.astype(float))
+    if role == "prediction":
+        frame = pd.DataFrame({"file": made.files, "prediction": made.probabilities.argmax(axis=1).astype(float)})
+    run = taken(csv(tmp_path / "theirs.csv", frame), tmp_path, images=str(made.root)).run
+    assert run.correct.mean() == made.accuracy
+    if role == "label":
+        frame["label"] += 0.5
+        assert "(such as 'label')" in refused(csv(tmp_path / "theirs.csv", frame), tmp_path, images=str(made.root))
+
+
+def test_a_class_may_be_called_like_a_float(tmp_path):
+    run = made_run(3, 40)
+    names = ["2.0", "1.0", "0.0"]
+    table = pd.DataFrame(dict(zip(names, run.logits.T.astype(float), strict=True)))
+    table["label"], table["sample_id"] = np.array(names)[run.labels], run.sample_ids
+    found = taken(csv(tmp_path / "theirs.csv", table), tmp_path).run
+    assert found.correct.mean() == run.correct.mean()
+
+
+def test_labels_are_no_scores(tmp_path, made):
+    path = tmp_path / "theirs.npz"
+    np.savez(path, labels=np.eye(3, dtype=np.float32)[made.labels])
+    assert "no array of scores among labels" in refused(path, tmp_path, images=str(made.root))
+    np.savez(path, probs=made.probabilities, y_test=np.eye(3)[made.labels])
+    made.check(taken(path, tmp_path, images=str(made.root)).run)
+    one_hot = made.frame(file=made.files)
+    one_hot[made.names] = np.eye(3)[made.labels]
+    notes = taken(csv(tmp_path / "theirs.csv", one_hot), tmp_path, images=str(made.root)).notes
+    assert any("does the file hold the labels instead of predictions?" in note for note in notes)
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2])
+def test_percentages_are_no_logits_however_they_were_rounded(digits):
+    percent = np.round(100 * softmax(np.random.default_rng(0).normal(0, 3, (200, 60)), axis=1), digits)
+    with pytest.raises(CifarcoreError, match="sums to 100, not to one; divide them by 100"):
+        as_logits(percent.astype(np.float32))
+    assert as_logits(percent.astype(np.float32), "logits")[1] == "logits"
+    assert as_logits(np.abs(np.random.default_rng(0).normal(0, 3, (200, 60))).astype(np.float32))[1] == "logits"
+
+
+def test_labels_of_cifar100s_images_are_held_against_its_own(tmp_path):
+    known = known_images()
+    scores = np.random.default_rng(0).normal(0, 1, (10_000, 100)).astype(np.float32)
+    arrays = {"logits": scores, "sample_ids": known.sample_ids, "class_names": np.array(CLASS_NAMES)}
+    path = tmp_path / "theirs.npz"
+    np.savez(path, labels=known.labels // 5, **arrays)
+    said = refused(path, tmp_path)
+    assert "are CIFAR-100's test images, but the labels of" in said and "give the fine labels" in said
+    labels = known.labels.copy()
+    labels[:7] = (labels[:7] + 1) % 100
+    np.savez(path, labels=labels, **arrays)
+    assert "the labels of 7 images are not those of CIFAR-100's test set" in taken(path, tmp_path).notes
+    np.savez(path, labels=known.labels, **arrays)
+    found = taken(path, tmp_path)
+    assert found.run.meta["dataset"]["name"] == "CIFAR-100" and not any("not those of" in note for note in found.notes)
+
+
+def test_row_numbers_in_a_column_of_their_own_are_used(tmp_path, made):
+    order = np.random.default_rng(0).permutation(60)
+    for numbers in (order[:, None], order[None], order):
+        np.savez(tmp_path / "theirs.npz", probs=made.probabilities[order], indices=numbers)
+        made.check(taken(tmp_path / "theirs.npz", tmp_path, images=str(made.root)).run)
+
+
+def test_arrays_without_names_are_scores_and_labels_in_either_order(tmp_path, made):
+    path = tmp_path / "theirs.npz"
+    for arrays in ((made.probabilities, made.labels), (made.labels[:, None], made.probabilities)):
+        np.savez(path, *arrays)
+        made.check(taken(path, tmp_path, images=str(made.root)).run)
+    shuffled = np.random.default_rng(1).permutation(60)
+    np.savez(path, made.probabilities[shuffled], made.labels[shuffled])
+    assert "are not those of" in refused(path, tmp_path, images=str(made.root))
+    np.savez(path, made.probabilities, made.labels, made.labels)  # which are the labels is not said
+    assert any("'arr_1'" in note for note in taken(path, tmp_path, images=str(made.root)).notes)
+    np.savez(path, made.labels)  # predicted classes
+    assert not taken(path, tmp_path, images=str(made.root)).run.has_scores

@@ -1,0 +1,115 @@
+"""Runs without pictures: row i is image i of a test set that has a name, and labels guard the order."""
+
+import numpy as np
+import pytest
+from import_checks import refused, taken
+from made import made_run
+
+from cifarcore import CifarcoreError, Run, compare
+from cifarcore.data.ids import row_ids, sample_ids
+from cifarcore.runs.alignment import align
+from cifarcore.runs.run import load_run, save_run
+
+
+@pytest.fixture
+def models():
+    return made_run(10, 300, 0.5), made_run(10, 300, 0.7, model="resnet18")
+
+
+def imported(path, tmp_path, run, rows=None, labels=None, **options):
+    rows = np.arange(run.n_images) if rows is None else rows
+    np.savez(
+        path,
+        logits=run.logits[rows].astype(np.float32),
+        labels=(run.labels if labels is None else labels)[rows],
+        class_names=run.class_names,
+    )
+    found = taken(path, tmp_path, **{"order": "rows", "test_set": "shop"} | options)
+    kept = tmp_path / f"{path.stem}-run.npz"
+    found.path.rename(kept)
+    return load_run(kept), found.notes
+
+
+def test_ids_of_rows_differ_by_row_and_by_test_set():
+    ids = row_ids("shop", 1000)
+    assert ids.dtype == np.uint64 and len(set(ids.tolist()) | set(row_ids("other", 1000).tolist())) == 2000
+    np.testing.assert_array_equal(row_ids("shop", 10), ids[:10])
+    assert not len(row_ids("shop", 0)) and not np.isin(sample_ids(np.zeros((1, 4, 4, 3), np.uint8)), ids)
+
+
+def test_two_files_are_compared_row_by_row(tmp_path, models):
+    (a, notes), (b, _) = (imported(tmp_path / f"{i}.npz", tmp_path, run) for i, run in enumerate(models))
+    assert any("row i is taken for image i of 'shop'" in note for note in notes)
+    expected, found = compare(*models), compare(a, b)
+    row = ["a", "b", "difference", "low", "high", "p"]
+    for metric in ("accuracy", "macro_f1", "macro_auc"):
+        np.testing.assert_allclose(
+            found.metrics.loc[metric, row].astype(float), expected.metrics.loc[metric, row].astype(float), atol=1e-3
+        )
+    assert a.meta["dataset"]["name"] == "shop" and len(align(a, b).a.labels) == 300
+
+
+def test_the_order_of_classes_may_differ_but_not_that_of_rows(tmp_path, models):
+    a, _ = imported(tmp_path / "a.npz", tmp_path, models[0])
+    order = np.random.default_rng(0).permutation(10)
+    names, place = models[1].class_names[order], np.argsort(order)
+    np.savez(
+        tmp_path / "b.npz", logits=models[1].logits[:, order].astype(np.float32), labels=place[models[1].labels],
+        class_names=names,
+    )  # fmt: skip
+    b = taken(tmp_path / "b.npz", tmp_path, order="rows", test_set="shop").run
+    np.testing.assert_array_equal(align(a, b).b.predictions, models[1].predictions)
+    rows = np.random.default_rng(1).permutation(300)
+    shuffled, _ = imported(tmp_path / "c.npz", tmp_path, models[1], rows)
+    with pytest.raises(
+        CifarcoreError, match=r"number the rows of 'shop' in different orders: the labels of \d+ of 300"
+    ):
+        align(a, shuffled)
+    other, _ = imported(tmp_path / "d.npz", tmp_path, models[1], test_set="another")
+    with pytest.raises(CifarcoreError, match="share no test image"):
+        align(a, other)
+
+
+def test_numbers_of_rows_in_the_file_are_applied(tmp_path, models):
+    a, _ = imported(tmp_path / "a.npz", tmp_path, models[0])
+    rows = np.random.default_rng(1).permutation(300)
+    np.savez(
+        tmp_path / "b.npz", logits=models[1].logits[rows].astype(np.float32), labels=models[1].labels[rows],
+        class_names=models[1].class_names, index=rows,
+    )  # fmt: skip
+    b = taken(tmp_path / "b.npz", tmp_path, order="rows", test_set="shop").run
+    np.testing.assert_array_equal(align(a, b).b.predictions, models[1].predictions)
+    np.savetxt(tmp_path / "labels.txt", models[1].labels, fmt="%d")
+    options = {"order": "rows", "test_set": "shop", "labels": str(tmp_path / "labels.txt")}
+    assert "another order than --labels" in refused(tmp_path / "b.npz", tmp_path, **options)
+
+
+def test_what_is_missing_or_too_much_is_said(tmp_path, models):
+    run = models[0]
+    path = tmp_path / "a.npz"
+    np.savez(path, logits=run.logits.astype(np.float32), class_names=run.class_names)
+    assert "--order rows --test-set NAME" in refused(path, tmp_path)
+    assert "go together" in refused(path, tmp_path, order="rows")
+    assert "go together" in refused(path, tmp_path, test_set="shop")
+    assert "no labels" in refused(path, tmp_path, order="rows", test_set="shop")
+    assert "give one of them" in refused(path, tmp_path, order="rows", test_set="shop", images=str(tmp_path))
+    np.savez(
+        path, logits=run.logits.astype(np.float32), class_names=run.class_names, labels=run.labels,
+        sample_ids=run.sample_ids,
+    )  # fmt: skip
+    assert "names its images by sample ids" in refused(path, tmp_path, order="rows", test_set="shop")
+
+
+def test_from_python(tmp_path, models):
+    arguments = [
+        dict(class_names=run.class_names, labels=run.labels, test_set="shop", model=run.meta["model"]) for run in models
+    ]
+    a, b = (Run.from_predictions(run.logits, **each) for run, each in zip(models, arguments, strict=True))
+    assert len(align(load_run(save_run(a, tmp_path / "a.npz")), b).a.labels) == 300
+    imported_b, _ = imported(tmp_path / "b.npz", tmp_path, models[1])
+    assert len(align(a, imported_b).a.labels) == 300
+    with pytest.raises(CifarcoreError, match="sample_ids, images, test_set: give one of the three"):
+        Run.from_predictions(models[0].logits, **arguments[0], sample_ids=models[0].sample_ids)
+    swapped = Run.from_predictions(models[0].logits, **arguments[0] | {"labels": np.roll(models[0].labels, 1)})
+    with pytest.raises(CifarcoreError, match="in different orders"):
+        compare(swapped, b)

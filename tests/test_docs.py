@@ -1,0 +1,160 @@
+"""README and the pages in .github: every link, path, command and Python name in them exists, and their examples run."""
+
+import importlib
+import re
+import shlex
+
+import pytest
+import typer
+import yaml
+from processes import ROOT
+
+import cifarcore
+from cifarcore.cli.main import app
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / ".github").rglob("*.md"))]
+PUBLISHED = ("cifarcore/", "tests/", "checkpoints/", ".github/", ".ci/")
+UsageError = typer.BadParameter.__base__
+#: what a reader makes by following the pages, which is therefore not in the repository
+MADE = {
+    "checkpoints/imported/",
+    "checkpoints/retrained/",
+    "checkpoints/imported/other.npz",
+    "checkpoints/mine.npz",
+    "checkpoints/resnet18-best-0.pt",
+}
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+#: wording that a reader had to learn first
+JARGON = re.compile(
+    r"taken for|false discover|not claimed|not distinguishable|byte for byte|also in training|four-way|recall gained|"
+    r"gained recall|tell apart|least and greatest|cannot be told|could not be had|\bpasses\b|\d %|trained? it anew|"
+    r"large_omnivores|\bclash\b|stands? in \[|sure of it",
+    re.IGNORECASE,
+)
+
+page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+
+
+def spans(text: str) -> list[str]:
+    """Inline code outside the blocks."""
+    return re.findall(r"`([^`\n]+)`", BLOCK.sub("", text))
+
+
+def commands(text: str) -> list[list[str]]:
+    """The arguments of each `cifarcore COMMAND ...` in code, inline or in a block, without the shell around it."""
+    lines = [line for _, kind, block in BLOCK.findall(text) if kind != "python" for line in block.splitlines()]
+    given = []
+    for line in [*spans(text), *lines]:
+        if match := re.search(r"(?:^|\s)cifarcore ([a-z].*)", line):
+            words = re.sub(r"\$\{[^}]*\}", "", match[1]).replace("$model", "cnn").replace("$seed", "0")
+            given.append(shlex.split(words, comments=True))
+    return given
+
+
+def anchors(text: str) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", BLOCK.sub("", text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def parse(words: list[str]) -> None:
+    """Parse a command line as `cifarcore` does, without running it. UsageError or KeyError where it is wrong."""
+    command = typer.main.get_command(app)
+    name = ""
+    while hasattr(command, "commands"):
+        name, *words = words
+        command = command.commands[name]
+    if words and words != ["--help"]:  # a bare name refers to the command
+        command.make_context(name, list(words))
+
+
+@page
+def test_links_lead_somewhere(path):
+    text = path.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", text))
+    for target in targets:
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (path.parent / name) if name else path
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file.read_text(encoding="utf-8")), target
+
+
+@page
+def test_paths_exist(path):
+    text = path.read_text(encoding="utf-8")
+    words = {word for given in commands(text) for word in given} | set(spans(text))
+    for word in words:
+        if word.startswith(PUBLISHED) and " " not in word and word not in MADE:
+            assert list(ROOT.glob(word)), word
+
+
+@page
+def test_commands_parse(path):
+    for words in commands(path.read_text(encoding="utf-8")):
+        parse(words)
+
+
+@pytest.mark.parametrize(
+    "line", ["compare a.npz --page b.html", "train --preset quick", "retrain --seconds soon", "bench speed", "judge"]
+)
+def test_a_wrong_command_is_noticed(line):
+    with pytest.raises((UsageError, KeyError)):
+        parse(line.split())
+
+
+def test_the_pages_name_every_command():
+    named = {given[0] for path in PAGES for given in commands(path.read_text(encoding="utf-8"))}
+    assert named >= {*typer.main.get_command(app).commands}
+
+
+@page
+def test_python_names_exist(path):
+    for span in spans(path.read_text(encoding="utf-8")):
+        if re.fullmatch(r"cifarcore(\.\w+)+", span):
+            module, name = span.rsplit(".", 1)
+            home = module
+            while True:
+                try:
+                    value = importlib.import_module(home)
+                    break
+                except ModuleNotFoundError:
+                    home = home.rsplit(".", 1)[0]
+            for part in [*module[len(home) + 1 :].split("."), name]:
+                value = getattr(value, part) if part else value
+
+
+@page
+def test_the_words_are_the_fields(path):
+    text = re.sub(r"<!-- (\w+):.*?<!-- /\1 -->", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert not JARGON.findall(text)
+
+
+@pytest.mark.parametrize("name", ["README.md", ".github/docs/evidence.md"])
+def test_the_python_examples_run(name, tmp_path, monkeypatch):
+    examples = [
+        block for _, kind, block in BLOCK.findall((ROOT / name).read_text(encoding="utf-8")) if kind == "python"
+    ]
+    (tmp_path / "checkpoints").symlink_to(ROOT / "checkpoints")
+    monkeypatch.chdir(tmp_path)
+    assert examples
+    for example in examples:
+        values: dict = {}
+        exec(example, values)
+        assert values["result"].better == "B"
+    assert (tmp_path / "report.html").exists() or (tmp_path / "comparison.json").exists()
+
+
+def test_the_citation_and_the_changelog_have_the_packages_version():
+    citation = yaml.safe_load((ROOT / ".github" / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == cifarcore.__version__ and citation["title"] == "cifarcore"
+    assert {"cff-version", "message", "authors", "license"} <= citation.keys()
+    changelog = (ROOT / ".github" / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(r"^## ([\d.]+)", changelog, re.MULTILINE)[1] == cifarcore.__version__
+
+
+def test_the_readme_is_a_page():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 100
+    for wanted in ("streamlit run streamlit_app.py", "pytest"):  # as .ci/run looks for them
+        assert re.search(rf"^python3 -m venv .*{wanted}", text, re.MULTILINE)

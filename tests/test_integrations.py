@@ -1,0 +1,235 @@
+"""Each framework's own training script gives the run that its arrays give. Frameworks that are not installed are
+skipped: `pip install -e '.[frameworks]'`.
+"""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler, TensorDataset
+
+from cifarcore import CifarcoreError, Run, integrations
+from cifarcore.data.ids import sample_ids
+from cifarcore.runs.run import load_run
+
+N, CLASSES = 23, ("cat", "dog", "eel")
+IMAGES = np.random.default_rng(0).integers(0, 256, (N, 8, 8, 3), dtype=np.uint8)
+LABELS = np.random.default_rng(1).integers(0, 3, N)
+ARGUMENTS = {"class_names": CLASSES, "model": "mine", "seed": 3}
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5), torch.nn.Linear(192, 3)).train()
+
+
+def tensors():
+    return torch.from_numpy(IMAGES).permute(0, 3, 1, 2).float() / 255, torch.from_numpy(LABELS)
+
+
+def dataset():
+    return TensorDataset(*tensors())
+
+
+def scored(network):
+    with torch.inference_mode():
+        return network.eval()(tensors()[0]).numpy()
+
+
+def check(run, network, ids=None):
+    expected = Run.from_predictions(scored(network), LABELS, images=IMAGES, **ARGUMENTS)
+    assert (run.meta["model"], run.meta["seed"]) == ("mine", 3) and run.class_names.tolist() == list(CLASSES)
+    np.testing.assert_array_equal(run.sample_ids, sample_ids(IMAGES) if ids is None else ids)
+    np.testing.assert_array_equal(run.labels, LABELS)
+    np.testing.assert_allclose(run.logits.astype(float), expected.logits.astype(float), atol=2e-3)
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 23, 64])
+def test_a_torch_network_and_its_loader(network, batch_size):
+    run = integrations.run_from_torch(network, DataLoader(dataset(), batch_size=batch_size), images=IMAGES, **ARGUMENTS)
+    assert network.training  # as it was
+    check(run, network)
+    by_row = integrations.run_from_torch(network, DataLoader(dataset(), 5), test_set="shop", **ARGUMENTS)
+    assert by_row.meta["dataset"]["name"] == "shop"
+
+
+def test_batches_as_dictionaries_and_outputs_as_objects(network):
+    class Output:
+        def __init__(self, logits):
+            self.logits, self.loss = logits, None
+
+    class Model(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, inputs):
+            return Output(self.inner(inputs["pixels"] if isinstance(inputs, dict) else inputs).to(torch.bfloat16))
+
+    batches = [{"pixels": x[None], "labels": y[None]} for x, y in dataset()]
+    run = integrations.run_from_torch(Model(network), batches, images=IMAGES, **ARGUMENTS)
+    assert (run.predictions == scored(network).argmax(axis=1)).mean() > 0.9  # of 8 bits
+    whole = integrations.run_from_torch(
+        network, batches, forward=lambda batch: network(batch["pixels"]), images=IMAGES, **ARGUMENTS
+    )
+    check(whole, network)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(dataset())
+
+
+def test_loaders_in_another_order_are_refused(network):
+    def refused(loader, message, **more):
+        with pytest.raises(CifarcoreError, match=message):
+            integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS | more)
+
+    refused(DataLoader(dataset(), 5, shuffle=True), "RandomSampler, not in the order")
+    refused(DataLoader(dataset(), batch_sampler=Batches()), "Batches, not in the order")
+    refused(DataLoader(dataset(), 5, drop_last=True), "drops the last images")
+    refused(DataLoader(dataset(), 5, sampler=RandomSampler(dataset())), "RandomSampler")
+    refused(DataLoader(tensors()[0], 5), "no labels")
+    refused([], "no batch")
+    refused(DataLoader(TensorDataset(*(each[:20] for each in tensors())), 5), "images: 23 for 20 rows")
+    check(integrations.run_from_torch(network, DataLoader(Stream(), 5), images=IMAGES, **ARGUMENTS), network)
+    check(
+        integrations.run_from_torch(network, DataLoader(dataset(), 23, drop_last=True), images=IMAGES, **ARGUMENTS),
+        network,
+    )
+
+
+class Batches(torch.utils.data.Sampler):
+    def __init__(self):
+        pass
+
+    def __iter__(self):
+        return iter([list(range(N))[::-1]])
+
+    def __len__(self):
+        return 1
+
+
+@pytest.mark.parametrize("with_labels", [True, False])
+@pytest.mark.parametrize("shuffled", [True, False])
+def test_lightning_predicts_into_a_run_file(tmp_path, network, with_labels, shuffled):
+    lightning = pytest.importorskip(
+        "lightning.pytorch", reason="lightning is not installed: pip install -e '.[frameworks]'"
+    )
+
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def predict_step(self, batch, index):
+            return (self.network(batch[0]), batch[1]) if with_labels else self.network(batch[0])
+
+    path = tmp_path / "mine.npz"
+    writer = integrations.lightning_writer(path, None if with_labels else LABELS, images=IMAGES, **ARGUMENTS)
+    trainer = lightning.Trainer(
+        callbacks=[writer], logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu"
+    )
+    sampler = Order() if shuffled else None  # whose indices Lightning hands on
+    trainer.predict(Module(), DataLoader(dataset(), 5, sampler=sampler))
+    check(load_run(path), network)
+
+
+class Order(torch.utils.data.Sampler):
+    def __init__(self):
+        pass
+
+    def __iter__(self):
+        return iter(np.random.default_rng(2).permutation(N).tolist())
+
+    def __len__(self):
+        return N
+
+
+def test_the_parts_of_several_processes_are_one_run(tmp_path, network):
+    """As a distributed sampler deals them out: in turn, the first again at the end so that all have as many."""
+    scores = scored(network)
+    rows = [np.r_[np.arange(0, N, 2)], np.r_[np.arange(1, N, 2), 0]]
+    parts = [(each, scores[each], LABELS[each]) for each in rows]
+    integrations._write(tmp_path / "mine.npz", parts, None, {"images": IMAGES, **ARGUMENTS})
+    check(load_run(tmp_path / "mine.npz"), network)
+    with pytest.raises(CifarcoreError, match="12 images were predicted of at least 23"):
+        integrations._write(tmp_path / "mine.npz", parts[:1], None, {"images": IMAGES, **ARGUMENTS})
+    with pytest.raises(CifarcoreError, match="no labels; return .logits, labels. from predict_step"):
+        integrations._write(
+            tmp_path / "mine.npz", [(*each[:2], None) for each in parts], None, {"images": IMAGES, **ARGUMENTS}
+        )
+
+
+def test_keras_writes_a_run_file_after_fit(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras", reason="keras is not installed: pip install -e '.[frameworks]'")
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.layers.Rescaling(1 / 255), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    )
+    model.compile(loss="sparse_categorical_crossentropy", optimizer="sgd")
+    path = tmp_path / "mine.npz"
+    callback = integrations.keras_callback(path, IMAGES, LABELS, batch_size=5, **ARGUMENTS)
+    model.fit(IMAGES, LABELS, epochs=1, verbose=0, callbacks=[callback])
+    run = load_run(path)
+    np.testing.assert_array_equal(run.sample_ids, sample_ids(IMAGES))
+    assert run.meta["scores"] == "log_probabilities"
+    np.testing.assert_allclose(
+        np.exp(run.logits.astype(float)).argmax(axis=1), model.predict(IMAGES, verbose=0).argmax(1)
+    )
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_a_hugging_face_trainer(tmp_path, network, pictures):
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: pip install -e '.[frameworks]'"
+    )
+    pytest.importorskip("accelerate", reason="accelerate is not installed: pip install -e '.[frameworks]'")
+    from PIL import Image
+
+    config = transformers.ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=8, patch_size=4,
+        id2label=dict(enumerate(CLASSES)), label2id={name: c for c, name in enumerate(CLASSES)},
+    )  # fmt: skip
+    model = transformers.ViTForImageClassification(config).eval()
+    rows = [{"pixel_values": x, "labels": int(y)} for x, y in dataset()]
+    trainer = transformers.Trainer(
+        model, transformers.TrainingArguments(str(tmp_path), report_to="none", use_cpu=True, disable_tqdm=True)
+    )
+    images = [Image.fromarray(each) for each in IMAGES] if pictures else IMAGES
+    run = integrations.run_from_trainer(trainer, rows, images=images, model="vit")
+    with torch.inference_mode():
+        expected = model(tensors()[0]).logits.numpy()
+    np.testing.assert_array_equal(run.predictions, expected.argmax(axis=1))
+    np.testing.assert_array_equal(run.sample_ids, sample_ids(IMAGES))
+    np.testing.assert_array_equal(run.labels, LABELS)
+    assert run.class_names.tolist() == list(CLASSES)
+    with pytest.raises(CifarcoreError, match="no labels"):
+        integrations.run_from_trainer(trainer, [{"pixel_values": row["pixel_values"]} for row in rows], images=IMAGES)
+
+
+def test_pictures_of_other_modes_need_ids():
+    from PIL import Image
+
+    class Trainer:
+        class model:
+            config = None
+
+        @staticmethod
+        def predict(rows):
+            class Output:
+                predictions, label_ids = np.eye(3)[LABELS] + 0.1, LABELS
+
+            return Output
+
+    with pytest.raises(CifarcoreError, match="images of mode RGBA; give sample_ids"):
+        integrations.run_from_trainer(Trainer, [], images=[Image.new("RGBA", (4, 4))] * N, class_names=CLASSES)
+
+
+def test_the_module_imports_no_framework():
+    import subprocess
+    import sys
+
+    code = "import sys, cifarcore.integrations; assert not {'torch', 'keras', 'transformers'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
