@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from cifarcore.reports.result import compare
     from cifarcore.runs.run import Run, load_run, save_run
 
-__version__ = "0.1.0"
 __all__ = ["CifarcoreError", "Run", "compare", "load_run", "save_run"]
 
 _HOMES = {

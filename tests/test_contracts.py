@@ -32,6 +32,8 @@ def test_imports_run_one_way():
         ("reports/summary.py", "from cifarcore.app import catalog"),
         ("app/view.py", "from cifarcore.training import evaluation"),
         ("experiments/study.py", "from cifarcore.cli import main"),
+        ("runs/layout.py", "from cifarcore.runs import archive"),
+        ("reports/tables/ranking.py", "from cifarcore.reports.charts import style"),
     ],
 )
 def test_an_import_against_the_order_is_noticed(tmp_path, module, line):

@@ -199,6 +199,20 @@ def of_runs(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> list[Property]:
     return properties
 
 
+def columns_of(run: Run) -> dict[str, np.ndarray]:
+    """The run's metadata by column: float (N,) with NaN where nothing is known, where all else are numbers; else text
+    (N,).
+    """
+    found: dict[str, np.ndarray] = {}
+    if run.metadata_names is None or run.metadata_values is None:
+        return found
+    for name, values in zip(run.metadata_names.tolist(), run.metadata_values.T, strict=True):
+        numbers = pd.to_numeric(pd.Series(values).replace("", None), errors="coerce").to_numpy(float)
+        known = values != ""
+        found[name] = numbers if known.any() and np.isfinite(numbers[known]).all() else values
+    return found
+
+
 def of_columns(columns: dict[str, np.ndarray]) -> list[Property]:
     """The user's own: numbers, float (N,), or text, unicode (N,), where empty is not known."""
     properties = []

@@ -15,7 +15,6 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cifarcore import __version__
 from cifarcore.evidence import absent, calibration, findings, paired
 from cifarcore.evidence.comparison import Comparison
 from cifarcore.evidence.disagreement import four_way, split_frame
@@ -31,6 +30,7 @@ from cifarcore.reports.tables.findings import findings_table, superclass_gains
 from cifarcore.reports.tables.other_seeds import other_seeds_text
 from cifarcore.runs.run import Run
 from cifarcore.text import number
+from cifarcore.version import __version__
 
 MAX_ROWS = 25  #: of a table that could be as long as the test set
 MAX_CLASSES = 200  #: that are drawn; beyond it those that change most

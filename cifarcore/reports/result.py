@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cifarcore import __version__
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import calibrated, comparison
 from cifarcore.evidence.known import repeats
@@ -28,6 +27,7 @@ from cifarcore.reports.summary import compared_sides, comparison_text, grouped, 
 from cifarcore.reports.tables import decisions, known, models, other_seeds, overview
 from cifarcore.runs.layout import dataset_fingerprint
 from cifarcore.runs.run import Run, load_run, seed_of
+from cifarcore.version import __version__
 
 SCHEMA = 1  #: of the JSON
 #: a run, the path of a run file, or several of these: the seeds of one model

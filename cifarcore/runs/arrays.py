@@ -1,11 +1,9 @@
-"""A run made of arrays, of whatever framework: checked at once, and kept as a run file would keep them.
+"""Arrays of whatever framework as a run file would keep them.
 
 Imports no framework: a tensor is known by what it can do.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +14,10 @@ from cifarcore.runs.class_names import indices, refuse_alike, superclasses
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores
-from cifarcore.runs.run import Run, checked_arrays
 from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, zeros
 
 
-def run_of(
+def arrays_of(
     scores: Any,
     labels: Any,
     *,
@@ -35,8 +32,8 @@ def run_of(
     superclass_of: Mapping[str, str] | None,
     metadata: Any,
     meta: Mapping[str, Any] | None,
-) -> Run:
-    """See `Run.from_predictions`."""
+) -> dict[str, Any]:
+    """The fields of `Run.from_predictions`, whose arguments these are."""
     names = tuple(map(str, as_array(class_names, "class_names").tolist()))
     if kind and kind not in KINDS:
         raise CifarcoreError(f"kind: {kind!r}; choose one of {', '.join(KINDS)}, or leave it out")
@@ -78,20 +75,17 @@ def run_of(
     known |= zeros(checked, truth) if floored else {}
     known |= {SOFTMAX: n} if kind == "logits" and is_softmax(checked) else {}
     dataset = {"name": test_set, "matched_by": BY_ROW} if test_set else {}
-    run = Run(
-        class_names=np.array(names),
-        sample_ids=own_ids,
-        labels=truth.astype(np.int16),
-        logits=logits,
-        meta={name: value for name, value in known.items() if value != ""}
+    return {
+        "class_names": np.array(names),
+        "sample_ids": own_ids,
+        "labels": truth.astype(np.int16),
+        "logits": logits,
+        "meta": {name: value for name, value in known.items() if value != ""}
         | {"dataset": dataset | {"fingerprint": fingerprint(own_ids, truth)}}
         | dict(meta or {}),
-        superclass_names=kin.get("superclass_names"),
-        superclass_of=kin.get("superclass_of"),
-    )
-    run = replace(run, **_named("metadata", lambda: metadata_of(metadata, run.sample_ids)))
-    checked_arrays(run, Path("Run.from_predictions"))
-    return run
+        **kin,
+        **_named("metadata", lambda: metadata_of(metadata, own_ids)),
+    }
 
 
 def as_array(values: Any, argument: str) -> np.ndarray:

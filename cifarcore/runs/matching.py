@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from cifarcore import __version__
 from cifarcore.config import ImportConfig
 from cifarcore.data import cifar100 as data
 from cifarcore.data.ids import row_ids
@@ -28,6 +27,7 @@ from cifarcore.runs.run import Run
 from cifarcore.runs.scores import CLASSES, FLOOR, KINDS, SOFTMAX, ZEROS, as_logits, is_softmax, of_part, zeros
 from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
 from cifarcore.runs.understood import examples, summary, understood
+from cifarcore.version import __version__
 
 
 @dataclass(frozen=True, eq=False)

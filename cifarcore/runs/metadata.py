@@ -14,7 +14,6 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_METADATA
 from cifarcore.runs.predictions import as_sample_ids
 from cifarcore.runs.readers.roles import role_of
-from cifarcore.runs.run import Run
 from cifarcore.text import one_line
 
 MAX_BYTES = 1 << 28  #: of the file
@@ -81,20 +80,6 @@ def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
         ["" if _is_empty(value) else one_line(value, MOST_CHARACTERS) for value in row] for row in columns.values()
     ]
     return {"metadata_names": np.array(list(columns)), "metadata_values": np.array(texts, dtype=str).T}
-
-
-def columns_of(run: Run) -> dict[str, np.ndarray]:
-    """The run's metadata by column: float (N,) with NaN where nothing is known, where all else are numbers; else text
-    (N,).
-    """
-    found: dict[str, np.ndarray] = {}
-    if run.metadata_names is None or run.metadata_values is None:
-        return found
-    for name, values in zip(run.metadata_names.tolist(), run.metadata_values.T, strict=True):
-        numbers = pd.to_numeric(pd.Series(values).replace("", None), errors="coerce").to_numpy(float)
-        known = values != ""
-        found[name] = numbers if known.any() and np.isfinite(numbers[known]).all() else values
-    return found
 
 
 def _read(path: str) -> pd.DataFrame:

@@ -35,9 +35,9 @@ _STORED_AS_FLOAT16 = ("logits", "val_logits", "train_neighbor_cosine")
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One model's outputs on N test images of C classes.
+    """One model's outputs on N test images of C classes; a loaded run's arrays are read-only.
 
-    A loaded run's arrays are read-only. Optional ones are None, `history` is empty, where the file has none.
+    Optional ones are None, `history` is empty, where the file has none.
     """
 
     class_names: np.ndarray  #: unicode (C,)
@@ -126,12 +126,14 @@ class Run:
         >>> run.name, run.n_images, run.correct.tolist(), run.meta["scores"]
         ('mine-0', 3, [True, True, False], 'log_probabilities')
         """
-        from cifarcore.runs.arrays import run_of  # which makes runs, so it comes after this
+        from cifarcore.runs.arrays import arrays_of  # with pandas and all readers, which no other run needs
 
-        return run_of(
+        run = cls(**arrays_of(
             scores, labels, class_names=class_names, ids=sample_ids, images=images, test_set=test_set, kind=kind,
             model=model, preset=preset, seed=seed, superclass_of=superclass_of, metadata=metadata, meta=meta,
-        )  # fmt: skip
+        ))  # fmt: skip
+        checked_arrays(run, Path("Run.from_predictions"))
+        return run
 
     def blocks(self) -> list[slice]:
         """The rows in blocks whose scores fit a processor's cache."""
@@ -235,9 +237,8 @@ def checked_arrays(run: Run, path: Path) -> dict[str, np.ndarray]:
         raise refusal(path, f"meta cannot be written as JSON ({error})") from None
     arrays = {"schema": np.array(SCHEMA), "meta": np.array(meta)}
     for name in LAYOUT:
-        value = (
-            run.history.get(name.removeprefix("history_")) if name.startswith("history_") else getattr(run, name, None)
-        )
+        column = name.removeprefix("history_")
+        value = getattr(run, name, None) if column == name else run.history.get(column)
         if name not in arrays and value is not None:
             arrays[name] = native(np.asarray(value))
             if name in _STORED_AS_FLOAT16 and arrays[name].dtype.kind == "f":
@@ -290,9 +291,8 @@ def read_header(path: str | Path) -> RunHeader:
 
 
 def derived_digest(run: Run, choice: np.ndarray) -> str:
-    if not run.digest:
-        return ""
-    return hashlib.blake2b(run.digest.encode() + choice.tobytes(), digest_size=16).hexdigest()
+    chosen = hashlib.blake2b(run.digest.encode() + choice.tobytes(), digest_size=16).hexdigest()
+    return chosen if run.digest else ""
 
 
 def _with_int16(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -183,7 +183,7 @@ def test_images_may_be_pictures_or_of_several_sizes():
 def test_what_is_known_of_each_image_comes_along(tmp_path):
     import pandas as pd
 
-    from cifarcore.runs.metadata import columns_of
+    from cifarcore.evidence.slices import columns_of
 
     known = {"camera": ["x", None, "y"], "size": np.array([1.5, np.nan, 3], np.float32)}
 

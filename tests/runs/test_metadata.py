@@ -7,9 +7,9 @@ from import_checks import refused, taken, write
 from made import made_run
 from PIL import Image
 
+from cifarcore.evidence.slices import columns_of
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.slices import slices_of
-from cifarcore.runs.metadata import columns_of
 from cifarcore.runs.run import load_run, save_run
 
 

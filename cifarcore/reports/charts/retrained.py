@@ -4,8 +4,7 @@ import altair as alt
 import pandas as pd
 
 from cifarcore.reports.charts.style import COLORS, NEUTRAL
-
-KINDS = ("all", "focus")
+from cifarcore.reports.tables.progress import KINDS
 
 
 def loss_curve(frame: pd.DataFrame, budget: float) -> alt.Chart:

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from cifarcore.reports.charts.retrained import KINDS
 from cifarcore.retraining.progress import Progress
+
+KINDS = ("all", "focus")  #: of classes
 
 
 def loss_frame(progress: Progress) -> pd.DataFrame:

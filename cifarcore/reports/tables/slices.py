@@ -7,10 +7,9 @@ import pandas as pd
 
 from cifarcore.data.property_files import kept_at, properties_of, sources
 from cifarcore.evidence import slices
-from cifarcore.evidence.slices import Slices
+from cifarcore.evidence.slices import Slices, columns_of
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.memo import memo
-from cifarcore.runs.metadata import columns_of
 from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import pack_path
 from cifarcore.text import interval, number, p_value

@@ -18,10 +18,10 @@ import cifarcore
 from cifarcore.app.parts import upload
 from cifarcore.app.parts import upload_options as options
 from cifarcore.config import ImportConfig
+from cifarcore.evidence.slices import columns_of
 from cifarcore.runs.alignment import align
 from cifarcore.runs.formats import SUFFIXES
 from cifarcore.runs.importing import import_file, imported_path
-from cifarcore.runs.metadata import columns_of
 from cifarcore.runs.run import load_run, save_run
 
 TIMEOUT = 60
