@@ -13,7 +13,7 @@ _CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.
 SHARE = 0.5
 
 
-@cache
+@cache  # asked before each large array, and the same as long as the process lives
 def memory_bytes() -> int:
     """The machine's memory, or less where a container or the shell (`ulimit -v`) allows less."""
     limits = [psutil.virtual_memory().total]

@@ -48,11 +48,12 @@ def run(folder, page, query=None, **state):
     return app
 
 
-def text(app) -> str:
+def text(element) -> str:
+    """All that stands in an app, or in a part of it."""
     return "\n".join(
-        str(element.value)
-        for kind in ("title", "subheader", "markdown", "caption", "warning", "info")
-        for element in app.get(kind)
+        str(each.value)
+        for kind in ("title", "subheader", "markdown", "caption", "warning", "info", "error", "code")
+        for each in element.get(kind)
     )
 
 

@@ -62,13 +62,5 @@ def run(folder, opened=True, **state):
     return app
 
 
-def text(element) -> str:
-    return "\n".join(
-        str(each.value)
-        for kind in ("title", "subheader", "markdown", "caption", "warning", "info", "error", "code")
-        for each in element.get(kind)
-    )
-
-
 def labels(app) -> list[str]:
     return [button.label for button in app.button]

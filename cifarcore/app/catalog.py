@@ -100,6 +100,7 @@ def share_an_image(a: RunHeader, b: RunHeader) -> bool:
         return False
 
 
+# of files by their time, not of runs (`memo`): neither run need be in memory to be asked again
 @st.cache_resource(show_spinner="Reading the run files…", max_entries=1024)
 def _share(a: Version, b: Version) -> bool:
     try:
@@ -188,11 +189,12 @@ def _preset_rank(meta: dict) -> int:
     return PRESETS.index(preset) if preset in PRESETS else len(PRESETS)
 
 
-@st.cache_resource(show_spinner=False, max_entries=4096)
+@st.cache_resource(show_spinner=False, max_entries=4096)  # of a file by its time: small, so only their number counts
 def _header(file: Version) -> RunHeader:
     return read_header(file.path)
 
 
+# runs are large: kept by their bytes, which Streamlit's caches cannot count
 @cached(LRUCache(MOST_BYTES, getsizeof=size_of), condition=threading.Condition())
 def loaded_run(file: Version) -> Run:
     """A run file, read once for all sessions as long as it is not replaced."""
@@ -207,7 +209,7 @@ def digest_of(header: RunHeader) -> str:
         return ""
 
 
-@cached(LRUCache(MOST_BYTES, getsizeof=size_of), condition=threading.Condition())
+@cached(LRUCache(MOST_BYTES, getsizeof=size_of), condition=threading.Condition())  # as loaded_run
 def _aligned(files: tuple[Version, ...], n_a: int) -> tuple[tuple[Run, ...], tuple[int, int]]:
     runs = each(loaded_run, files)
     first = align(runs[0], runs[n_a])

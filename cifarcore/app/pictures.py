@@ -172,6 +172,7 @@ def _state_of_data() -> Version | None:
     return version(path) if path.exists() else None
 
 
+# st.cache_resource, since files have no digest that `memo` could know them by, and the reader sees what is awaited
 @st.cache_resource(show_spinner="Reading the pictures…", max_entries=4)
 def _pictures(arrays: Version | None, split: str) -> Pictures:
     images, problem = None, HOW_TO_GET

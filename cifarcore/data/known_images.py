@@ -58,7 +58,7 @@ class KnownImages:
         return rows_of(keys[: len(self.labels)], keys[len(self.labels) :])
 
 
-@cache
+@cache  # the package's own data: they never change, and every session wants the same
 def known_images() -> KnownImages:
     """What the package ships about the 10,000 test images; read once."""
     with files("cifarcore.data").joinpath(FILE).open("rb") as file, np.load(file, allow_pickle=False) as archive:

@@ -110,7 +110,7 @@ class _Sides:
         self.runs = comparison.on_shared_images([*runs_a, *runs_b])
         self.n_a = len(runs_a)
 
-    @cached_property
+    @cached_property  # for all requirements that need it, and never where none does
     def compared(self) -> comparison.Comparison:
         return comparison.compare(self.runs[: self.n_a], self.runs[self.n_a :])
 

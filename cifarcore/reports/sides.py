@@ -37,7 +37,7 @@ class Side:
         """The group, and the seed of its first run where that is known."""
         return self.group if seed_given(self.first.meta) is None else f"{self.group}, {seed_label(self.first)}"
 
-    @cached_property
+    @cached_property  # kept with this object, which lives for one drawing of a page and is asked again and again
     def wrong_in(self) -> np.ndarray:
         """In how many of the runs each image is classified wrongly, int (N,)."""
         return np.sum([~run.correct for run in self.runs], axis=0)
@@ -67,6 +67,7 @@ class Sides:
             a, b = (plain(f"{name[:35]}…{name[-40:]}") for name in (self.a.group, self.b.group))
         return a, b
 
+    # cached properties: as in Side
     @cached_property
     def pair(self) -> AlignedPair:
         """The first run of each side."""

@@ -81,6 +81,7 @@ class Job:
     def stopping(self) -> bool:
         return self.state == "running" and stop_asked(self.folder)
 
+    # read once, so that all that is shown of this job is of one moment; the next look makes another object
     @cached_property
     def progress(self) -> Progress:
         return read_progress(self.folder)

@@ -140,7 +140,7 @@ class Run:
         step = max(2**18 // self.n_classes, 1)
         return [slice(start, start + step) for start in range(0, self.n_images, step)]
 
-    @cached_property
+    @cached_property  # kept as long as the scores that it is of; all metrics ask for it
     def predictions(self) -> np.ndarray:
         """The class of highest score of each image, (N,); the lowest index among equals."""
         best = np.empty(self.n_images, dtype=np.intp)
@@ -148,7 +148,7 @@ class Run:
             best[rows] = self.logits[rows].astype(np.float32).argmax(axis=1)  # float16 is compared one by one
         return best
 
-    @cached_property
+    @cached_property  # as predictions
     def correct(self) -> np.ndarray:
         """Whether each image's highest score is its label's, bool (N,)."""
         return np.asarray(self.predictions == self.labels)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from driving import TIMEOUT_MS, TITLES, choose, parameters, serve, settle
+from driving import TITLES, choose, parameters, serve, settle
 from PIL import Image
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
@@ -90,14 +90,8 @@ def app(runs, tmp_path_factory):
 
 
 @pytest.fixture
-def page(app, chromium):
-    context = chromium.new_context(accept_downloads=True, viewport={"width": 1280, "height": 1000})
-    opened = context.new_page()
-    opened.set_default_timeout(TIMEOUT_MS)
-    opened.goto(app.url)
-    settle(opened)
-    yield opened
-    context.close()
+def page(visit):
+    return visit(elsewhere=True)
 
 
 def go(page, title):

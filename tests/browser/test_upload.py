@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from driving import TIMEOUT_MS, parameters, serve, settle
+from driving import parameters, serve, settle
 from pictures import draw
 
 from cifarcore.config import ImportConfig
@@ -39,14 +39,8 @@ def app(runs, tmp_path_factory):
 
 
 @pytest.fixture
-def page(app, chromium):
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
-    opened = context.new_page()
-    opened.set_default_timeout(TIMEOUT_MS)
-    opened.goto(app.url)
-    settle(opened)
-    yield opened
-    context.close()
+def page(visit):
+    return visit(elsewhere=True)
 
 
 def dialog(page):

@@ -145,41 +145,20 @@ def test_a_resnet_with_all_of_its_switches_and_a_teacher_resumes_bit_for_bit(tmp
     assert same(whole, weights(fit(config, small, tmp_path / "parts", resume=True)))
 
 
+def train_command(folder, **flags):
+    """The real command, training a small CNN."""
+    command = [sys.executable, "-m", "cifarcore", "train", "--model", "cnn", "--dataset", "synthetic"]
+    settings = [text for name, value in flags.items() for text in (f"--{name.replace('_', '-')}", str(value))]
+    return [*command, "--folder", str(folder), *settings]
+
+
 def test_killed_at_random_moments_the_resumed_run_ends_the_same(tmp_path):
     """kill -9 of the real command, three times, wherever it happens to be."""
 
     def command(folder):
-        flags = [
-            f"--{name.replace('_', '-')}"
-            for name in (
-                "widths",
-                "hidden",
-                "epochs",
-                "batch_size",
-                "validation_size",
-                "precision",
-                "device",
-                "threads",
-            )
-        ]
-        values = ["8,8,8", "16", "6", "100", "200", "float32", "cpu", "1"]
-        settings = [part for pair in zip(flags, values, strict=True) for part in pair]
-        return [
-            sys.executable,
-            "-m",
-            "cifarcore",
-            "train",
-            "--model",
-            "cnn",
-            "--dataset",
-            "synthetic",
-            "--folder",
-            str(folder),
-            "--resume",
-            "--save-every",
-            "0.05",
-            *settings,
-        ]
+        small = dict(widths="8,8,8", hidden=16, epochs=6, batch_size=100, validation_size=200)
+        machine = dict(precision="float32", device="cpu", threads=1)
+        return [*train_command(folder, save_every=0.05, **small, **machine), "--resume"]
 
     subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True, timeout=600)
     chance = random.Random(1)
@@ -201,24 +180,7 @@ def test_killed_at_random_moments_the_resumed_run_ends_the_same(tmp_path):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "cifarcore",
-        "train",
-        "--model",
-        "cnn",
-        "--dataset",
-        "synthetic",
-        "--folder",
-        str(tmp_path),
-        "--epochs",
-        "500",
-        "--validation-size",
-        "200",
-        "--save-every",
-        "0",
-    ]
+    command = train_command(tmp_path, epochs=500, validation_size=200, save_every=0)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"})
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("*.resume.pt")) and time.monotonic() < deadline:

@@ -35,7 +35,7 @@ class _Download:
             self.log = Path(log.name)
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False)  # one for all sessions, so that none downloads what another does
 def _download() -> _Download:
     return _Download()
 

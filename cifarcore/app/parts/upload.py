@@ -106,7 +106,7 @@ def _add(folder: Path, run_a: Path | None) -> None:
         with st.spinner("Checking…"):
             checked = _check(files, given, runs, signature)
         if checked:
-            st.session_state[_CHECKED] = checked
+            st.session_state[_CHECKED] = checked  # this user's answer between two clicks, and nobody else's
     checked = st.session_state.get(_CHECKED)
     if checked and checked.given == signature:
         _preview(folder, run_a, checked, key)

@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, in_order, model_scale
+from cifarcore.reports.charts.style import COLORS, NEUTRAL, in_order, interval_tips, model_scale
 
 _MIDDLE, _HALF = 1.6, 0.36  # where the column of differences lies, to the right of values from 0 to 1
 
@@ -29,8 +29,7 @@ def dumbbells(frame: pd.DataFrame, metric: str, chosen: str = "") -> alt.LayerCh
             alt.Tooltip("a:Q", title=f"A: {metric}", format=".3f"),
             alt.Tooltip("b:Q", title=f"B: {metric}", format=".3f"),
             alt.Tooltip("difference:Q", title="B − A", format="+.3f"),
-            alt.Tooltip("low:Q", title="95% CI from", format="+.3f"),
-            alt.Tooltip("high:Q", title="to", format="+.3f"),
+            *interval_tips("+.3f"),
             alt.Tooltip("claim:N", title="recall, tested"),
         ],
     )
@@ -120,8 +119,7 @@ def gains(frame: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("a:Q", title="A: recall", format=".3f"),
             alt.Tooltip("b:Q", title="B: recall", format=".3f"),
             alt.Tooltip("difference:Q", title="B − A", format="+.3f"),
-            alt.Tooltip("low:Q", title="95% CI from", format="+.3f"),
-            alt.Tooltip("high:Q", title="to", format="+.3f"),
+            *interval_tips("+.3f"),
             alt.Tooltip("gained:Q", title="B − A in images", format="+.1~f"),
             alt.Tooltip("claim:N", title="tested"),
         ],

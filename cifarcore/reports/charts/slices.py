@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import NEUTRAL, by_model, in_order
+from cifarcore.reports.charts.style import NEUTRAL, by_model, in_order, interval_tips
 
 GAIN, LOSS = "#e07b1a", "#2f7fc1"
 
@@ -23,8 +23,7 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
             alt.Tooltip("slice:N"),
             alt.Tooltip("support:Q", title="test images", format=","),
             alt.Tooltip("difference:Q", title="B − A inside", format="+.1%"),
-            alt.Tooltip("low:Q", title="95% CI from", format="+.1%"),
-            alt.Tooltip("high:Q", title="to", format="+.1%"),
+            *interval_tips("+.1%"),
             alt.Tooltip("rest:Q", title="B − A elsewhere", format="+.1%"),
             alt.Tooltip("share:Q", title="share of the difference", format="+.1%"),
             alt.Tooltip("q:Q", title="q", format=".2g"),
@@ -56,8 +55,7 @@ def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerCha
             alt.Tooltip("model:N"),
             alt.Tooltip("images:Q", format=","),
             alt.Tooltip("accuracy:Q", format=".1%"),
-            alt.Tooltip("low:Q", title="95% CI from", format=".1%"),
-            alt.Tooltip("high:Q", title="to", format=".1%"),
+            *interval_tips(".1%"),
         ],
     )
     scale = alt.Scale(zero=False)

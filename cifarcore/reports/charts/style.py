@@ -55,6 +55,11 @@ def in_order(frame: pd.DataFrame, field: str, limit: int = 150, least: int = 0, 
     )
 
 
+def interval_tips(form: str) -> tuple[alt.Tooltip, alt.Tooltip]:
+    """The lines of a tooltip for a 95% interval, columns low and high, its ends in the number format `form`."""
+    return alt.Tooltip("low:Q", title="95% CI from", format=form), alt.Tooltip("high:Q", title="to", format=form)
+
+
 def model_scale() -> alt.Scale:
     """The colour scale of a field that holds "A" and "B"."""
     return alt.Scale(domain=list(COLORS), range=list(COLORS.values()))

@@ -2,7 +2,8 @@
 
 import pytest
 from made import made_run
-from retrainings import labels, retrained, run, text, with_weights
+from pages import text
+from retrainings import labels, retrained, run, with_weights
 from sklearn.metrics import accuracy_score, f1_score
 
 

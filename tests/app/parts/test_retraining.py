@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made import made_run
-from retrainings import labels, run, text, with_weights
+from pages import text
+from retrainings import labels, run, with_weights
 
 from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
