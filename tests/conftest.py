@@ -41,6 +41,18 @@ def folder(tmp_path, own_place):
     return runs
 
 
+def watched(new_context):
+    """Contexts whose pages know when they were answered last, which `settle` asks."""
+    from browser.driving import WATCH
+
+    def opened(**options):
+        context = new_context(**options)
+        context.add_init_script(WATCH)
+        return context
+
+    return opened
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """The one browser of a test run: playwright's engine can be started only once in a process."""
@@ -49,5 +61,6 @@ def chromium():
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install -e '.[test]'")
     with playwright.sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_FLAGS))
+        browser.new_context = watched(browser.new_context)
         yield browser
         browser.close()

@@ -9,16 +9,18 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from processes import wait_until
 
 from cifarcore.app.catalog import find_runs, load_sides
 
 # it ends what hangs; a loaded machine of two cores takes its time
 TIMEOUT_MS = 180_000
+ANSWERED_S = 20  # in which a click has been answered, on a loaded machine too
 TITLES = ("Classes", "Confusion matrix", "ROC", "Explorer", "Disagreements", "Replication", "Overview")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,24 +76,56 @@ def wait_for(url, server, log):
     raise AssertionError(f"the server did not start: {log.read_text()}")
 
 
+# Put into every page: when something was last sent to the server, and when a script last began or ended. A click on a
+# loaded machine is answered late, and the calm until then is that of the page before.
+WATCH = """
+    const send = WebSocket.prototype.send;
+    WebSocket.prototype.send = function (data) {
+        window.sentAt = performance.now();
+        return send.call(this, data);
+    };
+    new MutationObserver(() => { window.ranAt = performance.now(); }).observe(
+        document, {subtree: true, attributes: true, attributeFilter: ['data-test-script-state']});
+"""
+UNANSWERED_MS = 10_000  # after which what was sent is one of the few messages that no script answers
+
+
 def settle(page):
-    """Wait until the script has run and what it drew is there."""
+    """Wait until what was asked for last has run and what it drew is there."""
     page.wait_for_selector("[data-testid=stMainBlockContainer]")
     page.wait_for_timeout(100)
     page.evaluate("window.calmSince = undefined")
     page.wait_for_function(
-        """() => {
-            const app = document.querySelector('[data-testid=stApp]');
-            const calm = app.dataset.testScriptState === 'notRunning'
+        """unanswered => {
+            const now = performance.now(), app = document.querySelector('[data-testid=stApp]');
+            const answered = !(window.sentAt > (window.ranAt ?? 0)) || now - window.sentAt > unanswered;
+            const calm = answered && app.dataset.testScriptState === 'notRunning'
                 && !document.querySelector('[data-testid=stSkeleton]');
-            window.calmSince = calm ? (window.calmSince ?? performance.now()) : undefined;
-            return calm && performance.now() - window.calmSince > 300;
+            window.calmSince = calm ? (window.calmSince ?? now) : undefined;
+            return calm && now - window.calmSince > 400;
         }""",
+        arg=UNANSWERED_MS,
         polling=50,
     )
     assert page.locator("[data-testid=stException]").count() == 0, page.locator(
         "[data-testid=stException]"
     ).first.inner_text()
+
+
+def press(button, done):
+    """Click until `done()`, as a user does: what is clicked while Streamlit draws the page may be lost."""
+    from playwright.sync_api import TimeoutError as NotThere
+
+    def pressed():
+        if not done():
+            with suppress(NotThere):  # it may go once it was pressed
+                button.click(timeout=ANSWERED_S * 1000)
+            answered = time.monotonic() + ANSWERED_S
+            while not done() and time.monotonic() < answered:
+                button.page.wait_for_timeout(100)
+        return done()
+
+    wait_until(pressed)
 
 
 def address(page) -> str:

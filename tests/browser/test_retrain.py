@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
-from driving import ROOT, TIMEOUT_MS, parameters, serve, settle
+from driving import ROOT, TIMEOUT_MS, parameters, press, serve, settle
 from made import TINY, trained_run
 from processes import wait_until
 
@@ -19,7 +19,7 @@ from cifarcore.retraining.progress import PROCESS, read_json
 from cifarcore.runs.run import load_run
 
 PARENT = "cnn-quick-0"
-ANSWERED_S = 20  # in which a click on the panel has been answered, on a loaded machine too
+LONG = 1200  # seconds of a job that a test ends, however slow the machine
 
 
 @pytest.fixture(scope="module")
@@ -92,23 +92,18 @@ def compared(page, name=""):
 
 
 def open_settings(page):
-    """Open the panel; clicks again, as a user would, where the first click fell into the page's drawing."""
     summary = page.locator("[data-testid=stExpander] summary", has_text="Short retraining")
-    start = page.locator(".st-key-retrain-start button")
-
-    def opened():
-        if not start.is_visible():
-            summary.click()
-            answered = time.monotonic() + ANSWERED_S
-            while not start.is_visible() and time.monotonic() < answered:
-                page.wait_for_timeout(100)
-        return start.is_visible()
-
-    wait_until(opened)
+    press(summary, page.locator(".st-key-retrain-start button").is_visible)
 
 
 def stop_button(page):
     return page.locator(".st-key-retrain-stop button")
+
+
+def stop(page, runs):
+    """Stop the one job that runs, from the sidebar, and wait until it has ended."""
+    press(stop_button(page), lambda: jobs(runs)[0].stopping or jobs(runs)[0].state == "stopped")
+    wait_until(lambda: jobs(runs)[0].state == "stopped")
 
 
 def steps(page) -> int:
@@ -123,8 +118,7 @@ def started(page, seconds):
     open_settings(page)
     page.get_by_label("Budget", exact=True).fill(str(seconds))
     page.get_by_label("Budget", exact=True).press("Enter")
-    page.locator(".st-key-retrain-start button").click()
-    stop_button(page).wait_for()
+    press(page.locator(".st-key-retrain-start button"), stop_button(page).is_visible)
     yield
 
 
@@ -147,7 +141,7 @@ def clear_away(runs):
 
 def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
     page = browse()
-    with started(page, 20):
+    with started(page, LONG):
         wait_until(lambda: steps(page) > 0)
         first = steps(page)
         wait_until(lambda: steps(page) > first)
@@ -160,8 +154,7 @@ def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
         stop_button(page).wait_for()
         assert parameters(page)["search"] == "ee"
         elsewhere = browse()
-        stop_button(elsewhere).click()
-    wait_until(lambda: jobs(runs)[0].state == "stopped")
+        stop(elsewhere, runs)
     job = jobs(runs)[0]
     run = load_run(folders.retrained_path(job.folder))
     assert run.meta["parent"]["name"] == PARENT and run.meta["retraining"]["stopped"] is True
@@ -175,9 +168,9 @@ def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
     before = load_run(runs / f"{PARENT}.npz")
     fixed = int((~before.correct & run.correct).sum())
     assert "Fixed: wrong before, correct after; " in main.inner_text() and f"· {fixed:,}" in main.inner_text()
-    page.get_by_role("button", name="Delete", exact=False).first.click()
-    page.get_by_role("button", name="Delete it").click()
-    wait_until(lambda: not jobs(runs))
+    sure = page.get_by_role("button", name="Delete it")
+    press(page.get_by_role("button", name="Delete", exact=False).first, sure.is_visible)
+    press(sure, lambda: not jobs(runs))
     settle(page)
     assert not folders.retrained_path(job.folder).exists() and (runs / f"{PARENT}.npz").exists()
     assert not parameters(page).get("B", "").startswith("retrained/")
@@ -185,14 +178,16 @@ def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
 
 def test_a_killed_job_is_told_with_its_log_and_goes_on(browse, runs):
     page = browse()
-    with started(page, 5):
+    with started(page, 30):
         wait_until(lambda: steps(page) > 0)
     name = jobs(runs)[0].name
     os.kill(read_json(jobs(runs)[0].folder / PROCESS)["pid"], signal.SIGKILL)
     page.get_by_text("was killed").wait_for()
     assert "starting" in page.locator("[data-testid=stSidebar] [data-testid=stCode]").inner_text()
-    page.get_by_role("button", name="Continue from the last checkpoint").click()
-    stop_button(page).wait_for()
+    press(
+        page.get_by_role("button", name="Continue from the last checkpoint"),
+        lambda: jobs(runs)[0].state in ("starting", "running", "finished"),
+    )
     compared(page, name)
     assert jobs(runs)[0].state == "finished"
 
@@ -209,8 +204,7 @@ def test_two_that_press_at_once_start_one_job(browse, runs):
         stop_button(page).wait_for()
     assert [job.state for job in jobs(runs)].count("running") <= 1
     wait_until(lambda: [job.state for job in jobs(runs)] == ["running"])  # what was refused is cleared away
-    stop_button(pages[0]).click()
-    wait_until(lambda: jobs(runs)[0].state == "stopped")
+    stop(pages[0], runs)
 
 
 @pytest.mark.parametrize("wait", [0.0, *(pytest.param(wait, marks=pytest.mark.slow) for wait in (0.7, 1.9, 3.3, 6.1))])
@@ -227,12 +221,12 @@ def test_the_job_outlives_the_app(chromium, runs, tmp_path, wait):
                 page.goto(app.url)
                 drawn(page)
                 if number == 0:
-                    with started(page, 60):
+                    with started(page, LONG):
                         wait_until(lambda: steps(page) > 0)
                     time.sleep(wait)
                     os.kill(app.pid, signal.SIGKILL)
                 else:
-                    stop_button(page).click()
+                    stop(page, runs)
                     compared(page)
         finally:
             context.close()
