@@ -1,4 +1,4 @@
-"""The explorer as a user drives it: what is marked is read from the chart's pixels, what is listed from a CSV."""
+"""The explorer as a user drives it: what is marked is read from the canvas's pixels, what is listed from a CSV."""
 
 from dataclasses import dataclass
 
@@ -7,53 +7,47 @@ import pytest
 from driving import address, choose, csv_of, ids, parameters, settle
 
 from cifarcore.data import cifar100 as data
-from cifarcore.reports.tables.explorer import Box, Plane, plane
+from cifarcore.reports.tables.explorer import Box, Lasso
 
 GALLERY = "marked-images"
 MARKED, FAINT = 100, 60  # contrast, of 255, that a marked point exceeds and an unmarked one alone stays below
 
 
-_CONTRAST = """
-    const canvas = document.querySelector('[data-testid=stVegaLiteChart] canvas');
-    const scale = canvas.width / canvas.clientWidth, middle = canvas.clientWidth / 2;
+_CONTRAST = """(canvas, places) => {
+    const scale = canvas.width / canvas.clientWidth;
     const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
     const place = (x, y) => 4 * (Math.round(y * scale) * canvas.width + Math.round(x * scale));
     const colour = (x, y) => [...pixels.slice(place(x, y), place(x, y) + 3)];
-    const ground = colour(0, canvas.clientHeight - 2);
-    const contrast = (x, y) => Math.max(...colour(x, y).map((value, channel) => Math.abs(value - ground[channel])));
-"""
+    const ground = colour(3, canvas.clientHeight - 3);
+    return places.map(([x, y]) => Math.max(...colour(x, y).map((value, at) => Math.abs(value - ground[at]))));
+}"""
+GAP, FILLED = 16, 0.94  # between the maps, and how much of its part of the canvas a map takes
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Where the points of both maps are on the screen, from the run files and the line that parts the maps."""
+    """Where the points of both maps are on the screen while both are shown whole, from the run files."""
 
     page: object
-    plane: Plane
+    canvas: object
     positions: dict
     left: float
     top: float
     width: float
-    plot_top: float
-    plot_height: float
+    height: float
 
     def pixels(self, letter: str) -> np.ndarray:
         """Each image's place within the canvas, float (N, 2)."""
-        x = self.positions[letter][:, 0] + (self.plane.shift if letter == "B" else 0)
-        y = self.positions[letter][:, 1]
-        (x0, x1), (y0, y1) = self.plane.x, self.plane.y
-        return np.stack(
-            [(x - x0) / (x1 - x0) * self.width, self.plot_top + (y1 - y) / (y1 - y0) * self.plot_height], axis=1
-        )
+        every = np.concatenate(list(self.positions.values()))
+        low, high = every.min(axis=0), every.max(axis=0)
+        across = (self.width - GAP) / 2
+        scale = FILLED * min(across / (high[0] - low[0]), self.height / (high[1] - low[1]))
+        middle = np.array([across / 2 + (letter == "B") * (across + GAP), self.height / 2])
+        return middle + (self.positions[letter] - (low + high) / 2) * [scale, -scale]
 
     def contrast(self, letter: str, rows: np.ndarray) -> np.ndarray:
-        """How far the chart's colour at the places of these images is from the background, 0..255."""
-        return np.array(
-            self.page.evaluate(
-                f"places => {{ {_CONTRAST} return places.map(([x, y]) => contrast(x, y)); }}",
-                self.pixels(letter)[rows].tolist(),
-            )
-        )
+        """How far the colour at the places of these images is from the background, 0..255."""
+        return np.array(self.canvas.evaluate(_CONTRAST, self.pixels(letter)[rows].tolist()))
 
     def alone(self, letter: str, radius: float, rows=slice(None)) -> np.ndarray:
         """Which images have none of `rows` (other than themselves) within `radius` pixels on this map, bool (N,)."""
@@ -66,34 +60,37 @@ class Chart:
         x, y = self.pixels(letter)[row]
         self.page.mouse.move(self.left + x, self.top + y)
 
-    def drag(self, start, end) -> None:
-        """Draw a box between two places on the canvas."""
+    def drag(self, *places) -> None:
+        """Press at the first of these places on the canvas and let go at the last."""
         mouse = self.page.mouse
-        mouse.move(self.left + start[0], self.top + start[1])
+        mouse.move(self.left + places[0][0], self.top + places[0][1])
         mouse.down()
-        mouse.move(self.left + (start[0] + end[0]) / 2, self.top + (start[1] + end[1]) / 2, steps=3)
-        mouse.move(self.left + end[0], self.top + end[1], steps=3)
+        for x, y in places[1:]:
+            mouse.move(self.left + x, self.top + y, steps=4)
         mouse.up()
         settle(self.page)
 
 
 def chart_of(page, app, kind="tsne") -> Chart:
-    canvas = page.locator("[data-testid=stVegaLiteChart] canvas")
+    canvas = page.locator("canvas.maps")
     canvas.wait_for()
-    page.wait_for_timeout(500)
+    canvas.scroll_into_view_if_needed()
+    names = page.get_by_role("button", name="Names", exact=True)
+    if names.get_attribute("aria-pressed") == "true":  # they cover points
+        names.click()
+    canvas.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     box = canvas.bounding_box()
-    # the line in the middle of the canvas that parts the two maps
-    line = page.evaluate(
-        f"() => {{ {_CONTRAST} const rows = [...Array(canvas.clientHeight).keys()]; "
-        "return rows.map(y => contrast(middle, y)); }"
-    )
-    top, *_, bottom = max(
-        np.split(drawn := np.flatnonzero(np.array(line) > 20), np.flatnonzero(np.diff(drawn) > 1) + 1), key=len
-    ).tolist()
     positions = {side.letter: getattr(side.first, kind).astype(float) for side in app.sides()}
-    return Chart(
-        page, plane(positions["A"], positions["B"]), positions, box["x"], box["y"], box["width"], top, bottom - top
-    )
+    return Chart(page, canvas, positions, box["x"], box["y"], box["width"], box["height"])
+
+
+def drawn_until(chart, letter, rows, share) -> bool:
+    """Whether at least `share` of these images come to be drawn in full; what is drawn follows within moments."""
+    for _ in range(50):
+        if (chart.contrast(letter, rows) > MARKED).mean() > share:
+            return True
+        chart.page.wait_for_timeout(100)
+    return False
 
 
 def wrong(app):
@@ -110,8 +107,8 @@ def test_a_box_marks_its_images_in_both_maps_and_lists_exactly_the_misclassified
     page = visit("explorer")
     chart = chart_of(page, app)
     offset = 0 if letter == "A" else chart.width / 2
-    start = np.array([offset + 0.15 * chart.width, chart.plot_top + 0.4 * chart.plot_height])
-    end = np.array([offset + 0.3 * chart.width, chart.plot_top + 0.62 * chart.plot_height])
+    start = np.array([offset + 0.15 * chart.width, 0.4 * chart.height])
+    end = np.array([offset + 0.3 * chart.width, 0.62 * chart.height])
     chart.drag(start, end)
     box = Box.parse(parameters(page)["marked"])
     assert box.letter == letter
@@ -121,9 +118,9 @@ def test_a_box_marks_its_images_in_both_maps_and_lists_exactly_the_misclassified
     assert 0 < inside.sum() < len(inside) and (inside != within).mean() < 0.01  # a pixel's width
     assert ids(csv_of(page, GALLERY)) == ids_of(app, inside & wrong(app))
     for other in "AB":
-        marked = chart.contrast(other, np.flatnonzero(inside)[:400])
-        assert (marked > MARKED).mean() > 0.9, other
-        unmarked = np.flatnonzero(~inside & chart.alone(other, 7))[:400]
+        errors = np.flatnonzero(inside & wrong(app))[:400]  # what both have right is pale
+        assert drawn_until(chart, other, errors, 0.9), other
+        unmarked = np.flatnonzero(~inside & chart.alone(other, 5, np.flatnonzero(inside)))[:400]
         assert len(unmarked) and (chart.contrast(other, unmarked) < FAINT).mean() > 0.97, other
 
 
@@ -131,19 +128,19 @@ def test_the_link_gives_the_same_box_and_list_elsewhere(visit, app):
     page = visit("explorer")
     chart = chart_of(page, app)
     chart.drag(
-        (0.2 * chart.width, chart.plot_top + 0.2 * chart.plot_height),
-        (0.4 * chart.width, chart.plot_top + 0.7 * chart.plot_height),
+        (0.2 * chart.width, 0.2 * chart.height),
+        (0.4 * chart.width, 0.7 * chart.height),
     )
     listed = csv_of(page, GALLERY)
     there = visit(address(page), elsewhere=True)
     assert csv_of(there, GALLERY)["sample_id"].tolist() == listed["sample_id"].tolist()
     inside = Box.parse(parameters(there)["marked"]).holds(chart.positions["A"])
     again = chart_of(there, app)
-    assert (again.contrast("B", np.flatnonzero(inside)[:300]) > MARKED).mean() > 0.9
-    # the button of the list was scrolled to, and the chart's corner may be out of sight
-    page.locator("[data-testid=stVegaLiteChart] canvas").evaluate("chart => chart.scrollIntoView({block: 'center'})")
+    assert drawn_until(again, "B", np.flatnonzero(inside & wrong(app))[:300], 0.9)
+    # the button of the list was scrolled to, and the canvas may be out of sight
+    page.locator("canvas.maps").evaluate("canvas => canvas.scrollIntoView({block: 'center'})")
     chart = chart_of(page, app)
-    page.mouse.dblclick(chart.left + 3, chart.top + chart.plot_top + 3)
+    page.mouse.dblclick(chart.left + 30, chart.top + 30)
     settle(page)
     assert "marked" not in parameters(page)
 
@@ -152,14 +149,14 @@ def test_another_page_and_back_begins_with_nothing_marked(visit, app):
     page = visit("explorer")
     chart = chart_of(page, app)
     chart.drag(
-        (0.2 * chart.width, chart.plot_top + 0.2 * chart.plot_height),
-        (0.4 * chart.width, chart.plot_top + 0.7 * chart.plot_height),
+        (0.2 * chart.width, 0.2 * chart.height),
+        (0.4 * chart.width, 0.7 * chart.height),
     )
     for title in ("ROC", "Explorer"):
         page.locator("[data-testid=stSidebarNav] a", has_text=title).click()
         settle(page)
     assert "marked" not in parameters(page)
-    assert (chart_of(page, app).contrast("A", np.arange(300)) > FAINT).mean() > 0.97
+    assert drawn_until(chart_of(page, app), "A", np.flatnonzero(wrong(app))[:300], 0.9)
 
 
 def test_hovering_shows_the_picture_and_a_click_lists_it(visit, app):
@@ -168,7 +165,7 @@ def test_hovering_shows_the_picture_and_a_click_lists_it(visit, app):
     a = app.sides()[0].first
     row = int(np.flatnonzero(chart.alone("B", 9))[0])
     chart.move_to("B", row)
-    tooltip = page.locator("#vg-tooltip-element.visible")
+    tooltip = page.locator(".tip:not([hidden])")
     tooltip.wait_for()
     assert a.class_names[a.labels[row]].replace("_", " ") in tooltip.inner_text()
     if (data.data_dir() / data.ARRAYS_FILE).exists():
@@ -196,7 +193,8 @@ def test_numbers_typed_select_and_clearing_ends_it(visit, app):
     x, y = app.sides()[0].first.tsne.T.astype(float)
     inside = (x >= 0.1) & (y <= 0.2)
     assert ids(csv_of(page, GALLERY)) == ids_of(app, inside & wrong(app))
-    assert (chart.contrast("B", np.flatnonzero(inside)[:200]) > MARKED).mean() > 0.9
+    chart = chart_of(page, app)
+    assert drawn_until(chart, "B", np.flatnonzero(inside & wrong(app))[:200], 0.9)
     page.get_by_role("button", name="Clear selection").click()
     settle(page)
     assert "marked" not in parameters(page) and page.locator(f".st-key-{GALLERY}-tiles").count() == 0
@@ -219,14 +217,15 @@ def test_every_control_changes_what_it_should(visit, app):
     ] == commonest
     choose(page, "Confusion (true → predicted)", confusions.iloc[0])
     assert len(csv_of(page, GALLERY)) == commonest
-    legend = page.locator("[data-testid=stVegaLiteChart] canvas").screenshot()
+    before = page.locator("canvas.maps").screenshot()
     choose(page, "Colour", "superclass")
-    assert page.locator("[data-testid=stVegaLiteChart] canvas").screenshot() != legend
+    assert page.locator("canvas.maps").screenshot() != before
+    superclasses = [name.replace("_", " ") for name in a.superclass_names]
+    assert page.locator(".legend button").all_inner_texts()[0].split("\n")[0] == superclasses[0]
     page.get_by_role("radio", name="UMAP").or_(page.get_by_role("button", name="UMAP")).first.click()
     settle(page)
     assert "marked" not in parameters(page)
-    chart = chart_of(page, app, "umap")
-    assert (chart.contrast("A", np.arange(200)) > FAINT).mean() > 0.97
+    assert drawn_until(chart_of(page, app, "umap"), "A", np.arange(200), 0.8)
 
 
 def test_a_box_sends_a_small_part_of_what_the_page_sent(visit, app):
@@ -239,8 +238,101 @@ def test_a_box_sends_a_small_part_of_what_the_page_sent(visit, app):
     chart = chart_of(page, app)
     received.clear()
     chart.drag(
-        (0.2 * chart.width, chart.plot_top + 0.3 * chart.plot_height),
-        (0.3 * chart.width, chart.plot_top + 0.6 * chart.plot_height),
+        (0.2 * chart.width, 0.3 * chart.height),
+        (0.3 * chart.width, 0.6 * chart.height),
     )
     assert 100_000 < loaded < 2_000_000
     assert 0 < sum(received) < 150_000
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def test_a_lasso_holds_what_it_encloses_and_the_link_keeps_it(visit, app):
+    page = visit("explorer")
+    chart = chart_of(page, app)
+    press(page, "Lasso")
+    centre, size = np.array([0.25 * chart.width, 0.5 * chart.height]), 0.12 * chart.width
+    around = [centre + size * np.array([np.cos(t), np.sin(t)]) for t in np.linspace(0, 2 * np.pi, 14)]
+    chart.drag(*around)
+    lasso = Lasso.parse(parameters(page)["marked"])
+    inside = lasso.holds(chart.positions["A"])
+    circle = np.hypot(*(chart.pixels("A") - centre).T) < size
+    assert 0 < inside.sum() < len(inside) and (inside != circle).mean() < 0.03
+    listed = csv_of(page, GALLERY)
+    assert ids(listed) == ids_of(app, inside & wrong(app))
+    there = visit(address(page), elsewhere=True)
+    assert csv_of(there, GALLERY)["sample_id"].tolist() == listed["sample_id"].tolist()
+
+
+def test_keys_and_wheel_zoom_and_move_and_a_box_drawn_zoomed_holds_what_it_shows(visit, app):
+    page = visit("explorer")
+    chart = chart_of(page, app)
+    chart.canvas.focus()
+    whole = chart.canvas.screenshot()
+    for _ in range(4):
+        page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")  # what the left map shows
+    settle(page)
+    box = Box.parse(parameters(page)["marked"])
+    x, y = chart.positions["A"].T
+    assert box.letter == "A" and box.x[1] - box.x[0] < 0.2 * (x.max() - x.min())
+    assert ids(csv_of(page, GALLERY)) == ids_of(app, box.holds(chart.positions["A"]) & wrong(app))
+    chart.canvas.focus()
+    page.keyboard.press("Escape")
+    settle(page)
+    assert "marked" not in parameters(page)
+    chart.canvas.focus()
+    page.keyboard.press("0")
+    chart = chart_of(page, app)
+    page.mouse.move(chart.left + chart.width / 4, chart.top + chart.height / 2)
+    page.mouse.wheel(0, -600)
+    for _ in range(50):
+        if (zoomed := chart.canvas.screenshot()) != whole:
+            break
+        page.wait_for_timeout(100)
+    assert zoomed != whole
+
+
+def test_the_legend_hides_a_group_and_leaves_the_map_where_it_is(visit, app):
+    page = visit("explorer")
+    chart = chart_of(page, app)
+    a, b = (side.first for side in app.sides())
+    neither = (a.logits.argmax(1) != a.labels) & (b.logits.argmax(1) != b.labels)
+    rows = np.flatnonzero(neither & chart.alone("A", 5))[:100]
+    assert len(rows) and drawn_until(chart, "A", rows, 0.9)
+    button = page.locator(".legend button", has_text="neither correct")
+    assert f"{neither.sum():,}" in button.inner_text()
+    button.click()
+    for _ in range(50):
+        if (chart.contrast("A", rows) < FAINT).mean() > 0.9:
+            break
+        page.wait_for_timeout(100)
+    else:
+        raise AssertionError("the group is still drawn")
+    again = chart_of(page, app)
+    assert (again.width, again.height, button.get_attribute("aria-pressed")) == (chart.width, chart.height, "false")
+
+
+def test_the_panel_counts_the_selection_and_a_click_narrows_the_list(visit, app):
+    page = visit("explorer?marked=A,-1e9,1e9,-1e9,1e9")
+    a, b = (side.first for side in app.sides())
+    right_a, right_b = (each.logits.argmax(1) == each.labels for each in (a, b))
+    press_in_panel(page, "outcome:only B")
+    assert ids(csv_of(page, GALLERY)) == ids_of(app, right_b & ~right_a)
+    commonest = page.locator(".list", has_text="Classes").locator("button").first
+    name = commonest.locator(".name").inner_text()
+    press_in_panel(page, f"within:{name}")
+    index = [each.replace("_", " ") for each in a.class_names].index(name)
+    assert ids(csv_of(page, GALLERY)) == ids_of(app, right_b & ~right_a & (a.labels == index))
+    there = visit(address(page), elsewhere=True)
+    assert ids(csv_of(there, GALLERY)) == ids_of(app, right_b & ~right_a & (a.labels == index))
+    press_in_panel(page, "outcome:only B")  # once more: all again
+    assert ids(csv_of(page, GALLERY)) == ids_of(app, wrong(app) & (a.labels == index))
+
+
+def press_in_panel(page, value):
+    page.locator(f".lists button[data-value='{value}']").click()
+    settle(page)

@@ -387,7 +387,7 @@ def addresses(folder: Path) -> Attempt:
     from cifarcore.config import ImportConfig, RetrainConfig
     from cifarcore.files import download_name, is_plain, plain_name
     from cifarcore.reports.sides import Side, Sides
-    from cifarcore.reports.tables.explorer import Box
+    from cifarcore.reports.tables.explorer import marked
     from cifarcore.retraining.folders import job_folder
     from cifarcore.runs.importing import imported_path, run_name
 
@@ -395,9 +395,9 @@ def addresses(folder: Path) -> Attempt:
     sides = Sides(Side("A", "a", (run,)), Side("B", "b", (run,)), 0, 0, np.arange(4))
 
     def read(text: str) -> None:
-        row, box = sides.row_at(text), Box.parse(text)
+        row, part = sides.row_at(text), marked(text)
         assert row is None or 0 <= row < 12
-        assert box is None or box.holds(np.zeros((3, 2))).shape == (3,)
+        assert part is None or part.holds(np.zeros((3, 2))).shape == (3,)
         for parameter in ("split", "class", "point", "list"):
             assert isinstance(renamed(parameter, text), str)
         assert "\n" not in escape(text) and "/" not in download_name(text, suffix=".csv")

@@ -18,7 +18,6 @@ from cifarcore.reports.charts import (
     confusion,
     decisions,
     disagreements,
-    explorer,
     findings,
     overview,
     retrained,
@@ -26,7 +25,6 @@ from cifarcore.reports.charts import (
     slices,
     style,
 )
-from cifarcore.reports.tables.explorer import Plane
 
 NAMES = ["<b>apple</b>", "bear", "x" * 60]
 
@@ -163,22 +161,6 @@ def chance() -> alt.TopLevelMixin:
     return disagreements.against_chance(pd.DataFrame({"name": NAMES[:2], **numbers, "over": [True, False]}), "class")
 
 
-def maps(legend: list[str] | None = None, both: bool = True) -> alt.TopLevelMixin:
-    columns = {f"{letter}_{axis}": [0.0, 1.0] for letter in ("ab" if both else "b") for axis in "xy"}
-    columns |= {f"{letter}_{name}": [0, 1] for letter in "ab" for name in ("color", "class", "sure")}
-    frame = pd.DataFrame({"row": [0, 1], "label": [0, 1], "picture": ["x.png", ""], **columns})
-    plane = Plane(2.0, 1.5, (0.0, 3.0), (0.0, 1.0)) if both else Plane(0.0, -np.inf, (0.0, 1.0), (0.0, 1.0))
-    return explorer.maps(frame, plane, ["one", "two"], legend, "colour", "pictures/", {"point": 1})
-
-
-def maps_of_classes() -> alt.TopLevelMixin:
-    return maps([f"class {k}" for k in range(24)])
-
-
-def maps_of_many() -> alt.TopLevelMixin:
-    return maps([f"class {k}" for k in range(25)], both=False)
-
-
 def losses() -> alt.TopLevelMixin:
     return retrained.loss_curve(pd.DataFrame({"seconds": [1.0, 2], "loss": [3.0, 2]}), 60)
 
@@ -218,7 +200,7 @@ def heatmap_of_counts() -> alt.TopLevelMixin:
 
 ALL = (
     split, curves, reliability, dumbbells, heatmap, heatmap_of_counts, outcomes, gains, top, place, margin, risk,
-    groups, chance, maps, maps_of_classes, maps_of_many, losses, accuracies, roc_whole, roc_corner,
+    groups, chance, losses, accuracies, roc_whole, roc_corner,
     forest, bins, difference, metric_rows, bands,
 )  # fmt: skip
 

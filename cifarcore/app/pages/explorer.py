@@ -1,6 +1,7 @@
 """Explorer: where each model puts the test images, and what is in a part of its map.
 
-A box or a click marks the same images in both maps (in the browser) and fills the gallery (by NumPy on the run's map).
+A box, a lasso or a click marks the same images in both maps (in the browser) and fills what stands below (by NumPy on
+the run's map).
 """
 
 import numpy as np
@@ -9,16 +10,16 @@ import streamlit as st
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import head
 from cifarcore.app.parts.layout import one_of
+from cifarcore.app.parts.maps import maps
+from cifarcore.app.parts.selection import selection, widen
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent, disagreement
 from cifarcore.reports import headings
 from cifarcore.reports.charts import explorer as map_charts
-from cifarcore.reports.charts.explorer import BOX, POINT
-from cifarcore.reports.tables import explorer as planes
-from cifarcore.reports.tables.explorer import Box, Plane
-from cifarcore.reports.tables.explorer_list import SHOWN, listing
-from cifarcore.reports.tables.explorer_map import color_legend, map_frame
+from cifarcore.reports.tables import explorer as parts_of_maps
+from cifarcore.reports.tables import explorer_map as drawn
+from cifarcore.reports.tables.explorer import Box, Lasso, marked
 from cifarcore.runs.memo import memo
 
 MAPS = {"t-SNE": "tsne", "UMAP": "umap"}
@@ -27,17 +28,14 @@ MAPS = {"t-SNE": "tsne", "UMAP": "umap"}
 COLORS = ("correctness", "correct or wrong", "class", "superclass", "confidence")
 
 
-ALL_CONFUSIONS = "all confusions"
-
-
 PARAMETER = "marked"
 
 
 _FIELDS = ("x from", "x to", "y from", "y to")
 
 
-#: which chart it is (a new key resets its selection), and the selection it started with
-_VERSION, _START = "explorer-version", "explorer-start"
+#: how often the maps began anew, and the selection that they began with
+_TURN, _START = "explorer-turn", "explorer-start"
 
 
 #: the address as this page left it, and the runs whose maps were shown
@@ -80,9 +78,8 @@ def _explorer(view: View) -> None:
         remedy = "`cifarcore project` with both run files adds it, aligned."
         remedy = escape(absent.note("maps", side.first), 300) or remedy
         st.info(f"{escape(side.group)} ({side.letter}) has no `{kind}` map. {remedy}", icon=":material/scatter_plot:")
-    plane = planes.plane(*positions)
-    _chart(view, kind, color, plane)
-    _by_numbers(plane, positions)
+    _maps(view, kind, color, positions)
+    _by_numbers(positions)
     _marked_images(view, kind)
 
 
@@ -118,76 +115,64 @@ def _titles(view: View, kind: str) -> None:
         )
 
 
-def _chart(view: View, kind: str, color: str, plane: Plane) -> None:
-    rows = planes.drawn(np.flatnonzero(view.in_filter))
+def _maps(view: View, kind: str, color: str, positions: list[np.ndarray | None]) -> None:
+    rows = parts_of_maps.drawn(np.flatnonzero(view.in_filter))
     if len(rows) < view.in_filter.sum():
         st.caption(
             f"{len(rows):,} of {view.in_filter.sum():,} images are drawn, chosen at random; "
-            "a box selects among all of them."
+            "a selection is among all of them."
         )
-    key = f"explorer-{kind}-{st.session_state.get(_VERSION, 0)}"
-    if key not in st.session_state:  # a new chart, or the page opened again
+    key = f"explorer-{kind}"
+    if key not in st.session_state:  # the page opened again
         st.session_state[_START] = st.query_params.get(PARAMETER, "")
-    start = st.session_state[_START]
-    names = view.class_names
-    chart = map_charts.maps(
-        map_frame(view, rows, kind, color, view.pictures.knows(view.sample_ids[rows])),
-        plane,
-        names,
-        color_legend(view, color),
-        color,
+    content = map_charts.content(
+        drawn.map_frame(view, rows, kind, color, view.pictures.knows(view.sample_ids[rows])),
+        drawn.titles(view),
+        {
+            side.letter: drawn.places(view, each)
+            for side, each in zip((view.a, view.b), positions, strict=True)
+            if each is not None
+        },
+        view.class_names,
+        drawn.color_legend(view, color),
         view.pictures.url,
-        _start(view, kind, plane, start),
+        drawn.outcome_names(view),
     )
-    st.altair_chart(
-        chart, width="stretch", key=key, on_select=lambda: _selected(key, plane, view), selection_mode=[BOX, POINT]
-    )
+    maps(content, st.session_state[_START], st.session_state.get(_TURN, 0), key, lambda text: _selected(view, text))
 
 
-def _start(view: View, kind: str, plane: Plane, text: str) -> dict:
-    """The selection that the chart begins with, from the address."""
-    box = Box.parse(text)
-    if box is not None:
-        return {} if _positions(view, kind, box) is None else {BOX: plane.bounds(box)}
-    row = view.row_at(text)
-    return {} if row is None else {POINT: row}
-
-
-def _selected(key: str, plane: Plane, view: View) -> None:
-    """Write what was selected in the chart into the address, from which everything else reads it."""
-    selection = st.session_state[key]["selection"]
-    box = selection.get(BOX) or {}
-    chosen = plane.box(box["x"], box["y"]) if "x" in box and "y" in box else None
-    point = selection.get(POINT) or []
-    if chosen is not None:
-        st.query_params[PARAMETER] = str(chosen)
-    elif point:
-        st.query_params[PARAMETER] = view.address(int(point[0]["row"]))
+def _selected(view: View, text: str) -> None:
+    """Write what was selected on the maps into the address, from which everything else reads it."""
+    widen()
+    if marked(text) is not None or view.row_at(text) is not None:
+        st.query_params[PARAMETER] = text
     else:
         st.query_params.pop(PARAMETER, None)
     st.session_state[_ADDRESS] = st.query_params.get(PARAMETER, "")
 
 
 def _follow_address(view: View) -> None:
-    """Begin a new chart where Back or a link changed the address, and where a box's map is now another run's."""
+    """Have the maps begin anew where Back or a link changed the address, and where a box's map is now another run's."""
     runs = {side.letter: side.first.digest for side in (view.a, view.b)}
     before = st.session_state.get(_RUNS, runs)
     st.session_state[_RUNS] = runs
     address = st.query_params.get(PARAMETER, "")
-    box = Box.parse(address)
-    if box is not None and before[box.letter] != runs[box.letter]:
+    part = marked(address)
+    if part is not None and before[part.letter] != runs[part.letter]:
         _start_with("")
     elif st.session_state.setdefault(_ADDRESS, address) != address:
         _start_with(address)
 
 
 def _forget() -> None:
+    widen()
     _start_with("")
 
 
 def _start_with(text: str) -> None:
-    """Begin a new chart with this selection, since a chart's selection cannot be set from here."""
-    st.session_state[_VERSION] = st.session_state.get(_VERSION, 0) + 1
+    """Have the maps begin anew with this selection."""
+    st.session_state[_TURN] = st.session_state.get(_TURN, 0) + 1
+    st.session_state[_START] = text
     if text:
         st.query_params[PARAMETER] = text
     else:
@@ -195,80 +180,53 @@ def _start_with(text: str) -> None:
     st.session_state[_ADDRESS] = text
 
 
-def _by_numbers(plane: Plane, positions: list[np.ndarray | None]) -> None:
+def _by_numbers(positions: list[np.ndarray | None]) -> None:
     letters = [letter for letter, each in zip("AB", positions, strict=True) if each is not None]
     with st.expander("Select by coordinates", icon=":material/keyboard:"), st.form("explorer-box", border=False):
         columns = st.columns([1, 1, 1, 1, 1, 1], vertical_alignment="bottom")
         columns[0].selectbox("Map of", letters, key="box-map")
-        for column, name, end in zip(columns[1:5], _FIELDS, planes.ends(positions), strict=True):
+        for column, name, end in zip(columns[1:5], _FIELDS, parts_of_maps.ends(positions), strict=True):
             column.number_input(name, value=None, format="%.3f", step=0.1, key=f"box-{name}", placeholder=f"{end:.2f}")
-        columns[5].form_submit_button("Select", width="stretch", on_click=_typed, args=(plane,))
+        columns[5].form_submit_button("Select", width="stretch", on_click=_typed, args=(positions,))
 
 
-def _typed(plane: Plane) -> None:
+def _typed(positions: list[np.ndarray | None]) -> None:
     """Turn the numbers typed into the selection; an empty field leaves that side open."""
-    typed = [st.session_state[f"box-{name}"] for name in _FIELDS]
-    _start_with(str(plane.typed(st.session_state["box-map"], *typed)))
+    given = [st.session_state[f"box-{name}"] for name in _FIELDS]
+    widen()
+    _start_with(str(parts_of_maps.typed(st.session_state["box-map"], positions, *given)))
 
 
 def _marked_images(view: View, kind: str) -> None:
     rows, where = _marked(view, kind)
     if rows is None:
         st.caption(
-            "Draw a box on one map, or click a point: the same images are highlighted on the other map "
-            "and listed here. Double-click to clear."
+            "Draw a box or a lasso on one map, or click a point: the same images are highlighted on the other map "
+            "and listed here. Scroll to zoom. Double-click to clear."
         )
-        return
-    a, b = view.a.first, view.b.first
-    if where is None:
+    elif where is None:
         gallery(view, rows, "marked-images", "The image clicked")
-        return
-    st.markdown(
-        f"**{len(rows):,}** images {where} · A classifies **{a.correct[rows].sum():,}** correctly, "
-        f"B **{b.correct[rows].sum():,}**"
-    )
-    if not len(rows):
-        return
-    left, right = st.columns([2, 1], vertical_alignment="bottom")
-    shown = one_of("Show", SHOWN, "list", left)
-    listed = listing(view, rows, shown)
-    if st.session_state.get("confusion") not in (None, ALL_CONFUSIONS, *listed.confusions):
-        del st.session_state["confusion"]
-    confusion = right.selectbox(
-        "Confusion (true → predicted)",
-        [ALL_CONFUSIONS, *listed.confusions],
-        key="confusion",
-        bind="query-params",
-    )
-    if confusion != ALL_CONFUSIONS:
-        listed = listed.only(confusion)
-    gallery(
-        view,
-        listed.rows,
-        "marked-images",
-        escape(shown[0].upper() + shown[1:]),
-        listed.notes,
-        "None of the selected images is misclassified.",
-        f"marked {shown}",
-    )
+    else:
+        selection(view, rows, where)
 
 
 def _marked(view: View, kind: str) -> tuple[np.ndarray | None, str | None]:
-    """The rows that the address marks, and what holds them: a box (in Markdown) or, None, a click.
+    """The rows that the address marks, and what holds them (in Markdown), or None for a click.
 
     None instead of rows where nothing is marked.
     """
     text = st.query_params.get(PARAMETER, "")
-    box = Box.parse(text)
-    if box is not None:
-        positions = _positions(view, kind, box)
+    part = marked(text)
+    if part is not None:
+        positions = _positions(view, kind, part)
         if positions is None:
             return None, None
-        return np.flatnonzero(box.holds(positions) & view.in_filter), f"in the box on the map of {box.letter}"
+        what = "box" if isinstance(part, Box) else "lasso"
+        return np.flatnonzero(part.holds(positions) & view.in_filter), f"in the {what} on the map of {part.letter}"
     row = view.row_at(text)
     return (None, None) if row is None else (np.array([row]), None)
 
 
-def _positions(view: View, kind: str, box: Box) -> np.ndarray | None:
-    """The map that `box` lies on, float (N, 2); None where that run has none."""
-    return getattr((view.a if box.letter == "A" else view.b).first, kind)
+def _positions(view: View, kind: str, part: Box | Lasso) -> np.ndarray | None:
+    """The map that `part` lies on, float (N, 2); None where that run has none."""
+    return getattr((view.a if part.letter == "A" else view.b).first, kind)

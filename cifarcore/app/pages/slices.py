@@ -11,14 +11,18 @@ from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.data.property_files import kept_at
+from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent
 from cifarcore.evidence.slices import accuracy_by
+from cifarcore.files import runs_dir
 from cifarcore.reports import headings
 from cifarcore.reports.charts.slices import accuracy_by_bin, forest
 from cifarcore.reports.tables import slices as slice_tables
 from cifarcore.reports.tables.galleries import surest_first
+from cifarcore.runs.selections import delete_selection, selections
 
 PARAMETER = "slice"
+KEPT = "saved"  #: the parameter that names a selection of the user's
 METHOD = (
     "One half of the images proposes slices of one or two conditions, the other half tests them (Welch's t), both ways "
     "round; FDR controlled at 5% over all tests. Effects and intervals are from the half that did not choose. Images "
@@ -31,6 +35,7 @@ def page(view: View) -> None:
     head(view, headings.of_slices(slice_tables.slices_of(view), view.names))
     _measure(view)
     _slices(view)
+    _kept(view)
 
 
 def _measure(view: View) -> None:
@@ -117,3 +122,32 @@ def _by_property(view: View, slices) -> None:
         st.caption("This property depends on the models.")
     table = accuracy_by(view.a.runs, view.b.runs, chosen)
     st.altair_chart(accuracy_by_bin(table, view.names), width="stretch", key="slices-property")
+
+
+@st.fragment
+def _kept(view: View) -> None:
+    """The selections that were saved on the explorer's maps."""
+    folder = runs_dir(view.root)
+    kept, refused = selections(folder)
+    for line in refused:
+        st.warning(escape(line, 300), icon=":material/description:")
+    if not kept:
+        return
+    st.subheader("Saved selections")
+    st.dataframe(slice_tables.kept_table(view, kept), hide_index=True)
+    st.caption("Chosen by hand on the explorer's maps: described, not tested. A and B: accuracy, mean over seeds.")
+    names = [each.name for each in kept]
+    if st.session_state.get(KEPT) not in names:
+        st.session_state.pop(KEPT, None)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        name = st.selectbox("Pictures of the saved selection", names, key=KEPT, bind="query-params", width=420)
+        if st.button("Delete this slice", icon=":material/delete:"):
+            try:
+                delete_selection(folder, name)
+            except CifarcoreError as error:
+                st.error(escape(error, 300))
+            else:
+                st.rerun()
+    mask = kept[names.index(name)].among(view.sample_ids, view.labels)
+    rows = surest_first(view, np.flatnonzero(mask & view.in_filter))
+    gallery(view, rows, "saved-images", escape(name, 200), name=name)

@@ -1,152 +1,128 @@
-"""The explorer's chart: both maps as one view, so that a box or a click marks the same images in both at once.
+"""What the explorer's maps are drawn from: a pure function of a DataFrame, packed so that 50,000 images take little.
 
-A pure function of a DataFrame; the marking happens in the browser, with no further data sent.
+The drawing and the marking happen in the browser (app/parts/maps.js), with no further data sent.
 """
 
-import altair as alt
+import base64
+import colorsys
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.style import NEUTRAL, SPLIT_COLORS
-from cifarcore.reports.tables.explorer import Plane
+from cifarcore.reports.charts.style import COLORS, KEY_COLORS, SPLIT_COLORS
 
-HEIGHT = 560
-WRONG = "#d6336c"
-#: names of the selections, as Streamlit returns them
-BOX, POINT = "box", "point"
-_MOST_IN_LEGEND = 24
-_LEGEND_COLUMNS = 5
+WRONG = SPLIT_COLORS["neither"]
+UNKNOWN = 255  #: a confidence that is not known, in per cent
+_PALE = ("#c3c8cf", "#4b515a")  #: on a light and on a dark ground: what is right steps back
+_FIXED = {name: (color, color) for name, color in SPLIT_COLORS.items()} | {
+    "both correct": _PALE,
+    "correct": _PALE,
+    "neither": (WRONG, "#ff5c93"),
+    "misclassified": (WRONG, "#ff5c93"),
+}
+_VIRIDIS = ("#440154", "#3b528b", "#21918c", "#5ec962", "#fde725")
+_STEPS = 101  #: of a colour that is a share, one a per cent
 
 
-def maps(
+def content(
     frame: pd.DataFrame,
-    plane: Plane,
+    titles: dict[str, str],
+    places: dict[str, list[tuple[str, float, float]]],
     names: list[str],
     legend: list[str] | None,
-    title: str,
     picture_url: str,
-    start: dict | None = None,
-) -> alt.Chart:
-    """Two scatter plots side by side, of the images of both models.
+    shown: dict[str, str] | None = None,
+) -> dict:
+    """What maps.js draws, fit for JSON: both maps (or the one that is there) on one scale.
 
-    Columns of `frame`: row (int, names the image in a click), a_x, a_y, b_x, b_y (each map's own units; a pair may be
-    missing), a_color, b_color (index into `legend`, or a number from 0 to 1 where `legend` is None), label, a_class,
-    b_class (indices into `names`), a_sure, b_sure (confidence in per cent, NaN where not known), picture (name of the
-    file, or "").
-    `start` holds the selection shown at first: x and y bounds under BOX, or a row under POINT.
+    Columns of `frame`: id (uint64), label, a_class, b_class (indices into `names`), a_x, a_y, b_x, b_y (each map's own
+    units; a pair may be missing), a_color, b_color (index into `legend`, or a number from 0 to 1 where `legend` is
+    None), a_sure, b_sure (confidence in per cent, NaN where not known), pictured (bool). `titles` are the maps', by
+    letter; `places` are the names written on each and where; `shown` are other words for names of the `legend`.
+    Positions are sent in 16 bits.
     """
-    start = start or {}
-    letters = [letter for letter in "ab" if f"{letter}_x" in frame]
-    box = alt.selection_interval(name=BOX, encodings=["x", "y"], value=start.get(BOX) or alt.Undefined)
-    point = alt.selection_point(
-        name=POINT, fields=["row"], value=[{"row": start[POINT]}] if POINT in start else alt.Undefined
-    )
-    lookup = alt.param(name="class_names", value=names)
-    groups = alt.param(name="legend_names", value=legend or [])
-    url = alt.param(name="picture_url", value=picture_url)
-    # which map the box was drawn on decides by its centre, as Plane.box does
-    boxed = alt.param(name="boxed", expr=f"isArray({BOX}.x) && {BOX}.x[0] != {BOX}.x[1]")
-    on_a = alt.param(name="on_a", expr=f"boxed && {_left_of(plane, f'({BOX}.x[0] + {BOX}.x[1]) / 2')}")
-    picked = alt.param(name="picked", expr=f"isArray({POINT}.row) ? {POINT}.row : []")
-    chart = alt.Chart(frame).transform_calculate(
-        truth="class_names[datum.label]",
-        said_a=_said("a"),
-        said_b=_said("b"),
-        image="datum.picture ? picture_url + datum.picture : ''",
-    )
-    chart = chart.transform_fold([f"{letter}_x" for letter in letters], as_=["map", "x"]).transform_calculate(
-        x=f"datum.map == 'a_x' ? datum.a_x : datum.b_x + {plane.shift!r}",
-        y="datum.map == 'a_x' ? datum.a_y : datum.b_y",
-        color=_indexed("datum.map == 'a_x' ? datum.a_color : datum.b_color", legend),
-    )
-    size = float(min(60, max(9, 150_000 / max(len(frame), 1))))
-    nothing_marked = "(!boxed && !length(picked))"
-    in_box = " || ".join(
-        f"({'on_a' if letter == 'a' else '!on_a'} && inrange(datum.{letter}_x{move}, {BOX}.x)"
-        f" && inrange(datum.{letter}_y, {BOX}.y))"
-        for letter, move in (("a", ""), ("b", f" + {plane.shift!r}"))
-        if letter in letters
-    )
-    marked = f"(boxed && ({in_box})) || indexof(picked, datum.row) >= 0"
-    return (
-        chart.mark_circle()
-        .encode(
-            x=alt.X("x:Q", scale=_fixed(plane.x), axis=_divider(plane, len(letters) == 2), title=None),
-            y=alt.Y("y:Q", scale=_fixed(plane.y), axis=None),
-            color=_color(legend, title),
-            opacity=alt.when(nothing_marked)
-            .then(alt.value(0.7))
-            .when(marked)
-            .then(alt.value(0.95))
-            .otherwise(alt.value(0.07)),
-            size=alt.when("indexof(picked, datum.row) >= 0").then(alt.value(160)).otherwise(alt.value(size)),
-            tooltip=[
-                alt.Tooltip("image:N"),
-                alt.Tooltip("truth:N", title="true class"),
-                alt.Tooltip("said_a:N", title="A"),
-                alt.Tooltip("said_b:N", title="B"),
-            ],
-        )
-        .add_params(box, point, lookup, groups, url, boxed, on_a, picked)
-        .properties(
-            height=HEIGHT,
-            description="Maps of the test images by A (left) and B (right); near points are similar images",
-            usermeta={"embedOptions": {"renderer": "canvas"}},
-        )
-        .configure(aria=False)
-        .configure_view(stroke=None)
-    )
+    letters = [letter for letter in "AB" if f"{letter.lower()}_x" in frame]
+    bounds = _bounds(frame, letters)
+    drawn = [
+        {
+            "letter": letter,
+            "title": titles[letter],
+            "xy": packed(_quantised(frame[[f"{letter.lower()}_x", f"{letter.lower()}_y"]].to_numpy(float), bounds)),
+            "codes": packed(_codes(frame[f"{letter.lower()}_color"], legend)),
+            "names": [[name, round(float(x), 4), round(float(y), 4)] for name, x, y in places[letter]],
+        }
+        for letter in letters
+    ]
+    for each in drawn:
+        of = str(each["letter"]).lower()
+        each["given"] = packed(frame[f"{of}_class"].to_numpy())
+        each["sure"] = packed(frame[f"{of}_sure"].fillna(UNKNOWN).to_numpy())
+    sent = {
+        "maps": drawn,
+        "bounds": list(bounds),
+        "labels": packed(frame["label"].to_numpy()),
+        "ids": packed(frame["id"].to_numpy(np.uint64)),
+        "pictured": packed(frame["pictured"].to_numpy(np.uint8)),
+        "names": names,
+        "groups": None if legend is None else [(shown or {}).get(name, name) for name in legend],
+        "ramp": None if legend is not None else ["0%", "100%"],
+        "ordered": legend is not None and set(legend) <= set(_FIXED),
+        "colors": palette(legend),
+        "keys": {letter: [KEY_COLORS[letter], COLORS[letter]] for letter in COLORS},
+        "picture_url": f"/{picture_url}" if frame["pictured"].any() else "",
+        "description": "Maps of the test images by "
+        + " and ".join(f"{letter} ({titles[letter]})" for letter in letters)
+        + "; near points are similar images.",
+    }
+    return sent | {"version": hashlib.blake2b(json.dumps(sent).encode(), digest_size=8).hexdigest()}
 
 
-def _said(letter: str) -> str:
-    sure = f"isValid(datum.{letter}_sure) ? ', ' + datum.{letter}_sure + '%' : ''"
-    right = f"datum.{letter}_class == datum.label ? ' ✓' : ' ✗'"
-    return f"class_names[datum.{letter}_class] + ({sure}) + ({right})"
+def packed(values: np.ndarray) -> str:
+    """Whole numbers from 0 in as few bytes as they need, little-endian, in base64 behind their type."""
+    most = int(values.max(initial=0))
+    size = 1 if most < 1 << 8 else 2 if most < 1 << 16 else 8
+    return f"u{size}:{base64.b64encode(values.astype(f'<u{size}').tobytes()).decode()}"
 
 
-def _left_of(plane: Plane, x: str) -> str:
-    return {float("inf"): "true", float("-inf"): "false"}.get(plane.middle, f"{x} < {plane.middle!r}")
-
-
-def _indexed(code: str, legend: list[str] | None) -> str:
-    return code if legend is None else f"legend_names[{code}]"
-
-
-def _fixed(domain: tuple[float, float]) -> alt.Scale:
-    return alt.Scale(domain=list(domain), nice=False, zero=False)
-
-
-def _divider(plane: Plane, both: bool) -> alt.Axis | None:
-    """One vertical line between the two maps."""
-    if not both:
-        return None
-    return alt.Axis(
-        values=[plane.middle], labels=False, ticks=False, domain=False, grid=True, gridColor=NEUTRAL, gridOpacity=0.5
-    )
-
-
-def _color(legend: list[str] | None, title: str) -> alt.Color:
+def palette(legend: Sequence[str] | None) -> list[tuple[str, str]]:
+    """The colour of each code, on a light and on a dark ground; of a share (None) one for each per cent."""
     if legend is None:
-        return alt.Color(
-            "color:Q",
-            title=title,
-            scale=alt.Scale(domain=[0, 1], scheme="viridis"),
-            legend=alt.Legend(orient="top", format="%", gradientLength=220),
-        )
-    columns = len(legend) if len(legend) <= 6 else _LEGEND_COLUMNS
-    shown = alt.Legend(orient="top", columns=columns, symbolOpacity=1, symbolSize=70, labelLimit=150, title=None)
-    return alt.Color(
-        "color:N",
-        scale=alt.Scale(domain=legend, range=_range(legend)),
-        legend=shown if len(legend) <= _MOST_IN_LEGEND else None,
-    )
-
-
-def _range(legend: list[str]) -> list[str]:
-    fixed = SPLIT_COLORS | {"correct": SPLIT_COLORS["both correct"], "misclassified": WRONG}
-    if set(legend) <= set(fixed):
-        return [fixed[name] for name in legend]
+        anchors = np.array([[int(color[at : at + 2], 16) for at in (1, 3, 5)] for color in _VIRIDIS])
+        at = np.linspace(0, len(anchors) - 1, _STEPS)
+        rgb = np.stack([np.interp(at, range(len(anchors)), anchors[:, k]) for k in range(3)], axis=1)
+        return [(color, color) for color in ("#{:02x}{:02x}{:02x}".format(*row) for row in np.rint(rgb).astype(int))]
+    if set(legend) <= set(_FIXED):
+        return [_FIXED[name] for name in legend]
     # neighbours in the list differ in hue by a golden turn, and in lightness
     return [
-        f"hsl({(index * 137.508) % 360:.0f}, {(70, 55)[index % 2]}%, {(48, 60, 38)[index % 3]}%)"
-        for index in range(len(legend))
+        (_hex(index * 137.508, (0.70, 0.55)[index % 2], light), _hex(index * 137.508, 0.7, light + 0.12))
+        for index, light in ((index, (0.48, 0.60, 0.38)[index % 3]) for index in range(len(legend)))
     ]
+
+
+def _hex(hue: float, saturation: float, lightness: float) -> str:
+    """A colour of HSL, the hue in degrees, as #rrggbb."""
+    rgb = colorsys.hls_to_rgb(hue / 360 % 1, lightness, saturation)
+    return "#{:02x}{:02x}{:02x}".format(*(round(255 * value) for value in rgb))
+
+
+def _bounds(frame: pd.DataFrame, letters: Sequence[str]) -> tuple[float, float, float, float]:
+    """The least and greatest x and y of all maps; never without an extent."""
+    ends = []
+    for axis in "xy":
+        values = frame[[f"{letter.lower()}_{axis}" for letter in letters]].to_numpy(float)
+        low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+        ends += [low, high] if high - low > 1e-9 else [low - 0.5, low + 0.5]
+    return ends[0], ends[1], ends[2], ends[3]
+
+
+def _quantised(positions: np.ndarray, bounds: tuple[float, float, float, float]) -> np.ndarray:
+    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
+    return np.rint((positions - low) / (high - low) * 65535).astype(np.uint16).ravel()
+
+
+def _codes(color: pd.Series, legend: list[str] | None) -> np.ndarray:
+    return color.to_numpy() if legend is not None else np.rint(color.to_numpy() * (_STEPS - 1)).astype(np.uint8)

@@ -18,7 +18,7 @@ NEUTRAL = "#8a8f98"
 
 
 #: correctness of both models on a test image
-SPLIT_COLORS = {"both correct": "#8f96a0", "only A": COLORS["A"], "only B": COLORS["B"], "neither": "#5f6670"}
+SPLIT_COLORS = {"both correct": "#8f96a0", "only A": COLORS["A"], "only B": COLORS["B"], "neither": "#d6336c"}
 
 
 # No chart stacks or sorts by names, scales of names have domains, and in an expression no name stands alone: Vega looks

@@ -1,6 +1,6 @@
-"""The two models' maps in one plane, boxes drawn on them, and the confusions among the images inside: NumPy and pandas.
+"""What is marked on the two models' maps, and the confusions among the images inside: NumPy and pandas.
 
-Knows neither Streamlit nor how anything is drawn. A box is kept in the units of the map that it was drawn on.
+Knows neither Streamlit nor how anything is drawn. A box or lasso is kept in the units of the map that it was drawn on.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-MARGIN = 0.03  # of the maps' width, around them and between them
-MOST_DRAWN = 20_000  # images drawn on each map; a box selects among all
+MOST_DRAWN = 50_000  # images drawn on each map; a selection is among all
+MOST_CORNERS = 100  # of a lasso
 
 
 @dataclass(frozen=True)
@@ -43,59 +43,42 @@ class Box:
 
 
 @dataclass(frozen=True)
-class Plane:
-    """Both maps on one scale: A where it is, B moved right by `shift`."""
+class Lasso:
+    """A polygon drawn by hand on the map of model A or B, in that map's own units."""
 
-    shift: float
-    middle: float  #: the x between the two maps; beyond every point where there is one map alone
-    x: tuple[float, float]  #: what is drawn
-    y: tuple[float, float]
+    letter: str
+    corners: tuple[tuple[float, float], ...]
 
-    def box(self, x: Sequence[float], y: Sequence[float]) -> Box | None:
-        """The box of bounds in the plane; it belongs to the map that holds its centre. None without an area."""
-        (x0, x1), (y0, y1) = sorted(map(float, x)), sorted(map(float, y))
-        if x0 == x1 or y0 == y1:
+    def holds(self, positions: np.ndarray) -> np.ndarray:
+        """Which of the `positions`, float (N, 2), are inside by the even-odd rule, bool (N,)."""
+        x, y = positions[:, 0].astype(float), positions[:, 1].astype(float)
+        inside = np.zeros(len(x), dtype=bool)
+        for (x0, y0), (x1, y1) in zip(self.corners, (*self.corners[1:], self.corners[0]), strict=True):
+            if y0 != y1:
+                inside ^= ((y0 > y) != (y1 > y)) & (x < (x1 - x0) * ((y - y0) / (y1 - y0)) + x0)
+        return inside
+
+    def __str__(self) -> str:
+        return f"{self.letter}~" + ",".join(f"{value:.10g}" for corner in self.corners for value in corner)
+
+    @classmethod
+    def parse(cls, text: str) -> "Lasso | None":
+        """The lasso that `str` wrote, or None."""
+        letter, _, listed = text.partition("~")
+        try:
+            numbers = [float(number) for number in listed.split(",")]
+        except ValueError:
             return None
-        if (x0 + x1) / 2 < self.middle:
-            return Box("A", (x0, x1), (y0, y1))
-        return Box("B", (x0 - self.shift, x1 - self.shift), (y0, y1))
-
-    def typed(self, letter: str, *ends: float | None) -> Box:
-        """The box of x from, x to, y from and y to on a map, in its own units; None leaves that side open."""
-        x0, x1, y0, y1 = (
-            whole if end is None else float(end) for end, whole in zip(ends, (*self.part(letter), *self.y), strict=True)
-        )
-        return Box(letter, (min(x0, x1), max(x0, x1)), (min(y0, y1), max(y0, y1)))
-
-    def bounds(self, box: Box) -> dict[str, list[float]]:
-        """`box` in the plane, as x and y bounds, cut to its own map's part: its centre shall tell whose it is."""
-        low, high = self.part(box.letter)
-        move = self.shift if box.letter == "B" else 0.0
-        return {
-            "x": [min(max(x, low), high) + move for x in box.x],
-            "y": [min(max(y, self.y[0]), self.y[1]) for y in box.y],
-        }
-
-    def part(self, letter: str) -> tuple[float, float]:
-        """Where a map's part of the plane begins and ends, in that map's units."""
-        if letter == "A":
-            return self.x[0], min(self.middle, self.x[1])
-        return max(self.middle, self.x[0]) - self.shift, self.x[1] - self.shift
+        enough = 6 <= len(numbers) <= 2 * MOST_CORNERS and len(numbers) % 2 == 0
+        if letter not in ("A", "B") or not enough or not np.isfinite(numbers).all():
+            return None
+        return cls(letter, tuple(zip(numbers[::2], numbers[1::2], strict=True)))
 
 
-def plane(a: np.ndarray | None, b: np.ndarray | None) -> Plane:
-    """Lay out the maps, float (N, 2) each; one of them may be None, and then the other has the plane for itself."""
-    present = [positions for positions in (a, b) if positions is not None]
-    low, high = (np.array([getattr(p, end)(axis=0) for p in present], float) for end in ("min", "max"))
-    (x0, y0), (x1, y1) = low.min(axis=0), high.max(axis=0)
-    width, height = max(x1 - x0, 1e-6), max(y1 - y0, 1e-6)
-    gap_x, gap_y = MARGIN * width, MARGIN * height
-    vertical = (float(y0 - gap_y), float(y1 + gap_y))
-    if len(present) == 1:
-        middle = np.inf if a is not None else -np.inf
-        return Plane(0.0, float(middle), (float(x0 - gap_x), float(x1 + gap_x)), vertical)
-    shift = width + 2 * gap_x
-    return Plane(float(shift), float(x1 + gap_x), (float(x0 - gap_x), float(x1 + shift + gap_x)), vertical)
+def typed(letter: str, positions: Sequence[np.ndarray | None], *given: float | None) -> Box:
+    """The box of x from, x to, y from and y to on the map of `letter`; None leaves that side open."""
+    x0, x1, y0, y1 = (whole if end is None else float(end) for end, whole in zip(given, ends(positions), strict=True))
+    return Box(letter, (min(x0, x1), max(x0, x1)), (min(y0, y1), max(y0, y1)))
 
 
 def ends(maps: Sequence[np.ndarray | None]) -> tuple[float, float, float, float]:
@@ -103,6 +86,11 @@ def ends(maps: Sequence[np.ndarray | None]) -> tuple[float, float, float, float]
     points = np.concatenate([positions for positions in maps if positions is not None])
     (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
     return float(x0), float(x1), float(y0), float(y1)
+
+
+def marked(text: str) -> Box | Lasso | None:
+    """The part of a map that an address names; None where it names none."""
+    return Box.parse(text) or Lasso.parse(text)
 
 
 def drawn(rows: np.ndarray, most: int = MOST_DRAWN) -> np.ndarray:

@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.evidence import softmax
+from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
 from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables.explorer import by_confusion, confusions
+from cifarcore.reports.tables.explorer_map import outcome_names
 from cifarcore.runs.memo import memo
 
 SHOWN = ("misclassified by either", "misclassified by A", "misclassified by B", "all, misclassified first")
+MOST_LISTED = 6  #: classes and confusions that the panel of a selection counts
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,35 @@ def listing(sides: Sides, rows: np.ndarray, shown: str) -> Listing:
         }
     )
     return Listing(rows[order], [titles[place] if place >= 0 else "" for place in group], titles, of_models)
+
+
+def holds(sides: Sides, rows: np.ndarray, outcome: str, within: str, confusion: str) -> list[dict]:
+    """What the images `rows` are, as the panel of the selection counts them: outcomes, and the most frequent classes
+    and confusions (by either model). Each list has key, title, items (value, name, count) and the value chosen.
+    """
+    labels, names = sides.labels[rows], outcome_names(sides)
+    groups = memo(four_way, sides.pair)[rows]
+    outcomes = [{"value": group, "name": names[group], "count": int((groups == group).sum())} for group in FOUR_WAYS]
+    of_class = np.bincount(labels, minlength=sides.n_classes)
+    classes = [
+        {"value": sides.class_names[index], "name": sides.class_names[index], "count": int(of_class[index])}
+        for index in np.argsort(-of_class, kind="stable")[:MOST_LISTED]
+        if of_class[index]
+    ]
+    table = confusions(labels, sides.a.first.predictions[rows], sides.b.first.predictions[rows]).head(MOST_LISTED)
+    titles = [_title(sides, *pair) for pair in table[["true", "predicted"]].itertuples(index=False)]
+    wrong = [
+        {"value": title, "name": title, "count": int(images)}
+        for title, images in zip(titles, table["images"], strict=True)
+    ]
+    lists = (
+        ("outcome", "Outcome", outcomes, outcome),
+        ("within", f"Classes ({np.count_nonzero(of_class):,})", classes, within),
+        ("confusion", "Confusions (true → predicted)", wrong, confusion),
+    )
+    return [
+        {"key": key, "title": title, "items": items, "chosen": chosen} for key, title, items, chosen in lists if items
+    ]
 
 
 def _title(sides: Sides, true: int, predicted: int) -> str:

@@ -8,6 +8,7 @@ from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
+from cifarcore.text import plain
 
 
 def color_codes(sides: Sides, run: Run, color: str) -> np.ndarray:
@@ -40,8 +41,8 @@ def color_legend(sides: Sides, color: str) -> list[str] | None:
 
 
 def map_frame(sides: Sides, rows: np.ndarray, kind: str, color: str, pictured: np.ndarray) -> pd.DataFrame:
-    """What charts.explorer.maps draws of the images `rows`; `pictured`, bool, of those whose picture is known."""
-    columns: dict[str, np.ndarray] = {"row": rows.astype(np.int32), "label": sides.labels[rows]}
+    """What charts.explorer.content sends of the images `rows`; `pictured`, bool, of those whose picture is known."""
+    columns: dict[str, np.ndarray] = {"id": sides.sample_ids[rows], "label": sides.labels[rows], "pictured": pictured}
     for side in (sides.a, sides.b):
         run, letter = side.first, side.letter.lower()
         positions = getattr(run, kind)
@@ -54,7 +55,37 @@ def map_frame(sides: Sides, rows: np.ndarray, kind: str, color: str, pictured: n
                 np.int16 if run.has_scores else np.float32
             ),
         }
-    columns["picture"] = np.array(
-        [f"{i:016x}.png" if here else "" for i, here in zip(sides.sample_ids[rows].tolist(), pictured, strict=True)]
-    )
     return pd.DataFrame(columns)
+
+
+def places(sides: Sides, positions: np.ndarray) -> list[tuple[str, float, float]]:
+    """Where the names of the classes shown are written on a map, float (N, 2): at the medians of their images.
+
+    The class comes first whose images lie closest together, by the mean absolute distance from the median.
+    """
+    found = []
+    for index in sides.classes:
+        own = positions[sides.labels == index].astype(float)
+        if len(own):
+            middle = np.median(own, axis=0)
+            found.append((np.abs(own - middle).mean(), _shortened(sides.class_names[index]), *middle.tolist()))
+    return [(name, x, y) for _, name, x, y in sorted(found, key=lambda each: each[0])]
+
+
+def _shortened(name: str, most: int = 24) -> str:
+    """Names that are alike differ at their ends: a long one loses its middle."""
+    half = (most - 1) // 2
+    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
+def outcome_names(sides: Sides) -> dict[str, str]:
+    """Each of FOUR_WAYS as it is shown, with the models' names."""
+    a, b = sides.names
+    return {"both correct": "both correct", "only A": f"only {a} correct", "only B": f"only {b} correct"} | {
+        "neither": "neither correct"
+    }
+
+
+def titles(sides: Sides) -> dict[str, str]:
+    """The names of both maps, by letter."""
+    return {side.letter: plain(side.first_title) for side in (sides.a, sides.b)}

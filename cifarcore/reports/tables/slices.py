@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from cifarcore.data.property_files import kept_at, properties_of, sources
@@ -11,8 +12,9 @@ from cifarcore.evidence.slices import Slices, columns_of
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
+from cifarcore.runs.selections import Selection
 from cifarcore.runs.test_sets import pack_path
-from cifarcore.text import interval, number, p_value
+from cifarcore.text import interval, number, p_value, plain
 
 MOST_SHOWN = 15
 
@@ -64,6 +66,22 @@ def slice_table(slices: Slices) -> pd.DataFrame:
             "Significant": ["yes" if value else "" for value in table["significant"]],
         }
     )
+
+
+def kept_table(sides: Sides, kept: Sequence[Selection]) -> pd.DataFrame:
+    """What the user's own selections hold: images here, both accuracies (mean over seeds) and B - A; no test, since
+    they were chosen by what the models make of them.
+    """
+    a, b = (np.mean([run.correct for run in side.runs], axis=0) for side in (sides.a, sides.b))
+    rows = []
+    for each in kept:
+        inside = each.among(sides.sample_ids, sides.labels)
+        shares = [float(side[inside].mean()) if inside.any() else np.nan for side in (a, b)]
+        rows.append(
+            (plain(each.name), f"{inside.sum():,}", *(number(share, ".1%") for share in shares))
+            + (number(shares[1] - shares[0], "+.1%"),)
+        )
+    return pd.DataFrame(rows, columns=["Slice", "Images", "A", "B", "B − A"])
 
 
 def sentences(slices: Slices) -> list[tuple[str, str]]:

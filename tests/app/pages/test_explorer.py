@@ -11,15 +11,18 @@ from made import made_run
 from pages import run, text, two_models, write
 
 from cifarcore.app.pages import explorer
+from cifarcore.app.parts import selection
 from cifarcore.reports.charts import explorer as map_charts
 from cifarcore.reports.tables import explorer as maps
+from cifarcore.reports.tables.explorer import Lasso
+from cifarcore.runs.selections import selections
 
 NUMBER = st.floats(-1e6, 1e6)
 
 
 @pytest.fixture
 def listed(monkeypatch):
-    """The rows and notes that the page's gallery was given last, and the frame that its chart was made of."""
+    """The rows and notes that the page's gallery was given last, and the frame that its maps were made of."""
     seen = SimpleNamespace(rows=None, notes=None, frame=None)
 
     def gallery(view, rows, key, title="", notes=None, empty="", name=""):
@@ -29,9 +32,10 @@ def listed(monkeypatch):
         seen.frame = frame
         return draw(frame, *arguments)
 
-    draw = map_charts.maps
+    draw = map_charts.content
     monkeypatch.setattr(explorer, "gallery", gallery)
-    monkeypatch.setattr(map_charts, "maps", drawn)
+    monkeypatch.setattr(selection, "gallery", gallery)
+    monkeypatch.setattr(map_charts, "content", drawn)
     return seen
 
 
@@ -85,7 +89,7 @@ def test_the_filter_leaves_the_points_and_the_list_of_its_classes(folder, listed
     a, b = two_models()
     write(folder, a, b)
     run(folder, "explorer", search=str(a.class_names[3]), query={"marked": "A,-9,9,-9,9"})
-    assert listed.frame["row"].tolist() == np.flatnonzero(a.labels == 3).tolist()
+    assert listed.frame["id"].tolist() == a.sample_ids[a.labels == 3].tolist()
     assert sorted(listed.rows) == np.flatnonzero((a.labels == 3) & ~(a.correct & b.correct)).tolist()
 
 
@@ -178,26 +182,71 @@ def test_seeds_after_the_first_do_not_move_the_map(folder, listed):
     assert "seed 0" in text(app)
 
 
-def test_a_box_on_a_map_that_is_not_there_is_left_out(folder, monkeypatch):
+@pytest.fixture
+def begun(monkeypatch):
+    """The selection and the turn with which the maps were drawn, each time."""
+    seen = []
+    monkeypatch.setattr(explorer, "maps", lambda content, start, turn, key, on_marked: seen.append((start, turn)))
+    return seen
+
+
+def test_a_box_on_a_map_that_is_not_there_marks_nothing(folder, listed):
     a, b = two_models()
     write(folder, replace(a, tsne=None, umap=None), b)
-    begun, draw = [], map_charts.maps
-    monkeypatch.setattr(map_charts, "maps", lambda *arguments: begun.append(arguments[-1]) or draw(*arguments))
     run(folder, "explorer", {"marked": "A,-3,3,-3,3"})
+    assert listed.rows is None
     run(folder, "explorer", {"marked": "B,-3,3,-3,3"})
-    assert begun[0] == {} and np.isfinite(list(begun[1].values())[0]["x"]).all()
+    assert len(listed.rows)
 
 
-def test_the_chart_follows_the_address_and_forgets_a_box_on_another_runs_map(folder, monkeypatch):
+def test_the_maps_follow_the_address_and_forget_a_box_on_another_runs_map(folder, begun):
     write(folder, *two_models(seeds=(0, 1)), made_run(model="third"))
-    begun, draw = [], map_charts.maps
-    monkeypatch.setattr(map_charts, "maps", lambda *arguments: begun.append(arguments[-1]) or draw(*arguments))
     box, other = "A,-3,3,-3,3", "A,-1,1,-1,1"
     app = run(folder, "explorer", {"A": "cnn-made", "B": "resnet18-made", "marked": box})
     app.query_params["marked"] = other  # as Back does
     app.run()
-    assert begun[-1] == {map_charts.BOX: begun[-1][map_charts.BOX]} != begun[0]
+    assert begun[0][0] == box and begun[-1][0] == other and begun[-1][1] > begun[0][1]
     app.selectbox(key="B").set_value("third-made").run()
-    assert app.query_params["marked"] == other and begun[-1] != {}
+    assert app.query_params["marked"] == other and begun[-1][0] == other
     app.selectbox(key="A").set_value("resnet18-made").run()
-    assert "marked" not in app.query_params and begun[-1] == {} and not app.exception
+    assert "marked" not in app.query_params and begun[-1][0] == "" and not app.exception
+
+
+def test_a_lasso_lists_what_it_holds(folder, listed):
+    a, b = two_models(n_images=2000)
+    write(folder, a, b)
+    lasso = Lasso("B", ((-1.0, -1.0), (1.5, -0.5), (0.0, 1.0)))
+    app = run(folder, "explorer", query={"marked": str(lasso), "list": "all, misclassified first"})
+    assert 0 < lasso.holds(b.tsne).sum() < 2000
+    assert sorted(listed.rows) == np.flatnonzero(lasso.holds(b.tsne)).tolist()
+    assert "in the lasso on the map of B" in text(app)
+
+
+def test_what_was_clicked_in_the_panel_narrows_the_list(folder, listed):
+    a, b = two_models(n_images=2000)
+    write(folder, a, b)
+    name = str(a.class_names[3]).replace("_", " ")
+    run(folder, "explorer", query={"marked": "A,-9,9,-9,9", "outcome": "only B", "within": name})
+    assert sorted(listed.rows) == np.flatnonzero(~a.correct & b.correct & (a.labels == 3)).tolist()
+    run(folder, "explorer", query={"marked": "A,-9,9,-9,9", "outcome": "nonsense", "within": "no class"})
+    assert sorted(listed.rows) == np.flatnonzero(~(a.correct & b.correct)).tolist()
+
+
+def test_a_selection_is_saved_beside_the_runs_and_the_slices_list_it(folder):
+    a, b = two_models()
+    write(folder, a, b)
+    app = run(folder, "explorer", query={"marked": "A,-1,1,-1,1"})
+    app.text_input(key="explorer-slice").set_value("hard animals/../x")
+    next(button for button in app.button if button.label == "Save").click().run()
+    (saved,) = app.success
+    assert not app.exception and "see Slices" in saved.value
+    (kept,), refused = selections(folder)
+    assert refused == [] and kept.name == "hard-animals-x"
+    within = inside(a.tsne, -1, 1, -1, 1)
+    assert kept.among(a.sample_ids, a.labels).tolist() == within.tolist()
+    app = run(folder, "slices", {"saved": "hard-animals-x"})
+    table = next(each.value for each in app.dataframe if list(each.value)[2:] == ["A", "B", "B − A"])
+    assert table["Slice"].tolist() == ["hard-animals-x"]
+    assert f"· **{within.sum():,}**" in text(app)
+    next(button for button in app.button if button.label == "Delete this slice").click().run()
+    assert selections(folder) == ([], []) and not app.exception

@@ -1,6 +1,8 @@
-"""The maps of both models in one plane, boxes on them and the confusions inside, against NumPy and scikit-learn."""
+"""The maps of both models, boxes and lassos on them and the confusions inside, against NumPy and scikit-learn."""
 
-import altair as alt
+import base64
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,13 +11,12 @@ from hypothesis import strategies as st
 from made import classes_only
 from pages import two_models
 from sklearn.metrics import confusion_matrix
-from streamlit.dataframe_util import convert_pandas_df_to_arrow_bytes
 
 from cifarcore.reports.charts import explorer as map_charts
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables import explorer as maps
-from cifarcore.reports.tables import explorer_map
-from cifarcore.reports.tables.explorer import Box
+from cifarcore.reports.tables import explorer_list, explorer_map
+from cifarcore.reports.tables.explorer import Box, Lasso
 
 NUMBER = st.floats(-1e6, 1e6)
 
@@ -33,21 +34,22 @@ def test_what_is_no_box_is_none(text):
     assert Box.parse(text) is None
 
 
-def test_a_box_belongs_to_the_map_that_holds_its_centre():
-    a, b = np.array([[0.0, 0], [10, 10]]), np.array([[2.0, -5], [12, 8]])
-    plane = maps.plane(a, b)
-    assert plane.shift > 12  # B begins where A has ended
-    on_a, on_b = plane.box([1, 3], [0, 5]), plane.box([plane.shift + 3, plane.shift + 1], [5, 0])
-    assert (on_a.letter, on_a.x, on_a.y) == ("A", (1, 3), (0, 5))
-    assert on_b.letter == "B" and on_b.x == pytest.approx((1, 3)) and on_b.y == (0, 5)
-    assert plane.bounds(on_b)["x"] == pytest.approx([plane.shift + 1, plane.shift + 3])
-    assert plane.box([1, 1], [0, 5]) is None
-    for letter in "AB":  # a box larger than its map stays its own map's
-        assert plane.box(**plane.bounds(Box(letter, (1, 1e9), (-1e9, 0)))).letter == letter
-    assert (
-        maps.plane(None, b).box([1, 3], [0, 5]).letter == "B"
-        and maps.plane(a, None).box([11, 12], [0, 5]).letter == "A"
-    )
+def test_a_lasso_survives_the_address_and_holds_what_shapely_would():
+    corners = ((0.0, 0.0), (4.0, 0.0), (4.0, 4.0), (2.0, 1.0), (0.0, 4.0))  # a notch from above
+    lasso = Lasso("B", corners)
+    assert Lasso.parse(str(lasso)) == lasso == maps.marked(str(lasso)) and Box.parse(str(lasso)) is None
+    points = np.array([[2, 0.5], [2, 2], [1, 2], [3.5, 3], [-1, 1], [5, 1], [2, -1]], np.float32)
+    assert lasso.holds(points).tolist() == [True, False, True, True, False, False, False]
+    square = Lasso("A", ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)))
+    rng = np.random.default_rng(0)
+    many = rng.uniform(-2, 2, (1000, 2))
+    assert np.array_equal(square.holds(many), Box("A", (-1, 1), (-1, 1)).holds(many))
+
+
+@pytest.mark.parametrize("text", ["", "A~", "A~1,2,3,4", "A~1,2,3,4,5", "C~0,0,1,0,1,1", "A~0,0,1,0,1,nan", "A,0,1,0"])
+def test_what_is_no_lasso_is_none(text):
+    assert Lasso.parse(text) is None
+    assert Lasso.parse("A~" + ",".join(["1"] * 2 * (maps.MOST_CORNERS + 1))) is None
 
 
 def test_confusions_are_scikit_learns_off_the_diagonal():
@@ -79,30 +81,61 @@ def test_images_of_one_confusion_stand_together_the_commonest_first_and_the_righ
         assert a.labels[row] == true and predicted in (a.predictions[row], b.predictions[row])
 
 
-def test_the_chart_names_its_fields_and_sends_ten_thousand_points_in_less_than_a_megabyte():
+def test_fifty_thousand_points_are_sent_in_less_than_two_megabytes():
     rng = np.random.default_rng(0)
-    n = 10_000
+    n = 50_000
     frame = pd.DataFrame(
-        {"row": np.arange(n, dtype=np.int32), "label": np.zeros(n, np.int16)}
+        {"id": rng.integers(2**63, size=n, dtype=np.uint64), "label": rng.integers(100, size=n).astype(np.int16)}
         | {f"{letter}_{axis}": rng.standard_normal(n).astype(np.float32) for letter in "ab" for axis in "xy"}
-        | {f"{letter}_{name}": np.zeros(n, np.int16) for letter in "ab" for name in ("color", "class", "sure")}
-        | {"picture": [f"{i:016x}.png" for i in rng.integers(2**63, size=n)]}
+        | {f"{letter}_{name}": rng.integers(100, size=n) for letter in "ab" for name in ("color", "class", "sure")}
+        | {"pictured": np.ones(n, bool)}
     )
-    plane = maps.plane(frame[["a_x", "a_y"]].to_numpy(), frame[["b_x", "b_y"]].to_numpy())
-    chart = map_charts.maps(
-        frame,
-        plane,
-        ["one"],
-        ["correct", "misclassified"],
-        "correct or wrong",
-        "pictures/",
-        {"box": {"x": [0, 1], "y": [0, 1]}},
-    )
-    with alt.data_transformers.enable("default", max_rows=None):
-        spec = chart.to_dict()
-    selections = {param["name"]: param["select"] for param in spec["params"] if "select" in param}
-    assert selections["point"]["fields"] == ["row"] and selections["box"]["encodings"] == ["x", "y"]
-    assert len(convert_pandas_df_to_arrow_bytes(frame)) < 1_000_000
+    names = [f"class {k}" for k in range(100)]
+    sent = map_charts.content(frame, {"A": "a", "B": "b"}, {"A": [], "B": []}, names, names, "pictures/")
+    assert len(json.dumps(sent)) < 1_800_000
+    assert sent["picture_url"] == "/pictures/"
+
+
+def unpacked(text):
+    kind, _, body = text.partition(":")
+    return np.frombuffer(base64.b64decode(body), f"<{kind}")
+
+
+def test_what_is_sent_is_what_was_given(both):
+    rows = np.arange(5)
+    frame = explorer_map.map_frame(both, rows, "tsne", "correctness", np.array([True, False, True, True, True]))
+    sent = map_charts.content(
+        frame, {"A": "one", "B": "two"}, {"A": [("cat", 0.5, 1.0)], "B": []}, both.class_names,
+        explorer_map.color_legend(both, "correctness"), "pictures/", {"only A": "only one correct"},
+    )  # fmt: skip
+    x0, x1, y0, y1 = sent["bounds"]
+    for of, run in zip(sent["maps"], (both.a.first, both.b.first), strict=True):
+        places = unpacked(of["xy"]).reshape(-1, 2) / 65535 * [x1 - x0, y1 - y0] + [x0, y0]
+        np.testing.assert_allclose(places, run.tsne[:5], atol=(x1 - x0) / 60000)
+        assert unpacked(of["given"]).tolist() == run.predictions[:5].tolist()
+    assert unpacked(sent["ids"]).tolist() == both.sample_ids[:5].tolist()
+    assert unpacked(sent["pictured"]).tolist() == [1, 0, 1, 1, 1] and sent["ordered"]
+    assert sent["maps"][0]["names"] == [["cat", 0.5, 1.0]] and sent["groups"][1] == "only one correct"
+    again = map_charts.content(frame, {"A": "one", "B": "two"}, {"A": [], "B": []}, both.class_names, ["x"] * 4, "p/")
+    assert again["version"] != sent["version"] and not again["ordered"]
+
+
+def test_numbers_take_as_few_bytes_as_they_need():
+    for value, kind in ((0, "u1"), (255, "u1"), (256, "u2"), (65536, "u8"), (2**64 - 1, "u8")):
+        text = map_charts.packed(np.array([value], np.uint64))
+        assert text.startswith(f"{kind}:") and unpacked(text).tolist() == [value]
+    assert unpacked(map_charts.packed(np.array([], int))).tolist() == []
+
+
+def test_names_stand_at_the_medians_the_tightest_first(both):
+    found = explorer_map.places(both, both.a.first.tsne)
+    assert {name for name, *_ in found} == {both.class_names[c] for c in both.classes}
+    spread = []
+    for name, x, y in found:
+        own = both.a.first.tsne[both.labels == both.class_names.index(name)].astype(float)
+        assert (x, y) == pytest.approx(tuple(np.median(own, axis=0)))
+        spread.append(np.abs(own - np.median(own, axis=0)).mean())
+    assert spread == sorted(spread)
 
 
 def test_a_box_holds_its_borders():
@@ -112,41 +145,13 @@ def test_a_box_holds_its_borders():
     assert str(box) == "A,0,2,-1,3" and Box.parse("A,2,0,3,-1") == box and Box.parse("B,0,2,-1,3") != box
 
 
-def test_two_maps_side_by_side():
-    a, b = np.array([[0.0, 0], [10, 10]], np.float32), np.array([[2.0, -5], [12, 8]], np.float32)
-    plane = maps.plane(a, b)
-    width, height = 12, 15  # of both together
-    assert plane.x == pytest.approx((-0.36, 12 + plane.shift + 0.36)) and plane.shift == pytest.approx(1.06 * width)
-    assert plane.y == pytest.approx((-5 - 0.03 * height, 10 + 0.03 * height))
-    assert plane.middle == pytest.approx(12.36)
-    assert plane.part("A") == pytest.approx((-0.36, 12.36)) and plane.part("B") == pytest.approx((-0.36, 12.36))
-    for points, letter, part in ((a, "A", (-0.3, 10.3)), (b, "B", (1.7, 12.3))):
-        alone = maps.plane(*((points, None) if letter == "A" else (None, points)))
-        assert alone.shift == 0 and alone.x == pytest.approx(part) and alone.part(letter) == pytest.approx(part)
-        assert alone.middle == (np.inf if letter == "A" else -np.inf)
-        assert alone.y == pytest.approx(
-            (points[0, 1] - 0.03 * np.ptp(points[:, 1]), points[1, 1] + 0.03 * np.ptp(points[:, 1]))
-        )
-    point = maps.plane(np.zeros((2, 2)), None)
-    assert point.x == point.y == pytest.approx((-3e-8, 3e-8)), "one point has an area around it"
-
-
-def test_boxes_are_cut_to_their_own_map():
-    plane = maps.Plane(10.0, 9.0, (0.0, 20.0), (0.0, 5.0))
-    assert plane.bounds(Box("A", (-1, 30), (-2, 3))) == {"x": [0, 9], "y": [0, 3]}
-    assert plane.bounds(Box("B", (-5, 4), (1, 9))) == {"x": [9, 14], "y": [1, 5]}
-    assert plane.box([4, 13.9], [5, 1]) == Box("A", (4, 13.9), (1, 5))
-    assert plane.box([4, 14], [1, 5]) == Box("B", (-6, 4), (1, 5))
-    assert plane.box([4, 4], [1, 5]) is None and plane.box([4, 5], [1, 1]) is None
-
-
 def test_of_many_rows_the_same_are_drawn():
     rows = np.arange(100, 200)
     assert maps.drawn(rows, 100) is rows
     few = maps.drawn(rows, 99)
     assert len(few) == 99 == len(set(few)) and set(few) < set(rows) and (np.diff(few) > 0).all()
     np.testing.assert_array_equal(few, maps.drawn(rows, 99))
-    assert maps.MOST_DRAWN == 20_000 and len(maps.drawn(np.arange(20_001))) == 20_000
+    assert maps.MOST_DRAWN == 50_000 and len(maps.drawn(np.arange(50_001))) == 50_000
 
 
 def test_confusions_by_hand():
@@ -191,14 +196,14 @@ def test_the_frame_of_the_maps(both):
     a, b = both.a.first, both.b.first
     rows = np.array([7, 3])
     frame = explorer_map.map_frame(both, rows, "tsne", "correct or wrong", np.array([True, False]))
-    assert frame["row"].tolist() == [7, 3] and frame["label"].tolist() == a.labels[rows].tolist()
+    assert frame["id"].tolist() == both.sample_ids[rows].tolist() and frame["label"].tolist() == a.labels[rows].tolist()
     for letter, run in (("a", a), ("b", b)):
         assert frame[[f"{letter}_x", f"{letter}_y"]].to_numpy().tolist() == run.tsne[rows].tolist()
         assert frame[f"{letter}_class"].tolist() == run.predictions[rows].tolist()
         p = np.exp(run.logits[rows].astype(float))
         assert frame[f"{letter}_sure"].tolist() == np.rint(100 * (p / p.sum(1, keepdims=True)).max(1)).tolist()
         assert frame[f"{letter}_sure"].dtype == np.int16
-    assert frame["picture"].tolist() == [f"{a.sample_ids[7]:016x}.png", ""]
+    assert frame["pictured"].tolist() == [True, False]
     hard = classes_only(b)
     bare = Sides(both.a, Side("B", "b", (hard,)), 0, 0, both.classes)
     frame = explorer_map.map_frame(bare, rows, "umap", "class", np.array([True, True]))
@@ -206,27 +211,41 @@ def test_the_frame_of_the_maps(both):
 
 
 def test_colours_of_a_legend_are_its_own_or_differ():
-    assert map_charts._range(["only B", "neither"]) == ["#e07b1a", "#5f6670"]
-    assert map_charts._range(["correct", "misclassified"]) == ["#8f96a0", "#d6336c"]
-    assert map_charts._range(["x", "y", "z", "w"]) == [
-        "hsl(0, 70%, 48%)", "hsl(138, 55%, 60%)", "hsl(275, 70%, 38%)", "hsl(53, 55%, 48%)",
-    ]  # fmt: skip
-    assert len(set(map_charts._range([str(i) for i in range(100)]))) == 100
-
-
-def test_legends_of_up_to_24_names_are_drawn_in_five_columns():
-    for n, columns in ((2, 2), (6, 6), (7, 5), (24, 5)):
-        legend = map_charts._color([str(k) for k in range(n)], "colour").to_dict()["legend"]
-        assert legend["columns"] == columns
-    assert map_charts._color([str(k) for k in range(25)], "colour").to_dict()["legend"] is None
+    assert map_charts.palette(["only B", "neither"]) == [("#e07b1a", "#e07b1a"), ("#d6336c", "#ff5c93")]
+    pale = map_charts.palette(["both correct", "correct", "misclassified"])
+    assert pale[0] == pale[1] != pale[2]
+    for ground in (0, 1):
+        many = [pair[ground] for pair in map_charts.palette([f"class {i}" for i in range(100)])]
+        assert len(set(many)) == 100
+    assert map_charts._hex(210, 1.0, 0.6) == "#3399ff" and map_charts._hex(360 + 60, 1.0, 0.5) == "#ffff00"
+    shares = [color for color, _ in map_charts.palette(None)]
+    assert len(shares) == 101 and (shares[0], shares[50], shares[-1]) == ("#440154", "#21918c", "#fde725")
 
 
 def test_numbers_typed_make_a_box_and_none_leaves_a_side_open():
-    plane = maps.Plane(10.0, 9.0, (0.0, 20.0), (0.0, 5.0))
-    assert plane.typed("A", 4.0, 1.0, 2.0, 3.0) == Box("A", (1.0, 4.0), (2.0, 3.0))
-    assert plane.typed("A", None, 4.0, None, 3.0) == Box("A", (0.0, 4.0), (0.0, 3.0))
-    assert plane.typed("B", 1.0, None, 2.0, None) == Box("B", (1.0, 10.0), (2.0, 5.0))
-    assert plane.typed("B", None, None, None, None) == Box("B", (-1.0, 10.0), (0.0, 5.0))
+    maps_of = [np.array([[0.0, -1], [10, 3]]), np.array([[2.0, -5], [12, 1]])]
+    assert maps.typed("A", maps_of, 4.0, 1.0, 2.0, 3.0) == Box("A", (1.0, 4.0), (2.0, 3.0))
+    assert maps.typed("A", maps_of, None, 4.0, None, 3.0) == Box("A", (0.0, 4.0), (-5.0, 3.0))
+    assert maps.typed("B", maps_of, None, None, None, None) == Box("B", (0.0, 12.0), (-5.0, 3.0))
+
+
+def test_the_panel_counts_outcomes_classes_and_confusions(both):
+    a, b = both.a.first, both.b.first
+    rows = np.arange(0, 400)
+    outcome, classes, wrong = explorer_list.holds(both, rows, "only A", "", "")
+    right_a, right_b = a.correct[rows], b.correct[rows]
+    counts = {item["value"]: item["count"] for item in outcome["items"]}
+    assert counts == {
+        "both correct": (right_a & right_b).sum(), "only A": (right_a & ~right_b).sum(),
+        "only B": (~right_a & right_b).sum(), "neither": (~right_a & ~right_b).sum(),
+    }  # fmt: skip
+    assert outcome["chosen"] == "only A" and classes["chosen"] == ""
+    of_class = np.bincount(both.labels[rows], minlength=10)
+    assert [item["count"] for item in classes["items"]] == sorted(of_class, reverse=True)[: explorer_list.MOST_LISTED]
+    for item in wrong["items"]:
+        true, predicted = (both.class_names.index(name) for name in item["value"].split(" → "))
+        so = (a.predictions[rows] == predicted) | (b.predictions[rows] == predicted)
+        assert item["count"] == ((both.labels[rows] == true) & so).sum()
 
 
 def test_where_the_maps_end():

@@ -1,0 +1,59 @@
+"""Selections that the user keeps beside the runs: names made safe, nothing overwritten, bad files refused in a line."""
+
+import numpy as np
+import pytest
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs import selections
+from cifarcore.runs.selections import delete_selection, save_selection
+
+IDS = np.array([1, 2**63 + 5, 3], np.uint64)
+LABELS = np.array([0, 4, 4], np.int16)
+
+
+def test_what_is_saved_is_read_and_known_by_content_and_label(tmp_path):
+    assert save_selection(tmp_path, " Dark otters ", IDS[:2], LABELS[:2]) == "Dark-otters"
+    (kept,), refused = selections.selections(tmp_path)
+    assert refused == [] and kept.name == "Dark-otters"
+    assert kept.among(IDS, LABELS).tolist() == [True, True, False]
+    assert kept.among(IDS, np.array([0, 0, 4])).tolist() == [True, False, False]
+    assert kept.among(IDS[:0], LABELS[:0]).tolist() == []
+    delete_selection(tmp_path, "Dark-otters")
+    assert selections.selections(tmp_path) == ([], []) == selections.selections(tmp_path / "nowhere")
+
+
+def test_names_lead_nowhere_else_and_none_is_overwritten(tmp_path):
+    assert save_selection(tmp_path, "../../etc/passwd", IDS, LABELS) == "etc-passwd"
+    with pytest.raises(CifarcoreError, match="etc-passwd is kept already"):
+        save_selection(tmp_path, "etc-passwd", IDS[:1], LABELS[:1])
+    assert len(selections.selections(tmp_path)[0][0].labels) == 3
+    for title, ids, reason in (("  ", IDS, "has no name"), ("x", IDS[:0], "no image")):
+        with pytest.raises(CifarcoreError, match=reason):
+            save_selection(tmp_path, title, ids, LABELS[: len(ids)])
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / selections.FOLDER).write_text("a file where the folder should be")
+    with pytest.raises(CifarcoreError, match="could not be written"):
+        save_selection(tmp_path, "x", IDS, LABELS)
+
+
+def test_a_link_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / selections.FOLDER).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(CifarcoreError, match="is a link"):
+        save_selection(tmp_path / "runs", "x", IDS, LABELS)
+    kept, (line,) = selections.selections(tmp_path / "runs")
+    assert kept == [] and "is a link" in line
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"a,b\n1,2\n", b"sample_id,label\nxyz,1\n", b"sample_id,label\n1,9.5\n",
+                b"sample_id,label\n" + b"f" * 40 + b",1\n", b"sample_id,label\n-1,1\n"]
+)  # fmt: skip
+def test_a_file_that_is_none_is_named_and_the_others_stay(tmp_path, content):
+    save_selection(tmp_path, "good", IDS, LABELS)
+    (tmp_path / selections.FOLDER / "bad.csv").write_bytes(content)
+    kept, (line,) = selections.selections(tmp_path)
+    assert [each.name for each in kept] == ["good"] and line.startswith("bad.csv: ") and "\n" not in line
