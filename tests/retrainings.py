@@ -13,7 +13,8 @@ TIMEOUT = 120
 
 
 def with_weights(folder, monkeypatch):
-    """The runs of one model with weights, of another without, and no speed is measured."""
+    """The runs of one model with weights, of another without, images for them, and no speed is measured."""
+    monkeypatch.setattr(setup, "lacks_images", lambda *arguments: False)
     monkeypatch.setattr(speeds, "start_measuring", lambda *arguments: None)
     for model in ("cnn", "resnet18"):
         save_run(made_run(model=model, preset="quick"), folder / f"{model}-quick-0.npz")
@@ -42,20 +43,28 @@ def retrained(folder, name="minute", parent="cnn-quick-0", accuracy=0.7):
     return job
 
 
-def whole_app(root):
+def whole_app(root, opened):
+    """The page with the dialog's content on it: AppTest runs no dialog for itself."""
     from pathlib import Path
+
+    import streamlit as st
 
     from cifarcore.app.pages import retrained
     from cifarcore.app.parts import layout, retraining, sidebar
+    from cifarcore.files import runs_dir
 
     view = sidebar.choose(Path(root))
     retraining.sidebar(Path(root))
+    if opened:
+        with st.container(key="dialog"):
+            retraining.body(runs_dir(root), True)
     layout.page_frame(retrained.page, view)
 
 
 def run(folder, opened=True, **state):
-    app = AppTest.from_function(whole_app, kwargs={"root": str(folder.parent)}, default_timeout=TIMEOUT)
-    for key, value in {"retrain-open": opened, **state}.items():
+    arguments = {"root": str(folder.parent), "opened": opened}
+    app = AppTest.from_function(whole_app, kwargs=arguments, default_timeout=TIMEOUT)
+    for key, value in state.items():
         app.session_state[key] = value
     app.run()
     assert not app.exception, app.exception

@@ -36,9 +36,10 @@ def show(root: Path) -> None:
     """Draw the app; `root` is the folder of the script that Streamlit runs, below which pictures are served."""
     st.set_page_config(page_title="cifarcore", page_icon=_icon(), layout="wide")
     _forget_old_sessions()
+    status = st.sidebar.container()  # in sight above the models, on a low screen too
     view = sidebar.choose(root)
     upload.offer(root, view)
-    retraining.sidebar(root)
+    retraining.sidebar(root, status)
     compared = not isinstance(view, sidebar.Problem)
     replicable = compared and memo(findings.is_about, view.a.first)
     page = st.navigation(
@@ -55,7 +56,7 @@ def show(root: Path) -> None:
         ]
     )
     page.run()
-    if compared:
+    if compared and not retraining.is_open():  # there is one dialog at a time
         card.reopen(view)
 
 

@@ -56,7 +56,7 @@ def _button(root: Path, folder: Path) -> list[dict]:
     with chromium() as browser, server(root / "streamlit_app.py", {"CIFARCORE_RUNS": str(folder)}) as (url, _):
         page, _ = opened(browser, url)
         figures["filter change, idle"] = median(filter_changes(page, KEYS))
-        page.locator("[data-testid=stExpander] summary", has_text="Short retraining").click()
+        page.locator(".st-key-retrain button").click()
         button = page.locator(".st-key-retrain-start button")
         button.wait_for(timeout=TIMEOUT_MS)
         page.get_by_text("measured here").wait_for(timeout=TIMEOUT_MS)
@@ -65,7 +65,7 @@ def _button(root: Path, folder: Path) -> list[dict]:
         side = page.locator("[data-testid=stSidebar]")
         side.get_by_text("Starting").wait_for(timeout=TIMEOUT_MS)
         figures["button to the job shown"] = time.monotonic() - began
-        side.get_by_text("Step ").wait_for(timeout=TIMEOUT_MS)
+        side.get_by_text("step ").wait_for(timeout=TIMEOUT_MS)
         figures["button to the first steps shown"] = time.monotonic() - began
         figures["filter change, while it learns"] = median(filter_changes(page, KEYS))
         page.locator(".st-key-retrain-stop button").click()

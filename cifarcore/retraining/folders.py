@@ -113,6 +113,12 @@ def feature_caches(retrained: Path, weights_digest: str) -> list[Path]:
     return [] if is_link(folder) else list(folder.glob(f"{weights_digest}-*.npz"))
 
 
+def has_features(run_file: Path, runs_folder: str | Path) -> bool:
+    """Whether the features that a head is trained on are there, so that it needs no images."""
+    kept = feature_caches(retrained_dir(runs_folder), file_digest(weights_path(run_file)))
+    return bool(kept) or run_file.with_suffix(".features.npz").exists()
+
+
 def clear_leftovers(folder: Path) -> None:
     """Remove what a killed job of `folder` was just writing; see files.atomic_write."""
     features = folder.parent / FEATURES

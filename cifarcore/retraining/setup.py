@@ -17,12 +17,14 @@ from uuid import uuid4
 import numpy as np
 
 from cifarcore.config import RetrainConfig
+from cifarcore.data.cifar100 import ARRAYS_FILE, PYTHON_FOLDER, data_dir
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import is_link, sole_writer
 from cifarcore.retraining.folders import (
     feature_caches,
     file_digest,
     free_name,
+    has_features,
     job_folder,
     retrained_dir,
     taken,
@@ -31,7 +33,7 @@ from cifarcore.retraining.folders import (
 from cifarcore.retraining.jobs import DiskFull, Job, explained, read_job, refuse_if_busy, refuse_others_files
 from cifarcore.retraining.processes import TOKEN, identity
 from cifarcore.retraining.progress import LOG, PROCESS, SETUP, STARTED, read_json, write_json
-from cifarcore.runs.run import Run, load_run, read_header
+from cifarcore.runs.run import Run, RunHeader, load_run, read_header
 
 START_TIMEOUT_SECONDS = 60.0
 
@@ -237,6 +239,16 @@ def learns_from_kept_features(folder: Path) -> bool:
     """Whether the job of `folder` trains a head of which there are features already, and so needs no images."""
     setup = read_setup(folder)
     return setup.config.train_layers == "head" and bool(feature_caches(folder.parent, setup.weights_digest))
+
+
+def lacks_images(header: RunHeader, config: RetrainConfig, runs_folder: str | Path) -> bool:
+    """Whether retraining the run of `header` needs the images of CIFAR-100 and these are not on this machine."""
+    network = header.meta.get("config")
+    if not isinstance(network, dict) or network.get("dataset", "cifar100") != "cifar100":
+        return False
+    if any((data_dir() / name).exists() for name in (ARRAYS_FILE, PYTHON_FOLDER)):
+        return False
+    return config.train_layers != "head" or not has_features(header.path, runs_folder)
 
 
 def dataset_name(folder: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cifarcore.config import RetrainConfig
 from cifarcore.files import is_link, refuse_links
-from cifarcore.retraining.folders import feature_caches, file_digest, retrained_dir, weights_path
+from cifarcore.retraining.folders import has_features, retrained_dir
 from cifarcore.retraining.jobs import explained
 from cifarcore.retraining.processes import identity, is_alive, machine
 from cifarcore.retraining.progress import read_json, read_text, write_json
@@ -53,10 +53,7 @@ def expect(header: RunHeader, config: RetrainConfig, runs_folder: str | Path) ->
     passes = config.epochs or config.seconds * speed["learning"] / images
     caching, scoring = 0.0, (header.n_images + held_out) / speed["scoring"]
     if config.train_layers == "head":
-        cached = (
-            feature_caches(retrained_dir(runs_folder), file_digest(weights_path(header.path)))
-            or header.path.with_suffix(".features.npz").exists()
-        )
+        cached = has_features(header.path, runs_folder)
         caching, scoring = 0.0 if cached else (images + held_out + header.n_images) / speed["scoring"], 0.0
     learning = passes * images / speed["learning"]
     return Expectation(speed["learning"], passes, learning, caching, scoring)

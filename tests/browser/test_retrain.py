@@ -66,9 +66,7 @@ def browse(own_app, chromium):
 
 def drawn(page):
     """Wait for the sidebar's last part. While a job runs a page never stands still, so nothing waits for that."""
-    page.locator(
-        ".st-key-retrain-stop button, [data-testid=stExpander] summary:has-text('Short retraining')"
-    ).first.wait_for()
+    page.locator(".st-key-retrain button").wait_for()
 
 
 def go_to(page, title):
@@ -91,9 +89,13 @@ def compared(page, name=""):
     )
 
 
+def open_dialog(page):
+    press(page.locator(".st-key-retrain button"), page.locator("[role=dialog]").is_visible)
+
+
 def open_settings(page):
-    summary = page.locator("[data-testid=stExpander] summary", has_text="Short retraining")
-    press(summary, page.locator(".st-key-retrain-start button").is_visible)
+    open_dialog(page)
+    page.locator("[role=dialog] .st-key-retrain-start button").wait_for()
 
 
 def stop_button(page):
@@ -108,17 +110,18 @@ def stop(page, runs):
 
 def steps(page) -> int:
     text = page.locator("[data-testid=stSidebar]").inner_text()
-    found = re.search(r"Step ([\d,]+)", text)
+    found = re.search(r"step ([\d,]+)", text)
     return int(found[1].replace(",", "")) if found else -1
 
 
 @contextmanager
 def started(page, seconds):
-    """A retraining of `seconds`, started from the sidebar; it is cleared away at the end whatever happens."""
+    """A retraining of `seconds`, started from the dialog; it is cleared away at the end whatever happens."""
     open_settings(page)
     page.get_by_label("Budget", exact=True).fill(str(seconds))
     page.get_by_label("Budget", exact=True).press("Enter")
     press(page.locator(".st-key-retrain-start button"), stop_button(page).is_visible)
+    page.locator("[role=dialog]").wait_for(state="detached")
     yield
 
 
@@ -183,7 +186,8 @@ def test_a_killed_job_is_told_with_its_log_and_goes_on(browse, runs):
     name = jobs(runs)[0].name
     os.kill(read_json(jobs(runs)[0].folder / PROCESS)["pid"], signal.SIGKILL)
     page.get_by_text("was killed").wait_for()
-    assert "starting" in page.locator("[data-testid=stSidebar] [data-testid=stCode]").inner_text()
+    open_dialog(page)
+    assert "starting" in page.locator("[role=dialog] [data-testid=stCode]").inner_text()
     press(
         page.get_by_role("button", name="Continue from the last checkpoint"),
         lambda: jobs(runs)[0].state in ("starting", "running", "finished"),

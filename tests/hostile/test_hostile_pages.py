@@ -17,6 +17,7 @@ from processes import ROOT
 from streamlit.testing.v1 import AppTest
 
 from cifarcore.app.safe_text import MOST_CSV_ROWS, csv
+from cifarcore.retraining import setup
 from cifarcore.runs.run import save_run
 
 PAGES = ("overview", "classes", "confusion", "roc", "explorer", "disagreements", "retrained", "findings")
@@ -66,14 +67,16 @@ TIMEOUT = 60
 
 
 def show_page(name, root):
-    """What streamlit_app.py does for one page; runs inside AppTest."""
+    """What streamlit_app.py does for one page, with the dialog of a retraining on it; runs inside AppTest."""
     from importlib import import_module
     from pathlib import Path
 
     from cifarcore.app.parts import layout, retraining, sidebar
+    from cifarcore.files import runs_dir
 
     view = sidebar.choose(Path(root))
     retraining.sidebar(Path(root))
+    retraining.body(runs_dir(root), True)
     layout.page_frame(import_module(f"cifarcore.app.pages.{name}").page, view)
 
 
@@ -122,7 +125,7 @@ def is_safe(cell) -> bool:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_shows_names_as_text_and_tables_without_formulas(folder, page):
-    app = open_page(folder, page, B="retrained/[b](x)", **{"retrain-open": True})
+    app = open_page(folder, page, B="retrained/[b](x)")
     for text in texts_of(app):
         assert not RENDERED.search(text), text
         assert "\u202e" not in text and len(text) < 5000
@@ -199,7 +202,8 @@ def _arrays(path, **meta):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_over_a_read_only_disk(tmp_path, page):
+def test_every_page_over_a_read_only_disk(tmp_path, page, monkeypatch):
+    monkeypatch.setattr(setup, "lacks_images", lambda *arguments: False)
     disk = tmp_path / "disk"
     disk.mkdir()
     mount(disk, "20m")
@@ -209,7 +213,7 @@ def test_every_page_over_a_read_only_disk(tmp_path, page):
             save_run(made_run(model=model), disk / "checkpoints" / f"{model}-0.npz")
         (disk / "checkpoints" / "cnn-0.pt").write_bytes(b"weights")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        app = open_page(disk / "checkpoints", page, **{"retrain-open": True})
+        app = open_page(disk / "checkpoints", page)
         assert any("Read-only file system" in text.replace("\\", "") for text in texts_of(app))
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)

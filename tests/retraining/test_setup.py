@@ -306,6 +306,19 @@ def test_expectation_comes_from_what_was_measured_here(made):
     assert speeds.expect(header, config, made) is None
 
 
+def test_the_images_are_missed_only_where_they_are_needed_and_cifar100s(made, tmp_path, monkeypatch):
+    header = read_header(made / "cnn-made-0.npz")
+    assert setup.lacks_images(header, RetrainConfig(), made) and setup.lacks_images(header, HEAD, made)
+    (made / "cnn-made-0.features.npz").write_bytes(b"")
+    assert setup.lacks_images(header, RetrainConfig(), made) and not setup.lacks_images(header, HEAD, made)
+    drawn = replace(header, meta=header.meta | {"config": header.meta["config"] | {"dataset": "synthetic"}})
+    assert not setup.lacks_images(drawn, RetrainConfig(), made)
+    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cifar100.npz").write_bytes(b"")
+    assert not setup.lacks_images(header, RetrainConfig(), made)
+
+
 def test_a_retraining_from_start_to_end_in_its_own_process(trained, tmp_path):
     runs = copied(trained, tmp_path / "runs")
     job = setup.start(replace(HEAD, seconds=2), runs / "cnn-tiny-0.npz", runs)

@@ -47,12 +47,17 @@ def missing_pictures(view: View) -> None:
         if problem:
             st.info(problem, icon=":material/hide_image:")
         return
+    offer(HOW_TO_GET, "download-pictures")
+
+
+def offer(why: str, key: str) -> None:
+    """Say `why` the images are wanted, with the button that downloads them, whose key is `key`; or how far that is."""
     process = _download().process
     under_way = process is not None and process.poll() is None
-    st.fragment(_offer, run_every=REFRESH_SECONDS if under_way else None)(under_way)
+    st.fragment(_offer, run_every=REFRESH_SECONDS if under_way else None)(under_way, why, key)
 
 
-def _offer(under_way: bool) -> None:
+def _offer(under_way: bool, why: str, key: str) -> None:
     download = _download()
     status = None if download.process is None else download.process.poll()
     if under_way:
@@ -63,8 +68,8 @@ def _offer(under_way: bool) -> None:
         st.progress(share, f"Downloading CIFAR-100: {share:.0%}" if share < 1 else "Unpacking and checking CIFAR-100")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.info(HOW_TO_GET, icon=":material/hide_image:", width="stretch")
-        pressed = st.button("Download CIFAR-100", icon=":material/download:", key="download-pictures")
+        st.info(why, icon=":material/hide_image:", width="stretch")
+        pressed = st.button("Download CIFAR-100", icon=":material/download:", key=key)
     if status:
         last = download.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         st.error(f"The download failed: {escape(last[0] if last else 'no reason given', 400)}")

@@ -1,12 +1,13 @@
-"""The short retraining in the sidebar: settings, start, progress, stop, and what to do when a job died.
+"""The short retraining: a dialog with its settings, a status line in the sidebar, and what to do when a job died.
 
-One fragment, which refreshes only itself and only while something runs. The work is done in processes of their own.
+The status refreshes only itself and only while something runs. The work is done in processes of their own.
 """
 
 import time
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cifarcore.app.catalog import digest_of, find_runs
 from cifarcore.app.parts.retraining_settings import attempt, duration, running_job, settings_form
@@ -33,16 +34,46 @@ _PHASES = {
 }
 
 
-# keys of session state: the job that this browser follows, and what is told of it once
-_FOLLOWED, _MESSAGE = "retrain-followed", "retrain-said"
+# keys of session state: the job that this browser follows, what is told of it once, whether the dialog is open
+_FOLLOWED, _MESSAGE, _OPENED = "retrain-followed", "retrain-said", "retrain-opened"
 
 
-def sidebar(root: Path) -> None:
-    """Draw the short retraining into the sidebar; `root` is the folder of streamlit_app.py."""
+def sidebar(root: Path, status: DeltaGenerator | None = None) -> None:
+    """Draw the button into the sidebar, the status into the place `status` there, and the dialog where it is open;
+    `root` is the folder of streamlit_app.py.
+    """
     folder = runs_dir(root)
     busy = running_job(folders.jobs(folder)) is not None or speeds.measuring(folder)[0]
-    with st.sidebar:
-        st.fragment(_panel, run_every=REFRESH_SECONDS if busy else None)(folder, busy)
+    icon = ":material/model_training:"
+    st.sidebar.button("Short retraining", icon=icon, width="stretch", key="retrain", on_click=_open)
+    with status or st.sidebar:
+        st.fragment(_status, run_every=REFRESH_SECONDS if busy else None)(folder, busy)
+    if is_open():  # drawn anew in every run of the app, which would close it
+        st.dialog("Short retraining", width="medium", on_dismiss=close)(body)(folder, busy)
+
+
+def is_open() -> bool:
+    return st.session_state.get(_OPENED, False)
+
+
+def close() -> None:
+    st.session_state.pop(_OPENED, None)
+
+
+def body(folder: Path, busy: bool) -> None:
+    """What the dialog shows: how the job under way learns, else jobs that died and the settings of a new one."""
+    jobs_here = folders.jobs(folder)
+    if running := running_job(jobs_here):
+        st.fragment(_progress, run_every=REFRESH_SECONDS)(folder, running.name)
+        return
+    for job in jobs_here:
+        if job.can_go_on:
+            _died(folder, job)
+    if settings_form(folder):
+        close()
+        st.rerun(scope="app")
+    if speeds.measuring(folder)[0] and not busy:  # begun while this was drawn, here or by another browser
+        st.rerun(scope="app")
 
 
 def choice_of(folder: Path, name: str) -> dict[str, str]:
@@ -70,7 +101,11 @@ def choice_of(folder: Path, name: str) -> dict[str, str]:
     return choice | ({"A": called[0][0], "seedA": seed_label(called[0][1])} if called else {})
 
 
-def _panel(folder: Path, refreshing: bool) -> None:
+def _open() -> None:
+    st.session_state[_OPENED] = True
+
+
+def _status(folder: Path, refreshing: bool) -> None:
     if message := st.session_state.pop(_MESSAGE, None):
         st.toast(message, icon=":material/model_training:", duration="long")
     jobs_here = folders.jobs(folder)
@@ -83,57 +118,71 @@ def _panel(folder: Path, refreshing: bool) -> None:
     if refreshing != (running is not None or speeds.measuring(folder)[0]):
         st.rerun(scope="app")  # only the whole app can begin or end the refreshing
     if running:
-        _progress(running)
+        progress = running.progress
+        step = progress.learning.get("step") if progress.learning else None
+        parts = [
+            f"**{escape(running.name)}**",
+            _PHASES[progress.last["phase"]],
+            "" if step is None else f"step {step:,.0f}",
+            _left(running),
+        ]
+        st.progress(progress.share, " · ".join(filter(None, parts)))
+        _stop_button(running)
         return
     for job in jobs_here:
         if job.can_go_on:
-            _died(folder, job)
-    box = st.expander("Short retraining", icon=":material/model_training:", key="retrain-open", on_change="rerun")
-    if box.open:
-        with box:
-            settings_form(folder)
-        if speeds.measuring(folder)[0] and not refreshing:  # begun while this was drawn, here or by another browser
-            st.rerun(scope="app")
+            st.error(f"{_what_died(job)}. “Short retraining” says more.", icon=":material/dangerous:")
 
 
 def _select_result(folder: Path, job: Job | None) -> None:
     if job and job.state in ("finished", "stopped"):
         choose_next(choice_of(folder, job.name))
+        close()
         st.session_state[_MESSAGE] = f"**{escape(job.name)}** {escape(job.state)}: {escape(job.message, 300)}."
         st.rerun(scope="app")
 
 
-def _progress(job: Job) -> None:
+def _progress(folder: Path, name: str) -> None:
+    """How the job `name` learns; nothing once it has ended, when the whole app is drawn anew."""
+    job = next((job for job in folders.jobs(folder) if job.name == name and job.is_under_way), None)
+    if job is None:
+        return
     progress = job.progress
-    left = f", {duration(seconds)} left" if (seconds := progress.seconds_left(time.time())) is not None else ""
-    with st.container(border=True):
-        st.markdown(f"**:material/model_training: {escape(job.name)}**")
-        st.progress(progress.share, f"{_PHASES[progress.last['phase']]}{left}")
-        loss, accuracy = tables.loss_frame(progress), tables.accuracy_frame(progress)
-        if len(loss):
-            most = tables.seconds_in_all(progress)
-            st.altair_chart(charts.loss_curve(loss, most), width="stretch", key="retrain-loss")
-            if len(accuracy):
-                st.altair_chart(charts.accuracy_curves(accuracy, most), width="stretch", key="retrain-accuracy")
-                images = progress.series("val_accuracy")[-1].get("val_images", 0)
-                st.caption(f"Of {images:,.0f} validation images, which are never trained on.")
-        if now := progress.learning:
-            st.caption(
-                f"Step {now.get('step', 0):,.0f} · {now.get('passes', 0):.2f} epochs · "
-                f"{now.get('images_per_second', 0):,.0f} images/s"
-            )
-        if progress.corrupt:
-            st.caption(f"{progress.corrupt} unreadable lines of its progress file were skipped.")
-        stopping = job.stopping
-        st.button(
-            "Stopping…" if stopping else "Stop and keep",
-            on_click=_stop,
-            args=(job,),
-            icon=":material/stop_circle:",
-            disabled=stopping or job.state == "starting",
-            width="stretch",
-            key="retrain-stop",
+    st.markdown(f"**{escape(job.name)}**")
+    st.progress(progress.share, " · ".join(filter(None, (_PHASES[progress.last["phase"]], _left(job)))))
+    loss, accuracy = tables.loss_frame(progress), tables.accuracy_frame(progress)
+    if len(loss):
+        most = tables.seconds_in_all(progress)
+        st.altair_chart(charts.loss_curve(loss, most), width="stretch", key="retrain-loss")
+        if len(accuracy):
+            st.altair_chart(charts.accuracy_curves(accuracy, most), width="stretch", key="retrain-accuracy")
+            images = progress.series("val_accuracy")[-1].get("val_images", 0)
+            st.caption(f"Of {images:,.0f} validation images, which are never trained on.")
+    if now := progress.learning:
+        st.caption(
+            f"Step {now.get('step', 0):,.0f} · {now.get('passes', 0):.2f} epochs · "
+            f"{now.get('images_per_second', 0):,.0f} images/s"
         )
+    if progress.corrupt:
+        st.caption(f"{progress.corrupt} unreadable lines of its progress file were skipped.")
+
+
+def _left(job: Job) -> str:
+    seconds = job.progress.seconds_left(time.time())
+    return "" if seconds is None else f"{duration(seconds)} left"
+
+
+def _stop_button(job: Job) -> None:
+    stopping = job.stopping
+    st.button(
+        "Stopping…" if stopping else "Stop and keep",
+        on_click=_stop,
+        args=(job,),
+        icon=":material/stop_circle:",
+        disabled=stopping or job.state == "starting",
+        width="stretch",
+        key="retrain-stop",
+    )
 
 
 def _stop(job: Job) -> None:
@@ -143,10 +192,13 @@ def _stop(job: Job) -> None:
         st.session_state[_MESSAGE] = escape(error, 400)
 
 
+def _what_died(job: Job) -> str:
+    return f"**{escape(job.name)}** {'was killed' if job.state == 'killed' else 'failed'}"
+
+
 def _died(folder: Path, job: Job) -> None:
     with st.container(border=True):
-        word = "was killed" if job.state == "killed" else "failed"
-        st.error(f"**{escape(job.name)}** {word}: {escape(job.message, 400)}.", icon=":material/dangerous:")
+        st.error(f"{_what_died(job)}: {escape(job.message, 400)}.", icon=":material/dangerous:")
         if tail := job.log_tail:
             st.code(tail, language=None, wrap_lines=True)
         saved = (job.folder / folders.STATE).exists()
@@ -158,6 +210,7 @@ def _died(folder: Path, job: Job) -> None:
             )
             discard = st.button("Discard", key=f"retrain-discard-{job.name}", icon=":material/delete:")
     if again and attempt(lambda: setup.go_on(job.folder)):
+        close()
         st.rerun(scope="app")
     if discard and attempt(lambda: folders.delete(folder, job.name)):
         st.rerun(scope="app")

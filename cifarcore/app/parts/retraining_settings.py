@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from cifarcore.app.catalog import loaded_run
+from cifarcore.app.parts import download
 from cifarcore.app.safe_text import escape
 from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
@@ -25,6 +26,9 @@ KEPT = "session"
 HOLDS = 1.25
 
 
+WATCH_SECONDS = 2.0
+
+
 HARDEST, CHOSEN, ALL = "hardest classes", "chosen classes", "all classes"
 
 
@@ -34,14 +38,15 @@ LAYERS = {"Everything": "all", "Last two blocks": "last_two_blocks", "Last block
 AUGMENTATIONS = {"Crop and flip": None, "CutMix": "cutmix", "MixUp": "mixup", "RandAugment": "randaugment"}
 
 
-def settings_form(folder: Path) -> None:
+def settings_form(folder: Path) -> bool:
+    """Draw the settings; whether a job was started with them, here or by another browser that was faster."""
     paths = setup.parents(folder)
     if not paths:
         st.info(
             "There are no weights (`.pt`) beside the run files; `cifarcore train` and `cifarcore evaluate` write both.",
             icon=":material/inventory_2:",
         )
-        return
+        return False
     if st.session_state.get("retrain-parent") not in paths:
         st.session_state.pop("retrain-parent", None)
     parent = st.selectbox(
@@ -55,7 +60,7 @@ def settings_form(folder: Path) -> None:
         header, run = read_header(parent), loaded_run(version(parent))
     except (RunFileError, OSError) as error:
         st.error(escape(error, 400))
-        return
+        return False
     if name := dataset_name(run.meta):
         st.caption(f"This parent has {run.n_classes:,} classes of {escape(name)}; A and B may be of other data.")
     layers = LAYERS[
@@ -72,7 +77,7 @@ def settings_form(folder: Path) -> None:
         focus = setup.choose_focus(run, config)
     except CifarcoreError as error:
         st.warning(escape(error, 400), icon=":material/block:")
-        return
+        return False
     if focus:
         how = "chosen by F1 on the validation split, never on the test images" if config.hardest else "as chosen"
         names = ", ".join(spaced(run.class_names[index]) for index in focus[:12])
@@ -81,15 +86,18 @@ def settings_form(folder: Path) -> None:
             f"{escape(names, 400)}{more}: {how}. They make up {config.focus_share:.0%} of each batch, the other "
             "classes the rest."
         )
+    if setup.lacks_images(header, config, folder):  # measuring the speed needs them too
+        download.offer("The images of CIFAR-100, which it learns from, are not on this machine.", "retrain-download")
+        return False
     _expectation(folder, header, config)
     measuring = speeds.measuring(folder)[0]  # each would slow the other down, and a wrong speed be kept
-    if st.button(
+    if not st.button(
         "Start", type="primary", icon=":material/play_arrow:", width="stretch", key="retrain-start", disabled=measuring
     ):
-        with st.spinner("Starting…"):
-            started = attempt(lambda: setup.start(config, parent, folder))
-        if started or running_job(folders.jobs(folder)):  # another browser was faster: show what it started
-            st.rerun(scope="app")
+        return False
+    with st.spinner("Starting…"):
+        started = attempt(lambda: setup.start(config, parent, folder))
+    return started or running_job(folders.jobs(folder)) is not None
 
 
 def _focus(run: Run) -> dict[str, str]:
@@ -168,10 +176,7 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig) -> None
     expected = speeds.expect(header, config, folder)
     running, last_line = speeds.measuring(folder)
     if running:
-        speeds.watch(folder)
-        st.caption(":material/speed: Measuring how fast this machine trains…")
-        if st.button("Stop measuring", type="tertiary", key="retrain-measure-stop", icon=":material/stop_circle:"):
-            attempt(lambda: speeds.stop_measuring(folder))
+        st.fragment(_measured, run_every=WATCH_SECONDS)(folder)
         return
     if expected is None:
         asked = f"retrain-measured-{header.name}-{config.train_layers}-{config.policy}"
@@ -203,6 +208,14 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig) -> None
         lambda: speeds.start_measuring(config, header.path, folder)
     ):
         st.rerun(scope="app")
+
+
+def _measured(folder: Path) -> None:
+    """A measurement under way, which goes on while this is drawn again and again."""
+    speeds.watch(folder)
+    st.caption(":material/speed: Measuring how fast this machine trains…")
+    if st.button("Stop measuring", type="tertiary", key="retrain-measure-stop", icon=":material/stop_circle:"):
+        attempt(lambda: speeds.stop_measuring(folder))
 
 
 def attempt(work) -> bool:

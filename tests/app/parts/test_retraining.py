@@ -15,6 +15,8 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.retraining import folders, jobs, processes, progress, setup, speeds
 from cifarcore.runs.run import read_header, save_run
 
+LACKS_IMAGES = setup.lacks_images  #: as it is, which the fixture replaces
+
 
 @pytest.fixture
 def folder(folder, monkeypatch):
@@ -34,7 +36,7 @@ def test_the_settings_start_with_the_defaults_of_the_command(folder, monkeypatch
         and parent == folder / "cnn-quick-0.npz"
         and place == folder
     )
-    assert "chosen by F1 on the validation split, never on the test images" in text(app.sidebar)
+    assert "chosen by F1 on the validation split, never on the test images" in text(app)
 
 
 def test_settings_outlive_a_job_and_wait_for_a_measurement(folder, monkeypatch):
@@ -65,7 +67,7 @@ def test_each_setting_reaches_the_job(folder, monkeypatch):
     monkeypatch.setattr(setup, "start", lambda *arguments: asked.append(arguments[0]))
     app = run(folder)
     app.selectbox(key="retrain-focus").set_value("chosen classes").run()
-    assert "choose at least one class" in text(app.sidebar) and "Start" not in labels(app)
+    assert "choose at least one class" in text(app) and "Start" not in labels(app)
     next(box for box in app.multiselect if box.label == "Classes").set_value(["seal", "otter"]).run()
     app.selectbox(key="retrain-unit").set_value("epochs").run()
     app.number_input(key="retrain-epochs").set_value(2.5).run()
@@ -93,7 +95,7 @@ def test_each_setting_reaches_the_job(folder, monkeypatch):
 def test_hardest_is_refused_with_the_reason_where_nothing_was_held_out(folder):
     save_run(made_run(model="cnn", preset="quick", val=False), folder / "cnn-quick-0.npz")
     app = run(folder)
-    assert "has no validation split" in text(app.sidebar) and "Start" not in labels(app)
+    assert "has no validation split" in text(app) and "Start" not in labels(app)
     app.selectbox(key="retrain-focus").set_value("all classes").run()
     assert "Start" in labels(app)
 
@@ -105,19 +107,19 @@ def test_a_refusal_is_shown(folder, monkeypatch):
     monkeypatch.setattr(setup, "start", busy)
     app = run(folder)
     app.button(key="retrain-start").click().run()
-    assert "process 7" in text(app.sidebar)
+    assert "process 7" in text(app)
 
 
 def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
     (folder / "retrained").mkdir()
     header = read_header(folder / "cnn-quick-0.npz")
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 500.0})
-    said = text(run(folder).sidebar)
+    said = text(run(folder))
     assert (
         "**1,000 images/s** measured here" in said and "**1.2 epochs**" in said and "longer than the budget" not in said
     )
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 1.0})
-    assert "longer than the budget: about 9 min in all" in text(run(folder).sidebar)
+    assert "longer than the budget: about 9 min in all" in text(run(folder))
 
 
 def test_a_running_job_is_followed(folder):
@@ -140,12 +142,13 @@ def test_a_running_job_is_followed(folder):
     ]
     (job / "progress.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\nrubbish\n")
     app = run(folder)
-    said = text(app.sidebar)
+    said = text(app.main)
     assert (
         "Step 20" in said
         and "500 validation images, which are never trained on" in said
         and "1 unreadable lines" in said
     )
+    assert app.sidebar.get("progress")[0].proto.text == "**minute** · Learning · step 20"
     assert "Start" not in labels(app) and not jobs.stop_asked(job)
     app.button(key="retrain-stop").click().run()
     assert jobs.stop_asked(job) and app.button(key="retrain-stop").disabled
@@ -170,9 +173,9 @@ def test_a_job_before_its_first_step_is_followed_though_its_time_left_is_not_kno
     looked = {"val_accuracy": 0.5, "val_focus_accuracy": 0.2, "val_images": 500}
     record("learning", learned=0.0, step=0, fraction=0.0, passes=0.0, **unknown, **looked)
     app = run(folder)
-    said = text(app.sidebar)
+    said = text(app)
     assert "Step 0" in said and "unreadable" not in said
-    assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["Learning"]
+    assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["**minute** · Learning · step 0"]
     record("learning", learned=1.0, step=10, fraction=0.25, passes=0.25, loss=3.0, images_per_second=100, left=90.0)
     app.run()
     assert not app.exception
@@ -183,19 +186,41 @@ def test_a_dead_job_is_told_with_its_log_and_can_be_gone_on_with_or_discarded(fo
     job = setup.create(RetrainConfig(focus="hardest:3"), folder / "cnn-quick-0.npz", folder, "minute")
     (job / progress.LOG).write_text("\n".join(f"line {number}" for number in range(30)))
     progress.write_json(job / progress.PROCESS, {"pid": 2**22 + 1, "process_started": 1.0})
-    app = run(folder, opened=False)
-    assert "was killed" in text(app.sidebar) and "line 29" in text(app.sidebar) and "line 3\n" not in text(app.sidebar)
+    assert "**minute** was killed" in text(run(folder, opened=False).sidebar)
+    app = run(folder)
+    assert "line 29" in text(app.main) and "line 3\n" not in text(app.main)
 
     def refused(folder):
         raise CifarcoreError("the weights changed since")
 
     monkeypatch.setattr(setup, "go_on", refused)
     app.button(key="retrain-again-minute").click().run()
-    assert "the weights changed since" in text(app.sidebar)
+    assert "the weights changed since" in text(app)
     app.button(key="retrain-discard-minute").click().run()
-    assert not job.exists() and "was killed" not in text(app.sidebar)
+    assert not job.exists() and "was killed" not in text(app)
 
 
 def test_without_weights_the_sidebar_says_which_command_writes_them(folder):
     (folder / "cnn-quick-0.pt").unlink()
-    assert "`cifarcore train`" in text(run(folder).sidebar)
+    assert "`cifarcore train`" in text(run(folder))
+
+
+def test_where_the_images_are_not_there_their_download_is_offered_instead_of_a_start(folder, monkeypatch):
+    monkeypatch.setattr(setup, "lacks_images", LACKS_IMAGES)
+    measured = []
+    monkeypatch.setattr(speeds, "start_measuring", lambda *arguments: measured.append(arguments))
+    app = run(folder)
+    assert "Start" not in labels(app) and app.button(key="retrain-download").label == "Download CIFAR-100"
+    assert measured == []  # it would download them silently
+    (folder / "cnn-quick-0.features.npz").write_bytes(b"")
+    app.selectbox(key="retrain-layers").set_value("Head only").run()
+    assert "Start" in labels(app)  # of features that are kept no image is needed
+
+
+def test_the_button_opens_the_dialog_which_stays_until_it_is_closed(folder):
+    app = run(folder, opened=False)
+    assert "retrain-opened" not in app.session_state
+    app.button(key="retrain").click().run()
+    assert app.session_state["retrain-opened"]
+    app.run()
+    assert app.session_state["retrain-opened"]
