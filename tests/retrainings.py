@@ -54,6 +54,7 @@ def whole_app(root, opened):
     from cifarcore.files import runs_dir
 
     view = sidebar.choose(Path(root))
+    retraining.remember(view)
     retraining.sidebar(Path(root))
     if opened:
         with st.container(key="dialog"):

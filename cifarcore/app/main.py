@@ -41,6 +41,8 @@ def show(root: Path) -> None:
     upload.offer(root, view)
     retraining.sidebar(root, status)
     compared = not isinstance(view, sidebar.Problem)
+    if compared:
+        retraining.remember(view)
     replicable = compared and memo(findings.is_about, view.a.first)
     page = st.navigation(
         [

@@ -84,8 +84,13 @@ def headline(letter: Letter, names: tuple[str, str], difference: float) -> str:
     if not letter:
         return no_difference("accuracy", names)
     winner, loser = names if letter == "A" else names[::-1]
+    return f"{winner} beats {loser} by {points_text(difference)} in accuracy"
+
+
+def points_text(difference: float) -> str:
+    """How large a difference (0..1) is, in percentage points; for what is significant, and so never 0.0."""
     points = 100 * abs(difference)
-    return f"{winner} beats {loser} by {points:{'.1f' if points >= 0.95 else '.2f'}} points in accuracy"
+    return f"{points:{'.1f' if points >= 0.95 else '.2f'}} points"
 
 
 def no_difference(what: str, names: tuple[str, str]) -> str:

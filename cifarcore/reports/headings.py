@@ -9,6 +9,7 @@ from cifarcore.evidence.comparison import Comparison
 from cifarcore.evidence.disagreement import FOUR_WAYS
 from cifarcore.evidence.slices import Slices
 from cifarcore.reports.sides import Sides
+from cifarcore.reports.tables.retrained import FOCUS, OVERALL
 from cifarcore.text import number, plain, spaced
 
 
@@ -86,6 +87,27 @@ def of_claims(measured: pd.DataFrame) -> str:
     counts = measured["verdict"].value_counts()
     holds, fails = int(counts.get(findings.HOLDS, 0)), int(counts.get(findings.FAILS, 0))
     return f"{holds} of {len(measured)} measurements of the report's claims hold here, {fails} do not"
+
+
+def of_retraining(table: pd.DataFrame, names: tuple[str, str]) -> str:
+    """What a retraining changed in its focus classes and overall; `table` as tables.retrained.change_table, `names` are
+    those of the runs before and after.
+    """
+    rows = table.set_index("measure")
+    if FOCUS not in rows.index:
+        return verdict.headline(rows.loc[OVERALL, "better"], names, rows.loc[OVERALL, "difference"])
+    changed, unsure = [], []
+    for measure, what in ((FOCUS, "mean F1 of the focus classes"), (OVERALL, "accuracy")):
+        row = rows.loc[measure]
+        if row["better"]:
+            word = "raises" if row["better"] == "B" else "lowers"
+            changed.append(f"{word} {what} by {verdict.points_text(row['difference'])}")
+        else:
+            unsure.append(what)
+    if not changed:
+        return verdict.no_difference(" or ".join(unsure), names)
+    rest = f"; no significant change in {unsure[0]}" if unsure else ""
+    return f"{names[1]} {' and '.join(changed)}{rest}"
 
 
 def of_image(label: str, said: Sequence[tuple[str, str, str]]) -> str:

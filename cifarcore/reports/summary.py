@@ -195,7 +195,7 @@ def _group_rows(table: pd.DataFrame) -> pd.DataFrame:
         row = {"Model": name, "Seeds": str(len(seeds))}
         row |= {TITLES[name]: mean_with_spread(seeds[name], ".4f") for name in REPORT}
         row["Initialised from"] = all_of(seeds["initialised"])
-        row["Epochs"] = all_of("not recorded" if np.isnan(epochs) else f"{epochs:.0f}" for epochs in seeds["epochs"])
+        row["Epochs"] = all_of("not recorded" if np.isnan(epochs) else f"{epochs:.4g}" for epochs in seeds["epochs"])
         row["Minutes"] = "not recorded" if seeds["minutes"].isna().any() else f"{seeds['minutes'].mean():.1f}"
         row["Hardware"] = all_of(seeds["hardware"])
         rows.append(row)

@@ -10,6 +10,7 @@ from scipy import stats
 from cifarcore.evidence import comparison, findings, ranking
 from cifarcore.experiments.study_plan import BASE
 from cifarcore.experiments.study_table import study_table
+from cifarcore.reports import headings
 from cifarcore.reports.tables.retrained import change_sentences, change_table, change_text
 
 
@@ -39,9 +40,11 @@ def test_every_page_says_what_the_test_says(only_a, only_b):
     assert result.better == expected
     table = change_table(a, b, (1, 2))
     assert table.set_index("measure").loc["Accuracy", "better"] == expected
-    verdict, sentences, unchanged = change_sentences(table, result.names)
-    assert verdict == result.verdict and ("Accuracy" in unchanged) == (expected == "")
-    assert len(sentences) == 2 and "95% CI" in sentences[1]
+    sentences = change_sentences(table)
+    assert len(sentences) == 2 and "95% CI" in sentences[1] and ("not significant" in sentences[1]) == (expected == "")
+    assert headings.of_retraining(change_table(a, b, ()), result.names) == result.verdict
+    title = headings.of_retraining(table, result.names)
+    assert {"B": "raises accuracy by", "A": "lowers accuracy by", "": "No significant difference in"}[expected] in title
     assert change_text(table)["Significant"].tolist() == ["yes" if letter else "no" for letter in table["better"]]
     word = {"B": ranking.BEST, "A": ranking.WORSE, "": ranking.UNSURE}[expected]
     assert ranking.against([a], [b])["verdict"] == word

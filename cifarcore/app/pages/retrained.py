@@ -5,6 +5,7 @@ broke.
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from cifarcore.app.catalog import find_runs, loaded_run
@@ -16,13 +17,13 @@ from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import runs_dir, seen, version
+from cifarcore.reports import headings
+from cifarcore.reports.charts.classes import dumbbells
 from cifarcore.reports.tables import retrained as retrain_tables
 from cifarcore.retraining import folders
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.text import spaced
-
-_UNCLEAR = "No significant change"
 
 
 def page(view: View) -> None:
@@ -36,9 +37,18 @@ def page(view: View) -> None:
     parent = str(parent.get("name", "")) if isinstance(parent, dict) else ""
     focus = retrain_tables.focus_classes(view.a.first, record.get("focus"))
     table = memo(retrain_tables.change_table, view.a.first, run, focus)
-    verdict, sentences, unchanged = retrain_tables.change_sentences(table, view.names)
-    head(view, verdict)
-    st.subheader(f"Retrained: {escape(run.name)}")
+    head(view, headings.of_retraining(table, view.names))
+    st.markdown("  \n".join(retrain_tables.change_sentences(table)))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.subheader(f"Retrained: {escape(run.name)}", anchor=False)
+        if before := retraining.pair_before(folder):
+            st.button(
+                f"Back to {escape(before['A'])} against {escape(before['B'])}",
+                on_click=_choose,
+                args=(before,),
+                icon=":material/arrow_back:",
+                key="retrained-back",
+            )
     _described(run, record, parent)
     if view.a.first.name != parent:
         choice = retraining.choice_of(folder, run.name)
@@ -51,12 +61,8 @@ def page(view: View) -> None:
             st.button("Compare with the parent", on_click=_choose, args=(choice,), icon=":material/compare_arrows:")
     elif (digest := _parent_digest(run)) and digest != loaded_run(version(view.a.first.path)).digest:
         st.caption(f"The run file of {escape(parent)} has changed since the retraining.")
-    _verdict(view, sentences, unchanged)
-    st.dataframe(retrain_tables.change_text(table), hide_index=True, height="content")
-    st.caption(
-        "95% CIs: accuracy by Tango's score interval with the exact McNemar test, F1 by a normal test over images. "
-        "Always B minus A."
-    )
+    _focus_classes(view, focus)
+    _table(table)
     _pictures(view, focus)
     _housekeeping(view, run)
 
@@ -107,7 +113,7 @@ def _described(run: Run, record: dict, parent: str) -> None:
     seconds = run.meta.get("train_seconds")
     parts = [
         f"{seconds:.0f} s of training" if isinstance(seconds, (int, float)) else "",
-        f"{record['images']:,} images ({escape(record.get('passes'))} epochs)"
+        f"{record['images']:,} images ({_epochs(record.get('passes'))})"
         if isinstance(record.get("images"), int)
         else "",
         f"trained: {escape(settings.get('train_layers', ''))}",
@@ -116,29 +122,50 @@ def _described(run: Run, record: dict, parent: str) -> None:
     st.caption(f"From {escape(parent)}. {', '.join(filter(None, parts))}.")
 
 
-def _verdict(view: View, sentences: list[str], unchanged: list[str]) -> None:
-    st.markdown("  \n".join(sentences))
-    if unchanged:
-        st.warning(
-            f"**{_UNCLEAR}:** {', '.join(unchanged)}. The test accounts for the choice of test images, not for "
-            "variation between retraining seeds.",
-            icon=":material/water:",
+def _epochs(passes: object) -> str:
+    return f"{passes:.2g} epochs" if isinstance(passes, (int, float)) else "epochs not recorded"
+
+
+def _focus_classes(view: View, focus: tuple[int, ...]) -> None:
+    """Each focus class before and after, in one chart."""
+    if not focus:
+        return
+    st.subheader("The focus classes before and after", anchor=False)
+    with st.spinner("Comparing the classes…"):
+        frame = retrain_tables.focus_frame(view, focus)
+    st.altair_chart(dumbbells(frame, "F1"), width="stretch", key="retrained-focus")
+    st.caption(
+        ":blue[●] before (A) :orange[◆] after (B); to the right B − A with its 95% CI, filled where recall changes "
+        "significantly (FDR controlled at 5% over all classes)."
+    )
+
+
+def _table(table: pd.DataFrame) -> None:
+    with st.expander("Table", icon=":material/table:"):
+        st.dataframe(retrain_tables.change_text(table), hide_index=True, height="content")
+        st.caption(
+            "95% CIs: accuracy by Tango's score interval with the exact McNemar test, F1 by a normal test over images. "
+            "Always B minus A. The tests account for the choice of test images, not for variation between retraining "
+            "seeds."
         )
-    if view.several_seeds:
-        st.caption(f"For {view.first_seeds}; the overview compares all chosen seeds.")
 
 
 def _pictures(view: View, focus: tuple[int, ...]) -> None:
+    """What was fixed and what was broken, side by side."""
     filter_note(view, "the pictures below are", "the numbers above are")
+    if view.several_seeds:
+        st.caption(f"For {view.first_seeds}; the overview compares all chosen seeds.")
     changed = retrain_tables.changed_images(view, focus)
-    for key, title in (
-        ("fixed", "Fixed: wrong before, correct after"),
-        ("broken", "Broken: correct before, wrong after"),
+    for place, key, title in zip(
+        st.columns(2, gap="large"),
+        ("fixed", "broken"),
+        ("Fixed: wrong before, correct after", "Broken: correct before, wrong after"),
+        strict=True,
     ):
         rows = changed[key]
         of_focus = f"; {np.isin(view.labels[rows], focus).sum():,} of them in the focus classes" if focus else ""
-        st.subheader(title.partition(":")[0])
-        gallery(view, rows, key, title + of_focus)
+        with place:
+            gallery(view, rows, key, title + of_focus)
 
 
 def _housekeeping(view: View, run: Run) -> None:

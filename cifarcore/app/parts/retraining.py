@@ -13,6 +13,7 @@ from cifarcore.app.catalog import digest_of, find_runs
 from cifarcore.app.parts.retraining_settings import attempt, duration, running_job, settings_form
 from cifarcore.app.parts.sidebar import choose_next
 from cifarcore.app.safe_text import escape
+from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import runs_dir
 from cifarcore.reports.charts import retrained as charts
@@ -36,6 +37,8 @@ _PHASES = {
 
 # keys of session state: the job that this browser follows, what is told of it once, whether the dialog is open
 _FOLLOWED, _MESSAGE, _OPENED = "retrain-followed", "retrain-said", "retrain-opened"
+#: the choice of the sidebar before a retraining became model B
+_BEFORE, _CHOICE = "retrain-before", ("A", "seedA", "B", "seedB")
 
 
 def sidebar(root: Path, status: DeltaGenerator | None = None) -> None:
@@ -50,6 +53,19 @@ def sidebar(root: Path, status: DeltaGenerator | None = None) -> None:
         st.fragment(_status, run_every=REFRESH_SECONDS if busy else None)(folder, busy)
     if is_open():  # drawn anew in every run of the app, which would close it
         st.dialog("Short retraining", width="medium", on_dismiss=close)(body)(folder, busy)
+
+
+def remember(view: View) -> None:
+    """Keep what is compared, to come back to, unless B is a retraining."""
+    path = view.b.first.path
+    if path is not None and path.parent.name != folders.FOLDER:
+        st.session_state[_BEFORE] = {key: st.query_params[key] for key in _CHOICE if key in st.query_params}
+
+
+def pair_before(folder: Path) -> dict[str, str]:
+    """The choice that `remember` kept, where its models are still there; else {}."""
+    choice, groups = st.session_state.get(_BEFORE, {}), find_runs(folder).groups
+    return choice if all(choice.get(letter) in groups for letter in "AB") else {}
 
 
 def is_open() -> bool:

@@ -101,9 +101,7 @@ def learning_curves(frame: pd.DataFrame, names: tuple[str, str] = ("", "")) -> a
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=28))
         .encode(
-            x=alt.X(
-                "epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False, labelFlush=True, labelFlushOffset=-4)
-            ),
+            x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(grid=False, labelFlush=True, labelFlushOffset=-4)),
             y=alt.Y(
                 "val_accuracy:Q", title="validation accuracy", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)
             ),
@@ -112,7 +110,7 @@ def learning_curves(frame: pd.DataFrame, names: tuple[str, str] = ("", "")) -> a
             tooltip=[
                 alt.Tooltip("model:N"),
                 alt.Tooltip("run:N"),
-                alt.Tooltip("epoch:Q"),
+                alt.Tooltip("epoch:Q", format=".4~f"),
                 alt.Tooltip("val_accuracy:Q", title="validation accuracy", format=".2%"),
                 alt.Tooltip("train_loss:Q", title="training loss", format=".3f"),
                 alt.Tooltip("minutes:Q", format=".1f"),

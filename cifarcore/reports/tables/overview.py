@@ -100,14 +100,14 @@ def costs(sides: Sides) -> list[tuple[str, str, str]]:
 
 def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
     """Columns model, run, epoch, val_accuracy, train_loss, minutes: a row for each epoch of each run with a validation
-    split.
+    split. The parts of an epoch that a retraining takes continue its parent's.
     """
     frames = [
         pd.DataFrame(
             {
                 "model": side.letter,
                 "run": plain(run.name),
-                "epoch": run.history["epoch"],
+                "epoch": _epochs_before(run) + run.history["epoch"],
                 "val_accuracy": run.history["val_accuracy"],
                 "train_loss": run.history["train_loss"],
                 "minutes": run.history["seconds"] / 60,
@@ -151,12 +151,20 @@ def _epochs(run: Run) -> float:
     return float(run.history["epoch"][-1]) if run.history and len(run.history["epoch"]) else np.nan
 
 
+def _epochs_before(run: Run) -> float:
+    """The epochs of the training that a retraining continues; 0 for others."""
+    config = run.meta.get("config")
+    if not isinstance(run.meta.get("retraining"), dict) or not isinstance(config, dict):
+        return 0.0
+    return float(np.nan_to_num(_float(config.get("epochs"))))
+
+
 #: what a run file's meta tells of the model and its training: title, format, function of a run
 RUN_FACTS = (
     ("Parameters", ",.0f", lambda run: _float(run.meta.get("parameters"))),
     ("Training minutes", ",.1f", lambda run: _float(run.meta.get("train_seconds")) / 60),
     ("Training images/s", ",.0f", _images_per_second),
-    ("Epochs", ",.0f", _epochs),
+    ("Epochs", ",.4g", _epochs),
 )
 
 

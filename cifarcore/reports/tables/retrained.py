@@ -1,14 +1,21 @@
 """What the page of a retraining shows, as DataFrames: pure functions of the run before and the run after."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from cifarcore.evidence import crossed, metrics, verdict
+from cifarcore.evidence import comparison, crossed, metrics, verdict
 from cifarcore.evidence.shares import share_difference
 from cifarcore.reports.sides import Sides
+from cifarcore.reports.tables.classes import class_frame
 from cifarcore.reports.tables.galleries import surest_first
+from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.text import interval, number, p_value
+
+#: the two measures that the verdict is on
+OVERALL, FOCUS = "Accuracy", "Mean F1 of the focus classes"
 
 
 def change_table(before: Run, after: Run, focus: tuple[int, ...]) -> pd.DataFrame:
@@ -22,12 +29,12 @@ def change_table(before: Run, after: Run, focus: tuple[int, ...]) -> pd.DataFram
     everything = np.ones(before.n_images, bool)
     classes = np.arange(before.n_classes)
     records = [
-        _accuracy("Accuracy", before, after, everything),
+        _accuracy(OVERALL, before, after, everything),
         _f1("Macro-F1", before, after, classes, everything),
     ]
     if len(focus):
         records += [
-            _f1("Mean F1 of the focus classes", before, after, np.array(focus), in_focus),
+            _f1(FOCUS, before, after, np.array(focus), in_focus),
             _accuracy("Accuracy on images of the focus classes", before, after, in_focus),
             _f1("Mean F1 of the other classes", before, after, np.setdiff1d(classes, focus), ~in_focus),
             _accuracy("Accuracy on images of the other classes", before, after, ~in_focus),
@@ -51,23 +58,28 @@ def change_text(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def change_sentences(table: pd.DataFrame, names: tuple[str, str]) -> tuple[str, list[str], list[str]]:
-    """The verdict on accuracy as the overview words it, what changed in sentences, and what did not significantly.
-
-    `names` are those of the runs before and after.
+def change_sentences(table: pd.DataFrame) -> list[str]:
+    """What the retraining changed in the focus classes and overall, a sentence each; `headings.of_retraining` is the
+    verdict.
     """
-    rows, sentences, unchanged = table.set_index("measure"), [], []
-    for measure in ("Mean F1 of the focus classes", "Accuracy"):
+    rows, sentences = table.set_index("measure"), []
+    for measure in (FOCUS, OVERALL):
         if measure not in rows.index:
             continue
         row = rows.loc[measure]
         change, ends = number(row["difference"], "+.4f"), interval(row["low"], row["high"], "+.4f")
         ci = f"95% CI {ends}" if ends else "no CI"
-        sentences.append(f"{measure}: {row['before']:.4f} before, {row['after']:.4f} after ({change}, {ci}).")
-        if not row["better"]:
-            unchanged.append(measure)
-    accuracy = rows.loc["Accuracy"]
-    return verdict.headline(accuracy["better"], names, accuracy["difference"]), sentences, unchanged
+        unsure = "" if row["better"] else "; not significant"
+        sentences.append(f"{measure}: {row['before']:.4f} before, {row['after']:.4f} after ({change}, {ci}{unsure}).")
+    return sentences
+
+
+def focus_frame(sides: Sides, focus: tuple[int, ...]) -> pd.DataFrame:
+    """F1 of each focus class before and after, as `class_frame`, of the first seeds: largest gain first."""
+    one, other = (replace(side, runs=side.runs[:1]) for side in (sides.a, sides.b))
+    first = replace(sides, a=one, b=other, classes=np.array(focus, int))
+    frame = class_frame(first, memo(comparison.compare, one.runs, other.runs), "f1")
+    return frame.sort_values("difference", ascending=False, kind="stable", ignore_index=True)
 
 
 def focus_classes(run: Run, names: object) -> tuple[int, ...]:

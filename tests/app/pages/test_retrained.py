@@ -27,7 +27,8 @@ def test_the_page_shows_what_changed_and_which_pictures(folder):
         ("Broken", (before.correct & ~after.correct).sum()),
     ):
         assert any(title in line and f"**{count:,}**" in line for line in said.splitlines())
-    assert "No significant change" not in said
+    title = app.title[0].value
+    assert "retrained/minute raises mean F1 of the focus classes by" in title and " and raises accuracy by" in title
 
 
 def test_before_and_after_are_those_of_scikit_learn(folder):
@@ -53,7 +54,29 @@ def test_what_the_class_filter_acts_on_is_said(folder):
 
 def test_a_change_within_noise_is_said(folder):
     retrained(folder, accuracy=0.602)
-    assert "No significant change" in text(run(folder, A="cnn-quick", B="retrained/minute").main)
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    assert app.title[0].value.startswith(
+        "No significant difference in mean F1 of the focus classes or accuracy between"
+    )
+    assert text(app.main).count("; not significant)") == 2
+
+
+def test_the_pair_from_before_is_a_click_away(folder):
+    retrained(folder)
+    app = run(folder, A="resnet18-quick", B="cnn-quick")
+    next(button for button in app.button if button.label == "minute").click().run()
+    assert app.session_state["B"] == "retrained/minute" and app.session_state["A"] == "cnn-quick"
+    app.button(key="retrained-back").click().run()
+    assert (app.session_state["A"], app.session_state["B"]) == ("resnet18-quick", "cnn-quick")
+
+
+def test_each_focus_class_is_drawn_before_and_after(folder):
+    retrained(folder)
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    (chart,) = app.get("vega_lite_chart")
+    assert "F1 of each class" in chart.proto.spec
+    names = [name.replace("_", " ") for name in made_run().class_names[:3].tolist()]
+    assert all(f'"{name}"' in chart.proto.spec for name in names), chart.proto.spec
 
 
 def test_another_model_than_the_parent_is_told_and_mended_by_a_button(folder):

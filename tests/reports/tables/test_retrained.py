@@ -11,8 +11,17 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from cifarcore.evidence import paired
 from cifarcore.evidence.shares import tango_interval
+from cifarcore.reports import headings
 from cifarcore.reports.sides import Side, Sides
-from cifarcore.reports.tables.retrained import change_table, change_text, changed_images, focus_classes
+from cifarcore.reports.tables.retrained import (
+    FOCUS,
+    OVERALL,
+    change_table,
+    change_text,
+    changed_images,
+    focus_classes,
+    focus_frame,
+)
 
 
 def test_the_change_is_that_of_scikit_learn():
@@ -121,3 +130,30 @@ def test_the_focus_is_known_by_its_classes_names():
     names = run.class_names.tolist()
     assert focus_classes(run, [names[7], "no such class", 3, names[2]]) == (7, 2)
     assert focus_classes(run, None) == focus_classes(run, names[0]) == ()
+
+
+def test_each_focus_class_before_and_after_is_scikit_learns():
+    before, after = made_run(n_images=2000, accuracy=0.5), made_run(n_images=2000, accuracy=0.6)
+    sides = Sides(Side("A", "before", (before, made_run(seed=1))), Side("B", "after", (after,)), 0, 0, np.array([0]))
+    frame = focus_frame(sides, (5, 2)).set_index("class")
+    assert frame["difference"].is_monotonic_decreasing and len(frame) == 2
+    for column, one in (("a", before), ("b", after)):
+        f1 = f1_score(one.labels, one.predictions, average=None)
+        for c in (5, 2):
+            assert frame.loc[sides.class_names[c], column] == pytest.approx(f1[c])
+
+
+def test_the_verdict_is_of_the_focus_and_of_all():
+    rows = [(FOCUS, 0.031, "B"), (OVERALL, -0.0041, "A")]
+    table = pd.DataFrame(rows, columns=["measure", "difference", "better"])
+    names = ("cnn", "minute")
+    assert (
+        headings.of_retraining(table, names)
+        == "minute raises mean F1 of the focus classes by 3.1 points and lowers accuracy by 0.41 points"
+    )
+    table.loc[1, "better"] = ""
+    assert headings.of_retraining(table, names).endswith("by 3.1 points; no significant change in accuracy")
+    table["better"] = ""
+    assert headings.of_retraining(table, names) == (
+        "No significant difference in mean F1 of the focus classes or accuracy between cnn and minute"
+    )
