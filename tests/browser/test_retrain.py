@@ -170,7 +170,7 @@ def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
     assert f"Retrained: {job.name}" in main.inner_text() and "Mean F1 of the focus classes" in main.inner_text()
     before = load_run(runs / f"{PARENT}.npz")
     fixed = int((~before.correct & run.correct).sum())
-    assert "Fixed: wrong before, correct after; " in main.inner_text() and f"· {fixed:,}" in main.inner_text()
+    assert "Fixed: only correct after; " in main.inner_text() and f"· {fixed:,}" in main.inner_text()
     sure = page.get_by_role("button", name="Delete it")
     press(page.get_by_role("button", name="Delete", exact=False).first, sure.is_visible)
     press(sure, lambda: not jobs(runs))

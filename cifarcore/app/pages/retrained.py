@@ -157,13 +157,13 @@ def _pictures(view: View, focus: tuple[int, ...]) -> None:
         st.caption(f"For {view.first_seeds}; the overview compares all chosen seeds.")
     changed = retrain_tables.changed_images(view, focus)
     for place, key, title in zip(
-        st.columns(2, gap="large"),
+        st.columns(2, gap="medium"),
         ("fixed", "broken"),
-        ("Fixed: wrong before, correct after", "Broken: correct before, wrong after"),
+        ("**Fixed**: only correct after", "**Broken**: only correct before"),
         strict=True,
     ):
         rows = changed[key]
-        of_focus = f"; {np.isin(view.labels[rows], focus).sum():,} of them in the focus classes" if focus else ""
+        of_focus = f"; {np.isin(view.labels[rows], focus).sum():,} in focus" if focus else ""
         with place:
             gallery(view, rows, key, title + of_focus)
 

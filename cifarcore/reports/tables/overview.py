@@ -100,14 +100,15 @@ def costs(sides: Sides) -> list[tuple[str, str, str]]:
 
 def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
     """Columns model, run, epoch, val_accuracy, train_loss, minutes: a row for each epoch of each run with a validation
-    split. The parts of an epoch that a retraining takes continue its parent's.
+    split. The parts of an epoch that a retraining takes continue its parent's, where that is compared.
     """
+    last = {run.name: _epochs(run) for side in sides for run in side.runs}
     frames = [
         pd.DataFrame(
             {
                 "model": side.letter,
                 "run": plain(run.name),
-                "epoch": _epochs_before(run) + run.history["epoch"],
+                "epoch": _epochs_before(run, last) + run.history["epoch"],
                 "val_accuracy": run.history["val_accuracy"],
                 "train_loss": run.history["train_loss"],
                 "minutes": run.history["seconds"] / 60,
@@ -151,12 +152,10 @@ def _epochs(run: Run) -> float:
     return float(run.history["epoch"][-1]) if run.history and len(run.history["epoch"]) else np.nan
 
 
-def _epochs_before(run: Run) -> float:
-    """The epochs of the training that a retraining continues; 0 for others."""
-    config = run.meta.get("config")
-    if not isinstance(run.meta.get("retraining"), dict) or not isinstance(config, dict):
-        return 0.0
-    return float(np.nan_to_num(_float(config.get("epochs"))))
+def _epochs_before(run: Run, last: dict[str, float]) -> float:
+    """The epochs, by the names of runs in `last`, of the training that a retraining continues; else 0."""
+    parent = run.meta.get("parent") if isinstance(run.meta.get("retraining"), dict) else None
+    return float(np.nan_to_num(last.get(str(parent.get("name")), 0.0))) if isinstance(parent, dict) else 0.0
 
 
 #: what a run file's meta tells of the model and its training: title, format, function of a run

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from made import classes_only
+from made import classes_only, made_run
 from sklearn.metrics import f1_score
 from two_seeds import LABELS, RUNS, answers
 
 from cifarcore.evidence import calibration, disagreement
-from cifarcore.reports.sides import Side
+from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.overview import (
+    costs,
     history_frame,
     metric_table,
     reliability_frame,
@@ -123,3 +124,17 @@ def test_outcomes_errors_and_temperatures_in_words(view):
         f"{calibration.fit_temperature(runs[0]):.3f}", "no validation split", "no scores",
     ]  # fmt: skip
     assert table["Run"].tolist() == [run.name for run in runs] and set(table["Model"]) == {"A"}
+
+
+def test_the_parts_of_an_epoch_of_a_retraining_continue_its_parents():
+    parent, other = made_run(model="cnn"), made_run(model="cnn", seed=1, accuracy=0.7)
+    history = other.history | {"epoch": np.linspace(0, 0.03, len(other.history["epoch"]), dtype=np.float32)}
+    meta = other.meta | {"retraining": {}, "parent": {"name": parent.name}}
+    retrained = replace(other, history=history, meta=meta)
+    a, b = Side("A", "cnn", (parent,)), Side("B", "retrained", (retrained,))
+    frame = history_frame((a, b)).set_index("model")["epoch"]
+    assert frame["B"].min() == frame["A"].max() == parent.history["epoch"][-1]
+    assert frame["B"].max() == pytest.approx(frame["A"].max() + 0.03)
+    assert history_frame((b,))["epoch"].max() == pytest.approx(0.03)  # the parent is not compared
+    (epochs,) = [row for row in costs(Sides(a, b, 0, 0, np.arange(10))) if row[0] == "Epochs"]
+    assert epochs[1:] == (f"{parent.history['epoch'][-1]:.0f}", "0.03")
