@@ -98,9 +98,21 @@ def brief(value: object) -> str:
 
 
 def one_line(text: object, limit: int) -> str:
-    """`text` on one line, what cannot be printed left out, cut to `limit` characters."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    """`text` on one line, what cannot be printed left out, `shortened` to `limit` characters."""
+    return shortened(" ".join("".join(c if c.isprintable() else " " for c in str(text)).split()), limit)
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text` cut in its middle to at most `limit` characters: names that are alike differ at their ends, and messages
+    end with what to do.
+    """
+    half = (limit - 1) // 2
+    return text if len(text) <= limit else f"{text[: limit - 1 - half]}…{text[len(text) - half :]}"
+
+
+def keyed(letter: str, name: str, limit: int = 22) -> str:
+    """A model as tables and charts head it: its key, "A" or "B", and its name, `shortened`."""
+    return f"{letter} {shortened(name, limit)}"
 
 
 def count_form(*values: Sequence[float], sign: str = "") -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from sklearn.metrics import roc_curve
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
 from cifarcore.evidence.softmax import log_normalizer, once
 from cifarcore.runs.run import Run
@@ -119,6 +119,25 @@ def roc(scores: np.ndarray, is_positive: np.ndarray) -> pd.DataFrame:
         return pd.DataFrame({"fpr": [], "tpr": [], "threshold": []}, dtype=float)
     fpr, tpr, threshold = roc_curve(is_positive, scores)
     return pd.DataFrame({"fpr": fpr, "tpr": tpr, "threshold": threshold})
+
+
+def precision_recall(scores: np.ndarray, is_positive: np.ndarray) -> pd.DataFrame:
+    """The precision-recall curve by scikit-learn: columns recall (rising from 0), precision.
+
+    What a ROC curve hides where positives are few: how many of the images called positive are (Saito and Rehmsmeier,
+    PLOS ONE 2015). Empty where one of the two classes has no image, or scores are NaN.
+    """
+    if np.isnan(scores).any() or is_positive.all() or not is_positive.any():
+        return pd.DataFrame({"recall": [], "precision": []}, dtype=float)
+    precision, recall, _ = precision_recall_curve(is_positive, scores, drop_intermediate=True)
+    return pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})
+
+
+def average_precision(scores: np.ndarray, is_positive: np.ndarray) -> float:
+    """The mean precision over recalls, without interpolation, by scikit-learn; NaN where there is no curve."""
+    if np.isnan(scores).any() or not is_positive.any():
+        return float("nan")
+    return float(average_precision_score(is_positive, scores))
 
 
 def macro_roc(run: Run) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 from cifarcore.evidence.comparison import names_of
 from cifarcore.runs.alignment import AlignedPair
 from cifarcore.runs.run import Run, RunHeader, seed_given, seeds_text
-from cifarcore.text import distinct, plain, spaced
+from cifarcore.text import distinct, spaced
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,7 @@ class Sides:
         """Of both models, fit to show; of two seeds of one model the runs' names, which differ."""
         if self.a.group == self.b.group:
             return names_of(self.a.runs, self.b.runs)
-        a, b = plain(self.a.group), plain(self.b.group)
-        if a == b:  # they differ where they are cut
-            a, b = (plain(f"{name[:35]}…{name[-40:]}") for name in (self.a.group, self.b.group))
+        a, b = distinct((self.a.group, self.b.group))
         return a, b
 
     # cached properties: as in Side

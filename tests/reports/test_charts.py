@@ -173,7 +173,17 @@ def curves_of(corner: bool, banded: bool) -> alt.TopLevelMixin:
     low = [0.0, 0.9] if banded else [np.nan] * 2
     frame = pd.DataFrame({"model": "A", "fpr": [0.0, 1], "tpr": [0.0, 1], "low": low, "high": [1.0, 1]})
     points = pd.DataFrame({"model": ["A", "B"], "fpr": 0.1, "tpr": 0.8, "right": 0.85}) if banded else None
-    return roc.roc(frame, points, "cats", corner)
+    return roc.roc(frame, points, names_at("fpr", "tpr"), "cats", corner)
+
+
+def names_at(x: str, y: str) -> pd.DataFrame:
+    return pd.DataFrame({"model": ["A", "B"], "text": ["A old", "B new"], x: 0.1, y: 0.9, "above": [True, False]})
+
+
+def precision() -> alt.TopLevelMixin:
+    frame = pd.DataFrame({"model": "A", "recall": [0.0, 1], "precision": [1.0, 0.1], "low": np.nan, "high": np.nan})
+    points = pd.DataFrame({"model": ["A", "B"], "tpr": 0.8, "precision": [0.5, np.nan], "right": 0.85})
+    return roc.precision_recall(frame, points, names_at("recall", "precision"), 0.01, "cats")
 
 
 def roc_whole() -> alt.TopLevelMixin:
@@ -200,7 +210,7 @@ def heatmap_of_counts() -> alt.TopLevelMixin:
 
 ALL = (
     split, curves, reliability, dumbbells, heatmap, heatmap_of_counts, outcomes, gains, top, place, margin, risk,
-    groups, chance, losses, accuracies, roc_whole, roc_corner,
+    groups, chance, losses, accuracies, roc_whole, roc_corner, precision,
     forest, bins, difference, metric_rows, bands,
 )  # fmt: skip
 

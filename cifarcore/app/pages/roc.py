@@ -15,6 +15,7 @@ from cifarcore.reports.charts import roc as roc_charts
 from cifarcore.reports.tables import roc as roc_tables
 from cifarcore.reports.tables.roc import SOURCES, Task
 from cifarcore.reports.tables.roc_images import CONFUSED, FLIPS, flip_text, listed
+from cifarcore.reports.tables.roc_precision import average_precisions, label_frame, page_table, precision_frame
 from cifarcore.text import count_form
 
 MODES = ("two classes", "one-vs-rest", "macro-average")
@@ -46,8 +47,9 @@ def _roc(view: View) -> None:
         st.caption("The class filter does not apply here: the curves and areas are of all images.")
     elif len(view.classes) < 2:
         st.caption("The filter keeps one class and two are needed, so all classes are offered.")
+    above = st.container(width=420)
     left, right = st.columns(2, gap="medium")
-    with right:
+    with right if mode == MODES[0] else above:
         if mode == MODES[0] and view.n_classes > 2:
             _pairs(view)
         task = _task(view, mode)
@@ -69,19 +71,37 @@ def _roc(view: View) -> None:
         areas = roc_tables.auc_frame(view.a, view.b, task, choices)
     with top:
         head(view, headings.of_areas(areas, title, view.names))
-    points, share = None, None
-    with right:
-        if task is not None:
-            share = _operating_point(view, task)
-            points = roc_tables.operating_points((view.a, view.b), task, share)
-            st.dataframe(roc_tables.point_table(points), hide_index=True)
-        _areas(areas, choices)
     with left:
-        st.markdown(":blue[●] A :orange[◆] B" + (" · band: range over seeds" if view.several_seeds else ""))
+        place = st.container()
         corner = st.toggle("Zoom into the upper left corner", key="corner", bind="query-params")
-        st.altair_chart(roc_charts.roc(curves, points, title, corner), width="stretch", key="roc-chart")
+        share = None if task is None else _operating_point(view, task)
+    points = None if task is None else roc_tables.operating_points((view.a, view.b), task, share)
+    at = 0.5 * roc_charts.CORNER if corner else 0.5
+    labels = label_frame(curves, view.names, "fpr", "tpr", at)
+    place.altair_chart(roc_charts.roc(curves, points, labels, title, corner), width="content", key="roc-chart")
+    precisions = None
+    if task is not None and task.negative is None:
+        precisions = average_precisions((view.a, view.b), task)
+        with right:
+            _precision(view, task, points, title)
+    if view.several_seeds:
+        st.caption("Bands: range over seeds.")
+    _numbers(page_table(areas, points, precisions, view.names), choices)
     if task is not None:
         _flips(view, task, share)
+
+
+def _precision(view: View, task: Task, points: pd.DataFrame, title: str) -> None:
+    """Precision and recall beside the ROC curve of one class among many, which looks good whatever the precision."""
+    curves = precision_frame((view.a, view.b), task)
+    prevalence = float((view.labels == task.positive).mean())
+    labels = label_frame(curves, view.names, "recall", "precision", 0.5)
+    chart = roc_charts.precision_recall(curves, points, labels, prevalence, title)
+    st.altair_chart(chart, width="content", key="roc-precision")
+    st.caption(
+        f"{prevalence:.2%} of the images are of this class: even a low false positive rate can mean more false alarms "
+        "than hits, which precision shows. Dashed: chance."
+    )
 
 
 def _pairs(view: View) -> None:
@@ -165,10 +185,11 @@ def _operating_point(view: View, task: Task) -> float:
     return LABELS[label]
 
 
-def _areas(areas: pd.DataFrame, choices: int) -> None:
+def _numbers(table: pd.DataFrame, choices: int) -> None:
     st.dataframe(
-        roc_tables.auc_table(areas),
+        table,
         hide_index=True,
+        key="roc-numbers",
         column_config={
             "AUC": st.column_config.TextColumn(help="Area under the curve; ± is the standard deviation of the seeds'"),
             "95% CI": st.column_config.TextColumn(
@@ -177,6 +198,10 @@ def _areas(areas: pd.DataFrame, choices: int) -> None:
             "p": st.column_config.TextColumn(
                 help="Probability of a difference at least this large if both models had the same AUC"
             ),
+            "Average precision": st.column_config.TextColumn(
+                help="Mean precision over all recalls (area under the precision-recall curve), mean over seeds"
+            ),
+            "True positive rate": st.column_config.TextColumn(help="At the operating point, as what follows"),
         },
     )
     if choices > 1:

@@ -1,4 +1,4 @@
-"""The ROC page's chart: a pure function of DataFrames."""
+"""The ROC page's charts: pure functions of DataFrames."""
 
 import altair as alt
 import pandas as pd
@@ -6,42 +6,79 @@ import pandas as pd
 from cifarcore.reports.charts.style import COLORS, NEUTRAL, model_scale
 
 CORNER = 0.2  # how much of each axis the zoomed chart shows
+SIDE = 400  # pixels of the square; a narrower page shrinks it whole
+_FPR, _TPR, _RECALL, _PRECISION = (
+    "false positive rate",
+    "true positive rate",
+    "recall (true positive rate)",
+    "precision",
+)
 
 
-def roc(curves: pd.DataFrame, points: pd.DataFrame | None, title: str, corner: bool = False) -> alt.LayerChart:
-    """ROC curves of both models, with their operating points.
+def roc(
+    curves: pd.DataFrame, points: pd.DataFrame | None, labels: pd.DataFrame, title: str, corner: bool = False
+) -> alt.LayerChart:
+    """ROC curves of both models, with their names and operating points, in a square.
 
     Columns of `curves`: model, fpr, tpr, low, high (the band over seeds, NaN without one); of `points`: model, fpr,
-    tpr, right. `corner` draws only false positive rates up to CORNER and true positive rates from 1 - CORNER.
+    tpr, right; of `labels`: as roc_precision.label_frame. `corner` draws only false positive rates up to CORNER and
+    true positive rates from 1 - CORNER.
     """
-    x_domain, y_domain = ([0, CORNER], [1 - CORNER, 1]) if corner else ([0, 1], [0, 1])
-    y_scale = alt.Scale(domain=y_domain, nice=False)
+    domains = ([0, CORNER], [1 - CORNER, 1]) if corner else ([0, 1], [0, 1])
+    chance = pd.DataFrame({"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]})
+    chart = _square(
+        curves, points, labels, chance, ("fpr", "false positive rate"), ("tpr", "true positive rate"), domains
+    )
+    return chart.properties(description=f"ROC curves, A blue, B orange, the dashed line is chance: {title}")
+
+
+def precision_recall(
+    curves: pd.DataFrame, points: pd.DataFrame, labels: pd.DataFrame, prevalence: float, title: str
+) -> alt.LayerChart:
+    """As `roc`, with recall and precision; the dashed line is the `prevalence`, the precision of chance.
+
+    Columns of `curves`: model, recall, precision, low, high; of `points` as of `roc`, with precision.
+    """
+    chance = pd.DataFrame({"recall": [0.0, 1.0], "precision": [prevalence, prevalence]})
+    points = points.assign(recall=points["tpr"]).dropna(subset="precision")
+    axes = ("recall", "recall (true positive rate)"), ("precision", "precision")
+    chart = _square(curves, points, labels, chance, *axes, ([0, 1], [0, 1]))
+    return chart.properties(
+        description=f"Precision-recall curves, A blue, B orange, the dashed line is chance: {title}"
+    )
+
+
+def _square(
+    curves: pd.DataFrame,
+    points: pd.DataFrame | None,
+    labels: pd.DataFrame,
+    chance: pd.DataFrame,
+    x_axis: tuple[str, str],
+    y_axis: tuple[str, str],
+    domains: tuple[list[float], list[float]],
+) -> alt.LayerChart:
+    """Both curves, each with its band, name and operating point; `x_axis` and `y_axis` are columns and titles."""
+    (x_name, x_title), (y_name, y_title) = x_axis, y_axis
+    y_scale = alt.Scale(domain=domains[1], nice=False)
     x = alt.X(
-        "fpr:Q",
-        title="false positive rate",
-        scale=alt.Scale(domain=x_domain, nice=False),
+        f"{x_name}:Q",
+        title=x_title,
+        scale=alt.Scale(domain=domains[0], nice=False),
         axis=alt.Axis(format=".0%", grid=False, labelFlush=True, labelFlushOffset=-4),
     )
-    y = alt.Y("tpr:Q", title="true positive rate", scale=y_scale, axis=alt.Axis(format=".0%"))
+    y = alt.Y(f"{y_name}:Q", title=y_title, scale=y_scale, axis=alt.Axis(format=".0%"))
     color = alt.Color("model:N", scale=model_scale(), legend=None)
     tooltip = [
         alt.Tooltip("model:N"),
-        alt.Tooltip("fpr:Q", title="false positive rate", format=".2%"),
-        alt.Tooltip("tpr:Q", title="true positive rate", format=".2%"),
+        alt.Tooltip(f"{x_name}:Q", title=x_title, format=".2%"),
+        alt.Tooltip(f"{y_name}:Q", title=y_title, format=".2%"),
     ]
-    chance = (
-        alt.Chart(pd.DataFrame({"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]}))
-        .mark_line(color=NEUTRAL, strokeDash=[4, 4], clip=True)
-        .encode(x=x, y=y)
-    )
-    layers = [chance]
+    layers = [alt.Chart(chance).mark_line(color=NEUTRAL, strokeDash=[4, 4], clip=True).encode(x=x, y=y)]
     banded = curves[curves["low"].notna()]
     if len(banded):
-        layers.append(
-            alt.Chart(banded)
-            .mark_area(opacity=0.18, clip=True)
-            .encode(x=x, y=alt.Y("low:Q", scale=y_scale, title="true positive rate"), y2=alt.Y2("high:Q"), color=color)
-        )
+        band = alt.Chart(banded).mark_area(opacity=0.18, clip=True)
+        low = alt.Y("low:Q", scale=y_scale, title=y_title)
+        layers.append(band.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=color))
     # dashes tell the two models apart without colour
     dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=list(COLORS), range=[[1, 0], [7, 2]]), legend=None)
     layers.append(
@@ -63,4 +100,17 @@ def roc(curves: pd.DataFrame, points: pd.DataFrame | None, title: str, corner: b
                 tooltip=[*tooltip, alt.Tooltip("right:Q", title="accuracy", format=".2%")],
             )
         )
-    return alt.layer(*layers).properties(height=430, description=f"ROC curves, A blue, B orange: {title}")
+    return alt.layer(*layers, *_names(labels, x, y, x_name == "fpr")).properties(width=SIDE, height=SIDE)
+
+
+def _names(labels: pd.DataFrame, x: alt.X, y: alt.Y, rising: bool) -> list[alt.Chart]:
+    """The models' names in their colours, where `labels` puts them: off their curves, which rise or fall."""
+    names = []
+    for row in labels.to_dict("records"):
+        align, aside = ("right", -10) if row["above"] == rising else ("left", 10)
+        text = alt.Chart(pd.DataFrame([row])).mark_text(
+            fontSize=13, fontWeight="bold", color=COLORS[row["model"]], align=align, dx=aside,
+            dy=-10 if row["above"] else 14,
+        )  # fmt: skip
+        names.append(text.encode(x=x, y=y, text=alt.Text("text:N")))
+    return names

@@ -59,6 +59,10 @@ class Task:
         scores, is_positive, _ = self.scores(run)
         return roc_curves.roc(scores, is_positive)
 
+    def precision_recall(self, run: Run) -> pd.DataFrame:
+        scores, is_positive, _ = self.scores(run)
+        return roc_curves.precision_recall(scores, is_positive)
+
 
 def curve_frame(sides: Sequence[Side], curve) -> pd.DataFrame:
     """Columns model, fpr, tpr, low, high: one run's curve, or the mean of several with their range.
@@ -89,15 +93,20 @@ def macro_curve(run: Run) -> pd.DataFrame:
 
 
 def operating_points(sides: Sequence[Side], task: Task, share: float) -> pd.DataFrame:
-    """Each model at one operating point. Columns model, fpr, tpr, right (share of images decided rightly, 0..1)."""
+    """Each model at one operating point, means over seeds. Columns model, fpr, tpr, precision (NaN where a seed calls
+    no image positive), right (share of images decided rightly, 0..1).
+    """
     records = []
     for side in sides:
         rates = []
         for run in side.runs:
             called, is_positive = task.positives(run, share), task.scores(run)[1]
-            rates.append((called[~is_positive].mean(), called[is_positive].mean(), (called == is_positive).mean()))
+            precision = is_positive[called].mean() if called.any() else np.nan
+            rates.append(
+                (called[~is_positive].mean(), called[is_positive].mean(), precision, (called == is_positive).mean())
+            )
         records.append((side.letter, *np.mean(rates, axis=0)))
-    return pd.DataFrame(records, columns=["model", "fpr", "tpr", "right"])
+    return pd.DataFrame(records, columns=["model", "fpr", "tpr", "precision", "right"])
 
 
 def flips(run: Run, task: Task, share: float) -> np.ndarray:
@@ -149,19 +158,6 @@ def auc_table(areas: pd.DataFrame) -> pd.DataFrame:
             "p": [p_value(row["p"]) for _, row, _ in rows],
         }
     )
-
-
-def point_table(points: pd.DataFrame) -> pd.DataFrame:
-    """`operating_points` as text, with B - A."""
-    rates = points.set_index("model")[["tpr", "fpr", "right"]]
-    titles = ("True positive rate", "False positive rate", "Accuracy")
-    table = pd.DataFrame(
-        {title: [number(value, ".1%") for value in rates[name]] for title, name in zip(titles, rates, strict=True)}
-    )
-    table.insert(0, "Model", rates.index)
-    gain = rates.loc["B"] - rates.loc["A"]
-    table.loc[len(table)] = ["B − A", *(f"{number(100 * value, '+.1f')} points" for value in gain)]
-    return table
 
 
 def pair_frame(sides: Sides, source: str, most: int = 12) -> pd.DataFrame:

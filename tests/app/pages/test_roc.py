@@ -29,7 +29,7 @@ def test_the_page_shows_the_pair_that_the_address_names_and_its_flips(folder, li
     app = run(folder, "roc", first=names[4], second=names[2], point="20%")
     assert app.selectbox(key="first").value == names[4] and app.selectbox(key="second").value == names[2]
     table = app.dataframe[-1].value.set_index("Model")
-    for letter, seeds in (("A", runs[:2]), ("B", runs[2:])):
+    for letter, seeds in ((f"A {runs[0].group}", runs[:2]), (f"B {runs[2].group}", runs[2:])):
         by_hand = [roc_auc_score(truth, score) for score, truth, _ in (pair_by_hand(r, 4, 2) for r in seeds)]
         assert table.loc[letter, "AUC"] == f"{np.mean(by_hand):.4f} ± {np.std(by_hand, ddof=1):.4f}"
     scores, rows = [pair_by_hand(r, 4, 2)[0] for r in (runs[0], runs[2])], pair_by_hand(runs[0], 4, 2)[2]
@@ -96,4 +96,13 @@ def test_the_page_says_that_it_adjusts_for_the_choice(folder):
             view.a, view.b, Task(int(pair["first"]), int(pair["second"])), 45 if chosen else 1
         )
         shown = next(one.value for one in app.dataframe if list(one.value.columns)[:2] == ["Model", "AUC"])
-        assert shown.to_dict() == roc_tables.auc_table(expected).to_dict()
+        assert shown[["AUC", "95% CI", "p"]].to_dict() == roc_tables.auc_table(expected).drop(columns="Model").to_dict()
+
+
+def test_precision_stands_beside_one_class_against_the_rest_alone(folder, listed):
+    write(folder, *two_models())
+    for mode, charts in ((roc.MODES[0], 1), (roc.MODES[1], 2), (roc.MODES[2], 1)):
+        app = run(folder, "roc", apart=mode)
+        assert len(app.get("vega_lite_chart")) == charts
+        assert ("Average precision" in app.dataframe[-1].value) == (charts == 2)
+        assert len([one for one in app.dataframe if "AUC" in one.value]) == 1

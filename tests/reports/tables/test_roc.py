@@ -11,7 +11,13 @@ from made import made_run
 from pages import pair_by_hand, side, two_models
 from scipy import stats
 from scipy.special import expit, softmax
-from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
 from cifarcore.evidence import crossed, delong, roc_curves
 from cifarcore.evidence.comparison import compare
@@ -19,6 +25,7 @@ from cifarcore.reports.charts import roc as roc_charts
 from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables import roc as roc_tables
 from cifarcore.reports.tables.roc import SOURCES, Task
+from cifarcore.reports.tables.roc_precision import average_precisions, label_frame, page_table, precision_frame
 
 
 @pytest.mark.parametrize(("n_classes", "n_images"), [(2, 100), (10, 500), (100, 2000)])
@@ -114,12 +121,15 @@ def test_operating_points_and_flips(share, negative):
         else:
             p, truth, _ = pair_by_hand(each, 0, 1)
         called = p >= share
+        hits = (called & truth).sum()
+        precision = hits / called.sum() if called.any() else np.nan
         rates.append(
-            [(called & ~truth).sum() / (~truth).sum(), (called & truth).sum() / truth.sum(), (called == truth).mean()]
+            [(called & ~truth).sum() / (~truth).sum(), hits / truth.sum(), precision, (called == truth).mean()]
         )
         flipped.append(called != (p >= 0.5))
     points = roc_tables.operating_points([side("A", *runs)], task, share)
-    assert points.loc[0, ["fpr", "tpr", "right"]].tolist() == pytest.approx(np.mean(rates, axis=0).tolist())
+    expected = pytest.approx(np.mean(rates, axis=0).tolist(), nan_ok=True)
+    assert points.loc[0, ["fpr", "tpr", "precision", "right"]].tolist() == expected
     assert np.array_equal(roc_tables.flips(runs[0], task, share), flipped[0])
 
 
@@ -160,8 +170,9 @@ def test_the_chart_draws_both_models_and_can_zoom():
     seeds = [made_run(seed=seed) for seed in range(2)]
     curves = roc_tables.curve_frame([side("A", *seeds), side("B", *seeds)], Task(0, 1).curve)
     points = roc_tables.operating_points([side("A", *seeds), side("B", *seeds)], Task(0, 1), 0.5)
-    chart = roc_charts.roc(curves, points, "cats against dogs", corner=True).to_dict()
-    assert [layer["mark"]["type"] for layer in chart["layer"]] == ["line", "area", "line", "point"]
+    labels = label_frame(curves, ("old", "new"), "fpr", "tpr", 0.1)
+    chart = roc_charts.roc(curves, points, labels, "cats against dogs", corner=True).to_dict()
+    assert [layer["mark"]["type"] for layer in chart["layer"]] == ["line", "area", "line", "point", "text", "text"]
     assert chart["layer"][2]["encoding"]["x"]["scale"]["domain"] == [0, roc_charts.CORNER]
     assert "cats against dogs" in chart["description"]
 
@@ -252,15 +263,59 @@ def test_areas_and_points_as_text():
         ["B − A", "−0.1000", "−0.2000 to +0.0001", "0.0400"],
     ]
     points = pd.DataFrame(
-        [["A", 0.1, 0.8, 0.85], ["B", 0.125, 0.7, 0.85]], columns=["model", "fpr", "tpr", "right"]
-    )  # fmt: skip
-    table = roc_tables.point_table(points)
-    assert table.columns.tolist() == ["Model", "True positive rate", "False positive rate", "Accuracy"]
-    assert table.to_numpy().tolist() == [
-        ["A", "80.0%", "10.0%", "85.0%"],
-        ["B", "70.0%", "12.5%", "85.0%"],
-        ["B − A", "−10.0 points", "+2.5 points", "+0.0 points"],
+        [["A", 0.1, 0.8, 0.5, 0.85], ["B", 0.125, 0.7, np.nan, 0.85]],
+        columns=["model", "fpr", "tpr", "precision", "right"],
+    )
+    table = page_table(areas, points, (0.25, 0.5), ("old", "a" * 20 + "b" * 20))
+    assert table.iloc[:, :4].to_numpy().tolist() == [
+        ["A old", *roc_tables.auc_table(areas).iloc[0, 1:]],
+        ["B aaaaaaaaaaa…bbbbbbbbbb", *roc_tables.auc_table(areas).iloc[1, 1:]],
+        ["B − A", *roc_tables.auc_table(areas).iloc[2, 1:]],
     ]
+    assert table.iloc[:, 4:].to_dict("list") == {
+        "Average precision": ["0.2500", "0.5000", "+0.2500"],
+        "True positive rate": ["80.0%", "70.0%", "−10.0 points"],
+        "False positive rate": ["10.0%", "12.5%", "+2.5 points"],
+        "Precision": ["50.0%", "", ""],
+        "Accuracy": ["85.0%", "85.0%", "+0.0 points"],
+    }
+    assert page_table(areas, None, None, ("old", "new")).shape == (3, 4)
+
+
+def test_precision_and_recall_are_scikit_learns_and_of_several_seeds_their_mean_and_range():
+    seeds = [made_run(seed=seed) for seed in range(3)]
+    task = Task(2, None)
+    by_hand = []
+    for seed in seeds:
+        p, truth = softmax(seed.logits.astype(np.float64), axis=1)[:, 2], seed.labels == 2
+        precision, recall, _ = precision_recall_curve(truth, p)
+        by_hand.append((average_precision_score(truth, p), precision, recall))
+    assert average_precisions([side("A", *seeds), side("B", seeds[1])], task) == pytest.approx(
+        [np.mean([each[0] for each in by_hand]), by_hand[1][0]]
+    )
+    single = precision_frame([side("A", seeds[0])], task)
+    points = {(round(r, 9), round(p, 9)) for p, r in zip(*by_hand[0][1:], strict=True)}
+    drawn = {(round(r, 9), round(p, 9)) for r, p in zip(single["recall"], single["precision"], strict=True)}
+    assert drawn <= points and single["recall"].is_monotonic_increasing and single["low"].isna().all()
+    assert {0.0, 1.0} <= set(single["recall"])
+    mean = precision_frame([side("A", *seeds)], task)
+    for at in (0.1, 0.5, 1.0):  # at each recall the best precision of the thresholds that just reach it
+        row = mean.loc[(mean["recall"] - at).abs().idxmin()]
+        reached = [[(r, p) for p, r in zip(*each[1:], strict=True) if r >= row["recall"] - 1e-12] for each in by_hand]
+        read = [max(p for r, p in each if r == min(each)[0]) for each in reached]
+        assert row[["precision", "low", "high"]].tolist() == pytest.approx([np.mean(read), min(read), max(read)])
+    nobody = made_run().take(made_run().labels != 2)
+    assert precision_frame([side("A", nobody)], task).empty and np.isnan(
+        average_precisions([side("A", nobody)], task)[0]
+    )
+
+
+def test_each_curve_is_named_on_its_own_side():
+    curves = pd.DataFrame({"model": ["A", "A", "B", "B"], "fpr": [0, 1, 0, 1], "tpr": [0.0, 0.5, 0.5, 1.0]})
+    labels = label_frame(curves, ("old", "new"), "fpr", "tpr", 0.5)
+    assert labels.to_dict("list") == {
+        "model": ["A", "B"], "text": ["A old", "B new"], "fpr": [0.5, 0.5], "tpr": [0.25, 0.75], "above": [False, True],
+    }  # fmt: skip
 
 
 def test_the_confused_pairs_as_text():
