@@ -1,6 +1,7 @@
 """The ROC page as a user drives it, against scikit-learn and NumPy on the run files."""
 
 import numpy as np
+import pytest
 from driving import address, choose, csv_of, ids, parameters, settle
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
@@ -92,3 +93,21 @@ def test_macro_average_and_the_zoom_draw_other_curves(visit):
     assert zoomed != before and parameters(page)["corner"].lower() == "true"
     pick(page, "macro-average")
     assert chart.screenshot() != zoomed and page.get_by_label("Class", exact=True).count() == 0
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_plots_are_squares_that_fit_and_name_their_curves(visit, app, width):
+    page = visit("roc?apart=one-vs-rest")
+    page.set_viewport_size({"width": width, "height": 1000})
+    names = [side.group for side in app.sides()]
+    for key in ("roc-plot", "roc-precision-plot"):
+        plot = page.locator(f".st-key-{key} .vega-embed svg")
+        frame = plot.locator(".background").first
+        frame.scroll_into_view_if_needed()
+        page.wait_for_function("([key, width]) => document.querySelector(`.st-key-${key} .vega-embed svg`)"
+                               ".getBoundingClientRect().right <= width", arg=[key, width])  # fmt: skip
+        box = frame.bounding_box()
+        assert abs(box["width"] - box["height"]) < 2 and box["width"] > 200
+        shown = plot.inner_text() or plot.text_content()
+        assert all(name in shown for name in names)
+    assert page.locator("[data-testid=stMain] .role-legend").count() == 0

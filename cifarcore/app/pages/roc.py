@@ -72,7 +72,7 @@ def _roc(view: View) -> None:
     with top:
         head(view, headings.of_areas(areas, title, view.names))
     with left:
-        place = st.container()
+        place = st.container(key="roc-plot")
         corner = st.toggle("Zoom into the upper left corner", key="corner", bind="query-params")
         share = None if task is None else _operating_point(view, task)
     points = None if task is None else roc_tables.operating_points((view.a, view.b), task, share)
@@ -97,7 +97,7 @@ def _precision(view: View, task: Task, points: pd.DataFrame, title: str) -> None
     prevalence = float((view.labels == task.positive).mean())
     labels = label_frame(curves, view.names, "recall", "precision", 0.5)
     chart = roc_charts.precision_recall(curves, points, labels, prevalence, title)
-    st.altair_chart(chart, width="content", key="roc-precision")
+    st.container(key="roc-precision-plot").altair_chart(chart, width="content", key="roc-precision")
     st.caption(
         f"{prevalence:.2%} of the images are of this class: even a low false positive rate can mean more false alarms "
         "than hits, which precision shows. Dashed: chance."
