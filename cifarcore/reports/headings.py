@@ -9,8 +9,10 @@ from cifarcore.evidence.comparison import Comparison
 from cifarcore.evidence.disagreement import FOUR_WAYS
 from cifarcore.evidence.slices import Slices
 from cifarcore.reports.sides import Sides
-from cifarcore.reports.tables.retrained import FOCUS, OVERALL
 from cifarcore.text import number, plain, spaced
+
+#: the two measures of a retraining that its verdict is on
+OVERALL, FOCUS = "Accuracy", "Mean F1 of the focus classes"
 
 
 def of_classes(result: Comparison) -> str:

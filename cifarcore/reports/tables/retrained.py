@@ -7,15 +7,13 @@ import pandas as pd
 
 from cifarcore.evidence import comparison, crossed, metrics, verdict
 from cifarcore.evidence.shares import share_difference
+from cifarcore.reports.headings import FOCUS, OVERALL
 from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables.classes import class_frame
 from cifarcore.reports.tables.galleries import surest_first
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.text import interval, number, p_value
-
-#: the two measures that the verdict is on
-OVERALL, FOCUS = "Accuracy", "Mean F1 of the focus classes"
 
 
 def change_table(before: Run, after: Run, focus: tuple[int, ...]) -> pd.DataFrame:

@@ -12,10 +12,9 @@ from sklearn.metrics import accuracy_score, f1_score
 from cifarcore.evidence import paired
 from cifarcore.evidence.shares import tango_interval
 from cifarcore.reports import headings
+from cifarcore.reports.headings import FOCUS, OVERALL
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.retrained import (
-    FOCUS,
-    OVERALL,
     change_table,
     change_text,
     changed_images,
