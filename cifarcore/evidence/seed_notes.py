@@ -48,6 +48,17 @@ def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
     return notes
 
 
+def mean_notes(*sides: Sequence[Run]) -> list[str]:
+    """Where CIs of one model's mean over its seeds err, of the runs of A and then of B."""
+    two = [letter for letter, side in zip("AB", sides, strict=True) if len(side) == 2]
+    if not two:
+        return []
+    return [
+        f"With two seeds of {' and of '.join(two)} the variance between seeds is poorly known: CIs of a model's mean "
+        "are wide, and still too narrow where its seeds vary much more than its images make them."
+    ]
+
+
 def _vary_no_more_than_images(runs: Sequence[Run], n_a: int) -> bool:
     correct = np.stack([run.correct for run in runs])
     if seeds_agree(correct, n_a) or correct.shape[1] < 2:

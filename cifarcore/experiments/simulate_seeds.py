@@ -186,15 +186,16 @@ points, and, for one model, the CI of its mean. ± is the standard deviation of 
 coverage of one total variance with Satterthwaite's degrees of freedom, of images alone where a model has one seed.
 
 Of the {shows.sum()} designs whose seeds can show all that varies, coverage lies within {low} to {high} in
-{(inside & shows).sum()} (Satterthwaite's in {(others & shows).sum()}). * marks where it does not: it is lower in
-{below.sum()} (least {frame["coverage"][shows].min():.1%}) and higher in {above.sum()} (most
-{frame["coverage"][shows].max():.1%}).
+{(inside & shows).sum()} (Satterthwaite's in {(others & shows).sum()}). * marks where it does not.
+
+- Too low: {_listed(frame[below])}
+- Too high: {_listed(frame[above])}
 
 {as_markdown(shown)}
 
 Where a comparison is of such a kind, a note under it says so:
 - Two seeds hardly tell how much seeds vary; where those of one model vary much more than those of the other, no
-  interval of a useful width covers 95%.
+  interval of a useful width covers 95%. Nor does that of one model's mean of two seeds that vary much.
 - A model of one seed is taken to vary as the other does: the interval is too narrow where it varies more.
 - Where seeds vary hardly more than their images make them, the interval is wider than it need be: equal models are
   called different in fewer than 5% of cases, and small differences are missed more often.
@@ -203,3 +204,7 @@ Where a comparison is of such a kind, a note under it says so:
 - One seed each says nothing of how seeds vary: the interval is about these trained models, and its coverage here is of
   their recipes.
 """
+
+
+def _listed(rows: pd.DataFrame) -> str:
+    return "; ".join(f"{row.design} ({row.coverage:.1%})" for row in rows.itertuples()) or "none"

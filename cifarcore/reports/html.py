@@ -15,7 +15,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cifarcore.evidence import absent, calibration, findings, paired
+from cifarcore.evidence import absent, calibration, findings, paired, seed_notes
 from cifarcore.evidence.comparison import Comparison
 from cifarcore.evidence.disagreement import four_way, split_frame
 from cifarcore.evidence.known import coincidence
@@ -227,7 +227,9 @@ def _findings(runs_a: Sequence[Run], runs_b: Sequence[Run], all_runs: Sequence[R
     if not findings.is_about(runs_a[0]):
         return []
     table = findings_table(findings.findings(runs_a, runs_b, all_runs))
-    return [markup.section("Replication of the report's claims", f'<div class="wide">{markup.table(table)}</div>')]
+    notes = (f'<p class="note">{escape(note)}</p>' for note in seed_notes.mean_notes(runs_a, runs_b))
+    wide = f'<div class="wide">{markup.table(table)}</div>'
+    return [markup.section("Replication of the report's claims", *notes, wide)]
 
 
 def _gains(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from made import made_run
 
 from cifarcore.evidence import crossed
-from cifarcore.evidence.seed_notes import seed_notes
+from cifarcore.evidence.seed_notes import mean_notes, seed_notes
 
 A = [made_run(4, 400, accuracy, seed) for seed, accuracy in enumerate((0.3, 0.5, 0.7))]
 B = [made_run(4, 400, accuracy, seed, "resnet18") for seed, accuracy in enumerate((0.4, 0.55, 0.7))]
@@ -40,6 +40,15 @@ def test_two_seeds(n_a, n_b, named):
     found = seed_notes([*A[:n_a], *B[:n_b]], n_a)
     assert found[-1] == ONE_SET and len(found) == 1 + bool(named)
     assert not named or found[0].startswith(f"With two seeds of {named} the variance between seeds is poorly known")
+
+
+@pytest.mark.parametrize(("n_a", "n_b", "named"), [(2, 2, "A and of B"), (2, 3, "A"), (1, 2, "B"), (3, 1, "")])
+def test_means_of_two_seeds(n_a, n_b, named):
+    said = (
+        f"With two seeds of {named} the variance between seeds is poorly known: CIs of a model's mean are wide, and "
+        "still too narrow where its seeds vary much more than its images make them."
+    )
+    assert mean_notes(A[:n_a], B[:n_b]) == ([said] if named else [])
 
 
 def test_seeds_that_vary_no_more_than_their_images_are_said_to_have_wide_intervals():

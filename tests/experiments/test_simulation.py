@@ -1,5 +1,6 @@
 """The short form of the simulation: small test sets, few of them, the same code and bounds with room for chance."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -97,11 +98,17 @@ def test_the_committed_table_has_all_designs_and_holds_in_most():
     """As the command wrote it; measured again here in short by the other tests."""
     text = (Path(simulate_seeds.__file__).parent / "simulation.md").read_text()
     rows = {
-        line.split(" | ")[0].removeprefix("| "): line.split(" | ") for line in text.splitlines() if " seeds, ±" in line
+        line.split(" | ")[0].removeprefix("| "): line.split(" | ")
+        for line in text.splitlines()
+        if re.match(r"\| .* seeds, ±", line)
     }
     assert set(rows) == {design.name for design in simulate_seeds.DESIGNS}
     inside = ["*" not in row[2] for row in rows.values()]
     assert np.mean(inside) > 0.5
+    seen = {design.name for design in simulate_seeds.DESIGNS if design.shown_by_seeds}
+    listed = "; ".join(re.findall(r"^- Too (?:low|high): (.*)", text, re.MULTILINE))
+    starred = {(name, row[2].split()[0]) for name, row in rows.items() if "*" in row[2] and name in seen}
+    assert set(re.findall(r"([^;]+) \(([\d.]+%)\)(?:; )?", listed)) == starred
     unused = {design.name for design in simulate_seeds.DESIGNS if not design.choosing}
     assert len(unused) >= 8 and all((rows[name][1] == "no") == (name in unused) for name in rows)
 

@@ -5,7 +5,7 @@ import streamlit as st
 from cifarcore.app.parts.head import head
 from cifarcore.app.safe_text import csv, escape
 from cifarcore.app.view import View, same_models
-from cifarcore.evidence import absent, findings
+from cifarcore.evidence import absent, findings, seed_notes
 from cifarcore.reports import headings
 from cifarcore.reports.charts.findings import bands
 from cifarcore.reports.tables.findings import band_frame, findings_table
@@ -31,7 +31,8 @@ def page(view: View) -> None:
     counts = measured["verdict"].value_counts()
     st.markdown(" · ".join(f"{mark}: **{counts.get(verdict, 0)}**" for verdict, mark in _VERDICTS.items()))
     st.altair_chart(bands(band_frame(measured, view.names)), width="stretch", key="findings-bands")
-    for note in absent.notes((*view.a.runs, *view.b.runs), ("macro_auc", "top5", "confidence")):
+    lacking = absent.notes((*view.a.runs, *view.b.runs), ("macro_auc", "top5", "confidence"))
+    for note in (*lacking, *seed_notes.mean_notes(view.a.runs, view.b.runs)):
         st.caption(escape(note, 300))
     with st.expander("How a claim is judged", icon=":material/rule:"):
         st.markdown(
