@@ -153,6 +153,18 @@ def test_the_citation_and_the_changelog_have_the_packages_version():
     assert re.search(r"^## ([\d.]+)", changelog, re.MULTILINE)[1] == cifarcore.__version__
 
 
+def test_the_libraries_that_numbers_are_checked_with_are_used_there():
+    text = (ROOT / ".github" / "docs" / "evidence.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if "`tests/" in line]
+    assert len(rows) > 15
+    packages = {"scikit-learn": "sklearn", "SciPy": "scipy", "statsmodels": "statsmodels", "NumPy": "numpy"}
+    for number, means, files in rows:
+        sources = [(ROOT / path).read_text(encoding="utf-8") for path in re.findall(r"`(tests/[^`]+)`", files)]
+        for library in re.findall("|".join(packages), means):
+            pattern = rf"^(from|import) {packages[library]}\b"
+            assert any(re.search(pattern, source, re.MULTILINE) for source in sources), (number, library)
+
+
 def test_the_readme_is_a_page():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 100

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made import made_run
+from scipy.special import softmax as by_scipy
 from sklearn import metrics as sklearn_metrics
 
 from cifarcore.evidence import calibration, metrics, roc_curves, softmax
@@ -134,6 +135,10 @@ def test_temperature_lowers_the_validation_loss():
 
     assert loss(temperature) < min(loss(temperature * 1.02), loss(temperature / 1.02), loss(1.0) + 1e-9)
     assert calibration.fit_temperature(made_run(val=False)) is None
+    # where the derivative of the loss is zero, the label's logit is on average what the probabilities expect
+    logits = run.val_logits.astype(float)
+    expected = (by_scipy(logits / temperature, axis=1) * logits).sum(axis=1).mean()
+    assert expected == pytest.approx(logits[np.arange(len(logits)), run.val_labels].mean(), abs=1e-4)
 
 
 def test_a_temperature_is_from_a_hundredth_to_a_hundred():
