@@ -31,6 +31,11 @@ def p_value(value: float) -> str:
     return "" if np.isnan(value) else "< 0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
+def counted(n: int, one: str, several: str = "") -> str:
+    """Such as "1 image" or "2,000 images"; `several` where the plural is more than an s."""
+    return f"{n:,} {one if n == 1 else several or f'{one}s'}"
+
+
 def std(values: Sequence[float]) -> float:
     """Sample standard deviation (n-1) of values (n,), in their unit; NaN for a single one."""
     return float(np.std(np.asarray(values, float), ddof=1)) if len(values) > 1 else np.nan

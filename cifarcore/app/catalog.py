@@ -24,7 +24,7 @@ from cifarcore.threads import each
 SUBFOLDERS = ("retrained", "imported")
 
 
-_LINK = "a link, which is not followed here; put the file itself, or set the link at the top of the folder of runs"
+_LINK = "a symbolic link, which is followed at the top of the folder of runs only; put the file itself here"
 #: the presets in the order in which the app prefers them
 PRESETS = ("best", "report", "quick")
 
@@ -142,7 +142,9 @@ def find_runs(folder: Path) -> Catalog:
             copied = next((other for other in seeds if header.checksum and other.checksum == header.checksum), None)
             if first or copied:
                 what = f"seed {header.seed} of {header.group} is" if first else "the same scores are"
-                alone[name] = f"{what} in {readable((first or copied).path.name)} already; it stands alone"
+                alone[name] = (
+                    f"{what} in {readable((first or copied).path.name)} already; it is listed as a model of its own"
+                )
                 key = path
             by_model.setdefault(key, []).append(header)
     names: dict[Hashable, str] = {}

@@ -16,7 +16,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent, claims, comparison, verdict
 from cifarcore.evidence.shares import SHARES, share_difference
 from cifarcore.runs.run import Run
-from cifarcore.text import number, p_value, spaced
+from cifarcore.text import interval, number, p_value, spaced
 
 #: metrics of the comparison that are no shares of images: these have an interval there, in their own unit
 OTHERS = ("macro_f1", "macro_auc", "brier", "log_loss")
@@ -66,11 +66,12 @@ class Outcome:
     def line(self) -> str:
         """For example "met: accuracy >= -0.5: B − A +0.20 points, 95% CI −0.31 to +0.71"."""
         form = "+.4f" if self.requirement.metric in RAW else "+.2f"
-        difference = f"B − A {number(self.difference, form) or 'unknown'}{self.unit}"
-        known = np.isfinite(self.low) and np.isfinite(self.high)
-        interval = f"95% CI {number(self.low, form)} to {number(self.high, form)}" if known else f"no CI: {self.why}"
+        known = number(self.difference, form)
+        difference = f"B − A {known}{self.unit}" if known else "B − A unknown"
+        has_ci = np.isfinite(self.low) and np.isfinite(self.high)
+        ci = f"95% CI {interval(self.low, self.high, form)}" if has_ci else f"no CI: {self.why}"
         test = f"; of zero the test decides, as in the verdict: p = {p_value(self.p)}" if self.test_disagrees else ""
-        return f"{'met' if self.met else 'NOT met'}: {self.requirement.text}: {difference}, {interval}{test}"
+        return f"{'met' if self.met else 'NOT met'}: {self.requirement.text}: {difference}, {ci}{test}"
 
 
 def requirement(text: str) -> Requirement:

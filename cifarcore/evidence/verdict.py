@@ -11,7 +11,7 @@ import pandas as pd
 
 from cifarcore.evidence import absent, crossed, delong, known, metrics, paired, seed_notes, shares
 from cifarcore.runs.run import Run
-from cifarcore.text import number, p_value, spaced, std
+from cifarcore.text import counted, number, p_value, spaced, std
 from cifarcore.threads import each
 
 #: the model that is more accurate, or neither
@@ -115,14 +115,14 @@ def sentence(
     if shares.seeds_agree(np.stack([run.correct for run in runs]), n_a):
         right_a, right_b = runs[0].correct, runs[n_a].correct
         test = (
-            f"only B is correct on {_images((right_b & ~right_a).sum())}, only A on {(right_a & ~right_b).sum():,} "
-            f"(exact McNemar test, {p})"
+            f"only B is correct on {counted((right_b & ~right_a).sum(), 'image')}, only A on "
+            f"{(right_a & ~right_b).sum():,} (exact McNemar test, {p})"
         )
     else:
         test = f"{accuracy['method']}; {p}"
     numbers = (
-        f"{names[1]} (B) correctly classifies {accuracy['b']:.2%} of {_images(runs[0].n_images)} and {names[0]} (A) "
-        f"{accuracy['a']:.2%} ({_seeds(n_a, n_b)}{points}); {test}."
+        f"{names[1]} (B) correctly classifies {accuracy['b']:.2%} of {counted(runs[0].n_images, 'image')} and "
+        f"{names[0]} (A) {accuracy['a']:.2%} ({_seeds(n_a, n_b)}{points}); {test}."
     )
     return " ".join(filter(None, (numbers, _origin(letter, class_table))))
 
@@ -133,8 +133,9 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int, rel
     """
     notes = absent.notes(runs)
     if left_out:
+        one = runs[0].n_images == 1
         notes.append(
-            f"Only the {runs[0].n_images:,} images that all runs share are compared; "
+            f"Only the {counted(runs[0].n_images, 'image')} that all runs share {'is' if one else 'are'} compared; "
             f"up to {left_out:,} of a run are left out"
             + (f", {relabelled:,} of them because the files give them different labels." if relabelled else ".")
         )
@@ -164,22 +165,21 @@ def _origin(letter: Letter, class_table: pd.DataFrame) -> str:
     """
     claims = class_table["claim"].value_counts()
     improved, declined = claims.get("improved", 0), claims.get("declined", 0)
-    classes = "class" if improved == 1 else "classes"
-    counted = f"ecall improved in {improved} {classes} and declined in {declined} (significant; FDR controlled at 5%)."
+    changed = (
+        f"ecall improved in {counted(improved, 'class', 'classes')} and declined in {declined} "
+        "(significant; FDR controlled at 5%)."
+    )
     if not letter:
-        return f"R{counted}" if improved + declined else ""
+        return f"R{changed}" if improved + declined else ""
     by = "superclass" if class_table["superclass"].ne("").all() else "name"
     images = (class_table["recall_difference"] * class_table["support"]).groupby(class_table[by]).sum()
     images = images.sort_values(ascending=letter != "B", kind="stable").head(3)
     images = images[images >= 0.5] if letter == "B" else images[images <= -0.5]
     if images.empty:
-        return f"R{counted}"
-    most = ", ".join(f"{spaced(name)} ({number(count, '+.0f')} images)" for name, count in images.items())
-    return f"B {'gains' if letter == 'B' else 'loses'} most in {most}; r{counted}"
-
-
-def _images(n: int) -> str:
-    return f"{n:,} image{'' if n == 1 else 's'}"
+        return f"R{changed}"
+    of_each = ((spaced(name), number(count, "+.0f")) for name, count in images.items())
+    most = ", ".join(f"{name} ({gain} image{'' if gain[1:] == '1' else 's'})" for name, gain in of_each)
+    return f"B {'gains' if letter == 'B' else 'loses'} most in {most}; r{changed}"
 
 
 def _points(share: float) -> str:

@@ -29,7 +29,7 @@ from cifarcore.reports.tables import classes, confusion, disagreements, known, o
 from cifarcore.reports.tables.findings import findings_table, superclass_gains
 from cifarcore.reports.tables.other_seeds import other_seeds_text
 from cifarcore.runs.run import Run
-from cifarcore.text import number
+from cifarcore.text import counted, number
 from cifarcore.version import __version__
 
 MAX_ROWS = 25  #: of a table that could be as long as the test set
@@ -244,7 +244,8 @@ def _gains(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> str:
 def _changed(sides: Sides, result: Comparison, claim: str) -> str:
     table = classes.changed_classes(sides, result, claim)
     names = [f"{name} {number(gain, '+.2f')}" for name, gain in table.itertuples(index=False)]
-    return f"<p><b>Recall {claim} ({len(table)} classes):</b> {escape(', '.join(names))}</p>"
+    n = counted(len(table), "class", "classes")
+    return f"<p><b>Recall {claim} ({n}):</b> {escape(', '.join(names))}</p>"
 
 
 def _curves(sides: Sequence[Side], names: tuple[str, str]) -> str:

@@ -18,7 +18,7 @@ from cifarcore.evidence.findings import is_about
 from cifarcore.files import atomic_write
 from cifarcore.runs.layout import dataset_fingerprint, dataset_name
 from cifarcore.runs.run import Run, model_key, seed_of
-from cifarcore.text import mean_with_spread, one_line, p_value, plain, printable, spaced, with_spread
+from cifarcore.text import counted, mean_with_spread, one_line, p_value, plain, printable, spaced, with_spread
 
 SUMMARY = "compare_summary.txt"  #: beside the run files
 #: the numbers of the report that this project answers, mean and standard deviation over its runs
@@ -263,7 +263,7 @@ def comparison_text(name_a: str, name_b: str, result: comparison.Comparison) -> 
             f"{spaced(row.name_)} {row.recall_difference:+.2f}"
             for row in table.rename(columns={"name": "name_"}).itertuples()
         )
-        lines.append(f"Recall {claim} ({len(table)} classes): {names or 'none'}")
+        lines.append(f"Recall {claim} ({counted(len(table), 'class', 'classes')}): {names or 'none'}")
     return _section(f"A: {name_a}   B: {name_b}", "\n".join(lines))
 
 

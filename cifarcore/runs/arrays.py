@@ -15,6 +15,7 @@ from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores
 from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, zeros
+from cifarcore.text import counted
 
 
 def arrays_of(
@@ -66,7 +67,9 @@ def arrays_of(
     truth = _named("labels", lambda: indices(truth, names, names))
     missing = [name for name in names if superclass_of is not None and not superclass_of.get(name)]
     if missing:
-        raise CifarcoreError(f"superclass_of: {len(missing)} classes have no superclass, such as {missing[0]!r}")
+        raise CifarcoreError(
+            f"superclass_of: no superclass for {counted(len(missing), 'class', 'classes')}, such as {missing[0]!r}"
+        )
     logits, kept_as, floored = _named("scores", lambda: as_logits(checked, kind))
     with np.errstate(over="ignore"):  # what float16 cannot hold is refused below
         logits = logits.astype(np.float16)  # as a run file does, so that a loaded run gives the same numbers

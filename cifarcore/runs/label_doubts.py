@@ -11,6 +11,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import TestSet
+from cifarcore.text import counted
 
 
 def not_those_of(
@@ -64,4 +65,4 @@ def not_cifar100s(run: Run) -> list[str]:
             f"the images are CIFAR-100's test images, but the labels of {other:,} of {run.n_images:,} are not theirs: "
             "give the fine labels, from 0 in the order of the class names"
         )
-    return [f"the labels of {other:,} images are not those of CIFAR-100's test set"] if other else []
+    return [f"the labels of {counted(other, 'image')} are not those of CIFAR-100's test set"] if other else []

@@ -27,6 +27,7 @@ from cifarcore.runs.run import Run
 from cifarcore.runs.scores import CLASSES, FLOOR, KINDS, SOFTMAX, ZEROS, as_logits, is_softmax, of_part, zeros
 from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
 from cifarcore.runs.understood import examples, summary, understood
+from cifarcore.text import counted
 from cifarcore.version import __version__
 
 
@@ -97,7 +98,7 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
         run, test = run.take(kept), None if test is None else test.take(kept)
     notes += [*doubts(run, test, given is not None, bool(predictions.files)), *(test.notes if test else ())]
     if left:
-        notes.append(f"{left:,} images of classes that the columns lack are left out")
+        notes.append(f"left out: {counted(left, 'image')} of classes that the columns lack")
     if config.order == ROWS:
         notes += numbered_rows(config.test_set.strip(), bool(predictions.files))
     notes += of_scores
@@ -218,11 +219,13 @@ def _logits(
     if floored:
         notes.append(f"{floored:,} probabilities, zero or below {FLOOR:g}, are kept as {FLOOR:g}")
     if ZEROS in meta:
-        notes.append(f"the true class of {meta[ZEROS]:,} images has a probability of zero, so there is no log loss")
+        notes.append(
+            f"the true class of {counted(meta[ZEROS], 'image')} has a probability of zero, so there is no log loss"
+        )
     with np.errstate(over="ignore"):  # saving refuses what float16 cannot hold
         rounded = scores.astype(np.float16)
     if changed := int((rounded.argmax(axis=1) != scores.argmax(axis=1)).sum()):
-        notes.append(f"rounding the scores to float16 changes the prediction on {changed:,} images")
+        notes.append(f"rounding the scores to float16 changes the prediction on {counted(changed, 'image')}")
     return scores, meta, notes
 
 

@@ -96,7 +96,9 @@ def test_no_name_of_a_file_makes_it_a_seed_of_a_model(tmp_path):
 def test_a_seed_that_is_there_twice_is_said(tmp_path):
     write(tmp_path, made_run())
     save_run(made_run(), tmp_path / "copy.npz")
-    assert find_runs(tmp_path).alone == {"copy.npz": "seed 0 of cnn-made is in cnn-made-0.npz already; it stands alone"}
+    assert find_runs(tmp_path).alone == {
+        "copy.npz": "seed 0 of cnn-made is in cnn-made-0.npz already; it is listed as a model of its own"
+    }
 
 
 def test_a_run_saved_again_under_another_seed_is_no_second_seed(tmp_path):
@@ -104,7 +106,9 @@ def test_a_run_saved_again_under_another_seed_is_no_second_seed(tmp_path):
     save_run(first, tmp_path / "cnn-made-3.npz")
     save_run(replace(first, meta=first.meta | {"seed": 4, "epochs": 1}), tmp_path / "cnn-made-4.npz")
     catalog = find_runs(tmp_path)
-    assert catalog.alone == {"cnn-made-4.npz": "the same scores are in cnn-made-3.npz already; it stands alone"}
+    assert catalog.alone == {
+        "cnn-made-4.npz": "the same scores are in cnn-made-3.npz already; it is listed as a model of its own"
+    }
     assert {name: [each.seed for each in of] for name, of in catalog.groups.items()} == {
         "cnn-made": [3], "cnn-made-4": [4],
     }  # fmt: skip

@@ -58,7 +58,7 @@ def test_an_outcome_in_a_line():
         assert own.line == f"NOT met: {metric} <= -1: B − A −0.0123, 95% CI −0.0200 to +0.0300" and own.unit == ""
     for low, high in ((np.nan, np.nan), (-0.1, np.nan), (np.nan, 0.1), (-np.inf, 0.1)):
         unknown = outcome("f1", np.nan, low, high, "too few", met=False, name="cat")
-        assert unknown.line == "NOT met: f1[cat] >= -1: B − A unknown points, no CI: too few"
+        assert unknown.line == "NOT met: f1[cat] >= -1: B − A unknown, no CI: too few"
 
 
 @pytest.mark.parametrize("n_a", [1, 3])

@@ -196,6 +196,8 @@ def test_what_changes_the_other_way_or_by_no_image_is_not_named(groups):
     assert " B gains most in scenes (+4 images); recall improved in 2 classes" in sentence("B", runs, 1, classes)
     assert " B loses most in trees (−5 images); recall improved" in sentence("A", runs, 1, classes)
     none = sentence("B", runs, 1, table_of_classes(recall_difference=[-0.1, -0.05, -0.03, 0.004]))
+    one = table_of_classes(recall_difference=[0.01, -0.05, 0.0, 0.0])
+    assert " B gains most in fruit (+1 image); recall" in sentence("B", runs, 1, one)
     assert none.endswith("). Recall improved in 2 classes and declined in 1 (significant; FDR controlled at 5%).")
 
 
@@ -218,6 +220,8 @@ def test_no_note_where_nothing_is_open(plain):
     assert text == (
         "Only the 600 images that all runs share are compared; up to 1,400 of a run are left out."
     )  # fmt: skip
+    (text,) = notes([run.take(np.array([4])) for run in plain], 2, left_out=1400)
+    assert text.startswith("Only the 1 image that all runs share is compared; up to 1,400 of")
     (text,) = notes(plain, 2, left_out=1400, relabelled=12)
     assert text.endswith(" left out, 12 of them because the files give them different labels.")
 

@@ -106,7 +106,7 @@ def test_a_link_at_the_top_is_followed_and_said(folder, outside):
     write(folder, *two_models())
     (folder / "theirs.npz").symlink_to(outside / "somebody.npz")
     assert find_runs(folder).linked == ("theirs.npz",)
-    assert any("1 run files are links" in each.value for each in page(folder, "overview").sidebar.caption)
+    assert any("run files elsewhere (1)" in each.value for each in page(folder, "overview").sidebar.caption)
 
 
 def test_a_summary_that_is_a_link_is_not_offered(folder, outside):

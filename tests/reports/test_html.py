@@ -12,6 +12,7 @@ from cifarcore.reports import html
 from cifarcore.reports.result import compare, first_two
 from cifarcore.reports.sides import Side
 from cifarcore.reports.tables import overview
+from cifarcore.text import counted
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +133,7 @@ def test_classes_whose_recall_changes_are_listed_with_their_change(runs):
             f"{name.replace('_', ' ')} {gain:+.2f}".replace("-", "−")
             for name, gain in zip(table["name"], table["recall_difference"], strict=True)
         ]
-        expected = f"<p><b>Recall {claim} ({len(table)} classes):</b> {', '.join(names)}</p>"
+        expected = f"<p><b>Recall {claim} ({counted(len(table), 'class', 'classes')}):</b> {', '.join(names)}</p>"
         assert html._changed(sides, result, claim) == expected
     assert "improved (0 classes)" not in html._changed(sides, result, "improved")
 

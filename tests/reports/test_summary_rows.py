@@ -10,6 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from cifarcore.evidence import comparison
 from cifarcore.reports import summary
+from cifarcore.text import counted
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def test_classes_in_the_order_of_their_change(runs):
             f"{name.replace('_', ' ')} {gain:+.2f}"
             for name, gain in zip(table["name"], table["recall_difference"], strict=True)
         )
-        assert f"Recall {claim} ({len(table)} classes): {names or 'none'}" in lines
+        assert f"Recall {claim} ({counted(len(table), 'class', 'classes')}): {names or 'none'}" in lines
     row = result.metrics.loc["macro_f1"]
     (line,) = (line for line in lines if line.startswith("Macro-F1 "))
     assert line.split()[1:7] == [

@@ -135,7 +135,7 @@ def test_images_are_known_by_their_content_and_classes_by_name():
         ({"sample_ids": None, "images": np.zeros((4, 3, 2, 2), np.uint8)}, "images: uint8 of shape"),
         ({"sample_ids": None, "images": np.zeros((4, 6, 3), np.uint8)}, "images: uint8 of shape"),
         ({"sample_ids": None, "images": np.zeros((3, 2, 2, 3), np.uint8)}, "images: 3 for 4 rows"),
-        ({"superclass_of": {"cat": "pets"}}, "superclass_of: 2 classes have no superclass, such as 'dog'"),
+        ({"superclass_of": {"cat": "pets"}}, "superclass_of: no superclass for 2 classes, such as 'dog'"),
         ({"meta": {"x": object()}}, "meta cannot be written"),
         ({"meta": {"seed": "one"}}, "'meta' has a seed of the wrong type"),
     ],

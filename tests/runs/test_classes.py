@@ -253,7 +253,7 @@ def test_fewer_classes_than_the_test_set_has(tmp_path):
         expected = dict(zip(made.ids[kept].tolist(), part[kept][:, ::-1].tolist(), strict=True))
         for sample_id, logits in zip(run.sample_ids.tolist(), run.logits.astype(float), strict=True):
             np.testing.assert_allclose(softmax(logits), expected[sample_id], atol=2e-3)
-        said = "12 images of classes that the columns lack are left out" in found.notes
+        said = "left out: 12 images of classes that the columns lack" in found.notes
         assert said == rows.all()
 
 

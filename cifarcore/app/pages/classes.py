@@ -65,7 +65,7 @@ def _classes(view: View, frame: pd.DataFrame, metric: str, chosen: str) -> None:
     )
     if len(drawn) < len(frame):
         st.caption(
-            f"The first {len(drawn)} of {len(frame):,} classes are drawn; the filter in the sidebar chooses others."
+            f"The first {len(drawn)} of {len(frame):,} classes are shown; the filter in the sidebar chooses others."
         )
     with st.container(height=620 if len(drawn) > 28 else "content", border=False):
         st.altair_chart(dumbbells(drawn, metric, chosen), width="stretch", key=_CHART, on_select=_clicked)

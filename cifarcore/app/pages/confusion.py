@@ -52,7 +52,7 @@ def _confusion(view: View) -> None:
         + (", mean over seeds. " if view.several_seeds else ". ")
         + (
             f"Orange: more {'errors' if errors_only else 'images'} under {escape(view.names[1])}; blue: fewer; "
-            "the page's own colour: no difference. "
+            "background colour: no difference. "
             if show == SHOWN[0]
             else ""
         )
@@ -122,13 +122,13 @@ def _classes(view, result, show, errors_only):
     order = order[np.isin(order, hardest)]
     names, targets = [view.class_names[c] for c in order], ("true", "predicted")
     frame = confusion_frame(view, result, show, order, order, errors_only)
-    filter_note(view, "the matrix and the pictures are", "the page's finding is")
+    filter_note(view, "the matrix and the pictures are", "the heading is")
     classes_of = dict(zip(names, order[:, None], strict=True))
     _ranked(view, frame, show, errors_only, classes_of, targets)
     left, right = st.columns([1.5, 1], gap="medium")
     with right:
         if len(hardest) < len(view.classes):
-            st.caption(f"The {MOST_DRAWN} most difficult classes are drawn; the filter in the sidebar chooses others.")
+            st.caption(f"The {MOST_DRAWN} most difficult classes are shown; the filter in the sidebar chooses others.")
         if view.filtered:
             outside = share_outside(view, view.classes)
             st.caption(

@@ -43,8 +43,8 @@ def _measure(view: View) -> None:
     if not missing:
         return
     st.info(
-        "The pictures have not been measured yet; with them, brightness, contrast, sharpness, colour and more are "
-        "searched.",
+        "The images' pixels have not been measured yet; once they are, the search includes brightness, contrast, "
+        "sharpness, colour and more.",
         icon=":material/image_search:",
     )
     if st.button("Measure the pictures", key="measure"):

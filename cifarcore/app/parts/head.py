@@ -37,7 +37,7 @@ def head(view: View, finding: str) -> None:
             icon=":material/description:",
             on_click="ignore",
             key="export-report",
-            help="The whole comparison as one HTML file that needs no network; takes some seconds. By hand: "
+            help="The whole comparison as one HTML file that needs no network; takes a few seconds. In a terminal: "
             "`cifarcore compare RUN... --html FILE`",
         )
     for text, icon in view.warnings:

@@ -22,7 +22,7 @@ from cifarcore.reports.sides import Side
 from cifarcore.reports.tables.classes import CLASS_METRICS, HARDNESS, hardest_first
 from cifarcore.runs.layout import BY_ROW, dataset_name
 from cifarcore.runs.test_sets import pack_path
-from cifarcore.text import distinct, spaced
+from cifarcore.text import counted, distinct, spaced
 
 # keys of session state: the choice that the next run begins with, how many classes the slider was of
 _NEXT, _CLASSES = "sidebar-next", "sidebar-classes"
@@ -131,7 +131,7 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
             if wanted.any():
                 order = order[wanted[order]]
             elif superclasses:
-                st.warning("No class belongs to this superclass; it is ignored.", icon=":material/search_off:")
+                st.warning("No class belongs to this superclass; the filter is ignored.", icon=":material/search_off:")
         search = st.text_input("Search", key="search", bind="query-params", placeholder="part of a class name")
         part = spaced(search.strip()).lower()
         matching = np.array([part in spaced(name).lower() for name in run.class_names.tolist()])
@@ -195,14 +195,18 @@ def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int, int], most
 
 def _refused(catalog: Catalog) -> None:
     if catalog.refused:
-        with st.sidebar.expander(f"{len(catalog.refused)} files could not be opened", icon=":material/error:"):
+        with st.sidebar.expander(
+            f"{counted(len(catalog.refused), 'file')} could not be opened", icon=":material/error:"
+        ):
             for name, reason in catalog.refused.items():
                 st.markdown(f"**{escape(name)}** {escape(reason, 400)}")
     if catalog.linked and not is_chosen(catalog.folder):  # whoever named the files knows where they are
         names = ", ".join(map(escape, catalog.linked[:3])) + (", …" if len(catalog.linked) > 3 else "")
-        st.sidebar.caption(f"{len(catalog.linked)} run files are links to other places: {names}")
+        st.sidebar.caption(f"Symbolic links to run files elsewhere ({len(catalog.linked)}): {names}")
     if catalog.alone:
-        with st.sidebar.expander(f"{len(catalog.alone)} seeds are in two files", icon=":material/content_copy:"):
+        with st.sidebar.expander(
+            f"In two files: {counted(len(catalog.alone), 'seed')}", icon=":material/content_copy:"
+        ):
             for name, reason in catalog.alone.items():
                 st.markdown(f"**{escape(name)}** {escape(reason, 400)}")
 

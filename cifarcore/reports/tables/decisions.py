@@ -14,7 +14,7 @@ from cifarcore.evidence.abstention import Abstention
 from cifarcore.evidence.equivalence import Equivalence
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.run import Run
-from cifarcore.text import interval, number, p_value, plain
+from cifarcore.text import counted, interval, number, p_value, plain
 
 _CHANGES = {
     flips.NEWLY_WRONG: "Newly wrong (only A correct)",
@@ -30,8 +30,8 @@ def detectable_text(runs: Sequence[Run], n_a: int) -> str:
         return f"No smallest detectable difference can be given: {smallest.why}."
     means = "McNemar's test" if smallest.share.one_each else "this test"
     return (
-        f"With {smallest.share.n:,} images{_seeds(n_a, len(runs) - n_a)}, {means} detects a true difference of "
-        f"{100 * smallest.difference:.2f} points in accuracy with 80% power; smaller ones are often missed."
+        f"With {counted(smallest.share.n, 'image')}{_seeds(n_a, len(runs) - n_a)}, {means} detects a true difference "
+        f"of {100 * smallest.difference:.2f} points in accuracy with 80% power; smaller ones are often missed."
     )
 
 
