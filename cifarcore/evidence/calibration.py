@@ -46,7 +46,8 @@ def expected_calibration_error(run: Run, bins: int = ECE_BINS) -> float:
 
     Naeini et al., AAAI 2015, as Guo et al., ICML 2017, use it. Biased upwards by noise in thinly filled bins.
     """
-    table = reliability(run, bins).query("count > 0")
+    table = reliability(run, bins)
+    table = table[table["count"] > 0]
     if table.empty:
         return float("nan")
     return float(np.average((table["accuracy"] - table["confidence"]).abs(), weights=table["count"]))

@@ -178,3 +178,14 @@ def test_the_same_resamples_where_nothing_else_is_asked():
     found = abstention.compared_coverage([A, B], 1)
     assert found == abstention.compared_coverage([A, B], 1, 0.05, seed=0)
     assert found.high != abstention.compared_coverage([A, B], 1, 0.05, seed=1).high
+
+
+def test_resampled_numbers_have_the_digits_that_their_interval_holds():
+    """Of 400 resamples the ends of an interval are uncertain by half its width / √800."""
+
+    def digits(uncertain, resampled=True):
+        half = uncertain * np.sqrt(800)
+        return abstention.Abstention(0.5, 0.5, -half, half, 0.5, "", resampled).digits
+
+    assert [digits(u) for u in (0.5, 0.0101, 0.0099, 0.00099, 1e-6, 0.0)] == [1, 1, 2, 3, 3, 3]
+    assert digits(0.5, resampled=False) == 4

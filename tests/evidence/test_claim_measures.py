@@ -316,3 +316,7 @@ def test_intervals_keep_to_what_is_possible():
     assert measures.accuracy([perfect]) == pytest.approx((1, wilson, 1))
     wrong = replace(run, logits=np.eye(4, dtype=np.float16)[(run.labels + 1) % 4] * 9)
     assert measures.accuracy([wrong]) == pytest.approx((0, 0, 1 - wilson))
+    by_class = 4 / (4 + stats.norm.ppf(0.975) ** 2)  # four classes, which count alike however many images they have
+    uneven = [each.take(np.arange(11)) for each in (wrong, perfect)]
+    assert measures.diagonal(uneven[:1]) == pytest.approx((0, 0, 1 - by_class), abs=1e-12)
+    assert measures.diagonal(uneven[1:]) == pytest.approx((1, by_class, 1))

@@ -209,3 +209,18 @@ def test_images_that_all_runs_share_never_take_away_from_the_variance():
     both = crossed.difference(values, covariance, 2)
     variance = values[:2].var(ddof=1) / 2 + values[2:].var(ddof=1) / 2
     assert both.high - both.difference == pytest.approx(stats.t.ppf(0.975, both.df) * np.sqrt(variance))
+
+
+@pytest.mark.parametrize(
+    ("labels", "sizes"),
+    [
+        ([0, 0, 0, 1, 1], [3, 2]),
+        ([0, 0, 0, 1], [4]),
+        ([0, 0, 0, 1, 2, 2], [3, 3]),  # with the smallest of the others
+        ([0, 0, 1, 2], [2, 2]),  # two of one image are together
+        ([0], [1]),
+    ],
+)
+def test_classes_of_one_image_are_taken_together(labels, sizes):
+    stratum, found = crossed.strata(np.array(labels))
+    assert sorted(found.tolist()) == sorted(sizes) and np.bincount(stratum).tolist() == found.tolist()

@@ -177,3 +177,19 @@ def test_seeds_needed_reach_the_wished_difference_and_one_fewer_does_not():
 def test_too_few_discordant_images_detect_nothing():
     few = power.detectable([A.take(np.arange(12)), B.take(np.arange(12))], 1)
     assert np.isnan(few.difference) and few.why
+
+
+def test_an_interval_over_seeds_ends_at_a_hundred_points():
+    """Seeds that vary much, and hardly an image that both models have."""
+    right = np.arange(40) < np.array([[0], [4], [40], [34]])
+    found = shares.share_difference(right, np.arange(40) % 4, 2)
+    assert not found.one_each and 0 < found.difference < found.high == 1.0 and found.low > -1
+    mirrored = shares.share_difference(right[[2, 3, 0, 1]], np.arange(40) % 4, 2)
+    assert mirrored.low == -1.0 and mirrored.high == pytest.approx(-found.low)
+
+
+def test_the_five_highest_of_six_classes_leave_one_out():
+    assert shares.top5_correct(made_run(5, 60)) is None
+    run = made_run(6, 60, 0.2)
+    lowest = run.logits.argmin(axis=1) == run.labels
+    assert lowest.any() and shares.top5_correct(run).tolist() == (~lowest).tolist()

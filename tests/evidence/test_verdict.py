@@ -197,7 +197,7 @@ def test_what_changes_the_other_way_or_by_no_image_is_not_named(groups):
     assert " B loses most in trees (−5 images); recall improved" in sentence("A", runs, 1, classes)
     none = sentence("B", runs, 1, table_of_classes(recall_difference=[-0.1, -0.05, -0.03, 0.004]))
     one = table_of_classes(recall_difference=[0.01, -0.05, 0.0, 0.0])
-    assert " B gains most in fruit (+1 image); recall" in sentence("B", runs, 1, one)
+    assert " B gains most in fruit and vegetables (+1 image); recall" in sentence("B", runs, 1, one)
     assert none.endswith("). Recall improved in 2 classes and declined in 1 (significant; FDR controlled at 5%).")
 
 
