@@ -30,13 +30,12 @@ def compared(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     groups, rows = crossed.strata(runs[0].labels), []
     for when in (BEFORE, AFTER):
         scaled = [1.0 if when == BEFORE or t is None else t for t in temperatures]
-        terms = each(lambda of: calibration.score_terms(*of), zip(runs, scaled, strict=True))
-        for place, score in enumerate(SCORES):
-            few = f"fewer than {crossed.FEW_IMAGES} images" if len(groups[0]) < crossed.FEW_IMAGES else ""
-            why = absent.why(score, *runs) or (no_split if when == AFTER else "") or few
-            of_images = np.stack([of[place] for of in terms])
-            if why:
-                of_images = np.full_like(of_images, np.nan)
+        few = f"fewer than {crossed.FEW_IMAGES} images" if len(groups[0]) < crossed.FEW_IMAGES else ""
+        reasons = [absent.why(score, *runs) or (no_split if when == AFTER else "") or few for score in SCORES]
+        terms = [] if all(reasons) else each(lambda of: calibration.score_terms(*of), zip(runs, scaled, strict=True))
+        for place, (score, why) in enumerate(zip(SCORES, reasons, strict=True)):
+            nothing = np.full((len(runs), len(groups[0])), np.nan)
+            of_images = nothing if why else np.stack([of[place] for of in terms])
             values = of_images.mean(axis=1)
             tested = crossed.difference(values, crossed.image_covariance(of_images / len(groups[0]), *groups), n_a)
             a, b = float(values[:n_a].mean()), float(values[n_a:].mean())

@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from cifarcore.evidence import absent
-from cifarcore.evidence.softmax import block_probabilities, confidence, log_normalizer, once, ratio
+from cifarcore.evidence.softmax import confidence, log_normalizer, per_image, ratio
 from cifarcore.runs.run import Run
 
 ECE_BINS = 15
@@ -58,15 +58,9 @@ def brier_score(run: Run) -> float:
     return float(brier_terms(run).mean())
 
 
-@once
 def brier_terms(run: Run) -> np.ndarray:
-    """Each image's summed squared error, float (N,)."""
-    terms = []
-    for rows in run.blocks():
-        errors = block_probabilities(run, rows)
-        errors[np.arange(len(errors)), run.labels[rows]] -= 1
-        terms.append(np.einsum("ij,ij->i", errors, errors))
-    return np.concatenate(terms)
+    """Each image's summed squared error, float (N,); NaN without scores."""
+    return per_image(run).brier if run.has_scores else np.full(run.n_images, np.nan)
 
 
 def log_loss(run: Run) -> float:
@@ -81,6 +75,8 @@ def log_loss_terms(run: Run) -> np.ndarray:
 
 def score_terms(run: Run, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """Each image's Brier score and log loss where the logits are divided by `temperature`, float (N,) each."""
+    if temperature == 1:
+        return brier_terms(run), log_loss_terms(run)
     brier, loss = np.empty(run.n_images), np.empty(run.n_images)
     for rows in run.blocks():
         logs = log_softmax(run.logits[rows].astype(np.float64) / temperature, axis=1)

@@ -11,7 +11,7 @@ import pandas as pd
 from cifarcore.evidence import absent
 from cifarcore.evidence.calibration import brier_score, expected_calibration_error, log_loss
 from cifarcore.evidence.roc_curves import class_auc, macro_auc
-from cifarcore.evidence.softmax import block_probabilities, once, ratio
+from cifarcore.evidence.softmax import per_image, ratio
 from cifarcore.runs.run import Run
 
 
@@ -20,19 +20,12 @@ def accuracy(run: Run) -> float:
     return float(run.correct.mean())
 
 
-@once
 def true_rank(run: Run) -> np.ndarray:
     """How many classes score higher than the true one, int (N,); among equal scores the lower index counts as higher.
 
     0 is right, so that `true_rank(run) == 0` is `run.correct`.
     """
-    ranks = np.empty(run.n_images, dtype=np.intp)
-    for rows in run.blocks():
-        scores, labels = run.logits[rows].astype(np.float32), run.labels[rows, None]
-        true_scores = np.take_along_axis(scores, labels.astype(np.intp), axis=1)
-        equal_before = (scores == true_scores) & (np.arange(run.n_classes) < labels)
-        ranks[rows] = np.count_nonzero(scores > true_scores, axis=1) + np.count_nonzero(equal_before, axis=1)
-    return ranks
+    return per_image(run).true_rank
 
 
 def top_k_accuracy(run: Run, k: int = 5) -> float:
@@ -72,7 +65,6 @@ def macro_f1(run: Run, classes: np.ndarray | None = None) -> float:
     return float(f1.mean()) if len(f1) else float("nan")
 
 
-@once
 def superclass_predictions(run: Run) -> np.ndarray | None:
     """The superclass of highest probability, summed over its classes, int (N,); None without superclasses.
 
@@ -82,10 +74,7 @@ def superclass_predictions(run: Run) -> np.ndarray | None:
         return None
     if not run.has_scores:
         return run.superclass_of[run.predictions].astype(np.intp)
-    order = np.argsort(run.superclass_of, kind="stable")
-    present, starts = np.unique(run.superclass_of[order], return_index=True)
-    sums = (np.add.reduceat(block_probabilities(run, rows)[:, order], starts, axis=1) for rows in run.blocks())
-    return present[np.concatenate([block.argmax(axis=1) for block in sums])].astype(np.intp)
+    return per_image(run).superclass
 
 
 def superclass_correct(run: Run) -> np.ndarray | None:
