@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from driving import TITLES, address, choose, csv_of, ids, parameters, settle
+from driving import TITLES, address, choose, csv_of, ids, parameters, press, settle
+
+from cifarcore.app.catalog import find_runs
 
 
 def tiles(page, key):
@@ -195,3 +197,27 @@ def test_no_torch_in_the_server(visit, app):
     visit()
     with open(f"/proc/{app.pid}/maps") as maps:
         assert "torch" not in maps.read()
+
+
+def test_the_overview_ranks_all_models_beside_the_metrics_and_below_them_on_a_narrow_screen(visit, app):
+    if len(find_runs(app.folder).groups) < 3:
+        pytest.skip("a ranking needs three models: run on the bundled runs, which have them")
+    page = visit()
+    metrics = page.locator("[data-testid=stMain] [role=graphics-document]", has_text="Macro-F1").first
+    ranked = page.locator("[data-testid=stMain] [role=graphics-document]", has_text="group").first
+    a, b = metrics.bounding_box(), ranked.bounding_box()
+    assert b["x"] > a["x"] + a["width"] - 1 and abs(b["y"] - a["y"]) < 120
+    page.set_viewport_size({"width": 400, "height": 900})
+    page.wait_for_function("document.querySelector('[data-testid=stMain]').clientWidth <= 400")
+    a, b = metrics.bounding_box(), ranked.bounding_box()
+    assert b["y"] > a["y"] + a["height"] - 1
+
+
+def test_notes_are_one_line_until_they_are_opened(visit):
+    page = visit()
+    box = page.locator(
+        "[data-testid=stExpander]", has=page.locator("summary", has_text=re.compile(r"\d+ notes?"))
+    ).first
+    note = box.locator("[data-testid=stCaptionContainer]").first
+    assert not note.is_visible()
+    press(box.locator("summary"), note.is_visible)

@@ -9,6 +9,7 @@ import streamlit as st
 from cifarcore.app.parts import decisions, ranking
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head, key_badge
+from cifarcore.app.parts.layout import notes
 from cifarcore.app.safe_text import csv, escape
 from cifarcore.app.view import View, compared, other_seeds
 from cifarcore.evidence import absent, disagreement
@@ -48,13 +49,19 @@ def page(view: View) -> None:
     head(view, result.verdict)
     _verdict(view, result)
     filter_note(view, "the pictures below are", "all numbers here are")
+    left, right = st.columns([1.6, 1], gap="medium")
     rows = metric_rows(view, result)
-    if len(rows):
-        st.altair_chart(metric_chart(rows, view.names), width="stretch", key="overview-metrics")
-    for note in result.notes:
-        st.caption(escape(note, 400))
+    with left:
+        if len(rows):
+            st.altair_chart(metric_chart(rows, view.names), width="stretch", key="overview-metrics")
+    with right:
+        beside = st.container()  # drawn last, since it reads further run files
+    said = [escape(note, 400) for note in result.notes]
+    if not result.better:
+        said.append(escape(decisions.detectable(view), 400))
     if implied := other_seeds_text(view, other_seeds(view)):
-        st.caption(escape(implied, 800))
+        said.append(escape(implied, 800))
+    notes(said)
     _costs(view)
     _changed(view, result)
     decisions.sections(view)
@@ -65,6 +72,8 @@ def page(view: View) -> None:
     _split(view)
     _curves(view)
     _downloads(view, table)
+    with beside:
+        ranking.beside(view)
 
 
 def _verdict(view: View, result: Comparison) -> None:
@@ -73,12 +82,10 @@ def _verdict(view: View, result: Comparison) -> None:
     with st.container(border=True):
         columns = st.columns([1, 1, 2.4], vertical_alignment="center")
         for column, letter, name in zip(columns, "AB", view.names, strict=False):
-            column.metric(f"{key_badge(letter)} {escape(name)}", number(accuracy[letter.lower()], ".2%"))
+            column.metric(f"{key_badge(letter)} {escape(name, 24)}", number(accuracy[letter.lower()], ".2%"))
         if np.isfinite(accuracy["low"]):
             columns[2].altair_chart(difference_interval(accuracy, view.names), width="stretch", key="overview-interval")
         st.markdown(escape(result.sentence, 1000))
-        if not result.better:
-            decisions.detectable_caption(view)
 
 
 def _costs(view: View) -> None:
@@ -194,8 +201,7 @@ def _curves(view: View) -> None:
     table = calibration_table(view)
     if not table.empty:
         st.dataframe(table, hide_index=True, height="content")
-    for note in calibration_notes(view):
-        st.caption(escape(note, 300))
+    notes([escape(note, 300) for note in calibration_notes(view)])
 
 
 def _downloads(view: View, table: pd.DataFrame) -> None:

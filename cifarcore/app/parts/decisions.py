@@ -36,8 +36,9 @@ def runs_of(view: View) -> tuple[tuple[Run, ...], int]:
     return (*view.a.runs, *view.b.runs), len(view.a.runs)
 
 
-def detectable_caption(view: View) -> None:
-    st.caption(escape(memo(tables.detectable_text, *runs_of(view)), 400))
+def detectable(view: View) -> str:
+    """Which true difference these images would have shown."""
+    return memo(tables.detectable_text, *runs_of(view))
 
 
 @st.fragment

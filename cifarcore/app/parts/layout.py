@@ -27,6 +27,14 @@ def one_of(label: str, options: Sequence[str], key: str, place=st, **more) -> st
     return chosen or options[0]
 
 
+def notes(lines: Sequence[str]) -> None:
+    """Draw notes, in Markdown, as one line that says how many there are and opens; nothing where there is none."""
+    if lines:
+        with st.expander(f"{len(lines)} note{'s' if len(lines) > 1 else ''}", icon=":material/notes:"):
+            for line in lines:
+                st.caption(line)
+
+
 def page_frame(page: Callable[[View], None], view: View | Problem) -> None:
     """Run `page(view)`, or say what is missing and which command adds it."""
     st.html(_STYLE)

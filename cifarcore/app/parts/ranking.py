@@ -7,6 +7,7 @@ import streamlit as st
 from cifarcore.app.catalog import ALL_SEEDS, Catalog, find_runs, loaded_run, may_share
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
+from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import groups, ranking
 from cifarcore.files import Version, runs_dir, version
 from cifarcore.reports.charts.decisions import group_chart
@@ -15,19 +16,19 @@ from cifarcore.reports.tables.ranking import ranking_table
 from cifarcore.runs.alignment import align
 from cifarcore.runs.layout import RunFileError
 from cifarcore.runs.run import Run, RunHeader, load_run
+from cifarcore.text import plain
 
 #: a run file and when it was written: equal, equal content
 Files = tuple[Version, ...]
 _KEY = "ranking"
 _MODELS = f"{_KEY}-models"
+MOST_AT_ONCE = 16  #: run files that are read without being asked for
 
 
 def panel(view: View) -> None:
     """Draw the ranking, closed at first; nothing where no more than two models are of these images."""
     catalog = find_runs(runs_dir(view.root))
-    # the header, since the run itself may be cut to the images that it shares with B
-    headers_of_a = [h for headers in catalog.groups.values() for h in headers if h.path == view.a.first.path]
-    n_fitting = len(_fitting(catalog, headers_of_a[0])) if headers_of_a else 0
+    n_fitting = len(_all_fitting(catalog, view))
     if n_fitting < 3:
         return
     box = st.expander(
@@ -72,26 +73,46 @@ def panel(view: View) -> None:
                 st.error(escape(error, 400), icon=":material/error:")
 
 
+def beside(view: View) -> None:
+    """Draw all models by accuracy with the groups that cannot be told apart; nothing for fewer than three, or where
+    that would read more than MOST_AT_ONCE run files.
+    """
+    catalog = find_runs(runs_dir(view.root))
+    names = _all_fitting(catalog, view)
+    if len(names) < 3 or sum(len(catalog.groups[name]) for name in names) > MOST_AT_ONCE:
+        return
+    st.markdown(f"**All {len(names)} models** by accuracy", help=tables.GROUPS)
+    try:
+        _groups(names, catalog, view)
+    except (CifarcoreError, OSError):  # of other images behind the header, or damaged: the panel says which
+        st.caption("“All models ranked” below has those that can be compared.")
+
+
+def _groups(names: list[str], catalog: Catalog, view: View) -> pd.DataFrame:
+    """Draw the groups, the models compared in their colours; returns all pairs."""
+    files = tuple((name, _files(catalog.groups[name])) for name in names)
+    with st.spinner("Comparing every two models…"):
+        accuracies, pairs = _pairs(files, version(view.a.first.path))
+    keys = {plain(side.group): side.letter for side in (view.a, view.b)}
+    st.altair_chart(group_chart(tables.group_frame(accuracies, pairs), keys), width="stretch")
+    return pairs
+
+
 def _all_pairs(models: list[str], catalog: Catalog, view: View) -> None:
     """Every two of the models ranked, and the groups that do not differ significantly."""
     if len(models) > tables.MOST_PAIRED:
         st.caption(f"The {tables.MOST_PAIRED} most accurate of {len(models)} models.")
-    files = tuple((name, _files(catalog.groups[name])) for name in models[: tables.MOST_PAIRED])
-    with st.spinner("Comparing every two models…"):
-        accuracies, pairs = _pairs(files, version(view.a.first.path))
-    st.altair_chart(group_chart(tables.group_frame(accuracies, pairs)), width="stretch")
+    pairs = _groups(models[: tables.MOST_PAIRED], catalog, view)
     st.caption(tables.GROUPS)
     st.dataframe(tables.pair_table(pairs), hide_index=True, height="auto")
 
 
-# here and below by files and their times: hundreds of runs are ranked, which need not lie in memory as for `memo`
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _pairs(files: tuple[tuple[str, Files], ...], first: Version) -> tuple[dict[str, float], pd.DataFrame]:
     """Mean accuracy of each model, and groups.pairs_of all; of each run only what is correct is kept."""
-    reference = load_run(first.path)
+    reference = loaded_run(first)
     correct = {
-        name: np.stack([align(reference, load_run(file.path)).b.correct for file in of_model])
-        for name, of_model in files
+        name: np.stack([align(reference, loaded_run(file)).b.correct for file in of_model]) for name, of_model in files
     }
     return {name: float(each.mean()) for name, each in correct.items()}, groups.pairs_of(correct, reference.labels)
 
@@ -108,6 +129,13 @@ def _ranked(catalog: Catalog, view: View) -> tuple[pd.DataFrame, int]:
     best = ranking.best_of(fitting)
     differences = {name: _against(files[best], files[name]) for name in fitting if name != best}
     return ranking.table(fitting, differences), len(catalog.groups) - len(fitting)
+
+
+def _all_fitting(catalog: Catalog, view: View) -> list[str]:
+    """As `_fitting`, of the view's model A: by its header, since the run may be cut to the images shared with B."""
+    headers = (h for of_model in catalog.groups.values() for h in of_model if h.path == view.a.first.path)
+    header = next(headers, None)
+    return _fitting(catalog, header) if header else []
 
 
 def _fitting(catalog: Catalog, reference: Run | RunHeader) -> list[str]:

@@ -5,6 +5,9 @@ import pandas as pd
 
 from cifarcore.reports.charts.style import COLORS, NEUTRAL, SPLIT_COLORS, by_model, in_order, model_scale
 
+_LETTER = 6  #: pixels of a letter
+_WIDE = 330  #: pixels of a plot in which both values of a metric find room beside its interval
+
 
 def difference_interval(row: pd.Series, names: tuple[str, str]) -> alt.LayerChart:
     """B − A in accuracy with its 95% CI about zero; `row` has difference, low, high (0..1), `names` are A's and B's."""
@@ -31,10 +34,11 @@ def difference_interval(row: pd.Series, names: tuple[str, str]) -> alt.LayerChar
 def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
     """Each metric's difference as a dot with its 95% CI, turned so that right is better for B, on a scale of its own.
 
-    Columns as tables.overview.metric_rows: metric, shown, ci, x, low, high (-1..1; NaN without interval), significant,
-    color ("A" or "B": whom it favours), method. Filled where significant.
+    Columns as tables.overview.metric_rows: metric, shown, brief (what is shown where that does not fit), ci, x, low,
+    high (-1..1; NaN without interval), significant, color ("A" or "B": whom it favours), method. Filled where
+    significant.
     """
-    y = in_order(frame, "metric", limit=200, grid=True)
+    y = in_order(frame, "metric", limit=200)
     base = alt.Chart(frame).encode(
         y=y,
         tooltip=[
@@ -52,7 +56,11 @@ def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
     point = base.mark_point(size=70, strokeWidth=2, opacity=1).encode(
         x=x, color=color, fill=alt.condition("datum.significant", color, alt.value("transparent"))
     )
-    text = base.mark_text(align="left", color=NEUTRAL).encode(x=alt.datum(1.25), text=alt.Text("shown:N"))
+    text = (
+        base.mark_text(align="left", color=NEUTRAL)
+        .encode(x=alt.datum(1.25), text=alt.Text("words:N"))
+        .transform_calculate(words=f"width < {_WIDE} ? datum.brief : datum.shown")
+    )
     return (rule + point + text).properties(
         height=alt.Step(26),
         description=f"Each metric with the 95% CI of its difference, right where {names[1]} is better than {names[0]}; "
@@ -66,12 +74,10 @@ def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
     A click selects `group` (selection `outcome`).
     """
     frame = frame.assign(end=frame["share"].cumsum(), start=frame["share"].cumsum() - frame["share"])
-    frame["text"] = [
-        f"{group} {images:,}" if share > 0.1 else ""
-        for group, images, share in zip(frame["group"], frame["images"], frame["share"], strict=True)
-    ]
+    frame["text"] = [f"{group} {images:,}" for group, images in zip(frame["group"], frame["images"], strict=True)]
     clicked = alt.selection_point("outcome", fields=["group"])
-    base = alt.Chart(frame)
+    fits = f"(datum.end - datum.start) * width > {_LETTER} * length(datum.text)"
+    base = alt.Chart(frame).transform_calculate(fitting=f"{fits} ? datum.text : ''")
     bars = (
         base.mark_bar(height=26, y=45, stroke="white", strokeWidth=1, cursor="pointer")
         .encode(
@@ -88,7 +94,7 @@ def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
         )
         .add_params(clicked)
     )
-    text = base.mark_text(color=NEUTRAL, align="left", y=18).encode(x=alt.X("start:Q"), text=alt.Text("text:N"))
+    text = base.mark_text(color=NEUTRAL, align="left", y=18).encode(x=alt.X("start:Q"), text=alt.Text("fitting:N"))
     # Streamlit takes 20 pixels of it for padding below
     return (bars + text).properties(height=80, description="Test images by which of the two models is correct")
 

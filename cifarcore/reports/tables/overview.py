@@ -75,6 +75,7 @@ def metric_rows(sides: Sides, result: Comparison) -> pd.DataFrame:
             {
                 "metric": title,
                 "shown": f"{number(row['a'], '.4f')} → {number(row['b'], '.4f')} · {number(row['difference'], '+.4f')}",
+                "brief": number(row["difference"], "+.4f"),
                 "ci": ends,
                 "x": x if ends else np.nan,
                 "low": low,
