@@ -102,9 +102,15 @@ class TrainConfig:
     )
     num_workers: int = option(-1, "worker processes of the dataloader; -1: 4 on a GPU, 0 on a CPU or Windows", low=-1)
     precision: str = option(
-        "auto", "auto: bfloat16 where the hardware supports it", choices=("auto", "float32", "bfloat16")
+        "auto",
+        "auto: bfloat16 where the hardware supports it, float16 with gradient scaling on other CUDA GPUs",
+        choices=("auto", "float32", "bfloat16", "float16"),
     )
-    device: str = option("auto", "auto: a GPU where there is one", choices=("auto", "cpu", "cuda"))
+    device: str = option(
+        "auto",
+        "auto: a CUDA GPU where there is one; mps: an Apple GPU, on which nothing was tried so far",
+        choices=("auto", "cpu", "cuda", "mps"),
+    )
     threads: int = option(0, "CPU threads; 0: PyTorch's default", low=0)
 
     def __post_init__(self) -> None:

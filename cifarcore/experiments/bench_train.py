@@ -193,5 +193,5 @@ def endless_steps(trainer: Trainer) -> Iterator[int]:
 
 
 def _wait_for_device(config: TrainConfig) -> None:
-    if resolve(config).device == "cuda":
-        torch.cuda.synchronize()
+    if (device := resolve(config).device) != "cpu":
+        getattr(torch, device).synchronize()

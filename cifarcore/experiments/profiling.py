@@ -78,7 +78,7 @@ def product_rate(config: TrainConfig) -> float:
     """Floating-point operations per second of a square matrix product in the precision of `config`, the best of
     several.
     """
-    kind = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+    kind = getattr(torch, config.precision)
     one, other = (torch.randn(PRODUCT_SIDE, PRODUCT_SIDE, device=config.device, dtype=kind) for _ in range(2))
     best, until = float("inf"), time.perf_counter() + PRODUCT_SECONDS
     while time.perf_counter() < until:

@@ -58,6 +58,8 @@ class Learner:
         self.setup, self.config = setup, setup.config
         self.recipe = recipe or recipe_of(setup.config)
         self.train_config = resolve(_train_config(parent.config, setup.config, self.recipe))
+        if self.train_config.precision == "float16":  # whose gradients would need scaling, for a minute's work
+            self.train_config = replace(self.train_config, precision="float32")
         device = self.train_config.device
         train_rows = np.setdiff1d(np.arange(len(dataset.y_train)), val_rows)
         in_focus = np.isin(dataset.y_train, setup.focus)

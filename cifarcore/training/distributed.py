@@ -149,10 +149,12 @@ class World:
                 "machines the same flags and data"
             )
 
-    def own_gpu(self) -> None:
+    def own_gpu(self, device: str = "cuda") -> None:
         """Make `cuda` mean this process's own GPU. Raises CifarcoreError where there are fewer than processes."""
-        if self.size == 1:
+        if self.size == 1 or device == "cpu":
             return
+        if device == "mps":
+            raise CifarcoreError("an Apple GPU trains in one process; leave out torchrun, or give --device cpu")
         if self.local_rank >= torch.cuda.device_count():
             raise CifarcoreError(
                 f"process {self.local_rank} of this machine has no GPU of its own, there are "

@@ -20,19 +20,20 @@ def resolve(config: TrainConfig) -> TrainConfig:
     device = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise CifarcoreError("device is cuda but torch sees no GPU; use --device cpu or auto")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise CifarcoreError("device is mps but torch sees no Apple GPU; use --device cpu or auto")
     workers = (
         config.num_workers if config.num_workers >= 0 else (4 if device == "cuda" and sys.platform != "win32" else 0)
     )
-    precision = config.precision
-    if precision == "auto":
-        fast = (
-            torch.cuda.is_bf16_supported(including_emulation=False)
-            if device == "cuda"
-            else torch.backends.mkldnn.is_available() and _has_bfloat16()
-        )
-        precision = "bfloat16" if fast else "float32"
-    batch_size = config.batch_size or (128 if device == "cuda" else 64)
+    precision = _fastest_precision(device) if config.precision == "auto" else config.precision
+    batch_size = config.batch_size or (64 if device == "cpu" else 128)
     return replace(config, device=device, num_workers=workers, precision=precision, batch_size=batch_size)
+
+
+def _fastest_precision(device: str) -> str:
+    if device == "cuda":  # a GPU without bfloat16, as the V100 and the T4, has float16
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    return "bfloat16" if device == "cpu" and torch.backends.mkldnn.is_available() and _has_bfloat16() else "float32"
 
 
 def hardware(device: str, threads: int, processes: int = 1) -> str:
@@ -40,6 +41,8 @@ def hardware(device: str, threads: int, processes: int = 1) -> str:
     times = f"{processes} x " if processes > 1 else ""
     if device == "cuda":
         return times + torch.cuda.get_device_name()
+    if device == "mps":
+        return f"{times}Apple GPU ({platform.machine()})"
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -65,13 +68,35 @@ def versions() -> dict[str, str]:
     return parts
 
 
-def own_randomness(config: TrainConfig):
+@contextmanager
+def own_randomness(config: TrainConfig) -> Iterator[None]:
     """Leave torch's random state afterwards as it was before, of the CPU and of the GPU that `config` trains on."""
-    return torch.random.fork_rng([torch.cuda.current_device()] if config.device == "cuda" else [])
+    apple = torch.mps.get_rng_state() if config.device == "mps" else None
+    try:
+        with torch.random.fork_rng([torch.cuda.current_device()] if config.device == "cuda" else []):
+            yield
+    finally:
+        if apple is not None:
+            torch.mps.set_rng_state(apple)
 
 
 def autocast(config: TrainConfig) -> torch.autocast:
-    return torch.autocast(config.device, dtype=torch.bfloat16, enabled=config.precision == "bfloat16")
+    """Products and convolutions in the precision of `config`, which is resolved."""
+    kind = torch.float32 if config.precision == "auto" else getattr(torch, config.precision)
+    reduced = kind != torch.float32
+    return torch.autocast(config.device, dtype=kind if reduced else None, enabled=reduced)
+
+
+def gradient_scaler(config: TrainConfig) -> torch.amp.GradScaler:
+    """Scales the loss where float16 would round small gradients to zero (Micikevicius et al. 2018); elsewhere it does
+    nothing.
+    """
+    return torch.amp.GradScaler(config.device, enabled=config.precision == "float16")
+
+
+def sum_type(device: str) -> torch.dtype:
+    """Of sums over many batches; Apple's GPUs have no float64."""
+    return torch.float32 if device == "mps" else torch.float64
 
 
 def _has_bfloat16() -> bool:

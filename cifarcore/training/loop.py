@@ -15,12 +15,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.files import no_leftovers, sole_writer
 from cifarcore.training.checkpoints import load_checkpoint, load_tensors, save_checkpoint
 from cifarcore.training.distributed import World
-from cifarcore.training.hardware import (
-    cpu_threads,
-    keep_freed_memory,
-    own_randomness,
-    resolve,
-)
+from cifarcore.training.hardware import cpu_threads, keep_freed_memory, own_randomness, resolve
 from cifarcore.training.trainer import Progress, Trainer
 
 SAVE_EVERY_SECONDS = 30.0
@@ -56,9 +51,8 @@ def fit(
     no number.
     """
     config = resolve(config)
-    if config.device == "cuda":
-        world.own_gpu()
-    elif config.loader == "memory":
+    world.own_gpu(config.device)
+    if config.device == "cpu" and config.loader == "memory":
         keep_freed_memory()
     path, state_path = Path(folder) / f"{config.name}.pt", Path(folder) / f"{config.name}.resume.pt"
     tell = on_progress if world.first else lambda progress: None

@@ -5,9 +5,7 @@ from torch import Tensor, nn
 
 from cifarcore.config import TrainConfig
 from cifarcore.training.augment import to_float
-from cifarcore.training.hardware import (
-    autocast,
-)
+from cifarcore.training.hardware import autocast
 
 EVALUATION_BATCH = 500
 

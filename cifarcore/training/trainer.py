@@ -23,11 +23,7 @@ from cifarcore.training.batches import DataLoaderBatches, MemoryBatches
 from cifarcore.training.checkpoints import Checkpoint, half, load_checkpoint
 from cifarcore.training.cpu_layers import for_cpu
 from cifarcore.training.distributed import World
-from cifarcore.training.hardware import (
-    autocast,
-    hardware,
-    versions,
-)
+from cifarcore.training.hardware import autocast, gradient_scaler, hardware, sum_type, versions
 from cifarcore.training.models import build_model
 from cifarcore.training.optimization import distillation_loss, freeze, parameter_groups, scheduler
 from cifarcore.training.predict import predict
@@ -89,6 +85,7 @@ class Trainer:
             weight_decay=config.weight_decay,
             fused=True if config.loader == "memory" else None,
         )
+        self.scaler = gradient_scaler(config)
         self.parallel_model = world.parallel(self.model)
         self.scheduler = scheduler(self.optimizer, config, self.steps_per_epoch, self.total_steps)
         self.average = (
@@ -109,7 +106,8 @@ class Trainer:
 
         self.step = 0
         self.history = {column: [] for column in HISTORY_COLUMNS}
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=config.device)  # this process's part of it
+        # this process's part of it
+        self.loss_sum = torch.zeros((), dtype=sum_type(config.device), device=config.device)
         self.started_at_step = 0
         self.started = time.monotonic()
 
@@ -138,9 +136,11 @@ class Trainer:
                 loss = self._loss(*self.world.part(*batch))
             with record_function("backward"):
                 self.optimizer.zero_grad(set_to_none=True)
-                (loss * self.world.size).backward()  # of which the mean over the processes is taken
+                # of which the mean over the processes is taken
+                self.scaler.scale(loss * self.world.size).backward()
             with record_function("optimizer"):
-                self.optimizer.step()
+                self.scaler.step(self.optimizer)
+                self.scaler.update()
                 self.scheduler.step()
                 if self.average:
                     self.average.update_parameters(self.model)
@@ -185,7 +185,7 @@ class Trainer:
         if not len(self.val_labels):
             return float("nan")
         part = slice(*self.world.bounds(len(self.val_labels)))
-        right = torch.zeros((), dtype=torch.float64, device=self.config.device)
+        right = torch.zeros((), dtype=sum_type(self.config.device), device=self.config.device)
         if part.stop > part.start:
             logits, _ = predict(self.evaluated_model(), self.val_images[part], self.config)
             right += (logits.argmax(1) == self.val_labels[part]).sum()
@@ -226,6 +226,7 @@ class Trainer:
             "average": self.average.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
             "seconds": self.elapsed(),
             "history": self.history,
@@ -252,6 +253,8 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        if scaler := state.get("scaler"):  # empty in other precisions, and not in files of earlier versions
+            self.scaler.load_state_dict(scaler)
         self.step = self.started_at_step = state["step"]
         self.seconds += state["seconds"]
         self.history = state["history"]
