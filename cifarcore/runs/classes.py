@@ -192,7 +192,7 @@ def _check(
     missing = [name for place, name in enumerate(names) if place not in taken]
     if not (extra or missing) or (config.classes == "shared" and len(places) - len(extra) >= 2):
         return
-    problems = [f"{len(extra)} unknown names (such as {extra[0][:60]!r})"] if extra else []
+    problems = [f"{len(extra)} unknown name{'s' * (len(extra) > 1)} (such as {extra[0][:60]!r})"] if extra else []
     problems += [f"{len(missing)} missing (such as {missing[0][:60]!r})"] if missing else []
     remedy = f"name the others by --class-names FILE{_from_one(said, config)}"
     if len(places) - len(extra) >= 2:

@@ -4,6 +4,7 @@
 """
 
 import csv
+import re
 import tokenize
 import zlib
 from collections.abc import Callable, Collection
@@ -39,6 +40,7 @@ _READERS: dict[str, Callable[[Path, Collection[str]], Predictions]] = {
 }
 SUFFIXES = tuple(_READERS)
 FOLDER = "folder"  #: in place of a suffix
+_PLAIN = re.compile(r"[\w.+-][\w.+ -]*")
 _PICKLES = (
     'it would have to be unpickled; where you trust it: python -c "import pandas; '
     "pandas.DataFrame(pandas.read_pickle('{name}')).to_csv('{stem}.csv')\""
@@ -48,8 +50,8 @@ _REMEDIES = {
     **dict.fromkeys((".pkl", ".pickle"), _PICKLES),
     **dict.fromkeys(
         (".h5", ".hdf5"),
-        "python -c \"import h5py, numpy; numpy.savez('{stem}.npz', **{{k: v[()] for k, v in "
-        "h5py.File('{name}').items()}})\"",
+        "python -c \"import h5py, numpy; numpy.savez('{stem}.npz', **{{k: numpy.array(v.asstr()[()], str) if "
+        "v.dtype.hasobject else v[()] for k, v in h5py.File('{name}').items()}})\"",
     ),
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the sheet as CSV"),
     **dict.fromkeys(
@@ -89,7 +91,8 @@ def read_predictions(path: str | Path, known: Collection[str] = (), kind: str = 
     path = Path(path)
     suffix = FOLDER if path.is_dir() else suffix_of(path)
     if suffix not in (*SUFFIXES, FOLDER):
-        remedy = _REMEDIES.get(path.suffix.lower(), "").format(name=path.name, stem=path.stem)
+        name = path.name if _PLAIN.fullmatch(path.name) else f"mine{path.suffix}"  # the line is meant for a shell
+        remedy = _REMEDIES.get(path.suffix.lower(), "").format(name=name, stem=Path(name).stem)
         raise CifarcoreError(
             f"{path.name}: {suffix or 'no suffix'}; predictions are read from {_or(SUFFIXES)}{remedy and f'; {remedy}'}"
         )

@@ -50,7 +50,7 @@ def test_names_that_do_not_fit_are_counted_and_one_of_each_is_quoted():
     )
     assert f"2 classes: 1 missing (such as {QUOTED}); name the others" in message_of(check, ("cat",), known)
     shared = message_of(check, ("cat", "yeti", LONG), known)
-    assert shared.endswith("1 unknown names (such as 'yeti'); --classes shared keeps the classes that both have")
+    assert shared.endswith("1 unknown name (such as 'yeti'); --classes shared keeps the classes that both have")
     check(("cat", "yeti", LONG), known, classes="shared")
     assert "1 missing" in message_of(lambda *args: check(*args, classes="shared"), ("cat", "yeti"), known)
 

@@ -151,7 +151,7 @@ def test_classes_that_differ_by_case_alone(tmp_path):
     made.frame(file=made.files)[["file", "b", "A", "B", "a"]].to_csv(path, index=False)
     made.check(taken(path, tmp_path, images=str(made.root)).run)
     table(made, ["A", "B", "a ", "B_"]).to_csv(path, index=False)
-    assert "unknown names (such as 'B_')" in refused(path, tmp_path, images=str(made.root))
+    assert "unknown name (such as 'B_')" in refused(path, tmp_path, images=str(made.root))
     table(made, made.names, sample_id=made.ids, label=[made.names[c] for c in made.labels]).to_csv(path, index=False)
     made.check(taken(path, tmp_path).run)  # the labels tell them apart
 

@@ -221,7 +221,8 @@ def test_suffixes_and_stems():
     ("name", "remedy"),
     [
         ("mine.pkl", "pandas.DataFrame(pandas.read_pickle('mine.pkl')).to_csv('mine.csv')"),
-        ("mine.h5", "numpy.savez('mine.npz', **{k: v[()] for k, v in h5py.File('mine.h5').items()})"),
+        ("mine.h5", "for k, v in h5py.File('mine.h5').items()"),
+        ("$(reboot)'.h5", "h5py.File('mine.h5')"),
         ("mine.xlsx", "save the sheet as CSV"),
         ("mine.ckpt", "this may be a model, not its outputs"),
         ("mine.safetensors", "load_file('mine.safetensors')"),
@@ -243,6 +244,22 @@ def test_the_line_that_converts_a_pickle_does_so(tmp_path, monkeypatch):
         read_predictions("mine.pkl")
     exec(str(caught.value).partition('python -c "')[2].removesuffix('"'))
     np.testing.assert_array_equal(read_predictions("mine.csv").scores, scores)
+
+
+def test_the_line_that_converts_hdf5_does_so_with_its_texts(tmp_path, monkeypatch):
+    """HDF5 holds text as objects, which NumPy would pickle."""
+    h5py = pytest.importorskip("h5py", reason="h5py is not installed: pip install h5py")
+    monkeypatch.chdir(tmp_path)
+    logits = np.arange(6.0).reshape(2, 3)
+    with h5py.File("mine.h5", "w") as file:
+        file["logits"], file["files"] = logits, ["cat/0.png", "dog/1.png"]
+        file["class_names"] = np.array([b"cat", b"cow", b"dog"])
+    with pytest.raises(CifarcoreError) as caught:
+        read_predictions("mine.h5")
+    exec(str(caught.value).partition('python -c "')[2].removesuffix('"'), {})
+    read = read_predictions("mine.npz")
+    np.testing.assert_array_equal(read.scores, logits)
+    assert (read.files, read.columns) == (("cat/0.png", "dog/1.png"), ("cat", "cow", "dog"))
 
 
 def test_errors_of_the_libraries_that_read_are_one_line(tmp_path):

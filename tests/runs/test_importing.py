@@ -110,7 +110,7 @@ def test_numbered_columns_count_the_file_of_names_whatever_the_test_sets_order(t
     write(path, run, **given[label])
     (tmp_path / "names.txt").write_text("\n".join([*run.class_names[:9], "yeti"]))
     said = refused(path, tmp_path, like=str(tmp_path / "ours.npz"), class_names=str(tmp_path / "names.txt"))
-    assert "the class names of names.txt do not fit ours's 10 classes: 1 unknown names (such as 'yeti')" in said
+    assert "the class names of names.txt do not fit ours's 10 classes: 1 unknown name (such as 'yeti')" in said
 
 
 def test_labels_and_names_in_files_of_their_own(tmp_path):
