@@ -133,8 +133,10 @@ class TrainConfig:
                 "teacher_once is for crops and mirrors from memory; leave out mix, policy, erasing and the "
                 "dataloader, or teacher_once"
             )
-        if len(self.widths) != 3 or min(self.widths) < 1:
-            raise CifarcoreError(f"widths is {self.widths}; the CNN has three blocks: give three numbers of at least 1")
+        if len(self.widths) != 3 or not all(isinstance(width, int) and width > 0 for width in self.widths):
+            raise CifarcoreError(
+                f"widths is {brief(self.widths)}; the CNN has three blocks: give three numbers of at least 1"
+            )
         if not is_plain(self.preset):
             raise CifarcoreError(
                 f"preset is {brief(self.preset)}; it names files, so use letters, digits, - and _, the first a letter "

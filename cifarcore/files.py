@@ -10,16 +10,18 @@ import secrets
 import stat
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import filelock
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.places import cache_folder, expanded
 
+MOST_LISTED = 1 << 22  #: bytes of a zip archive's list of entries, some forty thousand
 PATIENCE = 5.0  #: seconds for which another writer of the same file is waited for
 _JUNCTION = 0xA0000003  #: the tag of Windows' links to folders, which need no right
 _PLAIN = re.compile(r"(?!(?i:con|prn|aux|nul|com\d|lpt\d)$)[A-Za-z0-9][A-Za-z0-9_-]{0,79}")  # Windows' devices are none
@@ -111,6 +113,31 @@ def download_name(*parts: str, suffix: str) -> str:
     them.
     """
     return "_".join(re.sub(r"\W+", "-", part).strip("-") for part in parts) + suffix
+
+
+def open_zip(file: BinaryIO, most: int = MOST_LISTED) -> zipfile.ZipFile:
+    """The archive in `file`, to be read. Raises BadZipFile where its list of entries takes more than `most` bytes:
+    zipfile makes objects of all of them, ten times as large.
+    """
+    listed = _Listed(file, most)
+    archive = zipfile.ZipFile(cast(BinaryIO, listed))
+    listed.most = None
+    return archive
+
+
+class _Listed:
+    """A file of which no more than `most` bytes are read at once."""
+
+    def __init__(self, file: BinaryIO, most: int | None):
+        self.file, self.most = file, most
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+    def read(self, size: int = -1) -> bytes:
+        if self.most is not None and size > self.most:
+            raise zipfile.BadZipFile(f"its list of entries has {size:,} bytes; at most {self.most:,} are read")
+        return self.file.read(size)
 
 
 @contextmanager

@@ -11,7 +11,10 @@ from PIL import Image
 
 from cifarcore.app.parts import card, retraining, sidebar, upload
 from cifarcore.app.parts.layout import page_frame
+from cifarcore.app.safe_text import escape
+from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import findings
+from cifarcore.files import runs_dir
 from cifarcore.reports.charts.style import COLORS
 from cifarcore.runs.memo import memo
 
@@ -36,6 +39,11 @@ def show(root: Path) -> None:
     """Draw the app; `root` is the folder of the script that Streamlit runs, below which pictures are served."""
     st.set_page_config(page_title="cifarcore", page_icon=_icon(), layout="wide")
     _forget_old_sessions()
+    try:
+        runs_dir(root)
+    except CifarcoreError as error:
+        st.error(escape(error, 400), icon=":material/error:")
+        return
     status = st.sidebar.container()  # in sight above the models, on a low screen too
     view = sidebar.choose(root)
     upload.offer(root, view)

@@ -20,12 +20,14 @@ from cifarcore.data.ids import sample_ids
 from cifarcore.data.known_images import known_images
 from cifarcore.data.picture_files import Picture
 from cifarcore.errors import CifarcoreError
+from cifarcore.files import open_zip
 
 PACK = ".pictures.zip"
 #: pictures of at most this side are kept as they are, larger ones as a JPEG of this side
 SIDE = 128
 _NAME = re.compile(r"[0-9a-f]{16}\.(png|jpg)")
 _MAX_PACKED_BYTES = 1 << 20
+_MOST_LISTED = 1 << 28  #: of two million pictures, with the names of their files
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # of PKWARE's APPNOTE: signature, lengths of name and extra field
 
 
@@ -47,7 +49,7 @@ def packed_files(pack: Path) -> dict[str, int]:
     none.
     """
     try:
-        with zipfile.ZipFile(pack) as archive:
+        with pack.open("rb") as file, open_zip(file, _MOST_LISTED) as archive:
             return {
                 name: _id_of(entry.filename)
                 for entry in archive.infolist()
@@ -69,7 +71,7 @@ class Pack:
         """Raises CifarcoreError where `path` is no pack."""
         self.path = path
         try:
-            with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            with path.open("rb") as file, open_zip(file, _MOST_LISTED) as archive:
                 self._file = _same(file)
                 entries = {_id_of(entry.filename): entry for entry in archive.infolist()}
         except (OSError, ValueError, OverflowError, NotImplementedError, zipfile.BadZipFile) as error:

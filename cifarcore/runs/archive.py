@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.files import open_zip
 from cifarcore.memory import refuse_beyond_memory
 from cifarcore.runs.layout import (
     LAYOUT,
@@ -39,7 +40,7 @@ def opened(path: Path, foreign: bool = False) -> Iterator[tuple[BufferedReader, 
     if not path.is_file():
         raise refusal(path, "not a file; name an .npz run file")
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with path.open("rb") as file, open_zip(file) as archive:
             headers = _read_headers(archive, path, foreign)
             if not foreign:
                 check_shapes({name: header[1:] for name, header in headers.items()}, path)
@@ -122,13 +123,19 @@ def native(array: np.ndarray) -> np.ndarray:
 
 def is_run_file(path: Path) -> bool:
     """Whether an `.npz` says that it is a run file; whether it is a sound one, `load_run` tells."""
-    return path.suffix.lower() == ".npz" and holds_run(path)
-
-
-def holds_run(file: Path | BinaryIO) -> bool:
-    """The same of an archive by its content, which may be in memory."""
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return False
     try:
-        with zipfile.ZipFile(file) as archive:
+        with path.open("rb") as file:
+            return holds_run(file)
+    except OSError:
+        return False
+
+
+def holds_run(file: BinaryIO) -> bool:
+    """The same of an open archive, which may be in memory."""
+    try:
+        with open_zip(file) as archive:
             return "schema.npy" in archive.namelist()
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
         return False

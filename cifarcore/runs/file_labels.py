@@ -4,14 +4,14 @@ predictions.
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from cifarcore.config import ImportConfig
-from cifarcore.data.image_folder import bare
 from cifarcore.data.picture_files import EXTENSIONS
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
 from cifarcore.runs.class_names import read_class_names
 from cifarcore.runs.classes import are_digits
 from cifarcore.runs.formats import read_lines
@@ -58,18 +58,16 @@ def own_labels(predictions: Predictions, given: np.ndarray | None, config: Impor
 
 
 def labels_of(files: Sequence[str], label_of: Mapping[str, str]) -> np.ndarray:
-    """The label of each of `files` (n,), text, by its own name. Raises CifarcoreError where one has none."""
-    known = {_own(name): label for name, label in label_of.items()}
-    missing = [name for name in files if _own(name) not in known]
-    if missing:
-        raise CifarcoreError(
-            f"{len(missing):,} of {len(files):,} files have no label in --labels (first: {missing[0][:100]!r})"
-        )
-    return np.array([known[_own(name)] for name in files])
-
-
-def _own(name: str) -> str:
-    return bare(PurePosixPath(name.replace("\\", "/")).name)
+    """The label of each of `files` (n,), text, by its name. Raises CifarcoreError where one has none, or several."""
+    lines = lines_of(tuple(label_of), files)
+    for code, problem in ((MISSING, "have no label in"), (AMBIGUOUS, "are of no line of their own in")):
+        if (wrong := lines == code).any():
+            remedy = "" if code == MISSING else "; name them there with their folders"
+            first = files[int(wrong.argmax())]
+            raise CifarcoreError(
+                f"{wrong.sum():,} of {len(files):,} files {problem} --labels (first: {first[:100]!r}){remedy}"
+            )
+    return np.array(tuple(label_of.values()))[lines]
 
 
 def _is_file(cell: str) -> bool:

@@ -25,6 +25,7 @@ from cifarcore.runs.readers.delimited import from_delimited
 from cifarcore.runs.readers.json_files import from_json
 from cifarcore.runs.readers.matlab import from_matlab
 from cifarcore.runs.readers.roles import LABELS, only
+from cifarcore.runs.readers.tables import refuse_long
 from cifarcore.runs.readers.tensors import from_tensors
 from cifarcore.runs.readers.text_folder import from_text_folder
 
@@ -149,7 +150,9 @@ def read_labels(path: str | Path) -> np.ndarray:
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a text file, without blank ones. Raises CifarcoreError."""
     try:
-        lines = [line.strip() for line in Path(path).read_text(encoding="utf-8-sig").splitlines()]
+        text = Path(path).read_text(encoding="utf-8-sig")
+        refuse_long(text.count("\n"))
+        lines = [line.strip() for line in text.split("\n")]
     except (OSError, UnicodeError) as error:
         raise CifarcoreError(f"{path}: cannot be read as text ({error})") from None
     lines = [line for line in lines if line]

@@ -21,6 +21,7 @@ MAX_IMAGES = 2_000_000
 MAX_CLASSES = 20_000
 MAX_EPOCHS = 1_000_000
 MAX_METADATA = 100  # columns
+MAX_COLUMNS = MAX_CLASSES + 1_000  # of a table that someone else wrote
 MAX_NAME_LENGTH = 1_000
 MAX_META_LENGTH = 1_000_000
 MAX_BYTES = 1 << 30  # decompressed, all arrays together; the app takes a few times as much to compare two such runs

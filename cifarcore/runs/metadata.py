@@ -3,20 +3,20 @@ file.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cifarcore.data.image_folder import bare
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
 from cifarcore.runs.layout import MAX_METADATA
 from cifarcore.runs.predictions import as_sample_ids
 from cifarcore.runs.readers.roles import role_of
 from cifarcore.text import one_line
 
-MAX_BYTES = 1 << 28  #: of the file
+MAX_BYTES = 1 << 26  #: of the file
 MOST_CHARACTERS = 60  #: of a value that are kept
 
 
@@ -31,11 +31,9 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
     by_id = next((column for column in table if role_of(column) == "sample_ids"), None)
     by_file = next((column for column in table if role_of(column) in ("files", "place")), None)
     if by_id is not None and ids is not None:
-        key, keys, wanted = by_id, as_sample_ids(table[by_id].to_numpy(str)).tolist(), ids.tolist()
+        key, keys = by_id, as_sample_ids(table[by_id].to_numpy(str)).tolist()
     elif by_file is not None and files is not None:
-        key, keys, wanted = by_file, list(map(_own, table[by_file])), list(map(_own, files))
-        if len(set(wanted)) < len(wanted):
-            raise CifarcoreError(f"metadata {name}: two files of one name; give a column sample_id instead")
+        key, keys = by_file, table[by_file].tolist()
     else:
         said = "file or sample_id" if files is not None else "sample_id, as the predictions name no files"
         raise CifarcoreError(f"metadata {name}: which line is of which image is unknown; give a column {said}")
@@ -49,6 +47,7 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
             raise CifarcoreError(
                 f"metadata {name}: {table[key].iloc[line][:100]!r} is there twice and differs; keep one"
             )
+    wanted = ids.tolist() if key == by_id and ids is not None else _named(name, list(of_key), files or ())
     nothing = ("",) * len(columns)
     kept = np.array([of_key.get(of_image, nothing) for of_image in wanted], dtype=str)
     known = sum(of_image in of_key for of_image in wanted)
@@ -89,6 +88,8 @@ def _read(path: str) -> pd.DataFrame:
         with open(path, encoding="utf-8-sig", newline="") as file:
             header = file.readline()
         separator = max(",;\t", key=header.count)
+        if header.count(separator) > MAX_METADATA + 1:
+            raise CifarcoreError(f"metadata {Path(path).name}: more than {MAX_METADATA} columns; leave some out")
         table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, header=None, encoding="utf-8-sig")
     except (OSError, UnicodeError, ValueError, pd.errors.ParserError) as error:
         raise CifarcoreError(f"metadata {path}: cannot be read as CSV ({' '.join(str(error).split()):.200})") from None
@@ -103,5 +104,13 @@ def _is_empty(value: object) -> bool:
     return np.ndim(value) == 0 and bool(pd.isna(value))
 
 
-def _own(name: str) -> str:
-    return bare(PurePosixPath(name.replace("\\", "/")).name)
+def _named(metadata: str, listed: list[Any], files: Sequence[str]) -> list[object]:
+    """Which of the `listed` names each of `files` (N,) is; None where it is none. Raises CifarcoreError."""
+    lines = lines_of(listed, files)
+    if (unclear := lines == AMBIGUOUS).any():
+        first = files[int(unclear.argmax())]
+        raise CifarcoreError(
+            f"metadata {metadata}: which line is of {first[:100]!r} is unclear, as another has its name; give their "
+            "folders too, or a column sample_id instead"
+        )
+    return [None if line == MISSING else listed[line] for line in lines.tolist()]

@@ -43,7 +43,7 @@ def checked_scores(predictions: Predictions) -> np.ndarray:
         raise CifarcoreError("no rows; give one for each test image")
     if not 2 <= scores.shape[1] <= MAX_CLASSES:
         raise CifarcoreError(f"{scores.shape[1]} columns of scores; give one for each of 2 to {MAX_CLASSES} classes")
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         scores = np.ascontiguousarray(scores, np.float32)
     bad = ~np.isfinite(scores)
     if bad.any():

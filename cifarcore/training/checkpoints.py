@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cifarcore.config import TrainConfig
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import atomic_write
+from cifarcore.files import atomic_write, open_zip
 from cifarcore.runs.layout import MAX_CLASSES, MAX_NAME_LENGTH
 from cifarcore.text import brief
 from cifarcore.training.models import HEADS, Head, empty_model
@@ -151,7 +151,7 @@ def as_listed(path: Path) -> BinaryIO:
     content = io.BytesIO(path.read_bytes())
     if zipfile.is_zipfile(content):
         listed = io.BytesIO()
-        with zipfile.ZipFile(content) as archive, zipfile.ZipFile(listed, "w") as copy:
+        with open_zip(content) as archive, zipfile.ZipFile(listed, "w") as copy:
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
                 raise ValueError("compressed, which torch.save does not do")
             if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
@@ -173,5 +173,7 @@ def _refuse_endless(content: Any) -> None:
             waiting += [(inner, depth + 1) for inner in (*each, *each.values())]
         elif isinstance(each, list | tuple | set):
             waiting += [(inner, depth + 1) for inner in each]
+        elif isinstance(each, Tensor) and not _is_whole(each):  # to compare one with a number would make all of it
+            raise ValueError("it holds a tensor of more elements than are in the file")
         if values + len(waiting) > MOST_VALUES or depth > MOST_DEPTH:
             raise ValueError(f"it holds more than {MOST_VALUES:,} values, or in more than {MOST_DEPTH} levels")

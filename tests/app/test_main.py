@@ -20,6 +20,12 @@ def test_the_app_itself_runs(folder, monkeypatch):
     assert not app.exception and "cnn-made" in app.selectbox(key="A").options
 
 
+def test_a_folder_of_runs_below_no_ones_home_is_said(monkeypatch):
+    monkeypatch.setenv("CIFARCORE_RUNS", "~nosuch/runs")
+    app = AppTest.from_file(str(Path(__file__).parents[2] / "streamlit_app.py"), default_timeout=TIMEOUT).run()
+    assert not app.exception and "there is no such user's home folder" in app.error[0].value
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_each_page_over_three_seeds(folder, page):
     write(folder, *two_models(seeds=(0, 1, 2)))

@@ -1,6 +1,8 @@
 """Small files that unpack to much: their size is known before any of it is there, and said."""
 
 import io
+import json
+import struct
 import zipfile
 
 import numpy as np
@@ -14,13 +16,14 @@ from cifarcore import memory
 from cifarcore.app import catalog
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.comparison import compare
-from cifarcore.files import version
+from cifarcore.files import MOST_LISTED, version
 from cifarcore.runs import archive, memo
-from cifarcore.runs.formats import read_predictions
-from cifarcore.runs.layout import MAX_IMAGES
+from cifarcore.runs.formats import read_labels, read_predictions
+from cifarcore.runs.layout import MAX_COLUMNS, MAX_IMAGES
+from cifarcore.runs.metadata import read_metadata
 from cifarcore.runs.readers import tables
 from cifarcore.runs.run import Run, load_run, save_run
-from cifarcore.training.checkpoints import MOST_VALUES, load_checkpoint, load_tensors
+from cifarcore.training.checkpoints import MOST_VALUES, as_listed, load_checkpoint, load_tensors
 from cifarcore.training.evaluation import load_features
 
 MIB = 1 << 20
@@ -56,6 +59,48 @@ def test_more_rows_than_are_read_are_refused_whatever_they_hold(tmp_path):
     labels = np.zeros(MAX_IMAGES + 1, "U2")
     path = npz(tmp_path / "labels.npz", probabilities=np.full((10, 2), 0.5, np.float32), labels=labels)
     assert f"'labels' has {MAX_IMAGES + 1:,} rows" in refused(read_predictions, path)
+
+
+@pytest.mark.parametrize("name", ["wide.csv", "headless.csv", "empty.csv", "wide.json", "split.json", "keys.json"])
+def test_more_columns_than_are_read_are_refused_before_there_is_a_table(tmp_path, name):
+    """A data frame of a million columns takes minutes; one of a column for each row, all memory."""
+    many = range(MAX_COLUMNS + 1)
+    content = {
+        "wide.csv": "label," + ",".join(f"c{i}" for i in many) + "\nc1" + ",0.5" * len(many),
+        "headless.csv": "\n".join([",".join(["0.5"] * len(many))] * 2),
+        "empty.csv": "\n".join(["a" + "," * 11 * len(many)] * 2),
+        "wide.json": json.dumps([{f"c{i}": 0.5 for i in many}]),
+        "split.json": json.dumps({"columns": [f"c{i}" for i in many], "data": [[0.5] * len(many)]}),
+        "keys.json": json.dumps([{f"c{i}": 0.5} for i in many]),
+    }
+    (tmp_path / name).write_text(content[name])
+    assert f" columns; at most {MAX_COLUMNS:,} are read" in refused(read_predictions, tmp_path / name)
+
+
+def test_more_lines_than_are_read_are_refused_before_there_is_a_table(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MAX_IMAGES", 50)
+    (tmp_path / "long.csv").write_text("file,a,b\n" + ",,\n" * 200)
+    assert "rows; at most 50 are read" in refused(read_predictions, tmp_path / "long.csv")
+    (tmp_path / "labels.txt").write_text("a\n" * 200)
+    assert "200 rows; at most 50 are read" in refused(read_labels, tmp_path / "labels.txt")
+    (tmp_path / "known.csv").write_text("file" + ",c" * 500 + "\n" + "," * 500)
+    assert "more than 100 columns" in refused(read_metadata, str(tmp_path / "known.csv"), ["a"], None)
+
+
+def test_archives_of_entries_without_end_are_refused_before_they_are_listed(tmp_path):
+    """Of each entry zipfile makes an object ten times as large as what stands in the file."""
+    with zipfile.ZipFile(tmp_path / "many.npz", "w") as made:
+        for number in range(1000):
+            made.writestr(f"{number}.npy", b"")
+    content = (tmp_path / "many.npz").read_bytes()
+    start, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    listed = content[start:end] * (MOST_LISTED // (end - start) + 1)
+    foot = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(listed), start, 0)
+    (tmp_path / "many.npz").write_bytes(content[:start] + listed + foot)
+    for read in (read_predictions, load_run, as_listed):
+        with pytest.raises((CifarcoreError, zipfile.BadZipFile), match="its list of entries has"):
+            read(tmp_path / "many.npz")
+    assert not archive.is_run_file(tmp_path / "many.npz")
 
 
 def _parquet(path, **columns):
@@ -152,6 +197,15 @@ def test_lists_without_end_in_a_checkpoint_are_no_message_without_end(tmp_path, 
         pytest.skip("this Python cannot write it: run with another version")
     said = refused(load_checkpoint, tmp_path / "lists.pt")
     assert f"{MOST_VALUES:,} values" in said
+
+
+@pytest.mark.parametrize("place", ["format", "weights", "meta"])
+def test_a_tensor_that_claims_more_than_the_file_holds_is_refused(tmp_path, place):
+    """One number may be of any shape, and comparing it with another makes all of them."""
+    content = {"format": 1, "config": {}, "weights": {}, "class_names": ["a", "b"], "meta": {}, "history": {}}
+    wide = torch.zeros(1).expand(10**6, 1, 10**6)
+    torch.save(content | {place: wide if place == "format" else {"x": wide}}, tmp_path / "wide.pt")
+    assert "more elements than are in the file" in refused(load_checkpoint, tmp_path / "wide.pt")
 
 
 def test_values_of_a_checkpoint_are_cut_by_structure_in_messages(tmp_path):

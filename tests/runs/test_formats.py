@@ -89,7 +89,7 @@ def test_arrays_that_do_not_fit(tmp_path):
         ("cat,dog\n-1,2,0.3\n", "more cells than the 2 columns"),
         ("label,sample_id,cat,dog\n0,1,2,3,4\n", "more cells than the 4 columns"),
         ('file,label,cat,"dog\n' + "a,0,1,2\n" * 20_000, "not a readable csv file"),
-        (",".join(["cat", *map(str, range(400_000)), "cat"]) + "\n", "column 'cat' is there twice"),
+        (",".join(["cat", *map(str, range(400_000)), "cat"]) + "\n", "columns; at most 21,000 are read"),
     ],
     ids=["row names", "row names beside labels", "open quote", "many columns"],
 )

@@ -19,12 +19,20 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.roles import role_of
-from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_repeated, without_header
+from cifarcore.runs.readers.tables import (
+    from_table,
+    refuse_large,
+    refuse_long,
+    refuse_repeated,
+    refuse_wide,
+    without_header,
+)
 
 _NO_SCORE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 _SAMPLE = 1 << 24  #: bytes from which the dialect is told
 _ROWS = 20
 _SEPARATORS = (",", "\t", ";", "|")
+_TIMES = 10  #: more separators than columns may stand in lists and in numbers
 _BLANKS = r"\s+"  #: between columns, as np.savetxt writes
 _NUMBER = re.compile(r"\s*[-+]?(\d+[.,]?\d*|[.,]\d+)(e[-+]?\d+)?\s*", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+(e[-+]?\d+)?\s*", re.IGNORECASE)
@@ -46,8 +54,11 @@ class Dialect:
 def from_delimited(path: Path, known: Collection[str] = ()) -> Predictions:
     """A table of text, one row for each image. Raises CifarcoreError."""
     packed = path.suffix.lower() == ".gz"
-    if packed:
-        refuse_large(sum(map(len, _blocks(path))))
+    size = lines = 0
+    for block in _blocks(path):
+        size, lines = size + len(block), lines + block.count(b"\n") + block.count(b"\r")
+    refuse_large(size)
+    refuse_long(lines // 2 - 1)  # a line may end in both, and one is the header's
     with gzip.open(path) if packed else path.open("rb") as file:
         dialect = _dialect(file.read(_SAMPLE), ended=not file.read(1))
     header = dialect.header or []
@@ -82,9 +93,9 @@ def unpacked(path: Path) -> bytes:
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    """What gzip packed, no further than it takes to refuse it."""
+    """What the file holds, unpacked, no further than it takes to refuse it."""
     length = 0
-    with gzip.open(path) as file:
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
         while length <= MAX_BYTES and (block := file.read(1 << 20)):
             yield block
             length += len(block)
@@ -101,6 +112,7 @@ def _dialect(sample: bytes, ended: bool) -> Dialect:
         elif line.startswith("#"):
             comment = line.lstrip("#").strip()
         elif line:
+            refuse_wide(max(map(line.count, _SEPARATORS)) // _TIMES)
             break
         skipped, start = skipped + 1, text.tell()
     rows = {}
@@ -112,6 +124,7 @@ def _dialect(sample: bytes, ended: bool) -> Dialect:
         even = [each for each in even if each != _BLANKS]
     separator = max(even, key=lambda each: (len(_numbers(rows[each][-1])), len(rows[each][0])), default=separators[0])
     first = next(iter(rows[separator]), [])
+    refuse_wide(len(first))
     if not _is_data(first):
         return Dialect(encoding, separator, skipped, first)
     cells = next(iter(_rows(io.StringIO(comment), separator, True)), [])

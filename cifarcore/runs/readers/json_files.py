@@ -19,7 +19,7 @@ from cifarcore.runs.predictions import Predictions, as_texts
 from cifarcore.runs.readers.arrays import from_arrays
 from cifarcore.runs.readers.delimited import unpacked
 from cifarcore.runs.readers.roles import CLASSES, only, role_of
-from cifarcore.runs.readers.tables import from_table, refuse_large
+from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_wide
 
 _CONTAINER, _ITEM = 72, 40  #: bytes that an empty list or dictionary, and an item of one, take in memory
 #: what holds the records of the images in an object that says more than these
@@ -70,7 +70,7 @@ def _vector(packed: Any) -> list[float]:
 def _understood(value: Any, known: Collection[str]) -> Predictions:
     if isinstance(value, list) and value:
         if all(isinstance(each, dict) for each in value):
-            return from_table(pd.DataFrame(list(map(_flat, value))), known)
+            return from_table(_of_records(value), known)
         if all(isinstance(each, list) and each and isinstance(each[0], dict) for each in value):
             return from_table(pd.DataFrame({"scores": value}), known)
         return from_arrays({"scores": _array(value)})
@@ -88,6 +88,7 @@ def _table(value: dict[str, Any]) -> pd.DataFrame | None:
     """A data frame as pandas, MLflow and Weights & Biases write it, or one object for each image by its name."""
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         names = [name if isinstance(name, str) else json.dumps(name) for name in value["columns"]]
+        refuse_wide(len(names))
         if any(not isinstance(row, list) or len(row) != len(names) for row in value["data"]):
             raise CifarcoreError(
                 f"a row of data does not have the {len(names)} cells that columns names; write it again"
@@ -104,7 +105,7 @@ def _table(value: dict[str, Any]) -> pd.DataFrame | None:
     if outer_rows == inner_rows:
         raise CifarcoreError(f"it is unclear which of its keys are the images; {_REMEDY}")
     by_row = value if outer_rows else {row: {name: column[row] for name, column in value.items()} for row in inner}
-    table = pd.DataFrame([_flat(each) for each in by_row.values()])
+    table = _of_records(list(by_row.values()))
     heading = "index" if all(row.isdecimal() for row in by_row) else "file"
     return table if heading in table else table.assign(**{heading: list(by_row)})
 
@@ -127,6 +128,7 @@ def _columns(value: dict[str, Any], known: Collection[str]) -> Predictions:
         raise CifarcoreError(f"holds {', '.join(list(value)[:10])[:200]}, but no list of predictions; {_REMEDY}")
     longest = max(map(len, lists.values()))
     rows = {name: each for name, each in lists.items() if len(each) == longest}
+    refuse_wide(len(rows))
     if short := [name for name in lists if name not in rows and role_of(name)]:
         raise CifarcoreError(
             f"{short[0]!r} has {len(lists[short[0]]):,} items, and others {longest:,}; give one for each image"
@@ -134,6 +136,15 @@ def _columns(value: dict[str, Any], known: Collection[str]) -> Predictions:
     read = from_table(pd.DataFrame(rows), known)
     left = tuple(name for name in value if name not in rows and name != names)
     return replace(read, columns=read.columns if classes is None else classes, unused=(*read.unused, *left))
+
+
+def _of_records(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """A row for each record. Raises CifarcoreError where they have so many keys that the table would be too large."""
+    flat = list(map(_flat, records))
+    names = {name for each in flat for name in each}
+    refuse_wide(len(names))
+    refuse_large(8 * len(names) * len(flat))
+    return pd.DataFrame(flat)
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.layout import MAX_BYTES, MAX_NAME_LENGTH
+from cifarcore.runs.layout import MAX_BYTES, MAX_COLUMNS, MAX_IMAGES, MAX_NAME_LENGTH
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.cells import cells_of, kind_of
 from cifarcore.runs.readers.columns import READ, Roles, fractions, roles_of, texts_of, with_roles
@@ -112,8 +112,19 @@ def without_header(table: pd.DataFrame, is_picture: Callable[[object], bool]) ->
 
 
 def refuse_repeated(names: list[str]) -> None:
+    refuse_wide(len(names))
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise CifarcoreError(f"column {repeated[0][:MAX_NAME_LENGTH]!r} is there twice; keep one")
+
+
+def refuse_wide(columns: int) -> None:
+    if columns > MAX_COLUMNS:
+        raise CifarcoreError(f"{columns:,} columns; at most {MAX_COLUMNS:,} are read")
+
+
+def refuse_long(rows: int) -> None:
+    if rows > MAX_IMAGES:
+        raise CifarcoreError(f"{rows:,} rows; at most {MAX_IMAGES:,} are read")
 
 
 def refuse_large(size: int) -> None:
