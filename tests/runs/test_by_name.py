@@ -6,8 +6,8 @@ import pytest
 from import_checks import refused, taken
 from made import made_run
 
+from cifarcore.evidence.slices import columns_of
 from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
-from cifarcore.runs.metadata import columns_of
 
 
 @pytest.mark.parametrize(
