@@ -13,6 +13,7 @@ import typer
 from cifarcore.cli.app import start_app
 from cifarcore.cli.bench import bench
 from cifarcore.cli.comparing import compare, import_
+from cifarcore.cli.explaining import explain
 from cifarcore.cli.properties import properties
 from cifarcore.cli.retraining import retrain
 from cifarcore.cli.terminal import DataOption, console
@@ -47,7 +48,7 @@ def data(data: DataOption = None) -> None:
     console.print(f"fingerprint of the test split: {TEST_FINGERPRINT}")
 
 
-for _command in (train, study, evaluate, project, properties, retrain, compare):
+for _command in (train, study, evaluate, project, properties, explain, retrain, compare):
     app.command()(_command)
 app.command("import")(import_)
 app.command("app")(start_app)

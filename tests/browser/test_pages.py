@@ -221,3 +221,39 @@ def test_notes_are_one_line_until_they_are_opened(visit):
     note = box.locator("[data-testid=stCaptionContainer]").first
     assert not note.is_visible()
     press(box.locator("summary"), note.is_visible)
+
+
+def test_arrow_keys_lead_through_the_gallery_and_escape_leaves_the_focus_on_the_last_picture(visit):
+    page = visit("?split=both+wrong")
+    every = [tile.get_attribute("data-id") for tile in tiles(page, "split").all()[:3]]
+    tiles(page, "split").nth(1).focus()
+    page.keyboard.press("Enter")
+    card = page.locator("[role=dialog]")
+    card.get_by_text(f"Sample id {every[1]}").wait_for()
+    settle(page)
+    for key, shown in (("ArrowRight", 2), ("ArrowLeft", 1), ("ArrowLeft", 0)):
+        page.keyboard.press(key)
+        card.get_by_text(f"Sample id {every[shown]}").wait_for()
+        settle(page)
+    assert card.get_by_role("button", name="Previous").is_disabled()
+    assert parameters(page)["image"].startswith(every[0])
+    page.keyboard.press("Escape")
+    card.wait_for(state="detached")
+    settle(page)
+    focused = """() => {
+        let at = document.activeElement;
+        while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+        return at?.dataset.id;
+    }"""
+    assert page.wait_for_function(focused).json_value() == every[0]
+
+
+def test_the_cards_maps_are_square(visit):
+    page = visit("?split=both+wrong")
+    tiles(page, "split").first.click()
+    settle(page)
+    drawn = page.locator("[role=dialog] [data-testid=stVegaLiteChart]").locator("svg, canvas")
+    drawn.nth(3).wait_for()
+    for chart in drawn.all()[2:]:  # behind the two models' bars
+        box = chart.bounding_box()
+        assert box["width"] == box["height"] > 200

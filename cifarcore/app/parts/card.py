@@ -8,6 +8,7 @@ import streamlit as st
 
 from cifarcore.app import pictures
 from cifarcore.app.parts.tiles import items, tiles
+from cifarcore.app.parts.why import why
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent
@@ -18,12 +19,16 @@ from cifarcore.reports.tables.known import duplicate_kinds, twin_ids, twin_label
 from cifarcore.text import plain
 
 PARAMETER = "image"
+_AMONG = "card-among"  #: the runs compared and the rows of the gallery from which the card was opened
 _COLOR = {"A": "blue", "B": "orange"}
 
 
-def show(view: View, row: int) -> None:
-    """Open the card of the view's image `row`; at most once in a rerun."""
+def show(view: View, row: int, among: np.ndarray) -> None:
+    """Open the card of the view's image `row`, one of the gallery's rows `among`, int (n,), through which the card
+    leads; at most once in a rerun.
+    """
     st.query_params[PARAMETER] = view.address(row)
+    st.session_state[_AMONG] = (view.a.key, view.b.key, among)
     _dialog(view)
 
 
@@ -47,7 +52,9 @@ def _dialog(view: View) -> None:
         st.info("This image is not among the images that both models share.")
         return
     label = int(view.labels[row])
-    st.subheader(escape(tables.heading(view, row), 300), anchor=False)
+    _turn_pages(view, row)
+    with st.container(key="card-title"):
+        st.subheader(escape(tables.heading(view, row), 300), anchor=False)
     left, right = st.columns([1, 2.1], gap="medium")
     with left:
         url = view.pictures.urls(view.sample_ids[[row]])[0]
@@ -78,11 +85,37 @@ def _dialog(view: View) -> None:
             else:
                 st.markdown(f"Predicted: **{escape(view.class_names[side.first.predictions[row]])}**")
                 st.caption(escape(absent.note("confidence", side.first), 300))
+    why(view, row)
     _neighbors(view, row)
     for column, side in zip(st.columns(2, gap="medium"), (view.a, view.b), strict=True):
         with column:
             _training_neighbors(view, side, row)
             _place(view, side, row)
+
+
+def _turn_pages(view: View, row: int) -> None:
+    """Lead to the previous and the next picture of the gallery from which the card was opened."""
+    *runs, among = st.session_state.get(_AMONG, ((), (), np.empty(0, int)))
+    places = np.flatnonzero(among == row)
+    if runs != [view.a.key, view.b.key] or not len(places):
+        return
+    at = int(places[0])
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for label, key, to in (("Previous", "Left", at - 1), ("Next", "Right", at + 1)):
+            there = 0 <= to < len(among)
+            st.button(
+                label,
+                key=f"card-{label.lower()}",
+                shortcut=key,
+                disabled=not there,
+                on_click=_open,
+                args=(view.address(int(among[to])) if there else "",),
+            )
+        st.caption(f"{at + 1:,} of {len(among):,}", width="content")
+
+
+def _open(address: str) -> None:
+    st.query_params[PARAMETER] = address
 
 
 def _known(view: View, row: int) -> None:
@@ -133,8 +166,10 @@ def _place(view: View, side: Side, row: int) -> None:
         st.caption("No map in this run file; `cifarcore project RUN` adds it.")
         return
     title = f"{plain(side.group)}: position on its t-SNE map"
+    st.markdown(escape(title, 200))
     chart = charts.place_on_map(tables.map_around(view, side, row), title)
-    st.altair_chart(chart, width="stretch", key=f"card-map-{side.letter}")
+    st.altair_chart(chart, width="content", key=f"card-map-{side.letter}")
+    st.caption(charts.MAP_LEGEND)
 
 
 def _row(view: View) -> int | None:

@@ -70,7 +70,7 @@ def gallery(
     shown = items(view, rows[part], *(None if each is None else each[part] for each in (notes, twins)))
     clicked = tiles(shown, f"{key}-tiles", pictured=view.pictures.available)
     if clicked is not None:
-        card.show(view, int(rows[part][clicked]))
+        card.show(view, int(rows[part][clicked]), rows)
 
 
 def images_csv(view: View, rows: np.ndarray, notes: Sequence[str] | None = None) -> bytes:

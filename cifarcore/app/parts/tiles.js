@@ -1,4 +1,23 @@
 // Tiles of images. All text comes from run files, so it is only ever set as textContent.
+let watching = null;
+
+// Once the dialog that a tile opened is closed, the keyboard's focus is on the tile of the image that it showed last.
+const returnFocus = (root, opened) => {
+  let shown = false, last = opened;
+  watching?.disconnect();
+  watching = new MutationObserver(() => {
+    if (document.querySelector("[role=dialog]")) {
+      shown = true;
+      last = new URLSearchParams(location.search).get("image")?.split("-")[0] ?? last;
+    } else if (shown) {
+      watching.disconnect();
+      const tile = (id) => [...root.querySelectorAll("button.card")].find((card) => card.dataset.id === id);
+      setTimeout(() => (tile(last) ?? tile(opened))?.focus());
+    }
+  });
+  watching.observe(document.body, { childList: true, subtree: true });
+};
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const make = (tag, className, text) => {
     const element = document.createElement(tag);
@@ -21,7 +40,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const card = make(data.clickable ? "button" : "div", "card");
     if (data.clickable) {
       card.type = "button";
-      card.onclick = () => setTriggerValue("clicked", index);
+      card.onclick = () => {
+        if (!parentElement.host?.closest("[role=dialog]")) returnFocus(parentElement, item.id);
+        setTriggerValue("clicked", index);
+      };
     }
     card.dataset.id = item.id;
     const pictures = make("span", "pictures");

@@ -35,7 +35,7 @@ def pages_of(folder, monkeypatch):
         return len(content) - 1
 
     monkeypatch.setattr(gallery, "tiles", last_clicked)
-    monkeypatch.setattr(gallery.card, "show", lambda view, row: opened.append(row))
+    monkeypatch.setattr(gallery.card, "show", lambda view, row, among: opened.append(row))
 
     def pages_of(n, page):
         app = AppTest.from_function(gallery_alone, kwargs={"root": str(folder.parent), "n": n}, default_timeout=TIMEOUT)

@@ -1,0 +1,131 @@
+"""Which parts of an image each model's prediction hangs on, for models whose weights are beside their run files.
+
+Computed on demand in a process of its own, since the app imports no torch, and kept in the cache folder.
+"""
+
+import hashlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from cifarcore.app.safe_text import escape
+from cifarcore.app.view import View
+from cifarcore.errors import CifarcoreError
+from cifarcore.files import version
+from cifarcore.places import cache_folder
+from cifarcore.reports.charts.card import overlay
+from cifarcore.reports.sides import Side
+from cifarcore.retraining.folders import weights_path
+from cifarcore.text import number
+
+TIMEOUT_SECONDS = 300
+SHOWN_WIDTH = 256
+_READING = (
+    "Red: hiding this part makes the prediction less probable; blue: more probable. Occlusion (Zeiler and Fergus, "
+    "ECCV 2014): a patch of a quarter of the picture's side, in its mean colour, is moved across it."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """What `cifarcore explain` wrote of one picture."""
+
+    predicted: int
+    probability: float
+    drop: np.ndarray  #: float32 (H, W)
+
+
+def why(view: View, row: int) -> None:
+    """The maps of both models for the view's image `row`, or one line on what is missing."""
+    st.markdown("**Why**: the parts of the picture that each prediction hangs on")
+    pixels = view.pictures.pixels(int(view.sample_ids[row]))
+    if pixels is None:
+        st.caption("Needs the picture, which is not here.")
+        return
+    sides = [side for side in (view.a, view.b) if _weights(side) is not None]
+    for side in (view.a, view.b):
+        if side not in sides:
+            name = "" if side.first.path is None else f" ({escape(weights_path(side.first.path).name)})"
+            st.caption(f"No weights of {escape(side.first_title, 100)} are beside its run file{name}.")
+    if not sides:
+        return
+    paths = {side.letter: kept_at(side, int(view.sample_ids[row])) for side in sides}
+    if any(_read(path, pixels.shape[:2]) is None for path in paths.values()):
+        place = st.empty()
+        if not place.button("Compute the maps", icon=":material/visibility:", key="card-why"):
+            st.caption("Takes some seconds for each model, once.")
+            return
+        place.empty()
+        for side in sides:
+            with st.spinner(f"Hiding parts of the picture from {escape(side.group)}…", show_time=True):
+                if problem := _compute(side, pixels, paths[side.letter]):
+                    st.error(escape(problem, 400))
+                    return
+    found = {letter: _read(path, pixels.shape[:2]) for letter, path in paths.items()}
+    most = max((float(np.abs(each.drop).max()) for each in found.values() if each), default=0.0)
+    for column, side in zip(st.columns(2, gap="medium"), sides, strict=False):
+        with column:
+            _draw(view, side, row, pixels, found[side.letter], most)
+    st.caption(_READING)
+
+
+def _draw(view: View, side: Side, row: int, pixels: np.ndarray, found: Kept | None, most: float) -> None:
+    if found is None or found.predicted != side.first.predictions[row]:
+        st.caption(
+            f"The weights beside {escape(side.first_title, 100)} are not those that gave its scores; "
+            "`cifarcore evaluate` scores them."
+        )
+        return
+    name = view.class_names[found.predicted]
+    st.image(overlay(pixels, found.drop, most), width=SHOWN_WIDTH)
+    st.caption(
+        f"{escape(side.first_title, 100)}: {escape(name)} at {number(found.probability, '.0%')}; the strongest patch "
+        f"takes {number(100 * float(found.drop.max()), '.0f')} points"
+    )
+
+
+def kept_at(side: Side, sample_id: int) -> Path:
+    """Where the map of one image is kept: a file of its own for each version of the weights."""
+    weights = _weights(side)
+    if weights is None:
+        raise CifarcoreError("no weights are beside the run file")
+    name = hashlib.blake2b(repr((version(weights), sample_id)).encode(), digest_size=16).hexdigest()
+    return cache_folder() / "why" / f"{name}.npz"
+
+
+def _weights(side: Side) -> Path | None:
+    path = side.first.path
+    return weights_path(path) if path is not None and weights_path(path).is_file() else None
+
+
+def _compute(side: Side, pixels: np.ndarray, out: Path) -> str:
+    """Compute and keep the map; returns what went wrong, in one line."""
+    weights = _weights(side)
+    with tempfile.TemporaryDirectory(prefix="cifarcore-why-") as folder:
+        picture = Path(folder) / "picture.png"
+        Image.fromarray(pixels).save(picture)
+        command = [sys.executable, "-m", "cifarcore", "explain", str(weights), str(picture), "--out", str(out)]
+        try:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
+            )
+        except subprocess.TimeoutExpired:
+            return f"stopped after {TIMEOUT_SECONDS} seconds"
+    return (done.stderr.strip().splitlines() or ["stopped"])[-1] if done.returncode else ""
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> Kept | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            drop = arrays["drop"].astype(np.float32)
+            found = Kept(int(arrays["predicted"]), float(arrays["probability"]), drop)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return found if drop.shape == shape and np.isfinite(drop).all() else None

@@ -1,0 +1,34 @@
+"""`cifarcore explain`: which parts of a picture a network's prediction hangs on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cifarcore.cli.terminal import console
+from cifarcore.errors import CifarcoreError
+
+
+def explain(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint (.pt) written by train.")],
+    picture: Annotated[Path, typer.Argument(help="A picture of the size that the network was trained on.")],
+    out: Annotated[Path, typer.Option(help="The .npz to write: drop (H, W), predicted, probability.")],
+) -> None:
+    """Hide each part of a picture in turn and measure how much less probable the predicted class becomes."""
+    import numpy as np
+    from PIL import Image
+
+    from cifarcore.text import spaced
+    from cifarcore.training.checkpoints import load_checkpoint
+    from cifarcore.training.occlusion import occlusion, save_occlusion
+
+    weights = load_checkpoint(checkpoint)
+    try:
+        with Image.open(picture) as opened:
+            image = np.asarray(opened.convert("RGB"))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise CifarcoreError(f"{picture}: is no picture that can be read ({error})") from None
+    found = occlusion(weights, image)
+    save_occlusion(found, out)
+    name = spaced(weights.class_names[found.predicted])
+    console.print(f"wrote {out}: {name} at {found.probability:.1%}, at most {found.drop.max():+.1%} by a hidden patch")

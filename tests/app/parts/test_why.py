@@ -1,0 +1,104 @@
+"""The maps of what a prediction hangs on: asked for, computed by another process, kept, and refused in one line."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from made import made_run
+from pages import TIMEOUT, text, write
+from streamlit.testing.v1 import AppTest
+
+from cifarcore.app import pictures
+from cifarcore.app.parts import why
+from cifarcore.config import TrainConfig
+from cifarcore.reports.charts.card import overlay
+from cifarcore.training.checkpoints import Checkpoint, half, save_checkpoint
+from cifarcore.training.evaluation import score
+from cifarcore.training.hardware import resolve
+from cifarcore.training.models import empty_model
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+ROW = 3
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    torch.manual_seed(0)
+    config = resolve(TrainConfig(preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, device="cpu"))
+    names = [str(name) for name in made_run().class_names]
+    weights = half(empty_model(config, len(names)).state_dict())
+    return Checkpoint(config, weights, names, {"model": "cnn"}, {})
+
+
+def card_alone(root):
+    """The card that the address asks for; runs inside AppTest."""
+    from pathlib import Path
+
+    from cifarcore.app.parts import card, sidebar
+
+    card.reopen(sidebar.choose(Path(root)))
+
+
+@pytest.fixture
+def opened(folder, checkpoint, monkeypatch):
+    """`opened(right)`: the card of an image, the first model's weights beside its run file, whose prediction is the
+    network's own where it is `right`.
+    """
+
+    def open_card(right=True, weights=True):
+        a, b = made_run(accuracy=0.5, model="cnn"), made_run(accuracy=0.7, model="resnet18")
+        given = int(score(checkpoint, PICTURE[None], "cpu")[0].argmax())
+        logits = a.logits.copy()
+        logits[ROW] = 0
+        logits[ROW, given if right else (given + 1) % a.n_classes] = 5
+        write(folder, replace(a, logits=logits), b)
+        if weights:  # None: as they are
+            save_checkpoint(checkpoint, folder / "cnn-made-0.pt")
+        app = AppTest.from_function(card_alone, kwargs={"root": str(folder.parent)}, default_timeout=TIMEOUT)
+        app.query_params["image"] = f"{a.sample_ids[ROW]:016x}-{a.labels[ROW]}"
+        app.run()
+        assert not app.exception, app.exception
+        return app
+
+    monkeypatch.setattr(pictures.Album, "pixels", lambda self, sample_id: PICTURE)
+    return open_card
+
+
+def pressed(app):
+    next(button for button in app.button if button.label == "Compute the maps").click().run(timeout=180)
+    assert not app.exception, app.exception
+    return app
+
+
+def test_a_map_is_computed_when_asked_for_and_kept(opened, monkeypatch):
+    app = opened()
+    assert "No weights of resnet18" in text(app) and "No weights of cnn" not in text(app)
+    assert "the strongest patch takes" in text(pressed(app))
+    monkeypatch.setattr(why, "_compute", lambda *_: pytest.fail("it is kept already"))
+    assert "the strongest patch takes" in text(opened(weights=None))
+
+
+def test_weights_of_other_scores_explain_nothing(opened):
+    assert "are not those that gave its scores" in text(pressed(opened(right=False)))
+
+
+def test_weights_that_cannot_be_read_are_one_line(opened, folder):
+    app = opened()
+    (folder / "cnn-made-0.pt").write_bytes(b"nothing")
+    app = pressed(app)
+    assert len(app.error) == 1 and "cnn\\-made\\-0.pt" in app.error[0].value and "\n" not in app.error[0].value
+
+
+def test_without_weights_or_picture_one_line_says_so(opened, monkeypatch):
+    app = opened(weights=False)
+    assert text(app).count("No weights of") == 2 and not [each for each in app.button if "maps" in each.label]
+    monkeypatch.setattr(pictures.Album, "pixels", lambda self, sample_id: None)
+    assert "Needs the picture" in text(opened())
+
+
+def test_the_overlay_is_red_where_the_probability_falls_and_blue_where_it_rises():
+    grey = np.full((1, 3, 3), 100, np.uint8)
+    ((red, blue, none),) = overlay(grey, np.array([[0.5, -0.5, 0.0]]), 0.5)
+    assert none.tolist() == [100, 100, 100] and red[0] > 150 > red[2] and blue[2] > 150 > blue[0]
+    assert overlay(grey, np.zeros((1, 3)), 0.0).tolist() == grey.tolist()
