@@ -73,7 +73,9 @@ def _classes(view: View, frame: pd.DataFrame, metric: str, chosen: str) -> None:
         titles = {"a": f"A: {metric}", "b": f"B: {metric}", "difference": "B − A", "low": "95% CI from", "high": "to"}
         forms = {title: ".4f" if name in "ab" else "+.4f" for name, title in titles.items()}
         table = frame.rename(columns=titles | {"claim": "recall, tested"})
-        st.dataframe(numbers.shown(table, forms), hide_index=True)
+        st.dataframe(
+            numbers.shown(table, forms), hide_index=True, column_config=numbers.headed(table.columns, view.names)
+        )
 
 
 def _gains(view: View) -> None:
@@ -116,8 +118,14 @@ def _outcomes(view: View, chosen: int) -> None:
             f"Most confused with (test images{seeds}): → {name} misclassified as it, ← it misclassified as {name}"
         )
         forms = {name: count_form(rivals[name], sign="+" if "−" in name else "") for name in rivals.columns[1:]}
-        widths = {name: st.column_config.NumberColumn(width=50) for name in forms}
-        st.dataframe(numbers.shown(rivals, forms), hide_index=True, height="content", column_config=widths)
+        shown = [name for name in rivals if "−" not in name]
+        st.dataframe(
+            numbers.shown(rivals, forms),
+            hide_index=True,
+            height="content",
+            column_order=shown,
+            column_config=numbers.headed(shown, view.names, 10),
+        )
     else:
         st.caption("Neither model confuses this class with another.")
 

@@ -10,6 +10,7 @@ from cifarcore.app.parts import decisions, ranking
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head, key_badge
 from cifarcore.app.parts.layout import notes
+from cifarcore.app.parts.numbers import headed
 from cifarcore.app.safe_text import csv, escape
 from cifarcore.app.view import View, compared, other_seeds
 from cifarcore.evidence import absent, disagreement
@@ -68,7 +69,7 @@ def page(view: View) -> None:
     ranking.panel(view)
     table = metric_table(view, result)
     with st.expander("Table of metrics", icon=":material/table:"):
-        _table(table)
+        _table(table, view.names)
     _split(view)
     _curves(view)
     _downloads(view, table)
@@ -105,24 +106,19 @@ def _changed(view: View, result: Comparison) -> None:
         _slices(view)
 
 
-def _table(table: pd.DataFrame) -> None:
-    st.dataframe(
-        table,
-        hide_index=True,
-        height="content",
-        column_config={
-            "B − A": st.column_config.TextColumn(help="Always B minus A"),
-            "Method": st.column_config.TextColumn(
-                width="large",
-                help="The test and the interval; df: degrees of freedom of Student's t, the fewer, the wider the "
-                "interval",
-            ),
-            "p": st.column_config.TextColumn(
-                help="Probability of a result at least this extreme if both models had equal accuracy "
-                "(in other rows: an equal expectation of that metric)"
-            ),
-        },
-    )
+def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
+    helped = {
+        "B − A": st.column_config.TextColumn(help="Always B minus A"),
+        "Method": st.column_config.TextColumn(
+            width="large",
+            help="The test and the interval; df: degrees of freedom of Student's t, the fewer, the wider the interval",
+        ),
+        "p": st.column_config.TextColumn(
+            help="Probability of a result at least this extreme if both models had equal accuracy "
+            "(in other rows: an equal expectation of that metric)"
+        ),
+    }
+    st.dataframe(table, hide_index=True, height="content", column_config=headed(table, names, more=helped))
 
 
 def _slices(view: View) -> None:
@@ -200,7 +196,7 @@ def _curves(view: View) -> None:
             st.altair_chart(reliability(frame, view.names), width="stretch")
     table = calibration_table(view)
     if not table.empty:
-        st.dataframe(table, hide_index=True, height="content")
+        st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))
     notes([escape(note, 300) for note in calibration_notes(view)])
 
 

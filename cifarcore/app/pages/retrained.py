@@ -12,6 +12,7 @@ from cifarcore.app.catalog import find_runs, loaded_run
 from cifarcore.app.parts import deletion, retraining
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
+from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.sidebar import choose_next
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
@@ -62,7 +63,7 @@ def page(view: View) -> None:
     elif (digest := _parent_digest(run)) and digest != loaded_run(version(view.a.first.path)).digest:
         st.caption(f"The run file of {escape(parent)} has changed since the retraining.")
     _focus_classes(view, focus)
-    _table(table)
+    _table(table, view.names)
     _pictures(view, focus)
     _housekeeping(view, run)
 
@@ -140,9 +141,10 @@ def _focus_classes(view: View, focus: tuple[int, ...]) -> None:
     )
 
 
-def _table(table: pd.DataFrame) -> None:
+def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
     with st.expander("Table", icon=":material/table:"):
-        st.dataframe(retrain_tables.change_text(table), hide_index=True, height="content")
+        shown = retrain_tables.change_text(table)
+        st.dataframe(shown, hide_index=True, height="content", column_config=headed(shown, names))
         st.caption(
             "95% CIs: accuracy by Tango's score interval with the exact McNemar test, F1 by a normal test over images. "
             "Always B minus A. The tests account for the choice of test images, not for variation between retraining "

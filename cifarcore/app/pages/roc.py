@@ -121,6 +121,9 @@ def _pairs(view: View) -> None:
 
     number = st.column_config.NumberColumn
     counts = count_form(frame["confused_a"], frame["confused_b"])
+    what = "Test images of either class that {} misclassifies as the other, both directions, mean over seeds"
+    config = {"Pair": st.column_config.TextColumn(width=140), "AUC B − A": number(width=74)}
+    config |= {letter: number(width=90, help=what.format(letter)) for letter in "AB"}
     st.dataframe(
         numbers.shown(roc_tables.pair_choices(view, frame), {"A": counts, "B": counts, "AUC B − A": "+.4f"}),
         hide_index=True,
@@ -128,20 +131,7 @@ def _pairs(view: View) -> None:
         key=_PAIRS,
         on_select=choose,
         selection_mode="single-row",
-        column_config={
-            "Pair": st.column_config.TextColumn(width=150),
-            "A": number(
-                "errors of A",
-                width=74,
-                help="Test images of either class that A misclassifies as the other, both directions, mean over seeds",
-            ),
-            "B": number(
-                "errors of B",
-                width=74,
-                help="Test images of either class that B misclassifies as the other, both directions, mean over seeds",
-            ),
-            "AUC B − A": number(width=74),
-        },
+        column_config=numbers.headed("AB", view.names, 9, config),
     )
 
 

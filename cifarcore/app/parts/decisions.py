@@ -1,9 +1,11 @@
 """The overview's questions before a model is used, each computed when its section is opened."""
 
+import pandas as pd
 import streamlit as st
 
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.layout import one_of
+from cifarcore.app.parts.numbers import headed
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent, equivalence, known
@@ -72,8 +74,12 @@ def _good_enough(view: View) -> None:
         )
 
 
+def _table(view: View, table: pd.DataFrame) -> None:
+    st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))
+
+
 def _flips(view: View) -> None:
-    st.dataframe(memo(tables.flip_table, *runs_of(view)), hide_index=True, height="content")
+    _table(view, memo(tables.flip_table, *runs_of(view)))
     st.markdown(escape(memo(tables.flip_text, *runs_of(view)), 400))
     if view.several_seeds:
         st.caption("Means over all pairs of one seed of A and one of B.")
@@ -88,7 +94,7 @@ def _abstention(view: View) -> None:
     if frame.empty:  # the sentence has said why
         return
     st.altair_chart(charts.risk_coverage(frame, view.names, percent / 100), width="stretch")
-    st.dataframe(table, hide_index=True, height="content")
+    _table(view, table)
     st.caption(
         "AUGRC: the probability that an image is misclassified with more confidence than another (Traub et al., "
         "NeurIPS 2024). Confidence is the probability of the predicted class."
@@ -112,13 +118,13 @@ def _abstention(view: View) -> None:
 def _known(view: View) -> None:
     repeats = memo(known.repeats, *runs_of(view))
     st.markdown(escape(repeat_text(repeats), 400))
-    st.dataframe(repeat_table(repeats), hide_index=True, height="content")
+    _table(view, repeat_table(repeats))
     st.caption(SOURCES)
 
 
 def _together(view: View) -> None:
     st.markdown(escape(memo(tables.together_text, *runs_of(view)), 400))
-    st.dataframe(memo(tables.together_table, *runs_of(view)), hide_index=True, height="content")
+    _table(view, memo(tables.together_table, *runs_of(view)))
     st.caption(
         f"Compared with the more accurate of {escape(view.first_seeds)}; averages are of probabilities. The oracle "
         "counts an image where either model is correct: what a perfect choice between them would give."

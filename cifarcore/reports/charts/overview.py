@@ -4,6 +4,7 @@ import altair as alt
 import pandas as pd
 
 from cifarcore.reports.charts.style import COLORS, NEUTRAL, SPLIT_COLORS, by_model, in_order, model_scale
+from cifarcore.text import shortened
 
 _LETTER = 6  #: pixels of a letter
 _WIDE = 330  #: pixels of a plot in which both values of a metric find room beside its interval
@@ -19,7 +20,7 @@ def difference_interval(row: pd.Series, names: tuple[str, str]) -> alt.LayerChar
     x = alt.X(
         "difference:Q",
         scale=alt.Scale(domain=[-reach, reach], nice=False),
-        title=f"← {names[0]} better · percentage points · {names[1]} better →",
+        title=f"← {shortened(names[0], 20)} better · percentage points · {shortened(names[1], 20)} better →",
         axis=alt.Axis(format="+.1~f", tickCount=7, grid=False),
     )
     zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(x=x)

@@ -6,7 +6,7 @@ import pandas as pd
 from cifarcore.reports.charts.style import COLORS, NEUTRAL, model_scale
 
 CORNER = 0.2  # how much of each axis the zoomed chart shows
-SIDE = 400  # pixels of the square; a narrower page shrinks it whole
+SIDE = 360  # pixels of the square; a narrower page shrinks it whole
 _FPR, _TPR, _RECALL, _PRECISION = (
     "false positive rate",
     "true positive rate",
@@ -100,7 +100,11 @@ def _square(
                 tooltip=[*tooltip, alt.Tooltip("right:Q", title="accuracy", format=".2%")],
             )
         )
-    return alt.layer(*layers, *_names(labels, x, y, x_name == "fpr")).properties(width=SIDE, height=SIDE)
+    return alt.layer(*layers, *_names(labels, x, y, x_name == "fpr")).properties(
+        width=SIDE,
+        height=SIDE,
+        autosize=alt.AutoSizeParams(type="pad"),  # the axes come outside, and the plot stays square
+    )
 
 
 def _names(labels: pd.DataFrame, x: alt.X, y: alt.Y, rising: bool) -> list[alt.Chart]:

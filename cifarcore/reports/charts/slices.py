@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import NEUTRAL, by_model, in_order, interval_tips
+from cifarcore.reports.charts.style import NEUTRAL, by_model, in_order, interval_tips, middle_cut
 
 GAIN, LOSS = "#e07b1a", "#2f7fc1"
 
@@ -47,7 +47,13 @@ def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerCha
     """Both models' accuracy in each bin of one property. Columns: bin, model, images, accuracy, low, high."""
     bins = alt.Scale(domain=list(dict.fromkeys(frame["bin"])))
     base = alt.Chart(frame).encode(
-        x=alt.X("bin:N", sort=None, scale=bins, title=None, axis=alt.Axis(labelAngle=-30, labelLimit=160)),
+        x=alt.X(
+            "bin:N",
+            sort=None,
+            scale=bins,
+            title=None,
+            axis=alt.Axis(labelAngle=-30, labelLimit=200, labelExpr=middle_cut(28)),
+        ),
         xOffset=alt.XOffset("model:N"),
         color=by_model(names)["color"],
         tooltip=[

@@ -8,6 +8,8 @@ import json
 import altair as alt
 import pandas as pd
 
+from cifarcore.text import keyed
+
 #: model A is blue, model B orange, everywhere: far apart for every common colour blindness, readable on light and dark
 COLORS = {"A": "#2f7fc1", "B": "#e07b1a"}
 
@@ -26,9 +28,7 @@ SPLIT_COLORS = {"both correct": "#8f96a0", "only A": COLORS["A"], "only B": COLO
 
 
 def middle_cut(most: int) -> str:
-    """A Vega expression of an axis's label: one longer than `most` letters is cut in its middle, since names that are
-    alike differ at their ends.
-    """
+    """`text.shortened` as a Vega expression of an axis's label, cut to `most` letters."""
     half = (most - 1) // 2
     cut = f"slice(datum.label, 0, {half}) + '…' + slice(datum.label, -{half})"
     return f"length(datum.label) > {most} ? {cut} : datum.label"
@@ -69,7 +69,7 @@ def by_model(names: tuple[str, str]) -> dict[str, alt.Color | alt.Shape]:
     """Colour and shape of a line with points by its field `model`, with one legend for both; `names` are those of A and
     B.
     """
-    shown = json.dumps({letter: f"{letter} {name}" for letter, name in zip(COLORS, names, strict=True)})
+    shown = json.dumps({letter: keyed(letter, name, 26) for letter, name in zip(COLORS, names, strict=True)})
     legend = alt.Legend(title=None, orient="top", labelExpr=f"{shown}[datum.label]", labelLimit=220, symbolSize=70)
     shape = alt.Scale(domain=list(COLORS), range=["circle", "diamond"])
     return {
