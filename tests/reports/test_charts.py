@@ -40,7 +40,8 @@ def metric_rows() -> alt.TopLevelMixin:
 
 
 def bands() -> alt.TopLevelMixin:
-    words = dict.fromkeys(("title", "claim", "text", "model", "bounds", "shown"), "words")
+    texts = ("title", "claim", "text", "model", "bounds", "shown", "least_text", "most_text")
+    words = dict.fromkeys(texts, "words")
     numbers = {"value": 0.5, "low": 0.4, "high": 0.6, "least": 0.1, "most": 0.9}
     return findings.bands(pd.DataFrame({"row": [0, 1], **words, "verdict": ["holds", "does not hold"], **numbers}))
 

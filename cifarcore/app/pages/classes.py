@@ -42,7 +42,7 @@ def page(view: View) -> None:
 
 @st.fragment
 def _explorer(view: View, frame: pd.DataFrame, metric: str) -> None:
-    left, right = st.columns([1.25, 1], gap="medium")
+    left, right = st.columns([1.05, 1], gap="medium")
     with right:  # the choice comes first, since the chart marks it
         chosen = _choose(view)
         _outcomes(view, chosen)

@@ -34,6 +34,14 @@ def middle_cut(most: int) -> str:
     return f"length(datum.label) > {most} ? {cut} : datum.label"
 
 
+def cut_to_width(field: str, letter: float = 5.6) -> str:
+    """As `middle_cut`, of a field's text, to what the width of the plot holds at `letter` pixels a letter."""
+    most = f"floor(width / {letter})"
+    half = f"floor(({most} - 1) / 2)"
+    cut = f"slice(datum.{field}, 0, {half}) + '…' + slice(datum.{field}, -{half})"
+    return f"length(datum.{field}) > {most} ? {cut} : datum.{field}"
+
+
 def in_order(frame: pd.DataFrame, field: str, limit: int = 150, least: int = 0, grid: bool = False) -> alt.Y:
     """The vertical axis of names, in the order of the rows of `frame`; labels take from `least` to `limit` pixels and
     are cut in their middle.

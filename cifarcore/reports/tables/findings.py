@@ -30,7 +30,12 @@ def findings_table(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def band_frame(measured: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
-    """findings.findings as charts.findings.bands takes it, failures first; `names` are those of A and B."""
+    """findings.findings as charts.findings.bands takes it, failures first; `names` are those of A and B.
+
+    Each row is on a scale of its own, which its bounds label: from 0 to 1 along the row lie value, low, high, and least
+    and most, the ends of the band in which the claim holds; least_text and most_text are these as numbers ("" where the
+    band has no end).
+    """
     place = {findings.FAILS: 0, findings.UNKNOWN: 1, findings.HOLDS: 2}
     frame = measured.iloc[np.argsort(measured["verdict"].map(place), kind="stable")].reset_index(drop=True)
     numbers = ["value", "low", "high", "least", "most"]
@@ -45,9 +50,13 @@ def band_frame(measured: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
         " · ".join((f"{marks[row.verdict]} {text}", model, row.measure))
         for row, text, model in zip(frame.itertuples(), shown, models, strict=True)
     ]
+    ends = {
+        f"{name}_text": [number(end, ".4g") if np.isfinite(end) else "" for end in frame[name]]
+        for name in ("least", "most")
+    }
     return pd.DataFrame(
-        {"row": frame.index, "title": titles, "claim": frame["claim"], "text": frame["measure"], "model": models,
-         "bounds": frame["bounds"], "shown": shown, "verdict": frame["verdict"], **scaled.clip(0, 1)}
+        {"row": frame.index, **ends, "title": titles, "claim": frame["claim"], "text": frame["measure"],
+         "model": models, "bounds": frame["bounds"], "shown": shown, "verdict": frame["verdict"], **scaled.clip(0, 1)}
     )  # fmt: skip
 
 
