@@ -31,8 +31,8 @@ def page(view: View) -> None:
     counts = measured["verdict"].value_counts()
     st.markdown(" · ".join(f"{mark}: **{counts.get(verdict, 0)}**" for verdict, mark in _VERDICTS.items()))
     st.caption(
-        "Each row is on a scale of its own. Grey: the band in which the claim holds, with its bounds. Mark and line: the "
-        "measurement with its 95% CI."
+        "Each row is on a scale of its own. Grey: the band in which the claim holds, with its bounds. Mark and line: "
+        "the measurement with its 95% CI."
     )
     st.altair_chart(bands(band_frame(measured, view.names)), width="stretch", key="findings-bands")
     lacking = absent.notes((*view.a.runs, *view.b.runs), ("macro_auc", "top5", "confidence"))
