@@ -7,7 +7,7 @@ import pytest
 from made import made_run
 from scipy import stats
 
-from cifarcore.evidence import claims, crossed, delong
+from cifarcore.evidence import claims, crossed, delong, moderation
 from cifarcore.evidence.shares import tango_interval
 
 N_A = 3
@@ -59,6 +59,33 @@ def test_shares_of_several_seeds(indicators):
     assert table["claim"].tolist() == ["more", "fewer", "", "", ""]
     assert table.loc[4, ["a", "b", "difference", "low", "high", "p"]].isna().all()
     assert table.loc[4, ["only_a", "only_b"]].tolist() == [0, 0]
+
+
+def test_variances_between_seeds_are_drawn_together_in_units_of_a_share():
+    """Of many groups, of different sizes and shares: each group's unit is p (1 - p) / n of all its runs' images."""
+    rng = np.random.default_rng(1)
+    groups = []
+    for n, level in zip(rng.integers(40, 400, 16), rng.uniform(0.15, 0.8, 16), strict=True):
+        luck = rng.normal(0, 0.04, 5) + np.r_[np.zeros(3), np.full(2, 0.08)]
+        groups.append(rng.random(n) + 0.3 * rng.standard_normal((5, n)) < level + luck[:, None])
+    table = claims.rate_claims(groups, 5, N_A, ("more", "fewer"))
+    assert (table["only_a"] + table["only_b"] >= 6).all()
+    values, units, least, about_mean, about_zero = [], [], [], [], []
+    for x in groups:
+        n, right = x.shape[1], sum(int(one.sum()) for one in x)
+        share = (right + 0.5) / (5 * n + 1)
+        values.append([one.sum() / n for one in x])
+        units.append(share * (1 - share) / n)
+        least.append(1 / (24 * n * n))
+        about_mean.append(np.cov(x) / n)
+        about_zero.append([[(one & other).sum() / n**2 for other in x] for one in x])
+    alike = moderation.Rows(np.array(units), np.array(least))
+    found = crossed.difference(np.array(values), np.array(about_mean), N_A, alike)
+    np.testing.assert_allclose(table[["low", "high"]], np.clip([found.low, found.high], -1, 1).T)
+    tested = crossed.difference(np.array(values), np.array(about_zero), N_A, alike)
+    np.testing.assert_allclose(table["p"], tested.p)
+    apart = crossed.difference(np.array(values), np.array(about_mean), N_A)
+    assert np.abs(apart.low - found.low).max() > 0.01, "drawn together they are others"
 
 
 def mid_p(only_a, only_b):

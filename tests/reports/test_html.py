@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
 from made import classes_only, made_run
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.evidence.seed_notes import mean_notes
 from cifarcore.reports import html
 from cifarcore.reports.result import compare, first_two
 from cifarcore.reports.sides import Side
@@ -179,6 +181,15 @@ def test_each_map_is_of_its_model(runs, monkeypatch):
     for a, b in ((runs[0], no_map), (no_map, runs[0])):
         both = replace(sides, a=Side("A", "a", (a,)), b=Side("B", "b", (b,)))
         assert "cifarcore project adds them" in html._maps(both)
+
+
+def test_means_of_two_seeds_have_their_note(runs, monkeypatch):
+    monkeypatch.setattr(html.findings, "is_about", lambda run: True)
+    (section,) = html._findings(runs[:2], runs[2:], runs)
+    (said,) = mean_notes(runs[:2], runs[2:])
+    assert section.index(f'<p class="note">{escape(said)}</p>') < section.index("<table")
+    (section,) = html._findings(runs[:1], runs[2:3], runs)
+    assert "With two seeds" not in section
 
 
 def test_sections_that_have_nothing_to_show_say_so(runs):

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from run_files import npy, npy_header, refusal_of, zipped, zipped_arrays
 
+from cifarcore.runs import archive
+from cifarcore.runs.run import load_run
+
 
 def test_a_pickle_is_never_loaded(arrays, refused, tmp_path):
     class Trap:
@@ -104,3 +107,14 @@ def test_other_things_than_files(tmp_path):
     assert "not a file" in refusal_of(tmp_path / "pipe.npz")
     (tmp_path / "link.npz").symlink_to(tmp_path / "link.npz")
     refusal_of(tmp_path / "link.npz")
+
+
+def test_as_many_bytes_as_are_read_are_not_too_many(arrays, tmp_path, monkeypatch):
+    path = tmp_path / "run.npz"
+    np.savez_compressed(path, **arrays)
+    with zipfile.ZipFile(path) as archived:
+        total = sum(entry.file_size for entry in archived.infolist())
+    monkeypatch.setattr(archive, "MAX_BYTES", total)
+    assert load_run(path).n_images == len(arrays["labels"])
+    monkeypatch.setattr(archive, "MAX_BYTES", total - 1)
+    assert "when decompressed" in refusal_of(path)

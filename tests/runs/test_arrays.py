@@ -87,7 +87,10 @@ def test_scores_are_recognised_and_may_be_named(scores, kind):
 
 
 def test_probabilities_may_be_named_logits():
-    assert made(PROBABILITIES, kind="logits").meta["scores"] == "logits"
+    given = made(PROBABILITIES, kind="logits").meta
+    assert given["scores"] == "logits" and given["through_softmax"] == len(PROBABILITIES)
+    for scores, kind in ((PROBABILITIES, ""), (PROBABILITIES, "probabilities"), (LOGITS, "logits"), (LOGITS, "")):
+        assert "through_softmax" not in made(scores, kind=kind).meta
 
 
 def test_labels_may_be_names_or_one_hot():

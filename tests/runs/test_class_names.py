@@ -110,3 +110,27 @@ def test_superclasses_of_a_file_come_before_those_known(tmp_path):
     ):
         path.write_text(text)
         assert message_of(class_names.superclasses, ("c", "a b"), str(path)) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("names.txt", "oak tree\nsea\n", [("oak tree",), ("sea",)]),
+        ("names.tsv", "n01\toak tree\nn02\tsea\t\n", [("n01", "oak tree"), ("n02", "sea")]),
+        ("list.json", '["oak", ["sea", "ocean"]]', [("oak",), ("sea", "ocean")]),
+        ("index.json", '{"1": ["n02", "sea"], "0": ["n01", "oak"]}', [("n01", "oak"), ("n02", "sea")]),
+        ("numbers.json", '{"sea": 1, "oak": 0}', [("oak",), ("sea",)]),
+        ("words.json", '{"n01": "oak", "n02": "sea"}', [("n01", "oak"), ("n02", "sea")]),
+    ],
+)
+def test_names_of_each_class_are_read_in_the_order_of_a_file(tmp_path, name, text, expected):
+    path = tmp_path / name
+    path.write_text(text)
+    assert class_names.read_class_names(str(path)) == expected
+
+
+@pytest.mark.parametrize(("name", "text"), [("twice.json", '["oak", "sea", "oak"]'), ("twice.txt", "oak\nsea\noak\n")])
+def test_a_class_that_is_named_twice_is_refused(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    said = message_of(class_names.read_class_names, str(tmp_path / name))
+    assert said == f"{name}: class 'oak' is there twice; names must differ"
