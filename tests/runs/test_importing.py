@@ -80,6 +80,16 @@ def test_numbered_columns_are_classes_by_number(tmp_path, prefix):
     assert "the classes of the columns are unknown" in refused(path, tmp_path)
 
 
+def test_a_class_of_several_names_is_called_by_the_first(tmp_path):
+    run = made_run(5, 40)
+    scores = run.logits.astype(np.float32)
+    np.savez(tmp_path / "theirs.npz", scores=scores, labels=run.labels, sample_ids=run.sample_ids)
+    lines = [f"{name}\tn{number:08}" for number, name in enumerate(run.class_names.tolist())]
+    (tmp_path / "names.txt").write_text("\n".join(lines))
+    found = taken(tmp_path / "theirs.npz", tmp_path, class_names=str(tmp_path / "names.txt")).run
+    assert found.class_names.tolist() == run.class_names.tolist()
+
+
 def test_classes_may_be_called_as_what_is_missing_elsewhere(tmp_path):
     run = replace(made_run(3, 60, superclasses=False), class_names=np.array(["NA", "None", "cat"]))
     path = write(tmp_path / "theirs.csv", run, label=run.class_names[run.labels], sample_id=run.sample_ids)
