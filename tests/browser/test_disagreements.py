@@ -42,3 +42,21 @@ def test_the_confidence_of_a_sure_error_is_chosen_by_keyboard(visit, app):
     page.locator("[data-testid=stMain] input[type=range]").press("ArrowLeft")
     settle(page)
     assert parameters(page)["sure"] == "89" and len(csv_of(page, "disagreements")) >= before
+
+
+def test_segments_count_and_dots_say_how_many_seeds_are_correct(visit, app):
+    page = visit("disagreements?group=only+B+correct")
+    a, b = app.sides()
+    right_a, right_b = (side.first.logits.argmax(1) == side.first.labels for side in (a, b))
+    counts = {"newly wrong": right_a & ~right_b, "fixed": ~right_a & right_b, "both wrong": ~right_a & ~right_b}
+    for name, images in counts.items():
+        shown = page.get_by_text(f"{name} {images.sum():,}", exact=True)
+        shown.wait_for()
+    assert parameters(page)["group"] == "only B correct"
+    tile = page.locator(".st-key-disagreements-tiles .card").first
+    row = np.flatnonzero(a.first.sample_ids == int(tile.get_attribute("data-id"), 16))[0]
+    correct = sum(run.logits[row].argmax() == run.labels[row] for run in b.runs)
+    said = f"B: correct in {correct} of {len(b.runs)} seeds"
+    dots = tile.locator(".seeds").nth(1)
+    assert dots.get_attribute("aria-label") == said and dots.inner_text().count("●") == correct
+    assert page.get_by_text(f"○ correct in {len(b.runs) - 1} of {len(b.runs)} seeds").count() == 1

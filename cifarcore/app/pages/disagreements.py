@@ -3,9 +3,9 @@
 import numpy as np
 import streamlit as st
 
+from cifarcore.app.addresses import begin_with_address, name_in_address
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
-from cifarcore.app.parts.layout import one_of
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent, disagreement, known
@@ -29,11 +29,8 @@ def page(view: View) -> None:
 @st.fragment
 def _disagreements(view: View) -> None:
     groups = disagreement_tables.groups(view)
-    if st.session_state.get("group") not in (None, *groups):
-        del st.session_state["group"]
-    group = one_of("Images", list(groups), "group")
-    st.caption(escape(disagreement_tables.counts_text(view), 400))
-    sure = SURE
+    sure = st.session_state.get("sure", round(100 * SURE)) / 100
+    group = _group(list(groups), disagreement_tables.counted(view, list(groups), sure))
     if group == "confidently wrong":
         for note in absent.notes((view.a.first, view.b.first), ("confidence",)):
             st.info(escape(note, 300), icon=":material/speed:")
@@ -89,6 +86,16 @@ def _disagreements(view: View) -> None:
     if mask.any():
         st.subheader("The classes that they come from")
         _against_chance(table)
+
+
+def _group(names: list[str], shown: dict[str, str]) -> str:
+    """The group chosen; the address names it by its name, which no count is part of."""
+    begin_with_address("group", names)
+    group = st.segmented_control(
+        "Images", names, default=names[0], required=True, key="group", format_func=lambda name: shown[name]
+    )
+    name_in_address("group", group)
+    return group
 
 
 def _against_chance(table) -> None:

@@ -70,11 +70,12 @@ def _dialog(view: View) -> None:
         _known(view, row)
     with right:
         for side in (view.a, view.b):
-            wrong = f"wrong in {side.wrong_in[row]} of {len(side.runs)} seeds" if len(side.runs) > 1 else ""
+            n = len(side.runs)
+            seeds = f"correct in {n - side.wrong_in[row]} of {n} seeds" if n > 1 else ""
             verdict = "correct" if side.first.correct[row] else "wrong"
             st.markdown(
                 f":{_COLOR[side.letter]}[**{side.letter}**] {escape(side.first_title, 100)}: {verdict}"
-                + (f" · {wrong}" if wrong else "")
+                + (f" · {seeds}" if seeds else "")
             )
             if side.first.has_scores:
                 st.altair_chart(

@@ -49,7 +49,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const pictures = make("span", "pictures");
     for (const source of item.images ?? (item.image ? [item.image] : [])) pictures.append(picture(source, item.label));
     if (!pictures.children.length && data.pictured) pictures.append(make("span", "picture missing", "no picture here"));
-    if (item.twin) pictures.append(picture(item.twin, "training image"));
+    if (item.twin) {
+      const twin = make("span", "twin");
+      twin.append(picture(item.twin, "training image"), make("span", "", "in training"));
+      if (item.twin_label) twin.append(make("b", "", item.twin_label));
+      pictures.append(twin);
+    }
     card.append(pictures);
     card.append(make("span", "label", item.label));
     for (const model of item.models ?? []) {

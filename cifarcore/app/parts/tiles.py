@@ -13,6 +13,7 @@ from cifarcore.app import pictures
 from cifarcore.app.view import View
 from cifarcore.reports.charts.style import KEY_COLORS
 from cifarcore.reports.tables.galleries import predictions
+from cifarcore.reports.tables.known import twin_labels
 from cifarcore.text import plain
 
 _HERE = Path(__file__).parent
@@ -39,12 +40,14 @@ def items(
     view: View, rows: np.ndarray, notes: Sequence[str] | None = None, twins: np.ndarray | None = None
 ) -> list[dict]:
     """What the tiles of `rows` say: id, picture's URL or None, true label, and each model's prediction with confidence;
-    beside it the picture of a training image, by its id in `twins`, uint64 (n,), where that picture is here.
+    beside it the training image that it duplicates, by its id in `twins`, uint64 (n,): its label, and its picture where
+    that is here.
     """
     names = view.class_names
-    beside = [None] * len(rows)
+    beside, of_twins = [None] * len(rows), [""] * len(rows)
     if twins is not None and (twins > 0).any():
-        beside = pictures.train_pictures().urls(twins)
+        beside, labels = pictures.train_pictures().urls(twins), twin_labels(view)
+        of_twins = [labels[row] for row in rows]
     urls = view.pictures.urls(view.sample_ids[rows])
     captions = [predictions(side, rows, names, view.several_seeds) for side in (view.a, view.b)]
     return [
@@ -52,6 +55,7 @@ def items(
             "id": f"{view.sample_ids[row]:016x}",
             "image": urls[i],
             "twin": beside[i],
+            "twin_label": of_twins[i],
             "label": names[view.labels[row]],
             "models": [captions[0][i], captions[1][i]],
             "note": plain(notes[i]) if notes is not None else "",

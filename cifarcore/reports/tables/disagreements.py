@@ -3,6 +3,8 @@
 Predictions and confidences are those of each side's first seed; suspect labels take the agreement of all seeds.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -59,10 +61,12 @@ def inside(sides: Sides, group: str, sure: float = SURE) -> np.ndarray:
     return mask
 
 
-def counts_text(sides: Sides) -> str:
-    """How many images replacing A by B breaks and fixes, and how many both get wrong."""
-    of = disagreement.split_frame(memo(disagreement.four_way, sides.pair)).set_index("group")["images"]
-    return f"newly wrong {of['only A']:,} · fixed {of['only B']:,} · both wrong {of['neither']:,}"
+def counted(sides: Sides, names: Sequence[str], sure: float = SURE) -> dict[str, str]:
+    """The groups `names` as they stand on the page's segments, with their images: what replacing A by B breaks is newly
+    wrong, what it mends is fixed.
+    """
+    shown = {"only A correct": "newly wrong", "only B correct": "fixed"}
+    return {name: f"{shown.get(name, name)} {inside(sides, name, sure).sum():,}" for name in names}
 
 
 def in_every_seed(sides: Sides, group: str) -> np.ndarray | None:

@@ -33,8 +33,8 @@ def wrong_first(sides: Sides, rows: np.ndarray) -> np.ndarray:
 
 def predictions(side: Side, rows: np.ndarray, names: Sequence[str], several_seeds: bool) -> list[dict]:
     """What the side's first run predicts for each of `rows`, as a tile shows it: letter, name (of the class, among
-    `names`), confidence, right, seeds (how many runs are wrong; empty unless there are `several_seeds`),
-    dots (the same, a filled dot for each run that is wrong).
+    `names`), confidence, right, seeds (how many runs are correct; empty unless there are `several_seeds`),
+    dots (the same, a filled dot for each run that is correct).
     """
     run = side.first.take(rows)
     confidence, n = softmax.confidence(run), len(side.runs)
@@ -44,13 +44,21 @@ def predictions(side: Side, rows: np.ndarray, names: Sequence[str], several_seed
             "name": names[predicted],
             "confidence": number(share, ".0%"),
             "right": bool(right),
-            "seeds": f"wrong in {wrong} of {n} seeds" if several_seeds else "",
-            "dots": "●" * int(wrong) + "○" * (n - int(wrong)) if several_seeds and n <= MOST_DOTS else "",
+            "seeds": f"correct in {n - wrong} of {n} seeds" if several_seeds else "",
+            "dots": "●" * (n - int(wrong)) + "○" * int(wrong) if several_seeds and n <= MOST_DOTS else "",
         }
         for predicted, share, right, wrong in zip(
             run.predictions, confidence, run.correct, side.wrong_in[rows], strict=True
         )
     ]
+
+
+def dots_legend(sides: Sides) -> str:
+    """What the dots of `predictions` mean, by an example; empty where there are none."""
+    n = max(len(side.runs) for side in (sides.a, sides.b))
+    if not sides.several_seeds or n > MOST_DOTS:
+        return ""
+    return f"{'●' * (n - 1)}○ correct in {n - 1} of {n} seeds"
 
 
 def image_table(sides: Sides, rows: np.ndarray, notes: Sequence[str] | None = None) -> pd.DataFrame:

@@ -44,7 +44,7 @@ def test_predictions_with_confidence_and_wrong_seeds(view, letter):
     assert [each["name"] for each in shown] == NAMES[given].tolist()
     assert [each["confidence"] for each in shown] == [f"{share:.0%}" for share in softmax(runs[0])[rows].max(axis=1)]
     assert [each["right"] for each in shown] == (given == LABELS[rows]).tolist()
-    assert [each["seeds"] for each in shown] == [f"wrong in {count} of 2 seeds" for count in wrong]
+    assert [each["seeds"] for each in shown] == [f"correct in {2 - count} of 2 seeds" for count in wrong]
     assert {each["seeds"] for each in predictions(side, rows, view.class_names, several_seeds=False)} == {""}
 
 
