@@ -16,22 +16,25 @@ def axe_script() -> Path | None:
     return None if spec is None else Path(spec.submodule_search_locations[0]) / "axe.min.js"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_no_serious_violation(visit, path, scheme):
+def serious(page) -> list[tuple]:
+    """What axe-core finds on the page that is serious or worse: rule, element and what is wrong with it."""
     script = axe_script()
     if script is None:
         pytest.skip("axe-core is not here: pip install axe-playwright-python brings it")
-    page = visit(path, color_scheme=scheme)
     page.add_script_tag(path=script)
     found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-    serious = [
+    return [
         (rule["id"], node["target"], node["failureSummary"][:200])
         for rule in found
         if rule["impact"] in ("serious", "critical")
         for node in rule["nodes"]
     ]
-    assert serious == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_no_serious_violation(visit, path, scheme):
+    assert serious(visit(path, color_scheme=scheme)) == []
 
 
 def test_nothing_is_asked_of_another_host(app, chromium):

@@ -11,6 +11,7 @@ import pytest
 from driving import ROOT, TIMEOUT_MS, parameters, press, serve, settle
 from made import TINY, trained_run
 from processes import wait_until
+from test_accessibility import serious
 
 from cifarcore.data.cifar100 import load_test_images
 from cifarcore.retraining import folders
@@ -170,6 +171,7 @@ def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
     assert f"Retrained: {job.name}" in main.inner_text() and "Mean F1 of the focus classes" in main.inner_text()
     before = load_run(runs / f"{PARENT}.npz")
     fixed = int((~before.correct & run.correct).sum())
+    assert serious(page) == []
     assert "Fixed: only correct after; " in main.inner_text() and f"· {fixed:,}" in main.inner_text()
     sure = page.get_by_role("button", name="Delete it")
     press(page.get_by_role("button", name="Delete", exact=False).first, sure.is_visible)
@@ -177,6 +179,17 @@ def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
     settle(page)
     assert not folders.retrained_path(job.folder).exists() and (runs / f"{PARENT}.npz").exists()
     assert not parameters(page).get("B", "").startswith("retrained/")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation_in_the_dialog(browse, scheme):
+    page = browse()
+    page.emulate_media(color_scheme=scheme)
+    open_settings(page)
+    page.get_by_text("measured here").wait_for()
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    page.locator("[role=dialog]").wait_for(state="detached")
 
 
 def test_a_killed_job_is_told_with_its_log_and_goes_on(browse, runs):
