@@ -257,16 +257,3 @@ def test_the_cards_maps_are_square(visit):
     for chart in drawn.all()[2:]:  # behind the two models' bars
         box = chart.bounding_box()
         assert box["width"] == box["height"] > 200
-
-
-def test_the_matrix_is_square_and_ruled_between_superclasses(visit, app):
-    run = app.sides()[0].first
-    if run.superclass_of is None:
-        pytest.skip("these runs have no superclasses: run on the bundled ones, which have")
-    page = visit("confusion?level=classes")
-    matrix = page.locator(".st-key-confusion-whole .vega-embed svg")
-    box = matrix.locator(".background").first.bounding_box()
-    assert abs(box["width"] - box["height"]) < 1
-    rules = matrix.locator(".mark-rule line, .mark-rule path").count()
-    assert rules == 2 * (len(run.superclass_names) - 1)
-    assert matrix.locator(".mark-rect path[fill-opacity], .mark-rect path[opacity]").count() > 100

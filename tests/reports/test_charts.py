@@ -216,6 +216,15 @@ ALL = (
 )  # fmt: skip
 
 
+def test_the_matrix_is_square_ruled_between_superclasses_and_fades_to_the_page():
+    spec = heatmap("B − A").to_dict()
+    assert spec["width"] == spec["height"] and spec["autosize"]["type"] == "pad"  # axes come outside the square
+    rules = [layer["encoding"] for layer in spec["layer"] if layer["mark"]["type"] == "rule"]
+    assert [list(each) for each in rules] == [["x"], ["y"]]
+    cells = spec["layer"][0]["encoding"]
+    assert cells["opacity"]["scale"] == {"domain": [0, 1], "range": [0, 1]}  # no difference: nothing is drawn
+
+
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
 def test_valid_described_and_without_data_urls(make):
     spec = make().to_dict()  # validates against the Vega-Lite schema
