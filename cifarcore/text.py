@@ -6,6 +6,7 @@ A `form` is a format such as ".4f"; with a leading + the sign is always written.
 import itertools
 import re
 import reprlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -83,6 +84,15 @@ def no_formula(text: str) -> str:
 def printable(text: str) -> str:
     """`text` without what would steer a terminal: of characters that cannot be printed, ends of lines and tabs stay."""
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def shown(text: str) -> str:
+    """`text` without what no page and no chart may hold: control characters but ends of lines and tabs, what turns the
+    direction of writing, and what is no character.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs" else "" for c in text)
 
 
 class _Brief(reprlib.Repr):

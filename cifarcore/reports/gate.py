@@ -28,14 +28,13 @@ def junit(outcomes: Sequence[Outcome], names: tuple[str, str]) -> bytes:
         "testsuite", name="cifarcore", tests=str(len(outcomes)), failures=str(failed), errors="0", skipped="0"
     )
     for one in outcomes:
-        case = ElementTree.SubElement(
-            suite, "testcase", classname=_printable(f"{names[1]} against {names[0]}"), name=one.requirement.text
-        )
+        name, against = _printable(one.requirement.text), _printable(f"{names[1]} against {names[0]}")
+        case = ElementTree.SubElement(suite, "testcase", classname=against, name=name)
         part = "system-out" if one.met else "failure"
         element = ElementTree.SubElement(case, part)
-        element.text = one.line
+        element.text = _printable(one.line)
         if not one.met:
-            element.set("message", one.line)
+            element.set("message", element.text)
     root = ElementTree.Element("testsuites")
     root.append(suite)
     written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -3,7 +3,6 @@
 Lays out what `comparison` and `findings` say, with the app's tables and charts; computes nothing of its own.
 """
 
-import io
 import itertools
 import re
 from collections.abc import Sequence
@@ -29,7 +28,7 @@ from cifarcore.reports.tables import classes, confusion, disagreements, known, o
 from cifarcore.reports.tables.findings import findings_table, superclass_gains
 from cifarcore.reports.tables.other_seeds import other_seeds_text
 from cifarcore.runs.run import Run
-from cifarcore.text import counted, number
+from cifarcore.text import counted, number, shown
 from cifarcore.version import __version__
 
 MAX_ROWS = 25  #: of a table that could be as long as the test set
@@ -146,7 +145,7 @@ def html_page(
         markup.section("Appendix: fingerprints", markup.table(listed[["Run", *_HASHES]])),
     ]
     written = f"Written by cifarcore {__version__} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
-    return (
+    page = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -154,6 +153,7 @@ def html_page(
         + with_contents("\n".join(body))
         + f'\n<p class="note">{written}</p>\n</body></html>\n'
     )
+    return shown(page)  # what runs say of themselves may steer a terminal that prints it
 
 
 def with_contents(body: str) -> str:
@@ -201,11 +201,10 @@ def _maps(sides: Sides) -> str:
         drawn.append(_outcome_map(frame, f"{letter}: {run.name}"))
     map_sources = [str(run.meta.get("map_source") or "an unknown source") for run in (a, b)]
     sources = map_sources[0] if map_sources[0] == map_sources[1] else f"{map_sources[0]} (A) and {map_sources[1]} (B)"
-    picture = io.BytesIO()
     with alt.data_transformers.enable("default", max_rows=None):
-        alt.hconcat(*drawn).save(picture, format="png", scale_factor=1.5)
+        picture = markup.drawn(alt.hconcat(*drawn), "png", 1.5)
     return markup.image(
-        picture.getvalue(),
+        picture,
         "image/png",
         f"t-SNE of the first seed of each, coloured by correctness; made from {sources}",
     )

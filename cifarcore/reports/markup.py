@@ -5,9 +5,12 @@ escaped.
 import base64
 import io
 from html import escape
+from typing import Any
 
 import altair as alt
 import pandas as pd
+
+from cifarcore.text import shown
 
 
 def section(title: str, *parts: str) -> str:
@@ -18,17 +21,39 @@ def table(rows: pd.DataFrame, most: int | None = None) -> str:
     """`rows` as a table, of which at most the first `most` are shown."""
     if rows.empty:
         return '<p class="note">None.</p>'
-    shown = rows if most is None else rows.head(most)
+    listed = rows if most is None else rows.head(most)
     more = f'<p class="note">The first {most} of {len(rows):,}.</p>' if most is not None and len(rows) > most else ""
-    drawn: str = shown.to_html(index=False, border=0, escape=True, na_rep="", max_rows=None)
-    return f'<div class="scroll">{drawn}</div>{more}'
+    cells: str = listed.to_html(index=False, border=0, escape=True, na_rep="", max_rows=None)
+    return f'<div class="scroll">{cells}</div>{more}'
 
 
 def chart(drawing: alt.Chart | alt.LayerChart, width: int, description: str | None = None) -> str:
     """The chart as an image in the page: drawn now, so that it needs no script, apart from the page's markup."""
-    svg = io.StringIO()
-    drawing.properties(width=width).save(svg, format="svg")
-    return image(svg.getvalue().encode(), "image/svg+xml", description or str(drawing.description))
+    svg = drawn(drawing.properties(width=width), "svg")
+    return image(svg, "image/svg+xml", description or str(drawing.description))
+
+
+def drawn(drawing: alt.TopLevelMixin, kind: str, scale: float = 1.0) -> bytes:
+    """The chart as a file of the kind svg or png. What is no character of XML is left out of its texts: the library
+    that draws ends the whole process over it.
+    """
+    kind_of_chart: Any = type(drawing)
+    of_text = kind_of_chart.from_dict(_readable(drawing.to_dict()))
+    if kind == "svg":
+        text = io.StringIO()
+        of_text.save(text, format="svg")
+        return text.getvalue().encode()
+    picture = io.BytesIO()
+    of_text.save(picture, format=kind, scale_factor=scale)
+    return picture.getvalue()
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {shown(key): _readable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return list(map(_readable, value))
+    return shown(value) if isinstance(value, str) else value
 
 
 def image(data: bytes, kind: str, description: str) -> str:

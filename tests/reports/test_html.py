@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html import escape
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,6 +67,15 @@ def test_one_small_file_with_nothing_outside_it(path):
     assert len(page.encode()) < 3 * 2**20
     assert not re.search(r"<script|<link|<iframe|\ssrc=\"(?!data:)|href=\"(?!#section-)|url\(", page)
     assert page.count("<img ") == 7  # outcomes, maps, classes, superclasses, calibration, learning curves
+
+
+def test_nothing_in_it_steers_a_terminal(runs):
+    """What a run says of itself, its file's name too, may hold any character."""
+    hostile = "\x1b]0;title\x07\x1b[2J\x00\u202e\u2028\ufffe"
+    told = {"device": hostile, "initialised_from": hostile, "map_source": hostile}
+    nameless = replace(runs[2], meta=told | {"seed": 0}, path=Path(f"a{hostile[:-1]}.npz"))
+    page = compare(replace(runs[0], meta=runs[0].meta | told), nameless).html()
+    assert {c for c in page if not c.isprintable()} <= {"\n", "\N{NO-BREAK SPACE}"}
 
 
 def test_names_from_a_file_are_text_and_never_markup(tmp_path):

@@ -2,6 +2,8 @@
 
 import base64
 import re
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import altair as alt
@@ -22,6 +24,21 @@ def test_tables_are_cut_and_say_so():
     assert "The first" not in markup.table(rows[:2], 2) and markup.table(rows).count("<tr") == 1201
     assert markup.table(rows[:0]) == '<p class="note">None.</p>'
     assert not re.search(r"<th>\d+</th>", whole), "no numbers of rows"
+
+
+def test_a_chart_is_drawn_whatever_its_texts_hold():
+    """What is no character of XML ends the process that draws, which was the app's."""
+    hostile = ("\x1b]0;title\x07", "\x00", "\ufffe", "\u202etxt", "plain")
+    code = f"""
+import altair as alt, pandas as pd
+from cifarcore.reports import markup
+frame = pd.DataFrame({{"a": {hostile!r}, "b": 1}})
+bars = alt.Chart(frame).mark_bar().encode(x="a:N", y="b:Q").properties(title="\\ufffe title")
+svg, png = markup.drawn(bars, "svg"), markup.drawn(alt.hconcat(bars, bars), "png")
+assert svg.startswith(b"<svg") and b"plain" in svg and png.startswith(b"\\x89PNG")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
 
 
 def test_sections_and_images_escape_what_they_are_given():
