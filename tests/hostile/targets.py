@@ -171,7 +171,9 @@ def tables(folder: Path) -> Attempt:
     from scipy.io import savemat
 
     from cifarcore.runs.formats import read_predictions
+    from cifarcore.runs.readers import matlab
 
+    matlab.read_apart = by_one_reader("cifarcore.runs.readers.matlab", folder)
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"sample_id": [f"{i:016x}" for i in range(12)], "label": list("abc") * 4})
     scores = pd.DataFrame(rng.normal(size=(12, 3)).round(3), columns=list("abc"))
@@ -236,17 +238,28 @@ def columnar(folder: Path) -> Attempt:
         writer.write_table(table)
     whole.append(("hostile.arrow", stream.getvalue()))
 
+    reader.read_apart = by_one_reader("cifarcore.runs.readers.arrow_tables", folder)
+
+    def attempt(draw: Draw) -> str:
+        name, content = pick(draw, whole)
+        (folder / name).write_bytes(edited(draw, content) if draw.integer(0, 19) else content)
+        return f"{name}: {said(lambda: read_predictions(folder / name), name)}"
+
+    return attempt
+
+
+def by_one_reader(module: str, folder: Path) -> Callable:
+    """`apart.read_apart`, but by a process that reads one file after another with the module's `convert`."""
     readers: list[subprocess.Popen] = []
     turns = count()
 
     @contextmanager
-    def read_by_one(module: str, path: Path, remedy: str) -> Iterator[Path]:
-        """As `apart.read_apart`, but by a process that reads one file after another."""
+    def read_by_one(_: str, path: Path, remedy: str) -> Iterator[Path]:
         if next(turns) % 200 == 199 and readers:  # what a damaged file left in it is not the next one's
             readers[0].kill()
             readers.pop().wait()
         if not readers:
-            command = [sys.executable, "-c", _READER.format(path=sys.path)]
+            command = [sys.executable, "-c", _READER.format(path=sys.path, module=module)]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
             readers.append(subprocess.Popen(command, text=True, **pipes))
         readers[0].stdin.write(f"{path}\n")
@@ -259,14 +272,7 @@ def columnar(folder: Path) -> Attempt:
             raise CifarcoreError(answer)
         yield folder / "out"
 
-    reader.read_apart = read_by_one
-
-    def attempt(draw: Draw) -> str:
-        name, content = pick(draw, whole)
-        (folder / name).write_bytes(edited(draw, content) if draw.integer(0, 19) else content)
-        return f"{name}: {said(lambda: read_predictions(folder / name), name)}"
-
-    return attempt
+    return read_by_one
 
 
 _READER = """
@@ -274,7 +280,7 @@ import resource, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.readers.arrow_tables import convert
+from {module} import convert
 before = resource.getrlimit(resource.RLIMIT_AS)[1]
 limit = 6 << 30 if before == resource.RLIM_INFINITY else min(before, 6 << 30)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,6 +1,11 @@
-"""MATLAB's `.mat`, up to version 7."""
+"""MATLAB's `.mat`, up to version 7: `python -m cifarcore.runs.readers.matlab FILE OUT` writes its arrays, read here.
+
+A process of its own, see `apart`: damaged files end the library that reads them.
+"""
 
 import struct
+import sys
+import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -9,9 +14,10 @@ import numpy as np
 from scipy.io import loadmat
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.archive import native
+from cifarcore.runs.archive import native, read_npz
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.readers.apart import read_apart
 from cifarcore.runs.readers.arrays import from_arrays
 from cifarcore.runs.readers.tables import refuse_large
 
@@ -21,6 +27,12 @@ _HEADER, _COMPRESSED = 128, 15
 def from_matlab(path: Path, known: Collection[str] = ()) -> Predictions:
     """The matrices, and cell arrays of text, by their names. Raises CifarcoreError."""
     _refuse_bomb(path)
+    with read_apart("cifarcore.runs.readers.matlab", path, "write CSV") as out:
+        return from_arrays(read_npz(out))
+
+
+def arrays_in(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of numbers and of text in a file, by their names. Raises CifarcoreError."""
     try:
         values = loadmat(path, squeeze_me=True)
     except NotImplementedError:
@@ -33,7 +45,16 @@ def from_matlab(path: Path, known: Collection[str] = ()) -> Predictions:
     for name, array in arrays.items():
         if array.dtype.kind == "O" and all(isinstance(cell, str) for cell in array.ravel().tolist()):
             arrays[name] = array.astype(str)
-    return from_arrays({name: native(array) for name, array in arrays.items() if array.dtype.kind in "fiubU"})
+    return {name: native(array) for name, array in arrays.items() if array.dtype.kind in "fiubU" and array.size}
+
+
+def convert(path: Path, out: Path) -> None:
+    """Write the arrays in `path` as the `.npz` `out`."""
+    arrays = arrays_in(path)
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _refuse_bomb(path: Path) -> None:
@@ -54,3 +75,10 @@ def _refuse_bomb(path: Path) -> None:
                     break  # which the reader says
                 content = unpacking.unconsumed_tail
             refuse_large(size)
+
+
+if __name__ == "__main__":
+    try:
+        convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    except CifarcoreError as refusal:
+        sys.exit(str(refusal))

@@ -49,6 +49,16 @@ def test_files_of_matlab_that_are_refused(tmp_path, monkeypatch):
     assert "not a readable .mat file" in refused(tmp_path / "x.mat", tmp_path)
 
 
+@pytest.mark.parametrize("kind", [b"l\0\0\0", b"\xff\xff\0\0", b"\0\0\1\0"])
+def test_a_kind_of_numbers_that_there_is_none_of_is_refused(tmp_path, kind):
+    """It ends the process that reads it."""
+    savemat(tmp_path / "x.mat", {"labels": np.arange(12) % 3})
+    content = (tmp_path / "x.mat").read_bytes()
+    (tmp_path / "x.mat").write_bytes(content[:184] + kind + content[188:])
+    said = refused(tmp_path / "x.mat", tmp_path)
+    assert "x.mat: the process that reads it ended; write CSV" in said or "x.mat: not a readable .mat file" in said
+
+
 def test_bytes_and_bfloat16(run, tmp_path):
     logits = torch.from_numpy(run.logits.astype(np.float32)).bfloat16()
     raw = logits.view(torch.int16).numpy().view(np.dtype("V2"))  # as NumPy writes bfloat16 of other libraries
