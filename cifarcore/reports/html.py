@@ -22,6 +22,7 @@ from cifarcore.reports import markup
 from cifarcore.reports.charts import classes as class_charts
 from cifarcore.reports.charts import overview as overview_charts
 from cifarcore.reports.charts.style import SPLIT_COLORS
+from cifarcore.reports.examples import examples
 from cifarcore.reports.sections import decision_sections
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables import classes, confusion, disagreements, known, overview, roc
@@ -45,6 +46,9 @@ table { border-collapse: collapse; font-size: .85rem }
 th, td { padding: .2rem .6rem; text-align: left; white-space: nowrap; vertical-align: top }
 th, td { border-bottom: 1px solid #e3e6ea }
 .wide td:nth-child(-n+2) { white-space: normal; min-width: 12rem }
+.pictures { display: flex; flex-wrap: wrap; gap: .6rem }
+.picture { width: 6.6rem; font-size: .75rem; line-height: 1.25; overflow-wrap: anywhere }
+.picture img { width: 64px; height: 64px; image-rendering: pixelated }
 .wrapped td { white-space: normal; overflow-wrap: anywhere }
 @media (prefers-color-scheme: dark) {
   body { background: #14161a } body, td { color: #e6e8eb } .a { color: #6fb0e8 } .b { color: #f09a45 }
@@ -54,7 +58,8 @@ th, td { border-bottom: 1px solid #e3e6ea }
 @media print {
   body { background: #fff } body, td, .note, figcaption, th { color: #000 } nav { display: none }
   body { max-width: none; margin: 0 } .scroll { overflow: visible } th, td { white-space: normal }
-  figure, tr, .verdict { break-inside: avoid } h2 { break-after: avoid } table { font-size: .7rem }
+  .wide td:nth-child(-n+2) { min-width: 0 }
+  figure, tr, .verdict, .picture { break-inside: avoid } h2 { break-after: avoid } table { font-size: .7rem }
 }
 """
 _HASHES = ["Fingerprint", "File digest"]
@@ -94,7 +99,7 @@ def html_page(
 ) -> str:
     """The page of two models, given as `reports.result.Result` holds them; the runs in `all_runs` are listed."""
     a, b = sides.a, sides.b
-    split = split_frame(four_way(sides.pair))
+    split, pictures = split_frame(four_way(sides.pair)), examples(sides, MAX_ROWS)
     title, listed = f"{a.title} against {b.title}", overview.run_table(all_runs, runs_a, runs_b)
     body = [
         f"<h1>{escape(result.verdict)}</h1>",
@@ -108,6 +113,7 @@ def html_page(
             markup.chart(overview_charts.split_bar(split), 900),
             markup.table(overview.split_table(split)),
             f'<p class="note">By the first seed of each model. {escape(overview.severity_text((a, b)))}</p>',
+            *pictures.outcomes,
         ),
         *(markup.section(title, *parts) for title, parts in decision_sections(sides, all_runs)),
         markup.section("Maps", _maps(sides)),
@@ -138,6 +144,7 @@ def html_page(
             "label may "
             "be wrong, not a proof.</p>",
             f"<p>{escape(known.coincidence_text(coincidence((*a.runs, *b.runs))))}</p>",
+            pictures.suspects,
             markup.table(disagreements.suspect_table(sides), MAX_ROWS),
         ),
         markup.section("All runs", f'<div class="wrapped">{markup.table(listed.drop(columns=_HASHES))}</div>'),

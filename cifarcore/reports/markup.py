@@ -4,6 +4,7 @@ escaped.
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -11,6 +12,9 @@ import altair as alt
 import pandas as pd
 
 from cifarcore.text import shown
+
+#: the reader's letters may be wider than those by which a chart was laid out, and a picture is cut at its edges
+_PADDING = {"left": 36, "right": 20, "top": 5, "bottom": 5}
 
 
 def section(title: str, *parts: str) -> str:
@@ -29,7 +33,7 @@ def table(rows: pd.DataFrame, most: int | None = None) -> str:
 
 def chart(drawing: alt.Chart | alt.LayerChart, width: int, description: str | None = None) -> str:
     """The chart as an image in the page: drawn now, so that it needs no script, apart from the page's markup."""
-    svg = drawn(drawing.properties(width=width), "svg")
+    svg = drawn(drawing.properties(width=width, padding=_PADDING), "svg")
     return image(svg, "image/svg+xml", description or str(drawing.description))
 
 
@@ -61,3 +65,14 @@ def image(data: bytes, kind: str, description: str) -> str:
     encoded = base64.b64encode(data).decode()
     text = escape(description)
     return f'<figure><img src="data:{kind};base64,{encoded}" alt="{text}"><figcaption>{text}</figcaption></figure>'
+
+
+def pictures(items: Sequence[tuple[bytes | None, str]]) -> str:
+    """Small pictures in a row, PNG each, with a line beneath; nothing of those that are None."""
+    drawn = [
+        f'<span class="picture"><img src="data:image/png;base64,{base64.b64encode(png).decode()}" alt=""><br>'
+        f"{escape(text)}</span>"
+        for png, text in items
+        if png
+    ]
+    return f'<div class="pictures">{"".join(drawn)}</div>' if drawn else ""

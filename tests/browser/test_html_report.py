@@ -1,5 +1,8 @@
 """The HTML report in a real browser that has no network."""
 
+import base64
+
+from cifarcore.data.cifar100 import load_test_images
 from cifarcore.reports.result import first_two
 
 
@@ -15,7 +18,10 @@ def test_chromium_draws_it_with_the_network_off(app, chromium, tmp_path):
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri())
     page.wait_for_function("[...document.images].every(image => image.complete)")
-    sizes = page.evaluate("[...document.images].map(image => [image.naturalWidth, image.naturalHeight])")
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('figure img')].map(image => [image.naturalWidth, image.naturalHeight])"
+    )
+    pictured = page.locator(".picture img").count()
     width = page.evaluate("document.documentElement.scrollWidth")
     context.close()
     assert said == []
@@ -23,3 +29,32 @@ def test_chromium_draws_it_with_the_network_off(app, chromium, tmp_path):
     # outcomes, maps, classes, superclasses, calibration, learning curves, risk and coverage
     assert len(sizes) == 7 and min(min(size) for size in sizes) > 30
     assert width <= 1280
+    here = load_test_images() is not None and "CIFAR-100" in str(a.first.meta.get("dataset"))
+    assert (pictured > 40) == here
+
+
+def test_on_paper_no_column_and_no_label_is_lost(app, chromium, tmp_path):
+    a, b = app.sides()
+    path = first_two([*a.runs, *b.runs]).to_html(tmp_path / "report.html")
+    page = chromium.new_page(viewport={"width": 700, "height": 1000})  # what A4 leaves between its margins
+    page.emulate_media(media="print")
+    page.goto(path.as_uri())
+    wide = page.evaluate(
+        "[...document.querySelectorAll('table')].filter(each => each.getBoundingClientRect().right > 700)"
+        ".map(each => each.querySelector('tr').innerText)"
+    )
+    assert wide == []
+    assert page.locator(".verdict").is_visible() and not page.locator("nav").is_visible()
+    charts = page.locator("figure img[src^='data:image/svg']").evaluate_all("images => images.map(image => image.src)")
+    for source in charts:  # each chart as the browser's own fonts draw it: every text lies within
+        page.goto("about:blank")
+        page.set_content(base64.b64decode(source.split(",", 1)[1]).decode())
+        cut = page.evaluate("""() => {
+            const whole = document.querySelector('svg').getBoundingClientRect();
+            return [...document.querySelectorAll('svg text')].filter(text => {
+                const box = text.getBoundingClientRect();
+                return box.left < whole.left - 1 || box.right > whole.right + 1;
+            }).map(text => text.textContent);
+        }""")
+        assert cut == []
+    page.close()

@@ -13,7 +13,7 @@ from cifarcore.evidence import disagreement, known
 from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables.known import duplicate_kinds, twin_ids, twin_labels, vote_lines
 from cifarcore.runs.memo import memo
-from cifarcore.text import number
+from cifarcore.text import number, plain, spaced
 
 SURE = 0.9  # what "confidently wrong" takes by default
 #: the groups of the page: what each holds
@@ -203,8 +203,8 @@ def suspect_table(sides: Sides) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "Sample id": [f"{sample_id:016x}" for sample_id in table["sample_id"]],
-            "Label": table["label_name"],
-            "Every run predicts": table["predicted_name"],
+            "Label": [plain(spaced(name)) for name in table["label_name"]],
+            "Every run predicts": [plain(spaced(name)) for name in table["predicted_name"]],
             "Mean confidence": [number(value, ".1%") for value in table["confidence"]],
         }
         | ({"People": lines} if any(lines) else {})

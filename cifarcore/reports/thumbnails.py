@@ -1,0 +1,52 @@
+"""Pictures of the images that a report names, embedded: from CIFAR-100 in the data folder, and packs beside the runs.
+
+Where a picture is not on this machine there is none, and the report says the same without it.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from cifarcore.data import cifar100
+from cifarcore.data.ids import rows_of
+from cifarcore.data.packs import Pack
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.run import Run
+from cifarcore.runs.test_sets import pack_path
+
+SIDE = 64  #: pixels at most, of larger pictures
+
+
+def thumbnails(sample_ids: np.ndarray, runs: Sequence[Run]) -> dict[int, bytes]:
+    """The PNG of each of `sample_ids`, uint64 (n,), that is here, by its id."""
+    found = _of_cifar100(sample_ids) if len(sample_ids) else {}
+    for path in dict.fromkeys(pack_path(run.path) for run in runs if run.path):
+        wanted = [i for i in sample_ids.tolist() if i not in found]
+        try:
+            pack = Pack(path) if wanted and path.is_file() else None
+        except (CifarcoreError, OSError):
+            continue
+        pixels = {} if pack is None else {i: pack.pixels(i) for i in wanted}
+        found |= {i: _png(each) for i, each in pixels.items() if each is not None}
+    return found
+
+
+def _of_cifar100(sample_ids: np.ndarray) -> dict[int, bytes]:
+    try:
+        loaded = cifar100.load_test_images()
+    except CifarcoreError:
+        return {}
+    if loaded is None:
+        return {}
+    rows = rows_of(cifar100.sample_ids(loaded[0]), sample_ids)
+    pairs = zip(sample_ids.tolist(), rows.tolist(), strict=True)
+    return {sample_id: _png(loaded[0][row]) for sample_id, row in pairs if row >= 0}
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    picture, buffer = Image.fromarray(pixels), io.BytesIO()
+    picture.thumbnail((SIDE, SIDE))
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
