@@ -99,6 +99,9 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
     notes += [*doubts(run, test, given is not None, bool(predictions.files)), *(test.notes if test else ())]
     if left:
         notes.append(f"left out: {counted(left, 'image')} of classes that the columns lack")
+    flat = test is not None and test.folder is not None and test.folder.flat
+    if config.labels and given is None and not flat:
+        notes.append("the labels of --labels were not used, as the rows name no files; those of the images hold")
     if config.order == ROWS:
         notes += numbered_rows(config.test_set.strip(), bool(predictions.files))
     notes += of_scores

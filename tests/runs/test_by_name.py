@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from import_checks import refused, taken
 from made import made_run
+from pictures import draw
 
 from cifarcore.evidence.slices import columns_of
 from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
@@ -70,3 +71,12 @@ def test_metadata_of_another_folders_picture_are_not_taken(tmp_path):
     pd.DataFrame({"file": ["0000.png"], "site": ["north"]}).to_csv(tmp_path / "known.csv", index=False)
     said = refused(tmp_path / "theirs.npz", tmp_path, **options)
     assert "is unclear, as another has its name; give their folders too" in said
+
+
+def test_labels_by_file_that_no_row_names_are_said_to_be_unused(tmp_path):
+    made = draw(tmp_path / "pets", {name: ["0.png", "1.png"] for name in ("cat", "dog", "eel")})
+    np.save(tmp_path / "theirs.npy", made.probabilities)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("\n".join(f"{file},eel" for file in made.files))
+    notes = taken(tmp_path / "theirs.npy", tmp_path, images=str(made.root), labels=str(labels)).notes
+    assert any("the labels of --labels were not used" in note for note in notes)
