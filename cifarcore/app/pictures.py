@@ -186,7 +186,7 @@ def _pictures(arrays: Version | None, split: str) -> Pictures:
     return Pictures(images, f"{arrays} {split}", problem)
 
 
-@st.cache_resource(show_spinner="Reading the pictures…", max_entries=8)
+@st.cache_resource(show_spinner="Reading the pictures…", max_entries=8)  # as _pictures
 def _packed(file: Version) -> Pictures:
     try:
         return Pictures(Pack(file.path), str(file))
@@ -194,6 +194,6 @@ def _packed(file: Version) -> Pictures:
         return Pictures(None, problem=escape(error, 400))
 
 
-@st.cache_resource(show_spinner="Drawing the pictures…", max_entries=1)
+@st.cache_resource(show_spinner="Drawing the pictures…", max_entries=1)  # as _pictures
 def _drawn() -> Pictures:
     return Pictures(synthetic.make_synthetic(n_train=1).x_test, "drawn")

@@ -107,6 +107,7 @@ def _all_pairs(models: list[str], catalog: Catalog, view: View) -> None:
     st.dataframe(tables.pair_table(pairs), hide_index=True, height="auto")
 
 
+# here and below by files and their times: hundreds of runs are ranked, which need not lie in memory as for `memo`
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _pairs(files: tuple[tuple[str, Files], ...], first: Version) -> tuple[dict[str, float], pd.DataFrame]:
     """Mean accuracy of each model, and groups.pairs_of all; of each run only what is correct is kept."""
