@@ -117,6 +117,11 @@ def one_line(text: object, limit: int) -> str:
     return shortened(" ".join("".join(c if c.isprintable() else " " for c in str(text)).split()), limit)
 
 
+def quoted(name: object, limit: int = 60) -> str:
+    """A name from a file as messages quote it, however long it is there."""
+    return repr(one_line(name, limit))
+
+
 def shortened(text: str, limit: int) -> str:
     """`text` cut in its middle to at most `limit` characters: names that are alike differ at their ends, and messages
     end with what to do.

@@ -36,7 +36,7 @@ def thumbnails(sample_ids: np.ndarray, runs: Sequence[Run]) -> dict[int, bytes]:
 def _of_cifar100(sample_ids: np.ndarray) -> dict[int, bytes]:
     try:
         loaded = cifar100.load_test_images()
-    except CifarcoreError:
+    except (CifarcoreError, OSError):  # a folder of others may not be readable
         return {}
     if loaded is None:
         return {}

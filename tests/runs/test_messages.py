@@ -1,8 +1,13 @@
 """What is refused says what to do, and what was understood of the file."""
 
 import numpy as np
+import pandas as pd
+import pytest
 from import_checks import refused
 from pictures import plain
+
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.readers.tables import from_table
 
 
 def test_a_refusal_says_what_was_understood(tmp_path):
@@ -33,3 +38,16 @@ def test_labels_that_are_missing_are_asked_for_by_their_headings(tmp_path):
     assert "named label, target, y_true, ground_truth, fine_label or the like" in refused(
         tmp_path / "theirs.csv", tmp_path
     )
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"label": ["a"], "remark" * 1000: ["x"], "other" * 1000: ["y"]},
+        {"c" * 5000: ["[0.5, 0.5]", "[0.5]"], "label": ["a", "b"]},
+    ],
+)
+def test_a_long_heading_is_cut_where_it_is_quoted(table):
+    with pytest.raises(CifarcoreError) as refusal:
+        from_table(pd.DataFrame(table))
+    assert len(str(refusal.value)) < 500 and "…" in str(refusal.value)

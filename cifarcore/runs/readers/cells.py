@@ -13,6 +13,7 @@ import pandas as pd
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_CLASSES
 from cifarcore.runs.readers.roles import SCORES
+from cifarcore.text import quoted
 
 NAME = ("label", "class", "class_name", "name", "category", "tag", "index", "class_id", "prediction")
 SCORE = ("score", "probability", "prob", "confidence", "logit", "value")
@@ -61,7 +62,9 @@ def cells_of(table: pd.DataFrame) -> Cells | None:
     pairs = []
     for i, (classes, row) in enumerate(zip(lists[beside], rows, strict=True)):
         if len(classes) != len(row):
-            raise CifarcoreError(f"{beside!r} has {len(classes)} cells in row {i}, but {heading!r} has {len(row)}")
+            raise CifarcoreError(
+                f"{quoted(beside)} has {len(classes)} cells in row {i}, but {quoted(heading)} has {len(row)}"
+            )
         pairs.append(list(zip(classes, row, strict=True)))
     return Cells(heading, *_by_name(heading, pairs), (*used, *(each for name in names for each in read[name])))
 
@@ -81,7 +84,7 @@ def _rows(heading: str, column: pd.Series) -> list[list[Any]] | None:
     rows = []
     for i, cell in enumerate(cells):
         if not _is_list(cell):
-            raise CifarcoreError(f"{heading!r} holds no list in row {i}, as it does in row 0")
+            raise CifarcoreError(f"{quoted(heading)} holds no list in row {i}, as it does in row 0")
         row = _parsed(heading, i, cell) if isinstance(cell, str) else cell
         rows.append(list(row.items()) if isinstance(row, dict) else list(map(_pair, row)))
     return rows
@@ -97,7 +100,7 @@ def _parsed(heading: str, row: int, text: str) -> Any:
     """A list as JSON, Python or NumPy print it."""
     if "..." in text:
         raise CifarcoreError(
-            f"{heading!r} was shortened to '...' when row {row} was printed; write numbers, as .npy does"
+            f"{quoted(heading)} was shortened to '...' when row {row} was printed; write numbers, as .npy does"
         )
     start, end = min(at for at in (text.find("["), text.find("{")) if at >= 0), max(text.rfind("]"), text.rfind("}"))
     inside = _NUMPY.sub(r"\1", text[start : end + 1])
@@ -111,7 +114,9 @@ def _parsed(heading: str, row: int, text: str) -> Any:
             for number in re.split(r"[\s,]+", inside.strip("[] \n\t,"))
         ]
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        raise CifarcoreError(f"{heading!r} holds {text[:40]!r} in row {row}, which is no list of numbers") from None
+        raise CifarcoreError(
+            f"{quoted(heading)} holds {text[:40]!r} in row {row}, which is no list of numbers"
+        ) from None
 
 
 def _pair(item: Any) -> Any:
@@ -158,14 +163,14 @@ def _by_name(heading: str, rows: list[list[tuple[Any, Any]]]) -> tuple[np.ndarra
     names = {name for row in known for name in row}
     fewest = min(map(len, known))
     if any(len(row) < len(pairs) for row, pairs in zip(known, rows, strict=True)):
-        raise CifarcoreError(f"{heading!r} names a class twice for one image")
+        raise CifarcoreError(f"{quoted(heading)} names a class twice for one image")
     if fewest < len(names):
         raise CifarcoreError(
-            f"{heading!r} holds {fewest} of at least {len(names):,} classes for an image; write the scores of all "
-            "(transformers: top_k=None; timm: --topk 0; Ultralytics: result.probs.data)"
+            f"{quoted(heading)} holds {fewest} of at least {len(names):,} classes for an image; write the scores of "
+            "all (transformers: top_k=None; timm: --topk 0; Ultralytics: result.probs.data)"
         )
     if len(names) > MAX_CLASSES:
-        raise CifarcoreError(f"{heading!r} names {len(names):,} classes; at most {MAX_CLASSES:,} are read")
+        raise CifarcoreError(f"{quoted(heading)} names {len(names):,} classes; at most {MAX_CLASSES:,} are read")
     classes = tuple(sorted(names, key=lambda name: (int(name) if name.isascii() and name.isdecimal() else -1, name)))
     return _matrix(heading, [[row[name] for name in classes] for row in known]), classes
 
@@ -174,9 +179,9 @@ def _matrix(heading: str, rows: list[list[Any]]) -> np.ndarray:
     """Lists of numbers as one array; a list in a list, as of a batch of one image, counts as one."""
     first = len(rows[0])
     if (row := next((i for i, each in enumerate(rows) if len(each) != first), None)) is not None:
-        raise CifarcoreError(f"{heading!r} has {len(rows[row])} numbers in row {row}, but {first} in row 0")
+        raise CifarcoreError(f"{quoted(heading)} has {len(rows[row])} numbers in row {row}, but {first} in row 0")
     try:
         scores = np.array(rows, dtype=np.float64)
     except (TypeError, ValueError):
-        raise CifarcoreError(f"{heading!r} holds something other than numbers; give lists of scores") from None
+        raise CifarcoreError(f"{quoted(heading)} holds something other than numbers; give lists of scores") from None
     return scores[:, 0] if scores.ndim == 3 and scores.shape[1] == 1 else scores

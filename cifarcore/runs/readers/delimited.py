@@ -27,6 +27,7 @@ from cifarcore.runs.readers.tables import (
     refuse_wide,
     without_header,
 )
+from cifarcore.text import quoted
 
 _NO_SCORE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 _SAMPLE = 1 << 24  #: bytes from which the dialect is told
@@ -175,7 +176,7 @@ def _refuse_thousands(table: pd.DataFrame, texts: dict[str, type]) -> None:
     cells = (str(cell) for name in table if name not in texts for cell in table[name].tolist())
     commas = [cell for cell in cells if _DECIMAL_COMMA.fullmatch(cell)]
     if all(map(_THOUSANDS.fullmatch, commas)):
-        raise CifarcoreError(f"{commas[0]!r} may be thousands or a decimal comma; write numbers without a comma")
+        raise CifarcoreError(f"{quoted(commas[0])} may be thousands or a decimal comma; write numbers without a comma")
 
 
 def _is_picture(cell: object) -> bool:

@@ -20,6 +20,7 @@ from cifarcore.runs.readers.arrays import from_arrays
 from cifarcore.runs.readers.delimited import unpacked
 from cifarcore.runs.readers.roles import CLASSES, only, role_of
 from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_wide
+from cifarcore.text import quoted
 
 _CONTAINER, _ITEM = 72, 40  #: bytes that an empty list or dictionary, and an item of one, take in memory
 #: what holds the records of the images in an object that says more than these
@@ -131,7 +132,7 @@ def _columns(value: dict[str, Any], known: Collection[str]) -> Predictions:
     refuse_wide(len(rows))
     if short := [name for name in lists if name not in rows and role_of(name)]:
         raise CifarcoreError(
-            f"{short[0]!r} has {len(lists[short[0]]):,} items, and others {longest:,}; give one for each image"
+            f"{quoted(short[0])} has {len(lists[short[0]]):,} items, and others {longest:,}; give one for each image"
         )
     read = from_table(pd.DataFrame(rows), known)
     left = tuple(name for name in value if name not in rows and name != names)

@@ -5,6 +5,7 @@ import pandas as pd
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.readers.cells import NAME, SCORE
 from cifarcore.runs.readers.roles import SCORES, role_of
+from cifarcore.text import quoted
 
 
 def one_row_each(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]] | None:
@@ -25,7 +26,9 @@ def one_row_each(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]] | 
     if not named:
         return None
     if len(named) > 1:
-        raise CifarcoreError(f"columns {named[0]!r} and {named[1]!r} may both name the class of a score; keep one")
+        raise CifarcoreError(
+            f"columns {quoted(named[0])} and {quoted(named[1])} may both name the class of a score; keep one"
+        )
     pairs = [dict(zip(rows[named[0]].astype(str), rows[score], strict=True)) for _, rows in within]
     wide = within.first().reset_index()[[name for name in table if name not in (score, *differ)]]
     return wide.assign(**{score: pairs}), tuple(name for name in differ if name != named[0])

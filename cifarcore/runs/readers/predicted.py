@@ -9,6 +9,7 @@ from cifarcore.runs.predictions import Predictions, as_class_labels
 from cifarcore.runs.readers.columns import Roles, numbers_of, one_of_labels, row_numbers, texts_of
 from cifarcore.runs.readers.roles import PREDICTED, heading_key, role_of
 from cifarcore.runs.scores import CLASSES
+from cifarcore.text import quoted
 
 
 def predicted_classes(columns: Mapping[str, np.ndarray], roles: Roles) -> tuple[Predictions, Roles] | None:
@@ -29,7 +30,9 @@ def predicted_classes(columns: Mapping[str, np.ndarray], roles: Roles) -> tuple[
         heading = spare[0]
     elif named_images and roles.labels and not any(map(_may_be, others)):
         heading, roles = roles.labels, replace(roles, labels="")
-        notes = (f"{heading!r} is taken for the predicted classes, as the file has no other; true labels give 1.0000",)
+        notes = (
+            f"{quoted(heading)} is taken for the predicted classes, as the file has no other; true labels give 1.0000",
+        )
     else:
         return None
     unused = tuple(name for name in others if name != heading)

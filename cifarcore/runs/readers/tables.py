@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.layout import MAX_BYTES, MAX_COLUMNS, MAX_IMAGES, MAX_NAME_LENGTH
+from cifarcore.runs.layout import MAX_BYTES, MAX_COLUMNS, MAX_IMAGES
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.cells import cells_of, kind_of
 from cifarcore.runs.readers.columns import READ, Roles, fractions, roles_of, texts_of, with_roles
 from cifarcore.runs.readers.long_form import one_row_each
 from cifarcore.runs.readers.predicted import predicted_classes
 from cifarcore.runs.readers.roles import PREDICTED, PREFIXES, heading_key, role_of
+from cifarcore.text import one_line, quoted
 
 _WHOLE = re.compile(r"\d+\.0+")
 
@@ -55,7 +56,7 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
     for name in used:
         empty = table[name].isna() | (table[name].astype(object) == "")
         if empty.any():
-            raise CifarcoreError(f"column {name!r} is empty in row {int(empty.argmax())}")
+            raise CifarcoreError(f"column {quoted(name)} is empty in row {int(empty.argmax())}")
     read = with_roles(read, roles, {name: others[name] for name in used})
     return replace(read, unused=(*read.unused, *unused))
 
@@ -72,10 +73,10 @@ def _without_fractions(values: np.ndarray, names: Collection[str]) -> np.ndarray
 
 def _scores(table: pd.DataFrame, roles: Roles, used: list[str]) -> np.ndarray:
     """The columns of the classes as float64 (N, C)."""
-    classes = list(roles.classes)
+    classes, others = list(roles.classes), [*used, *roles.unused]
     if len(classes) < 2 and not (classes and fractions(table[classes[0]].to_numpy())):
         raise CifarcoreError(
-            f"{len(classes)} columns of classes beside {', '.join([*used, *roles.unused]) or 'none other'}; "
+            f"{len(classes)} columns of classes beside {one_line(', '.join(others), 300) or 'none other'}; "
             "give one column of scores for each class, headed by its name"
         )
     for name in classes:
@@ -86,7 +87,7 @@ def _scores(table: pd.DataFrame, roles: Roles, used: list[str]) -> np.ndarray:
             if wrong.any() or role_of(name) == "":
                 example = str(table[name][wrong].iloc[0]) if wrong.any() else ""
                 raise CifarcoreError(
-                    f"column {name!r} holds {example[:40]!r}, not a number; each column is one class's score"
+                    f"column {quoted(name)} holds {example[:40]!r}, not a number; each column is one class's score"
                 )
             table[name] = numbers
     return table[classes].to_numpy(np.float64)
@@ -114,7 +115,7 @@ def without_header(table: pd.DataFrame, is_picture: Callable[[object], bool]) ->
 def refuse_repeated(names: list[str]) -> None:
     refuse_wide(len(names))
     if repeated := [name for name, count in Counter(names).items() if count > 1]:
-        raise CifarcoreError(f"column {repeated[0][:MAX_NAME_LENGTH]!r} is there twice; keep one")
+        raise CifarcoreError(f"column {quoted(repeated[0])} is there twice; keep one")
 
 
 def refuse_wide(columns: int) -> None:

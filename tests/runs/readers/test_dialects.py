@@ -114,7 +114,7 @@ def test_sizes_and_repeated_headings_are_refused():
     with pytest.raises(CifarcoreError, match="1.0 GiB when read"):
         tables.refuse_large(2**30 + 1)
     tables.refuse_repeated(["a", "b"])
-    with pytest.raises(CifarcoreError, match=f"column '{'x' * 1000}' is there twice; keep one"):
+    with pytest.raises(CifarcoreError, match=f"column '{'x' * 30}…{'x' * 29}' is there twice; keep one"):
         tables.refuse_repeated(["a", "x" * 1001, "x" * 1001])
 
 
