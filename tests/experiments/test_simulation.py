@@ -155,4 +155,4 @@ def test_what_seeds_cannot_show_does_not_count_among_the_designs():
     n = len(by_name) - 4
     said = "designs whose seeds can show all that varies, coverage lies within 93.5% to 96.5% in"
     assert f"Of the {n} {said} {n - 1} (" in text
-    assert "it is lower in 1 (least 93.0%) and higher in 0 (most 95.0%)." in text
+    assert f"- Too low: {rows[0]['design']} (93.0%) - Too high: none" in text
