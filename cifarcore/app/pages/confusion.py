@@ -8,6 +8,7 @@ import streamlit as st
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.parts.layout import one_of
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.tiles import tiles
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View, compared
@@ -194,4 +195,4 @@ def _heatmap(view, frame, rows, columns, show, chosen, key, targets, groups=()) 
         muted=frame["muted"] & claimed, chosen=(frame["true"] == chosen[0]) & (frame["predicted"] == chosen[1])
     )
     chart = heatmap(frame, rows, columns, show, groups)
-    st.altair_chart(chart, width="content", key=key, on_select=clicked)
+    plot(chart, width="content", key=key, on_select=clicked)

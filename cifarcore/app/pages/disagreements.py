@@ -6,6 +6,7 @@ import streamlit as st
 from cifarcore.app.addresses import begin_with_address, name_in_address
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent, disagreement, known
@@ -110,7 +111,7 @@ def _against_chance(table) -> None:
                 "FDR controlled at 5%"
             )
             shown = of_kind.head(MOST_DRAWN[kind]).sort_values("ratio", ascending=False, kind="stable")
-            st.altair_chart(
+            plot(
                 disagreement_charts.against_chance(shown, kind),
                 width="stretch",
                 key=key,

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from cifarcore.app.parts.head import head
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import csv, escape
 from cifarcore.app.view import View, same_models
 from cifarcore.evidence import absent, findings, seed_notes
@@ -34,7 +35,7 @@ def page(view: View) -> None:
         "Each row is on a scale of its own. Grey: the band in which the claim holds, with its bounds. Mark and line: "
         "the measurement with its 95% CI."
     )
-    st.altair_chart(bands(band_frame(measured, view.names)), width="stretch", key="findings-bands")
+    plot(bands(band_frame(measured, view.names)), width="stretch", key="findings-bands")
     lacking = absent.notes((*view.a.runs, *view.b.runs), ("macro_auc", "top5", "confidence"))
     for note in (*lacking, *seed_notes.mean_notes(view.a.runs, view.b.runs)):
         st.caption(escape(note, 300))

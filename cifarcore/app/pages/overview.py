@@ -11,6 +11,7 @@ from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head, key_badge
 from cifarcore.app.parts.layout import notes
 from cifarcore.app.parts.numbers import headed
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import csv, escape
 from cifarcore.app.view import View, compared, other_seeds
 from cifarcore.evidence import absent, disagreement
@@ -54,7 +55,7 @@ def page(view: View) -> None:
     rows = metric_rows(view, result)
     with left:
         if len(rows):
-            st.altair_chart(metric_chart(rows, view.names), width="stretch", key="overview-metrics")
+            plot(metric_chart(rows, view.names), width="stretch", key="overview-metrics")
     with right:
         beside = st.container()  # drawn last, since it reads further run files
     said = [escape(note, 400) for note in result.notes]
@@ -85,7 +86,7 @@ def _verdict(view: View, result: Comparison) -> None:
         for column, letter, name in zip(columns, "AB", view.names, strict=False):
             column.metric(f"{key_badge(letter)} {escape(name, 24)}", number(accuracy[letter.lower()], ".2%"))
         if np.isfinite(accuracy["low"]):
-            columns[2].altair_chart(difference_interval(accuracy, view.names), width="stretch", key="overview-interval")
+            plot(difference_interval(accuracy, view.names), columns[2], width="stretch", key="overview-interval")
         st.markdown(escape(result.sentence, 1000))
 
 
@@ -139,7 +140,7 @@ def _split(view: View) -> None:
     st.subheader("Correctness on the same images")
     groups = memo(disagreement.four_way, view.pair)
     frame = disagreement.split_frame(groups)
-    st.altair_chart(split_bar(frame), width="stretch", key=_BAR, on_select=_clicked)
+    plot(split_bar(frame), width="stretch", key=_BAR, on_select=_clicked)
     counted = " · ".join(f"{group} {images:,}" for group, images in zip(frame["group"], frame["images"], strict=True))
     st.caption(counted + (f" ({view.first_seeds})" if view.several_seeds else ""))
     chosen = st.segmented_control(
@@ -181,7 +182,7 @@ def _curves(view: View) -> None:
                 "validation split."
             )
         else:
-            st.altair_chart(learning_curves(history, view.names), width="stretch")
+            plot(learning_curves(history, view.names), width="stretch")
             without = [side.letter for side in (view.a, view.b) if side.letter not in set(history["model"])]
             if without:
                 st.caption(
@@ -193,7 +194,7 @@ def _curves(view: View) -> None:
         for note in absent.notes((*view.a.runs, *view.b.runs), ("ece",)):
             st.info(escape(note, 300), icon=":material/speed:")
         if not frame.empty:
-            st.altair_chart(reliability(frame, view.names), width="stretch")
+            plot(reliability(frame, view.names), width="stretch")
     table = calibration_table(view)
     if not table.empty:
         st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))

@@ -13,6 +13,7 @@ from cifarcore.app.parts import deletion, retraining
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.parts.numbers import headed
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.sidebar import choose_next
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
@@ -134,7 +135,7 @@ def _focus_classes(view: View, focus: tuple[int, ...]) -> None:
     st.subheader("The focus classes before and after", anchor=False)
     with st.spinner("Comparing the classes…"):
         frame = retrain_tables.focus_frame(view, focus)
-    st.altair_chart(dumbbells(frame, "F1"), width="stretch", key="retrained-focus")
+    plot(dumbbells(frame, "F1"), width="stretch", key="retrained-focus")
     st.caption(
         ":blue[●] before (A) :orange[◆] after (B); to the right B − A with its 95% CI, filled where recall changes "
         "significantly (FDR controlled at 5% over all classes)."

@@ -7,6 +7,7 @@ from cifarcore.app.parts import numbers
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.parts.layout import one_of
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View, compared
 from cifarcore.evidence import absent
@@ -78,7 +79,7 @@ def _roc(view: View) -> None:
     points = None if task is None else roc_tables.operating_points((view.a, view.b), task, share)
     at = 0.5 * roc_charts.CORNER if corner else 0.5
     labels = label_frame(curves, view.names, "fpr", "tpr", at)
-    place.altair_chart(roc_charts.roc(curves, points, labels, title, corner), width="content", key="roc-chart")
+    plot(roc_charts.roc(curves, points, labels, title, corner), place, width="content", key="roc-chart")
     precisions = None
     if task is not None and task.negative is None:
         precisions = average_precisions((view.a, view.b), task)
@@ -97,7 +98,7 @@ def _precision(view: View, task: Task, points: pd.DataFrame, title: str) -> None
     prevalence = float((view.labels == task.positive).mean())
     labels = label_frame(curves, view.names, "recall", "precision", 0.5)
     chart = roc_charts.precision_recall(curves, points, labels, prevalence, title)
-    st.container(key="roc-precision-plot").altair_chart(chart, width="content", key="roc-precision")
+    plot(chart, st.container(key="roc-precision-plot"), width="content", key="roc-precision")
     st.caption(
         f"{prevalence:.2%} of the images are of this class: even a low false positive rate can mean more false alarms "
         "than hits, which precision shows. Dashed: chance."

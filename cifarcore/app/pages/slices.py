@@ -8,6 +8,7 @@ import streamlit as st
 
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.data.property_files import kept_at
@@ -78,7 +79,7 @@ def _slices(view: View) -> None:
         count = len(slices.significant)
         plural = "slice differs" if count == 1 else "slices differ"
         st.markdown(f"**{count}** {plural} from the rest in B − A, of {len(slices.table)} tested")
-        st.altair_chart(
+        plot(
             forest(slice_tables.forest_frame(slices), slices.difference),
             width="stretch",
             key="slices-forest",
@@ -121,7 +122,7 @@ def _by_property(view: View, slices) -> None:
     if chosen.property.of_models:
         st.caption("This property depends on the models.")
     table = accuracy_by(view.a.runs, view.b.runs, chosen)
-    st.altair_chart(accuracy_by_bin(table, view.names), width="stretch", key="slices-property")
+    plot(accuracy_by_bin(table, view.names), width="stretch", key="slices-property")
 
 
 @st.fragment

@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from cifarcore.app import pictures
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.tiles import items, tiles
 from cifarcore.app.parts.why import why
 from cifarcore.app.safe_text import escape
@@ -78,7 +79,7 @@ def _dialog(view: View) -> None:
                 + (f" · {seeds}" if seeds else "")
             )
             if side.first.has_scores:
-                st.altair_chart(
+                plot(
                     charts.top_classes(tables.top_classes(view, side, row), side.letter),
                     width="stretch",
                     key=f"card-top-{side.letter}",
@@ -169,7 +170,7 @@ def _place(view: View, side: Side, row: int) -> None:
     title = f"{plain(side.group)}: position on its t-SNE map"
     st.markdown(escape(title, 200))
     chart = charts.place_on_map(tables.map_around(view, side, row), title)
-    st.altair_chart(chart, width="content", key=f"card-map-{side.letter}")
+    plot(chart, width="content", key=f"card-map-{side.letter}")
     st.caption(charts.MAP_LEGEND)
 
 

@@ -6,6 +6,7 @@ import streamlit as st
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.layout import one_of
 from cifarcore.app.parts.numbers import headed
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent, equivalence, known
@@ -69,9 +70,7 @@ def _good_enough(view: View) -> None:
     st.markdown(escape(tables.equivalence_text(judged, view.names), 800))
     if not judged.why:
         share = judged.share
-        st.altair_chart(
-            charts.margin_chart(100 * share.difference, 100 * share.low, 100 * share.high, margin), width="stretch"
-        )
+        plot(charts.margin_chart(100 * share.difference, 100 * share.low, 100 * share.high, margin), width="stretch")
 
 
 def _table(view: View, table: pd.DataFrame) -> None:
@@ -93,7 +92,7 @@ def _abstention(view: View) -> None:
     frame = memo(tables.curve_frame, *runs_of(view))
     if frame.empty:  # the sentence has said why
         return
-    st.altair_chart(charts.risk_coverage(frame, view.names, percent / 100), width="stretch")
+    plot(charts.risk_coverage(frame, view.names, percent / 100), width="stretch")
     _table(view, table)
     st.caption(
         "AUGRC: the probability that an image is misclassified with more confidence than another (Traub et al., "

@@ -4,13 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import streamlit as st
-from altair.utils import schemapi
 
 from cifarcore.app.parts.sidebar import Problem
 from cifarcore.app.view import View
-
-# Streamlit checks every chart whole; checking each of its parts as well is the greater half of a chart's time
-schemapi.disable_debug_mode()
 
 # our own constant text, no name from a file
 _STYLE = f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>"

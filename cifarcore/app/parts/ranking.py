@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from cifarcore.app.catalog import ALL_SEEDS, Catalog, find_runs, loaded_run, may_share
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
@@ -94,7 +95,7 @@ def _groups(names: list[str], catalog: Catalog, view: View) -> pd.DataFrame:
     with st.spinner("Comparing every two models…"):
         accuracies, pairs = _pairs(files, version(view.a.first.path))
     keys = {plain(side.group): side.letter for side in (view.a, view.b)}
-    st.altair_chart(group_chart(tables.group_frame(accuracies, pairs), keys), width="stretch")
+    plot(group_chart(tables.group_frame(accuracies, pairs), keys), width="stretch")
     return pairs
 
 

@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cifarcore.app.catalog import digest_of, find_runs
+from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.retraining_settings import attempt, duration, running_job, settings_form
 from cifarcore.app.parts.sidebar import choose_next
 from cifarcore.app.safe_text import escape
@@ -169,9 +170,9 @@ def _progress(folder: Path, name: str) -> None:
     loss, accuracy = tables.loss_frame(progress), tables.accuracy_frame(progress)
     if len(loss):
         most = tables.seconds_in_all(progress)
-        st.altair_chart(charts.loss_curve(loss, most), width="stretch", key="retrain-loss")
+        plot(charts.loss_curve(loss, most), width="stretch", key="retrain-loss")
         if len(accuracy):
-            st.altair_chart(charts.accuracy_curves(accuracy, most), width="stretch", key="retrain-accuracy")
+            plot(charts.accuracy_curves(accuracy, most), width="stretch", key="retrain-accuracy")
             images = progress.series("val_accuracy")[-1].get("val_images", 0)
             st.caption(f"Of {images:,.0f} validation images, which are never trained on.")
     if now := progress.learning:
