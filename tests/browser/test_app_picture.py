@@ -19,7 +19,7 @@ def test_the_picture_is_small_and_as_wide_as_a_screen():
 
 def test_the_command_takes_it(chromium, tmp_path):
     if len(find_runs(ROOT / "checkpoints").groups) < 2:
-        pytest.skip("the picture is of the bundled runs")
+        pytest.skip("the picture is of the bundled runs: run in a clone of the repository")
     path = tmp_path / "app.png"
     subprocess.run([sys.executable, "-m", "cifarcore.experiments.app_picture", str(path)], cwd=ROOT, check=True)
     with Image.open(path) as picture, Image.open(PICTURE) as committed:

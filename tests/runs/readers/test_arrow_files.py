@@ -14,7 +14,9 @@ from cifarcore.errors import CifarcoreError
 pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
 
 
-table_in = pytest.importorskip("cifarcore.runs.readers.arrow_tables", reason="pyarrow is not installed").table_in
+table_in = pytest.importorskip(
+    "cifarcore.runs.readers.arrow_tables", reason="pyarrow is not installed: pip install pyarrow"
+).table_in
 
 
 def frame(run):
