@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made import TINY
 
-from cifarcore.config import TrainConfig
 from cifarcore.data.synthetic import make_synthetic
 from cifarcore.errors import CifarcoreError
 from cifarcore.training import hardware
@@ -14,10 +14,9 @@ from cifarcore.training.distributed import World
 from cifarcore.training.loop import Stopped, fit
 from cifarcore.training.trainer import Trainer
 
-CONFIG = TrainConfig(
-    preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, epochs=2, batch_size=100, learning_rate=0.02,
-    validation_size=200, precision="float16", device="cpu", threads=1,
-)  # fmt: skip
+CONFIG = replace(
+    TINY, epochs=2, batch_size=100, learning_rate=0.02, validation_size=200, precision="float16", device="cpu"
+)
 
 
 @pytest.fixture(scope="module")

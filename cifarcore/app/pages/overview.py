@@ -124,15 +124,14 @@ def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
 
 def _slices(view: View) -> None:
     """Where the difference comes from, beyond classes: a sentence for the clearest slice either way."""
-    models = {key: st.query_params[key] for key in ("A", "seedA", "B", "seedB") if key in st.query_params}
     for name, sentence in sentences(slices_of(view)):
-        st.markdown(f"[{escape(name, 200)}](slices?{urlencode(models | {'slice': name})}): {escape(sentence, 400)}")
+        st.markdown(f"{_link(name, 'slices', 'slice')}: {escape(sentence, 400)}")
 
 
-def _link(name: str) -> str:
-    """A link to the class on the page Classes, with the models that the address names; the filter is left behind."""
+def _link(name: str, page: str = "classes", parameter: str = "class") -> str:
+    """A link to `name` on another page, with the models that the address names; the filter is left behind."""
     models = {key: st.query_params[key] for key in ("A", "seedA", "B", "seedB") if key in st.query_params}
-    return f"[{escape(name)}](classes?{urlencode(models | {'class': name})})"
+    return f"[{escape(name, 200)}]({page}?{urlencode(models | {parameter: name})})"
 
 
 @st.fragment

@@ -75,8 +75,8 @@ def panel(view: View) -> None:
 
 
 def beside(view: View) -> None:
-    """Draw all models by accuracy with the groups that cannot be told apart; nothing for fewer than three, or where
-    that would read more than MOST_AT_ONCE run files.
+    """Draw all models by accuracy, and the groups without a significant difference; nothing for fewer than three, or
+    where that would read more than MOST_AT_ONCE run files.
     """
     catalog = find_runs(runs_dir(view.root))
     names = _all_fitting(catalog, view)

@@ -1,4 +1,4 @@
-"""More than two models on the same test images: every pair compared, and the groups that cannot be told apart."""
+"""More than two models on the same test images: every pair compared, and groups without a significant difference."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
