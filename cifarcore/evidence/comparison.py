@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.evidence import claims, delong, opposing, verdict
+from cifarcore.evidence import claims, delong, opposing, softmax, verdict
 from cifarcore.memory import refuse_beyond_memory
 from cifarcore.runs.alignment import align, relabelled
 from cifarcore.runs.run import Run, RunHeader, seed_of
@@ -60,6 +60,9 @@ def compare(runs_a: Sequence[Run], runs_b: Sequence[Run], names: tuple[str, str]
         refuse_copies(side)  # also of other rows or orders
     left_out = max(run.n_images for run in [*runs_a, *runs_b]) - runs[0].n_images
     different = relabelled([*runs_a, *runs_b], runs[0].sample_ids) if left_out else 0
+    for run in runs:  # all of it is asked for below: one pass over the scores, not two
+        if run.has_scores:
+            softmax.per_image(run)
     areas = delong.one_vs_rest(runs)
     table = verdict.metric_differences(runs, n_a, areas)
     class_table = claims.class_claims(runs, n_a, areas)

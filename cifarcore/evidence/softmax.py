@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -23,25 +23,34 @@ class PerImage(NamedTuple):
 Kept = TypeVar("Kept", np.ndarray, np.ndarray | None, PerImage)
 
 
+_KEPT: dict[Callable, WeakKeyDictionary[Run, Any]] = {}
+
+
 def once(function: Callable[[Run], Kept]) -> Callable[[Run], Kept]:
     """Keep what a function of a run returns, one number an image or class, for as long as the run lives; read-only.
 
     Beside `runs.memo`: these small arrays are asked for again within one computation, also of runs made for a moment
     (samples, simulations), which a cache of results for all sessions would hold on to.
     """
-    known: WeakKeyDictionary[Run, Kept] = WeakKeyDictionary()
+    kept: WeakKeyDictionary[Run, Kept] = WeakKeyDictionary()
 
     @wraps(function)
     def remembered(run: Run) -> Kept:
-        if run not in known:
+        if run not in kept:
             values = function(run)
             for array in values if isinstance(values, tuple) else (values,):
                 if array is not None:
                     array.flags.writeable = False
-            known[run] = values
-        return known[run]
+            kept[run] = values
+        return kept[run]
 
+    _KEPT[remembered] = kept
     return remembered
+
+
+def known(function: Callable[[Run], Kept], run: Run) -> Kept | None:
+    """What a function that is computed `once` returned of the run; None where it has not been asked yet."""
+    return _KEPT[function].get(run)
 
 
 def probabilities(run: Run) -> np.ndarray:
@@ -66,17 +75,28 @@ def confidence(run: Run) -> np.ndarray:
 def log_normalizer(run: Run) -> np.ndarray:
     """ln of the summed exponentials of each image's logits, float64 (N,).
 
-    NaN, and with it every probability, where the run holds predicted classes without scores.
+    NaN, and with it every probability, where the run holds predicted classes without scores. In double precision;
+    scipy's logsumexp, which also minds infinities, takes three times as long.
     """
-    return per_image(run).log_normalizer if run.has_scores else np.full(run.n_images, np.nan)
+    if not run.has_scores:
+        return np.full(run.n_images, np.nan)
+    found = known(per_image, run)
+    return _log_normalizer(run) if found is None else found.log_normalizer
+
+
+@once
+def _log_normalizer(run: Run) -> np.ndarray:
+    """Alone, for the pages that ask for nothing else: half the time of `per_image`."""
+    found = np.empty(run.n_images)
+    for rows in run.blocks():
+        _, sums, top = _exponentials(run.logits[rows].astype(np.float64))
+        found[rows] = np.log(sums) + top
+    return found
 
 
 @once
 def per_image(run: Run) -> PerImage:
-    """All that is asked of each image's scores, in one pass: of millions of scores, reading them takes the most time.
-
-    In double precision; scipy's logsumexp, which also minds infinities, takes three times as long.
-    """
+    """All that is asked of each image's scores, in one pass: of millions of scores, reading them takes the most time."""
     n = run.n_images
     found = PerImage(np.empty(n), np.empty(n, np.intp), np.empty(n), np.full(n, -1, np.intp))
     folded = None
@@ -87,9 +107,7 @@ def per_image(run: Run) -> PerImage:
         scores, labels = run.logits[rows].astype(np.float64), run.labels[rows]
         true = np.arange(len(scores)), labels
         found.true_rank[rows] = _rank(scores, labels)
-        top = scores.max(axis=1)
-        scores -= top[:, None]
-        sums = np.exp(scores, out=scores).sum(axis=1)
+        scores, sums, top = _exponentials(scores)
         found.log_normalizer[rows] = np.log(sums) + top
         scores /= sums[:, None]  # probabilities from here on
         if folded is not None:
@@ -97,6 +115,14 @@ def per_image(run: Run) -> PerImage:
         scores[true] -= 1
         found.brier[rows] = np.einsum("ij,ij->i", scores, scores)
     return found
+
+
+def _exponentials(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """e to the scores (n, C), overwritten, over each row's highest; their sums (n,) and those highest scores (n,)."""
+    top = scores.max(axis=1)
+    scores -= top[:, None]
+    np.exp(scores, out=scores)
+    return scores, scores.sum(axis=1), top
 
 
 def _rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 from made import made_run
 
 from cifarcore.evidence import softmax
+from cifarcore.evidence.comparison import compare
 
 
 def test_values_are_kept_for_as_long_as_the_run_lives_and_cannot_be_changed():
@@ -47,3 +48,16 @@ def test_probabilities_of_some_rows_are_those_of_all():
     np.testing.assert_allclose(whole.sum(axis=1), 1, atol=1e-6)
     scores = run.logits.astype(float)
     np.testing.assert_allclose(softmax.log_normalizer(run), np.log(np.exp(scores).sum(axis=1)), rtol=1e-12)
+
+
+def test_the_normalizer_is_the_same_alone_and_with_all_else_and_a_comparison_reads_the_scores_once(monkeypatch):
+    runs = [made_run(n_images=60, seed=seed) for seed in (0, 1)]
+    alone = [softmax.log_normalizer(run) for run in runs]
+    again = [replace(run) for run in runs]
+    read, of_block = [], softmax._exponentials
+    monkeypatch.setattr(softmax, "_exponentials", lambda scores: read.append(len(scores)) or of_block(scores))
+    compare(again[:1], again[1:])
+    assert sum(read) == 2 * 60, "each image's scores of each run once"
+    for run, values in zip(again, alone, strict=True):
+        np.testing.assert_array_equal(softmax.log_normalizer(run), values)
+    assert sum(read) == 2 * 60
