@@ -96,7 +96,7 @@ def _log_normalizer(run: Run) -> np.ndarray:
 
 @once
 def per_image(run: Run) -> PerImage:
-    """All that is asked of each image's scores, in one pass: of millions of scores, reading them takes the most time."""
+    """All that is asked of each image's scores, in one pass: of millions of scores, reading takes the most time."""
     n = run.n_images
     found = PerImage(np.empty(n), np.empty(n, np.intp), np.empty(n), np.full(n, -1, np.intp))
     folded = None

@@ -9,7 +9,8 @@ from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import Version, check_plain, is_link, is_plain, refuse_changed, refuse_links, sole_writer
 from cifarcore.retraining.jobs import Job, explained, read_job
-from cifarcore.retraining.progress import SETUP
+from cifarcore.retraining.processes import end
+from cifarcore.retraining.progress import PROCESS, SETUP, STARTED, read_json
 
 FOLDER, FEATURES = "retrained", "features"
 
@@ -100,6 +101,19 @@ def delete(runs_folder: str | Path, name: str, seen: Version | None = None) -> N
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+
+def discard(runs_folder: str | Path, name: str) -> None:
+    """End a retraining at once, wherever it is, and remove all that it left. Raises CifarcoreError where its process
+    does not end.
+    """
+    folder = job_folder(runs_folder, name)
+    if not (folder / SETUP).is_file():
+        raise CifarcoreError(f"{name}: no such retraining in {folder.parent}")
+    read_job(folder)  # refuses a folder of which something leads elsewhere
+    for record in (STARTED, PROCESS):
+        end(read_json(folder / record))
+    delete(runs_folder, name)
 
 
 def feature_cache(retrained: Path, weights_digest: str, data_fingerprint: str) -> Path:

@@ -182,7 +182,9 @@ class Learner:
         line = (self.passes, loss, accuracy, self.optimizer.param_groups[-1]["lr"], self.learned)
         for column, value in zip(self.history, line, strict=True):
             self.history[column].append(float(value))
-        return {"val_accuracy": accuracy, "val_focus_accuracy": in_focus, "val_images": len(rows)}
+        focus_images = int(self.val_in_focus[rows].sum())
+        looked_at = {"val_images": len(rows), "val_focus_images": focus_images}
+        return {"val_accuracy": accuracy, "val_focus_accuracy": in_focus} | looked_at
 
     def save(self, path: Path) -> None:
         state = {

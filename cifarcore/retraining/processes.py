@@ -2,11 +2,13 @@
 
 import os
 import platform
+import time
 from pathlib import Path
 
 import filelock
 import psutil
 
+from cifarcore.errors import CifarcoreError
 from cifarcore.places import cache_folder
 
 NICE = 10
@@ -14,6 +16,7 @@ TOKEN = "CIFARCORE_JOB_TOKEN"
 
 
 _LOCK_WAIT_SECONDS = 1.0
+_END_SECONDS = 10.0
 _BOOT_SECONDS = 60.0
 
 
@@ -66,6 +69,25 @@ def is_alive(process: dict) -> bool:
         )
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
+
+
+def end(process: dict) -> None:
+    """Kill the process written down, if it still runs. Raises CifarcoreError where that is refused, or takes too
+    long.
+    """
+    if not is_alive(process):
+        return
+    try:
+        psutil.Process(process["pid"]).kill()
+    except psutil.NoSuchProcess:
+        return
+    except psutil.AccessDenied:
+        raise CifarcoreError(f"process {process['pid']} is another user's; ask them to stop it") from None
+    deadline = time.monotonic() + _END_SECONDS
+    while is_alive(process):
+        if time.monotonic() > deadline:
+            raise CifarcoreError(f"process {process['pid']} did not end within {_END_SECONDS:.0f} s; try again")
+        time.sleep(0.05)
 
 
 def machine_lock() -> filelock.FileLock:

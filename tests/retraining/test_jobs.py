@@ -15,7 +15,7 @@ import pytest
 from processes import wait_until
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.retraining import jobs, processes, progress
+from cifarcore.retraining import folders, jobs, processes, progress
 from cifarcore.retraining.jobs import Busy, DiskFull, read_job, working
 from cifarcore.retraining.progress import read_progress
 
@@ -105,6 +105,21 @@ def test_a_killed_job_says_so_frees_the_lock_and_can_go_on(tmp_path):
         record.end("finished", "went on")
     job = read_job(folder)
     assert job.state == "finished" and len(job.progress.lines) == steps + 1
+
+
+def test_a_discarded_job_ends_at_once_and_leaves_nothing(tmp_path):
+    folder = new_folder(tmp_path / folders.FOLDER)
+    process = start(folder)
+    try:
+        wait_until(lambda: read_job(folder).state == "running" and read_job(folder).progress.learning)
+        folders.discard(tmp_path, "job")
+        assert process.wait(10) == -signal.SIGKILL and list((tmp_path / folders.FOLDER).glob("job*")) == []
+        jobs.refuse_if_busy()  # the lock is free again
+        with pytest.raises(CifarcoreError, match="no such retraining"):
+            folders.discard(tmp_path, "job")
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_second_job_is_refused_and_told_who_runs(tmp_path):

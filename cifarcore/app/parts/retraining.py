@@ -123,8 +123,6 @@ def _open() -> None:
 
 
 def _status(folder: Path, refreshing: bool) -> None:
-    if message := st.session_state.pop(_MESSAGE, None):
-        st.toast(message, icon=":material/model_training:", duration="long")
     jobs_here = folders.jobs(folder)
     running = running_job(jobs_here)
     followed = st.session_state.pop(_FOLLOWED, None)
@@ -134,6 +132,8 @@ def _status(folder: Path, refreshing: bool) -> None:
         _select_result(folder, next((job for job in jobs_here if job.name == followed), None))
     if refreshing != (running is not None or speeds.measuring(folder)[0]):
         st.rerun(scope="app")  # only the whole app can begin or end the refreshing
+    if message := st.session_state.pop(_MESSAGE, None):
+        st.toast(message, icon=":material/model_training:", duration="long")
     if running:
         progress = running.progress
         step = progress.learning.get("step") if progress.learning else None
@@ -144,7 +144,7 @@ def _status(folder: Path, refreshing: bool) -> None:
             _left(running),
         ]
         st.progress(progress.share, " · ".join(filter(None, parts)))
-        _stop_button(running)
+        _stop_buttons(folder, running)
         return
     for job in jobs_here:
         if job.can_go_on:
@@ -170,11 +170,11 @@ def _progress(folder: Path, name: str) -> None:
     loss, accuracy = tables.loss_frame(progress), tables.accuracy_frame(progress)
     if len(loss):
         most = tables.seconds_in_all(progress)
-        plot(charts.loss_curve(loss, most), width="stretch", key="retrain-loss")
         if len(accuracy):
-            plot(charts.accuracy_curves(accuracy, most), width="stretch", key="retrain-accuracy")
-            images = progress.series("val_accuracy")[-1].get("val_images", 0)
-            st.caption(f"Of {images:,.0f} validation images, which are never trained on.")
+            if accuracy["change"].notna().any():
+                plot(charts.accuracy_curves(accuracy, most), width="stretch", key="retrain-accuracy")
+            st.caption(tables.accuracy_sentence(progress))
+        plot(charts.loss_curve(loss, most), width="stretch", key="retrain-loss")
     if now := progress.learning:
         st.caption(
             f"Step {now.get('step', 0):,.0f} · {now.get('passes', 0):.2f} epochs · "
@@ -182,6 +182,7 @@ def _progress(folder: Path, name: str) -> None:
         )
     if progress.corrupt:
         st.caption(f"{progress.corrupt} unreadable lines of its progress file were skipped.")
+    _stop_buttons(folder, job, "-dialog")
 
 
 def _left(job: Job) -> str:
@@ -189,17 +190,27 @@ def _left(job: Job) -> str:
     return "" if seconds is None else f"{duration(seconds)} left"
 
 
-def _stop_button(job: Job) -> None:
+def _stop_buttons(folder: Path, job: Job, place: str = "") -> None:
     stopping = job.stopping
-    st.button(
-        "Stopping…" if stopping else "Stop and keep",
-        on_click=_stop,
-        args=(job,),
-        icon=":material/stop_circle:",
-        disabled=stopping or job.state == "starting",
-        width="stretch",
-        key="retrain-stop",
-    )
+    with st.container(horizontal=True, gap="small"):
+        st.button(
+            "Stopping…" if stopping else "Stop and keep",
+            on_click=_stop,
+            args=(job,),
+            icon=":material/stop_circle:",
+            disabled=stopping or job.state == "starting",
+            width="stretch",
+            key=f"retrain-stop{place}",
+        )
+        st.button(
+            "Stop and discard",
+            on_click=_discard,
+            args=(folder, job.name),
+            icon=":material/delete:",
+            width="stretch",
+            key=f"retrain-discard{place}",
+            help="Ends it at once; no run is left behind",
+        )
 
 
 def _stop(job: Job) -> None:
@@ -207,6 +218,16 @@ def _stop(job: Job) -> None:
         jobs.stop(job.folder)
     except CifarcoreError as error:
         st.session_state[_MESSAGE] = escape(error, 400)
+
+
+def _discard(folder: Path, name: str) -> None:
+    try:
+        folders.discard(folder, name)
+    except CifarcoreError as error:
+        st.session_state[_MESSAGE] = escape(error, 400)
+    else:
+        close()
+        st.session_state[_MESSAGE] = f"**{escape(name)}** was discarded; no run was written."
 
 
 def _what_died(job: Job) -> str:

@@ -1,8 +1,10 @@
 """The settings of a short retraining, and what to expect of them on this machine."""
 
 import time
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
 from cifarcore.app.catalog import loaded_run
@@ -12,6 +14,7 @@ from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import version
 from cifarcore.presets import RECIPES
+from cifarcore.reports.tables import progress as tables
 from cifarcore.retraining import folders, setup, speeds
 from cifarcore.retraining.jobs import Busy, Job
 from cifarcore.runs.layout import RunFileError, dataset_name
@@ -27,6 +30,10 @@ HOLDS = 1.25
 
 
 WATCH_SECONDS = 2.0
+
+
+#: the least budget, the most, and by what it grows
+SECONDS, EPOCHS = (5, 3600, 5), (0.1, 100.0, 0.1)
 
 
 HARDEST, CHOSEN, ALL = "hardest classes", "chosen classes", "all classes"
@@ -89,7 +96,8 @@ def settings_form(folder: Path) -> bool:
     if setup.lacks_images(header, config, folder):  # measuring the speed needs them too
         download.offer("The images of CIFAR-100, which it learns from, are not on this machine.", "retrain-download")
         return False
-    _expectation(folder, header, config)
+    of_images = float(np.isin(run.labels, focus).mean()) if focus else 1.0
+    _expectation(folder, header, config, of_images)
     measuring = speeds.measuring(folder)[0]  # each would slow the other down, and a wrong speed be kept
     if not st.button(
         "Start", type="primary", icon=":material/play_arrow:", width="stretch", key="retrain-start", disabled=measuring
@@ -129,12 +137,14 @@ def _budget() -> dict[str, float]:
     if unit == "seconds":
         return {
             "seconds": float(
-                left.number_input("Budget", 5, 3600, 60, step=5, key="retrain-seconds", persist_state=KEPT)
+                left.number_input(
+                    "Budget", *SECONDS[:2], 60, step=SECONDS[2], key="retrain-seconds", persist_state=KEPT
+                )
             )
         }
     return {
         "epochs": float(
-            left.number_input("Budget", 0.1, 100.0, 1.0, step=0.5, key="retrain-epochs", persist_state=KEPT)
+            left.number_input("Budget", *EPOCHS[:2], 1.0, step=0.5, key="retrain-epochs", persist_state=KEPT)
         )
     }
 
@@ -171,8 +181,10 @@ def _learning(layers: str) -> dict[str, object]:
     }
 
 
-def _expectation(folder: Path, header: RunHeader, config: RetrainConfig) -> None:
-    """What to expect, by what was measured on this machine; measures it where that was never done."""
+def _expectation(folder: Path, header: RunHeader, config: RetrainConfig, of_images: float) -> None:
+    """What to expect, by what was measured on this machine; measures it where that was never done. The focus classes
+    hold the share `of_images` of the images.
+    """
     expected = speeds.expect(header, config, folder)
     running, last_line = speeds.measuring(folder)
     if running:
@@ -190,10 +202,13 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig) -> None
             st.rerun(scope="app")
         return
     end = time.strftime("%H:%M:%S", time.localtime(time.time() + expected.total))
+    rounds = tables.focus_rounds(expected, config.focus_share if of_images < 1 else 1.0, of_images)
     parts = [
         f"**{expected.images_per_second:,.0f} images/s** measured here",
         f"**{expected.passes:.2g} epochs**",
     ]
+    if of_images < 1:
+        parts.append(f"each image of the focus {rounds:.2g} times")
     if expected.caching:
         parts.append(f"{duration(expected.caching)} once for the parent's features")
     if expected.scoring > 1:
@@ -204,10 +219,34 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig) -> None
             f":material/hourglass_top: Scoring makes this longer than the budget: about {duration(expected.total)} "
             "in all."
         )
+    if rounds < 1:
+        _too_short(config, rounds)
     if st.button("Measure again", type="tertiary", key="retrain-measure", icon=":material/speed:") and attempt(
         lambda: speeds.start_measuring(config, header.path, folder)
     ):
         st.rerun(scope="app")
+
+
+def _too_short(config: RetrainConfig, rounds: float) -> None:
+    """Say which budget is the shortest that shows the network each image of the focus once, and offer it."""
+    key, budget, (_, most, step) = (
+        ("retrain-epochs", config.epochs, EPOCHS) if config.epochs else ("retrain-seconds", config.seconds, SECONDS)
+    )
+    needed = tables.shortest(budget, rounds, step)
+    unit = "epochs" if config.epochs else "s"
+    images = "images of the focus" if config.focus != "all" else "images"
+    other = "" if config.train_layers == "head" else " Head only is faster: it learns from cached features."
+    st.warning(
+        f"Too short to change much: only {rounds:.0%} of the {images} would be seen. Each is seen once in "
+        f"**{needed:,.4g} {unit}**.{other}",
+        icon=":material/hourglass_bottom:",
+    )
+    if needed <= most:
+        st.button(f"Use {needed:,.4g} {unit}", key="retrain-shortest", on_click=partial(_set, key, type(most)(needed)))
+
+
+def _set(key: str, value: float) -> None:
+    st.session_state[key] = value
 
 
 def _measured(folder: Path) -> None:

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from cifarcore.reports.charts.style import COLORS, NEUTRAL
-from cifarcore.reports.tables.progress import KINDS
+from cifarcore.reports.tables.progress import ALL, KINDS
 
 
 def loss_curve(frame: pd.DataFrame, budget: float) -> alt.Chart:
@@ -20,34 +20,41 @@ def loss_curve(frame: pd.DataFrame, budget: float) -> alt.Chart:
     )
 
 
-def accuracy_curves(frame: pd.DataFrame, budget: float) -> alt.Chart:
-    """Validation accuracy while it learns. Columns: seconds, accuracy (0..1), classes (one of KINDS)."""
-    return (
+def accuracy_curves(frame: pd.DataFrame, budget: float) -> alt.LayerChart:
+    """Change of the validation accuracy while it learns, beside the parent's level. Columns: seconds, accuracy, parent
+    (0..1), change (percentage points), classes (one of KINDS, or ALL).
+    """
+    kinds = [*KINDS, ALL]
+    curves = (
         alt.Chart(frame)
         .mark_line(point=alt.OverlayMarkDef(size=24))
         .encode(
             x=_seconds(budget),
-            y=alt.Y(
-                "accuracy:Q",
-                title="val. accuracy",
-                scale=alt.Scale(domain=[0, 1]),
-                axis=alt.Axis(format="%", tickCount=3),
-            ),
+            y=alt.Y("change:Q", title="change in points", axis=alt.Axis(format="+.1~f", tickCount=4)),
             color=alt.Color(
                 "classes:N",
-                scale=alt.Scale(domain=KINDS, range=[NEUTRAL, COLORS["B"]]),
-                legend=alt.Legend(title="classes", orient="bottom"),
+                scale=alt.Scale(domain=kinds, range=[COLORS["B"], NEUTRAL, NEUTRAL]),
+                legend=alt.Legend(title=None, orient="bottom", values=[k for k in kinds if k in set(frame["classes"])]),
             ),
             tooltip=[
                 alt.Tooltip("classes:N"),
                 alt.Tooltip("accuracy:Q", format=".1%"),
+                alt.Tooltip("parent:Q", format=".1%"),
                 alt.Tooltip("seconds:Q", format=".0f"),
             ],
         )
-        .properties(
-            height=170,
-            description="Validation accuracy by seconds of training, of all classes and of the focus classes",
-        )
+    )
+    level = alt.Chart(pd.DataFrame({"change": [0.0], "name": ["the parent"]})).encode(y="change:Q")
+    return alt.layer(
+        level.mark_rule(strokeDash=[4, 4], color=NEUTRAL),
+        level.mark_text(align="right", baseline="bottom", dy=-3, color=NEUTRAL).encode(
+            x=alt.value("width"), text="name"
+        ),
+        curves,
+    ).properties(
+        height=190,
+        description="Change of the validation accuracy against the parent by seconds of training, of the focus classes "
+        "and of the others",
     )
 
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -118,8 +120,25 @@ def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
     assert (
         "**1,000 images/s** measured here" in said and "**1.2 epochs**" in said and "longer than the budget" not in said
     )
+    assert "each image of the focus 0.67 times" in said
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 1.0})
     assert "longer than the budget: about 9 min in all" in text(run(folder))
+
+
+def test_a_budget_too_short_names_the_shortest_that_is_not(folder):
+    """At 100 images/s a minute is 6,000 of 50,000 images, half of them of 3 of 10 classes."""
+    (folder / "retrained").mkdir()
+    header = read_header(folder / "cnn-quick-0.npz")
+    speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 100.0, "scoring": 500.0})
+    app = run(folder)
+    app.slider(key="retrain-hardest-9").set_value(3).run()
+    assert "only 20% of the images of the focus would be seen. Each is seen once in **300 s**." in text(app)
+    app.button(key="retrain-shortest").click().run()
+    assert app.number_input(key="retrain-seconds").value == 300 and "Too short" not in text(app)
+    app.selectbox(key="retrain-unit").set_value("epochs").run()
+    app.number_input(key="retrain-epochs").set_value(0.2).run()
+    app.button(key="retrain-shortest").click().run()
+    assert app.number_input(key="retrain-epochs").value == pytest.approx(0.6) and "Too short" not in text(app)
 
 
 def test_a_running_job_is_followed(folder):
@@ -136,6 +155,7 @@ def test_a_running_job_is_followed(folder):
             "val_accuracy": 0.5,
             "val_focus_accuracy": 0.2,
             "val_images": 500,
+            "val_focus_images": 50,
             "passes": 0.1,
         }
         for at in range(3)
@@ -145,7 +165,7 @@ def test_a_running_job_is_followed(folder):
     said = text(app.main)
     assert (
         "Step 20" in said
-        and "500 validation images, which are never trained on" in said
+        and "focus classes 20.0% → 20.0%, other classes 53.3% → 53.3%, on 500 validation images, which" in said
         and "1 unreadable lines" in said
     )
     assert app.sidebar.get("progress")[0].proto.text == "**minute** · Learning · step 20"
@@ -161,6 +181,22 @@ def test_a_running_job_is_followed(folder):
     )
     app.run()
     assert app.session_state["B"] == "retrained/minute" and app.session_state["A"] == "cnn-quick"
+
+
+def test_a_running_job_can_be_discarded(folder):
+    job = setup.create(RetrainConfig(focus="hardest:3"), folder / "cnn-quick-0.npz", folder, "minute")
+    header = read_header(folder / "cnn-quick-0.npz")
+    speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 500.0})
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        progress.write_json(job / progress.PROCESS, processes.identity(process.pid))
+        app = run(folder)
+        app.button(key="retrain-discard-dialog").click().run()
+        assert not processes.is_alive(processes.identity(os.getpid()) | {"pid": process.pid})
+        assert process.wait(10) and not job.exists() and "retrain-opened" not in app.session_state
+        assert "**minute** was discarded; no run was written." in [toast.value for toast in app.toast]
+    finally:
+        process.kill()
 
 
 def test_a_job_before_its_first_step_is_followed_though_its_time_left_is_not_known(folder):
