@@ -23,7 +23,7 @@ def compared(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     Columns score, when, a, b (means over runs), difference, low, high (95%), p, method, why. `runs` are on the same
     images, A's `n_a` first. NaN where a run lacks what a row needs, which `why` explains.
     """
-    temperatures = [calibration.fit_temperature(run) for run in runs]
+    temperatures = each(calibration.fit_temperature, runs)
     unscaled = dict.fromkeys(plain(run.group) for run, t in zip(runs, temperatures, strict=True) if t is None)
     has = "has" if len(unscaled) == 1 else "have"
     no_split = f"{' and '.join(unscaled)} {has} no validation split to fit a temperature on" if unscaled else ""

@@ -94,9 +94,13 @@ def fit_temperature(run: Run) -> float | None:
     """
     if run.val_logits is None:
         return None
-    logits, rows = run.val_logits.astype(np.float64), np.arange(len(run.val_labels))
+    below = run.val_logits.astype(np.float64)
+    below -= below.max(axis=1, keepdims=True)  # once: a dozen temperatures are tried
+    true, scaled = below[np.arange(len(below)), run.val_labels].mean(), np.empty_like(below)
 
     def loss(log_temperature: float) -> float:
-        return -log_softmax(logits / np.exp(log_temperature), axis=1)[rows, run.val_labels].mean()
+        factor = np.exp(-log_temperature)
+        sums = np.exp(np.multiply(below, factor, out=scaled), out=scaled).sum(axis=1)
+        return np.log(sums).mean() - factor * true
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.01), np.log(100)), method="bounded").x))
