@@ -14,23 +14,19 @@ from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import csv, escape
 from cifarcore.app.view import View, compared, other_seeds
-from cifarcore.evidence import absent, disagreement
+from cifarcore.evidence import disagreement
 from cifarcore.evidence.comparison import Comparison
 from cifarcore.files import is_link, runs_dir
-from cifarcore.reports.charts.overview import difference_interval, learning_curves, reliability, split_bar
+from cifarcore.reports.charts.overview import difference_interval, split_bar
 from cifarcore.reports.charts.overview import metric_rows as metric_chart
 from cifarcore.reports.summary import SUMMARY
 from cifarcore.reports.tables.classes import changed_classes
 from cifarcore.reports.tables.galleries import surest_first, surest_words
 from cifarcore.reports.tables.other_seeds import other_seeds_text
 from cifarcore.reports.tables.overview import (
-    calibration_notes,
-    calibration_table,
     costs,
-    history_frame,
     metric_rows,
     metric_table,
-    reliability_frame,
 )
 from cifarcore.reports.tables.slices import sentences, slices_of
 from cifarcore.runs.memo import memo
@@ -72,7 +68,6 @@ def page(view: View) -> None:
     with st.expander("Table of metrics", icon=":material/table:"):
         _table(table, view.names)
     _split(view)
-    _curves(view)
     _downloads(view, table)
     with beside:
         ranking.beside(view)
@@ -167,37 +162,6 @@ def _clicked() -> None:
     groups = st.session_state[_BAR]["selection"].get("outcome", [])
     if groups:
         st.session_state["split"] = groups[0]["group"]
-
-
-def _curves(view: View) -> None:
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.subheader("Learning curves")
-        history = history_frame((view.a, view.b))
-        if history.empty:
-            st.info(
-                "These runs have no validation accuracy; `cifarcore evaluate` records it for models trained here "
-                "with a "
-                "validation split."
-            )
-        else:
-            plot(learning_curves(history, view.names), width="stretch")
-            without = [side.letter for side in (view.a, view.b) if side.letter not in set(history["model"])]
-            if without:
-                st.caption(
-                    f"{escape(dict(zip('AB', view.names, strict=True))[without[0]])} has no validation accuracy."
-                )
-    with right:
-        st.subheader("Calibration")
-        frame = reliability_frame((view.a, view.b))
-        for note in absent.notes((*view.a.runs, *view.b.runs), ("ece",)):
-            st.info(escape(note, 300), icon=":material/speed:")
-        if not frame.empty:
-            plot(reliability(frame, view.names), width="stretch")
-    table = calibration_table(view)
-    if not table.empty:
-        st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))
-    notes([escape(note, 300) for note in calibration_notes(view)])
 
 
 def _downloads(view: View, table: pd.DataFrame) -> None:

@@ -1,8 +1,9 @@
-"""The overview's questions before a model is used, each computed when its section is opened."""
+"""The overview's closed sections, each computed when it is opened: questions before a model is used, and training."""
 
 import pandas as pd
 import streamlit as st
 
+from cifarcore.app.parts import training
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.layout import one_of
 from cifarcore.app.parts.numbers import headed
@@ -27,6 +28,8 @@ def sections(view: View) -> None:
         ("Abstention", "front_hand", "abstention", _abstention),
         ("Together", "group", "together", _together),
         *(judged if memo(known.judged, view.a.first) else ()),
+        ("Calibration", "speed", "calibration", training.calibration),
+        ("Learning curves", "show_chart", "learning-curves", training.curves),
     ):
         box = st.expander(title, icon=f":material/{icon}:", key=f"{key}-open", on_change="rerun")
         if box.open:

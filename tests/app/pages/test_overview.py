@@ -9,7 +9,7 @@ from pages import run, text, two_models, write
 
 def test_missing_arrays_name_the_command_that_adds_them(folder):
     write(folder, *two_models(history=False, superclasses=False))
-    assert "cifarcore evaluate" in text(run(folder, "overview"))
+    assert "cifarcore evaluate" in text(run(folder, "overview", **{"learning-curves-open": True}))
     assert "superclass" in text(run(folder, "overview"))
 
 
@@ -31,6 +31,6 @@ def test_a_run_without_validation_split_has_no_learning_curve_and_says_so(folder
             unknown = one.history | {"val_accuracy": np.full_like(one.history["val_accuracy"], np.nan)}
             one = replace(one, history=unknown, val_sample_ids=None, val_labels=None, val_logits=None)
         write(folder, one)
-    said = text(run(folder, "overview"))
+    said = text(run(folder, "overview", **{"learning-curves-open": True}))
     assert ("These runs have no validation accuracy" in said) == (without == "AB")
     assert ("cnn\\-made has no validation accuracy" in said) == (without == "A")

@@ -7,10 +7,10 @@ from pages import run, text, two_models, write
 from processes import ROOT
 
 from cifarcore.app.parts import decisions as part
-from cifarcore.evidence import equivalence, flips, known, power, together
+from cifarcore.evidence import calibrated, equivalence, flips, known, power, together
 from cifarcore.runs.run import load_run
 
-OPEN = {f"{key}-open": True for key in ("detectable", "good-enough", "flips", "abstention", "together")}
+OPEN = {f"{key}-open": True for key in ("detectable", "good-enough", "flips", "abstention", "together", "calibration")}
 
 
 def tables(app):
@@ -25,10 +25,19 @@ def test_closed_sections_compute_nothing(folder, monkeypatch):
 
     for name in ("_detectable", "_good_enough", "_flips", "_abstention", "_together"):
         monkeypatch.setattr(part, name, never)
+    for name in ("calibration", "curves"):
+        monkeypatch.setattr(part.training, name, never)
     app = run(folder, "overview")
     labels = [box.label for box in app.expander]
     first = labels.index("What could have been detected")
-    assert labels[first + 1 : first + 5] == ["Good enough?", "Flips", "Abstention", "Together"]
+    assert labels[first + 1 : first + 7] == [
+        "Good enough?",
+        "Flips",
+        "Abstention",
+        "Together",
+        "Calibration",
+        "Learning curves",
+    ]
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1, 2)])
@@ -44,6 +53,8 @@ def test_opened_sections_show_the_evidence(folder, seeds):
     assert f"{churn:.2%}" in seen["Change"]["Share"].tolist()
     assert seen["Combination"]["Accuracy"].iloc[0] == f"{together.combinations(models, n)['accuracy'].iloc[0]:.4f}"
     assert "At 5% errors" in shown and "Error consistency" in shown
+    brier = calibrated.compared(models, n).iloc[0]
+    assert seen["Measure"].iloc[0][["A", "B"]].tolist() == [f"{brier['a']:.4f}", f"{brier['b']:.4f}"]
     assert ("odds ratio" in shown) == (n == 1) and ("A seed of B is more accurate" in shown) == (n > 1)
 
 
