@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+#: where the pictures are: Streamlit's address of an app's own files, the only one that st.image takes for a URL
+PICTURES = "app/static/pictures"
+
 #: query parameter -> value of an earlier version -> its name now
 _RENAMED = {
     "split": {"both right": "both correct", "both wrong": "neither"},

@@ -11,7 +11,9 @@ from PIL import Image
 
 from cifarcore.app.parts import card, retraining, sidebar, upload
 from cifarcore.app.parts.layout import page_frame
+from cifarcore.app.parts.sidebar import Problem
 from cifarcore.app.safe_text import escape
+from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import findings
 from cifarcore.files import runs_dir
@@ -48,14 +50,14 @@ def show(root: Path) -> None:
     view = sidebar.choose(root)
     upload.offer(root, view)
     retraining.sidebar(root, status)
-    compared = not isinstance(view, sidebar.Problem)
+    compared = not isinstance(view, Problem)
     if compared:
         retraining.remember(view)
     replicable = compared and memo(findings.is_about, view.a.first)
     page = st.navigation(
         [
             st.Page(
-                partial(page_frame, import_module(f"cifarcore.app.pages.{name}").page, view),
+                partial(_draw, name, view),
                 title=title,
                 icon=f":material/{icon}:",
                 url_path=name,
@@ -68,6 +70,10 @@ def show(root: Path) -> None:
     page.run()
     if compared and not retraining.is_open():  # there is one dialog at a time
         card.reopen(view)
+
+
+def _draw(name: str, view: View | Problem) -> None:
+    page_frame(import_module(f"cifarcore.app.pages.{name}").page, view)
 
 
 def _icon() -> Image.Image:

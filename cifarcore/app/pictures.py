@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
-from cachetools import LRUCache
+from cachetools import LRUCache, cached
 from PIL import Image
 
+from cifarcore.app.addresses import PICTURES
 from cifarcore.app.safe_text import escape
 from cifarcore.data import cifar100 as data
 from cifarcore.data import synthetic
@@ -27,8 +28,6 @@ from cifarcore.data.packs import Pack
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import Version, version
 
-#: Streamlit's address of an app's own files, the only one that st.image takes for a URL
-URL = "app/static/pictures"
 HOW_TO_GET = (
     "The pictures are not on this machine. `cifarcore data` downloads them; "
     "or set `CIFARCORE_DATA` to the folder that holds `cifar100.npz` and start the app again."
@@ -99,7 +98,7 @@ class Album:
     @property
     def url(self) -> str:
         """What stands before a picture's `<sample id as 16 hex digits>.png`."""
-        return f"{URL}/{self.name}/"
+        return f"{PICTURES}/{self.name}/"
 
     @property
     def problem(self) -> str:
@@ -161,9 +160,15 @@ def test_pictures(
     return Album(parts, sample_ids, HOW_TO_GET if official else NOT_KEPT)
 
 
+def read_ahead() -> None:
+    """Read the test images beside other work, since the first page asks whether it has their pictures."""
+    _pictures(_state_of_data(), "test")
+
+
 def train_pictures() -> Album:
     """The training images, read (about two seconds) when the first image card asks for them."""
-    return Album([_pictures(_state_of_data(), "train")])
+    with st.spinner("Reading the pictures…"):
+        return Album([_pictures(_state_of_data(), "train")])
 
 
 def _state_of_data() -> Version | None:
@@ -172,8 +177,8 @@ def _state_of_data() -> Version | None:
     return version(path) if path.exists() else None
 
 
-# st.cache_resource, since files have no digest that `memo` could know them by, and the reader sees what is awaited
-@st.cache_resource(show_spinner="Reading the pictures…", max_entries=4)
+# by the file's time, since it has no digest that `memo` could know it by; read_ahead has no page to say so on
+@cached(LRUCache(4), condition=threading.Condition())
 def _pictures(arrays: Version | None, split: str) -> Pictures:
     images, problem = None, HOW_TO_GET
     try:
@@ -186,7 +191,8 @@ def _pictures(arrays: Version | None, split: str) -> Pictures:
     return Pictures(images, f"{arrays} {split}", problem)
 
 
-@st.cache_resource(show_spinner="Reading the pictures…", max_entries=8)  # as _pictures
+# by the file's time too; the reader sees what is awaited
+@st.cache_resource(show_spinner="Reading the pictures…", max_entries=8)
 def _packed(file: Version) -> Pictures:
     try:
         return Pictures(Pack(file.path), str(file))
@@ -194,6 +200,6 @@ def _packed(file: Version) -> Pictures:
         return Pictures(None, problem=escape(error, 400))
 
 
-@st.cache_resource(show_spinner="Drawing the pictures…", max_entries=1)  # as _pictures
+@st.cache_resource(show_spinner="Drawing the pictures…", max_entries=1)  # as _packed
 def _drawn() -> Pictures:
     return Pictures(synthetic.make_synthetic(n_train=1).x_test, "drawn")

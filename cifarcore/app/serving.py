@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
@@ -20,7 +20,7 @@ from streamlit import config
 from streamlit.web.server.server_util import allow_all_cross_origin_requests, is_allowed_origin
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
-from cifarcore.app import pictures
+from cifarcore.app.addresses import PICTURES
 
 #: no other site may show them, and none but this browser keeps them
 _OF_THIS_SITE = {
@@ -66,6 +66,7 @@ def _problem(scope: Scope) -> str:
 
 
 def _picture(request: Request) -> Response:
+    pictures = import_module("cifarcore.app.pictures")  # here: NumPy and pandas would keep the server from answering
     try:
         content = pictures.png(request.path_params["album"], int(request.path_params["name"].removesuffix(".png"), 16))
     except (ValueError, OverflowError):
@@ -90,17 +91,32 @@ def with_handles(wanted: int = 4096) -> None:
 def draw(root: Path) -> None:
     """Draw the app for one session: main.show, once it is imported."""
     if _import.ident:
-        _import.join()
-    import_module("cifarcore.app.main").show(root)
+        _imported.wait()
+    try:
+        import_module("cifarcore.app.main").show(root)
+    finally:
+        _drawn.set()
 
 
-def _import_pages() -> None:
+def _import_app() -> None:
+    """What the first page needs while the browser still loads Streamlit's own bundles; the rest once it is drawn."""
+    try:
+        import_module("cifarcore.app.main")
+        import_module("cifarcore.app.pages.overview")
+    finally:
+        _imported.set()
+    import_module("cifarcore.app.pictures").read_ahead()
+    _drawn.wait(_PATIENCE_SECONDS)
     for name, *_ in import_module("cifarcore.app.main").PAGES:
         import_module(f"cifarcore.app.pages.{name}")
+    for name in _LATER:
+        import_module(name)
 
 
-#: of the pages and the statistics that they show, while the browser still loads Streamlit's own bundles
-_import = Thread(target=_import_pages, name="import of the pages", daemon=True)
+_imported, _drawn = Event(), Event()
+_PATIENCE_SECONDS = 10.0
+_LATER = ("sklearn.metrics", "sklearn.neighbors")  #: that some pages import when they need them
+_import = Thread(target=_import_app, name="import of the pages", daemon=True)
 MIDDLEWARE = (Middleware(OnlyThisSite),)
 
 
@@ -109,5 +125,5 @@ def routes() -> list[Route]:
     with_handles()
     if not _import.ident:
         _import.start()
-    base = "/".join(filter(None, (config.get_option("server.baseUrlPath").strip("/"), pictures.URL)))
+    base = "/".join(filter(None, (config.get_option("server.baseUrlPath").strip("/"), PICTURES)))
     return [Route(f"/{base}/{{album}}/{{name}}", _picture)]

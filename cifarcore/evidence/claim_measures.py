@@ -10,7 +10,6 @@ import numpy as np
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from scipy.stats import t as student
-from sklearn.neighbors import NearestNeighbors
 
 from cifarcore.evidence import absent, crossed, delong, metrics, softmax
 from cifarcore.evidence.paired import ALPHA, wilson_interval
@@ -162,6 +161,8 @@ def neighbor_ratio(runs: list[Run], group: str) -> Interval:
 
 def _nearest(points: np.ndarray) -> np.ndarray:
     """Rows of the NEIGHBORS nearest other points of each point, (N, NEIGHBORS)."""
+    from sklearn.neighbors import NearestNeighbors  # here: it takes a tenth of a second, and few pages ask for it
+
     return NearestNeighbors(n_neighbors=NEIGHBORS).fit(points).kneighbors(return_distance=False)
 
 

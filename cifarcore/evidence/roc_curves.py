@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
 from cifarcore.evidence.softmax import log_normalizer, once
 from cifarcore.runs.run import Run
@@ -119,6 +118,8 @@ def roc(scores: np.ndarray, is_positive: np.ndarray) -> pd.DataFrame:
     """
     if np.isnan(scores).any() or is_positive.all() or not is_positive.any():
         return pd.DataFrame({"fpr": [], "tpr": [], "threshold": []}, dtype=float)
+    from sklearn.metrics import roc_curve  # here and below: comparing models needs none, and it takes long to import
+
     fpr, tpr, threshold = roc_curve(is_positive, scores)
     return pd.DataFrame({"fpr": fpr, "tpr": tpr, "threshold": threshold})
 
@@ -131,6 +132,8 @@ def precision_recall(scores: np.ndarray, is_positive: np.ndarray) -> pd.DataFram
     """
     if np.isnan(scores).any() or is_positive.all() or not is_positive.any():
         return pd.DataFrame({"recall": [], "precision": []}, dtype=float)
+    from sklearn.metrics import precision_recall_curve
+
     precision, recall, _ = precision_recall_curve(is_positive, scores, drop_intermediate=True)
     return pd.DataFrame({"recall": recall[::-1], "precision": precision[::-1]})
 
@@ -139,6 +142,8 @@ def average_precision(scores: np.ndarray, is_positive: np.ndarray) -> float:
     """The mean precision over recalls, without interpolation, by scikit-learn; NaN where there is no curve."""
     if np.isnan(scores).any() or not is_positive.any():
         return float("nan")
+    from sklearn.metrics import average_precision_score
+
     return float(average_precision_score(is_positive, scores))
 
 

@@ -11,6 +11,7 @@ from processes import in_own_loop
 from starlette.applications import Starlette
 
 from cifarcore.app import pictures as images
+from cifarcore.app.addresses import PICTURES
 from cifarcore.app.serving import routes
 from cifarcore.data import cifar100 as data
 from cifarcore.data import image_folder
@@ -93,8 +94,8 @@ def test_a_picture_is_served_to_this_site_alone_at_an_address_that_none_can_gues
     assert "access-control-allow-origin" not in headers
     name = url.rpartition("/")[2]
     for other in (
-        f"{images.URL}/{name}",
-        f"{images.URL}/{'A' * 16}/{name}",
+        f"{PICTURES}/{name}",
+        f"{PICTURES}/{'A' * 16}/{name}",
         f"{album.url}../{name}",
         f"{album.url}x.png",
     ):

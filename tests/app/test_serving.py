@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from threading import Event
 
 import pytest
 from processes import ROOT, in_own_loop
 from streamlit import config, net_util
 from streamlit.web.server.app_discovery import discover_asgi_app
 
-from cifarcore.app import start
+from cifarcore.app import serving, start
 from cifarcore.app.serving import MIDDLEWARE
 
 HOSTS = ["localhost", "127.0.0.1", "::1"]
@@ -91,11 +92,29 @@ print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], hard)
     assert soft == 4096 or soft == hard < 4096
 
 
-def test_the_server_imports_the_pages_before_anyone_asks_for_them():
-    code = (
-        "import sys; from cifarcore.app import serving; before = 'cifarcore.app.main' in sys.modules;"
-        "serving.routes(); serving._import.join();"
-        "print(before, 'cifarcore.app.pages.findings' in sys.modules, 'torch' in sys.modules)"
-    )
+def test_the_server_imports_the_first_page_before_anyone_asks_for_it_and_the_rest_once_it_is_drawn():
+    code = """
+import sys
+from threading import Event
+from cifarcore.app import serving
+known = lambda: ["cifarcore.app." + name in sys.modules for name in ("main", "pages.overview", "pages.findings")]
+print(*known(), "pandas" in sys.modules)
+serving._PATIENCE_SECONDS = 60
+serving.routes()
+serving._imported.wait()
+print(*known(), "sklearn.metrics" in sys.modules)
+serving._drawn.set()
+serving._import.join()
+print(*known(), "sklearn.metrics" in sys.modules, "torch" in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.stdout == "False True False\n", done.stderr
+    assert done.stdout.splitlines() == ["False False False False", "True True False False", "True True True True False"]
+
+
+def test_a_page_is_drawn_where_the_import_failed(monkeypatch):
+    """It says why itself; nobody waits for ever."""
+    monkeypatch.setattr(serving, "_imported", Event())
+    monkeypatch.setattr(serving, "import_module", lambda name: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        serving._import_app()
+    assert serving._imported.is_set()
