@@ -61,13 +61,13 @@ def page(view: View) -> None:
         said.append(escape(implied, 800))
     notes(said)
     _costs(view)
+    _split(view)
     _changed(view, result)
     decisions.sections(view)
     ranking.panel(view)
     table = metric_table(view, result)
     with st.expander("Table of metrics", icon=":material/table:"):
         _table(table, view.names)
-    _split(view)
     _downloads(view, table)
     with beside:
         ranking.beside(view)
