@@ -22,12 +22,13 @@ def with_weights(folder, monkeypatch):
     return folder
 
 
-def retrained(folder, name="minute", parent="cnn-quick-0", accuracy=0.7):
+def retrained(folder, name="minute", parent="cnn-quick-0", accuracy=0.7, seed=0, seconds=60.0):
     """A run as a retraining leaves it, with the job's folder."""
-    job = setup.create(RetrainConfig(focus="hardest:3"), folder / "cnn-quick-0.npz", folder, name)
-    run = made_run(model="cnn", preset="quick-retrained", accuracy=accuracy)
+    config = RetrainConfig(focus="hardest:3", seed=seed or -1, seconds=seconds)
+    job = setup.create(config, folder / "cnn-quick-0.npz", folder, name)
+    run = made_run(model="cnn", preset="quick-retrained", accuracy=accuracy, seed=seed)
     own = {
-        "settings": RetrainConfig(focus="hardest:3").to_dict(),
+        "settings": config.to_dict(),
         "focus": run.class_names[:3].tolist(),
         "passes": 0.7,
         "images": 31500,

@@ -14,6 +14,7 @@ from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
+from cifarcore.app.parts.retraining_seeds import other_seeds
 from cifarcore.app.parts.sidebar import choose_next
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
@@ -64,6 +65,8 @@ def page(view: View) -> None:
     elif (digest := _parent_digest(run)) and digest != loaded_run(version(view.a.first.path)).digest:
         st.caption(f"The run file of {escape(parent)} has changed since the retraining.")
     _focus_classes(view, focus)
+    if view.a.first.name == parent:
+        other_seeds(view, run, focus, folder, retraining.is_busy(folder))
     _table(table, view.names)
     _pictures(view, focus)
     _housekeeping(view, run)
@@ -172,10 +175,13 @@ def _pictures(view: View, focus: tuple[int, ...]) -> None:
 
 
 def _housekeeping(view: View, run: Run) -> None:
-    st.subheader("This run")
+    st.subheader("Keep this run", anchor=False)
+    st.caption(f"It stays in the folder as {escape(view.b.group)} until it is deleted; a name tells it from others.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         new = st.text_input("Name", run.name, key=f"retrained-name-{run.name}")
-        if st.button("Rename", icon=":material/edit:", disabled=new == run.name):
+        if st.button(
+            "Keep as my run", icon=":material/bookmark_added:", disabled=new == run.name, key="retrained-keep"
+        ):
             try:
                 renamed = folders.rename(runs_dir(view.root), run.name, new)
                 choose_next(retraining.choice_of(runs_dir(view.root), renamed.name))

@@ -20,8 +20,9 @@ from cifarcore.files import runs_dir
 from cifarcore.reports.charts import retrained as charts
 from cifarcore.reports.sides import seed_label
 from cifarcore.reports.tables import progress as tables
-from cifarcore.retraining import folders, jobs, setup, speeds
+from cifarcore.retraining import folders, jobs, repeats, setup, speeds
 from cifarcore.retraining.jobs import Job
+from cifarcore.retraining.repeats import Repeats
 from cifarcore.runs.importing import FOLDER as IMPORTED
 
 REFRESH_SECONDS = 1.0
@@ -38,6 +39,7 @@ _PHASES = {
 
 # keys of session state: the job that this browser follows, what is told of it once, whether the dialog is open
 _FOLLOWED, _MESSAGE, _OPENED = "retrain-followed", "retrain-said", "retrain-opened"
+_REPEATING = "retrain-repeating"
 #: the choice of the sidebar before a retraining became model B
 _BEFORE, _CHOICE = "retrain-before", ("A", "seedA", "B", "seedB")
 
@@ -47,7 +49,7 @@ def sidebar(root: Path, status: DeltaGenerator | None = None) -> None:
     `root` is the folder of streamlit_app.py.
     """
     folder = runs_dir(root)
-    busy = running_job(folders.jobs(folder)) is not None or speeds.measuring(folder)[0]
+    busy = is_busy(folder)
     icon = ":material/model_training:"
     st.sidebar.button("Short retraining", icon=icon, width="stretch", key="retrain", on_click=_open)
     with status or st.sidebar:
@@ -67,6 +69,12 @@ def pair_before(folder: Path) -> dict[str, str]:
     """The choice that `remember` kept, where its models are still there; else {}."""
     choice, groups = st.session_state.get(_BEFORE, {}), find_runs(folder).groups
     return choice if all(choice.get(letter) in groups for letter in "AB") else {}
+
+
+def is_busy(folder: Path) -> bool:
+    """Whether a job, a measurement or a series of repeats is under way."""
+    under_way = running_job(folders.jobs(folder)) is not None or speeds.measuring(folder)[0]
+    return under_way or repeats.read(folder).under_way
 
 
 def is_open() -> bool:
@@ -124,21 +132,24 @@ def _open() -> None:
 
 def _status(folder: Path, refreshing: bool) -> None:
     jobs_here = folders.jobs(folder)
-    running = running_job(jobs_here)
+    running, repeating = running_job(jobs_here), repeats.read(folder)
     followed = st.session_state.pop(_FOLLOWED, None)
-    if running:
+    if running and running.name not in repeating.names:  # whoever repeats stays with what is repeated
         st.session_state[_FOLLOWED] = running.name
     elif followed:
         _select_result(folder, next((job for job in jobs_here if job.name == followed), None))
-    if refreshing != (running is not None or speeds.measuring(folder)[0]):
+    _tell_repeats(repeating)
+    if refreshing != is_busy(folder):
         st.rerun(scope="app")  # only the whole app can begin or end the refreshing
     if message := st.session_state.pop(_MESSAGE, None):
         st.toast(message, icon=":material/model_training:", duration="long")
     if running:
         progress = running.progress
         step = progress.learning.get("step") if progress.learning else None
+        of_repeats = repeating.names.index(running.name) + 1 if running.name in repeating.names else 0
         parts = [
             f"**{escape(running.name)}**",
+            f"{of_repeats} of {repeating.total} repeats" if of_repeats else "",
             _PHASES[progress.last["phase"]],
             "" if step is None else f"step {step:,.0f}",
             _left(running),
@@ -156,6 +167,16 @@ def _select_result(folder: Path, job: Job | None) -> None:
         choose_next(choice_of(folder, job.name))
         close()
         st.session_state[_MESSAGE] = f"**{escape(job.name)}** {escape(job.state)}: {escape(job.message, 300)}."
+        st.rerun(scope="app")
+
+
+def _tell_repeats(repeating: Repeats) -> None:
+    """Say once how the repeats ended that this browser saw under way, and draw the page with them."""
+    if repeating.under_way:
+        st.session_state[_REPEATING] = True
+    elif st.session_state.pop(_REPEATING, False):
+        what = f"{escape(repeating.problem, 300)}." if repeating.problem else f"repeated with {repeating.total} seeds."
+        st.session_state[_MESSAGE] = f"**{escape(repeating.of)}**: {what}"
         st.rerun(scope="app")
 
 

@@ -1,10 +1,14 @@
 """The page of a retraining: what it changed, on which pictures, and what is done with it."""
 
+import shutil
+
 import pytest
 from made import made_run
 from pages import text
 from retrainings import labels, retrained, run, with_weights
 from sklearn.metrics import accuracy_score, f1_score
+
+from cifarcore.retraining import repeats
 
 
 @pytest.fixture
@@ -50,6 +54,39 @@ def test_what_the_class_filter_acts_on_is_said(folder):
     assert "The filter keeps" not in text(run(folder, A="cnn-quick", B="retrained/minute").main)
     said = text(run(folder, A="cnn-quick", B="retrained/minute", hardest=3).main)
     assert "The filter keeps 3 of 10 classes: " in said and " the pictures below are of these classes only" in said
+
+
+def test_other_seeds_are_shown_with_their_mean_and_more_can_be_asked_for(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(repeats, "start", lambda *arguments: asked.append(arguments))
+    retrained(folder)
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    assert "One seed cannot tell a gain from luck" in text(app.main)
+    for seed in (1, 2):
+        retrained(folder, f"minute-seed{seed}", seed=seed, accuracy=0.7 + seed / 100)
+    retrained(folder, "other", seed=3, seconds=20.0)  # another retraining, no seed of this one
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    assert "The mean of 3 seeds raises mean F1 of the focus classes by" in text(app.main)
+    table = app.dataframe[0].value
+    assert table["Run"].tolist()[:3] == ["minute", "minute-seed1", "minute-seed2"] and "±" in table.iloc[3, 2]
+    app.button(key="retrained-repeat").click().run()
+    assert asked == [(folder, "minute", (3, 4))]
+
+
+def test_without_its_settings_a_run_is_not_repeated(folder):
+    shutil.rmtree(retrained(folder))
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    assert "cannot be repeated here" in text(app.main)
+    assert not any(button.key == "retrained-repeat" for button in app.button)
+
+
+def test_a_name_that_is_taken_is_refused(folder):
+    retrained(folder)
+    retrained(folder, "hour")
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    app.text_input(key="retrained-name-minute").set_value("hour").run()
+    app.button(key="retrained-keep").click().run()
+    assert "that name is taken; choose another" in text(app.main) and app.session_state["B"] == "retrained/minute"
 
 
 def test_a_change_within_noise_is_said(folder):
@@ -99,10 +136,10 @@ def test_renamed_and_deleted_from_the_page(folder):
     retrained(folder)
     app = run(folder, A="cnn-quick", B="retrained/minute")
     app.text_input(key="retrained-name-minute").set_value("../away").run()
-    next(button for button in app.button if button.label == "Rename").click().run()
+    app.button(key="retrained-keep").click().run()
     assert "use up to 80 letters" in text(app.main)
     app.text_input(key="retrained-name-minute").set_value("hour").run()
-    next(button for button in app.button if button.label == "Rename").click().run()
+    app.button(key="retrained-keep").click().run()
     assert app.session_state["B"] == "retrained/hour" and sorted(
         path.name for path in (folder / "retrained").iterdir()
     ) == ["hour", "hour.npz", "hour.pt"]

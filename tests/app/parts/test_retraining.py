@@ -199,6 +199,25 @@ def test_a_running_job_can_be_discarded(folder):
         process.kill()
 
 
+def test_a_repeat_is_counted_and_does_not_take_the_place_of_what_is_compared(folder):
+    job = setup.create(RetrainConfig(focus="hardest:3", seed=1), folder / "cnn-quick-0.npz", folder, "minute-seed1")
+    me = processes.identity(os.getpid())
+    progress.write_json(job / progress.PROCESS, me)
+    state = {"of": "minute", "names": ["minute-seed1"], "begun": 1, "total": 2}
+    progress.write_json(folder / "retrained" / "repeats.json", state | me)
+    app = run(folder, opened=False)
+    assert [bar.proto.text for bar in app.sidebar.get("progress")] == ["**minute\\-seed1** · 1 of 2 repeats · Starting"]
+    (job / progress.PROCESS).unlink()
+    progress.write_json(job / progress.RESULT, {"state": "finished", "message": "kept"})
+    save_run(made_run(model="cnn", accuracy=0.7), folders.retrained_path(job))
+    app.run()
+    assert app.session_state["B"] != "retrained/minute-seed1"
+    progress.write_json(folder / "retrained" / "repeats.json", state)
+    app.run()
+    assert "**minute**: repeated with 2 seeds." in [toast.value for toast in app.toast]
+    assert app.session_state["B"] != "retrained/minute-seed1"
+
+
 def test_a_job_before_its_first_step_is_followed_though_its_time_left_is_not_known(folder):
     """As a budget in epochs begins: no loss, no speed and no time left, which are no numbers yet."""
     config = RetrainConfig(focus="hardest:3", epochs=1.0)
