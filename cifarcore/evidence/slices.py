@@ -3,7 +3,7 @@
 Properties come from pixels (measured before), from what people know of the images, from the runs, and from the user.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,9 +13,9 @@ from cifarcore.data.image_properties import HUES
 from cifarcore.data.known_images import DUPLICATE_KINDS, known_images
 from cifarcore.evidence import absent, known, softmax
 from cifarcore.evidence.flips import share_interval
-from cifarcore.evidence.paired import Z
+from cifarcore.evidence.paired import ALPHA, Z, q_values
 from cifarcore.evidence.pairwise import PairMean
-from cifarcore.evidence.slice_search import Conditions, halves, search
+from cifarcore.evidence.slice_search import Conditions, against_rest, halves, search
 from cifarcore.runs.run import Run
 from cifarcore.text import plain, spaced
 
@@ -64,7 +64,7 @@ class Slices:
     def mask(self, name: str) -> np.ndarray | None:
         """Which images are in the slice `name`, bool (N,), conditions joined by " & "; None where one is not known."""
         place = {text: row for row, text in enumerate(self.conditions)}
-        parts = name.split(" & ")
+        parts = [name] if name in place else name.split(" & ")
         if not all(part in place for part in parts):
             return None
         return np.all([self.masks[place[part]] for part in parts], axis=0)
@@ -83,7 +83,7 @@ def find(
     that would be gone if the slice were like the rest, support / N * gap / (B - A); NaN where the 95% CI of B - A
     holds 0.
     """
-    a, b = (np.mean([run.correct for run in runs], axis=0) for runs in (runs_a, runs_b))
+    a, b = _correct(runs_a, runs_b)
     bins = tuple(filter(None, map(bins_of, properties)))
     searched = [
         each for each in bins if each.property.kind != "outcome" and (with_models or not each.property.of_models)
@@ -93,15 +93,64 @@ def find(
     table = search(b - a, Conditions(masks, groups), halves(runs_a[0].sample_ids))
     names = tuple(f"{each.property.name}: {label}" for each in searched for label in each.labels)
     pairs = [(int(i), int(j)) for i, j in table[["first", "second"]].to_numpy()]
-    inside = [masks[i] & masks[j] if j >= 0 else masks[i] for i, j in pairs]
-    whole, error = float((b - a).mean()), float((b - a).std() / np.sqrt(len(a)))
-    clear = abs(whole) > Z * error
     table["slice"] = [names[i] + (f" & {names[j]}" if j >= 0 else "") for i, j in pairs]
-    table["accuracy_a"] = [a[mask].mean() for mask in inside]
-    table["accuracy_b"] = [b[mask].mean() for mask in inside]
+    inside = [masks[i] & masks[j] if j >= 0 else masks[i] for i, j in pairs]
+    return Slices(_described(table, inside, a, b), bins, names, masks, float((b - a).mean()), len(a))
+
+
+def of_user(runs_a: Sequence[Run], runs_b: Sequence[Run], names: Sequence[str], masks: np.ndarray) -> Slices:
+    """Slices that the user chose, bool (K, N), instead of a search: each against the rest by Welch's t, in their order.
+
+    FDR is controlled at 5% over these alone; effect and interval are of all images, as no half of them chose. That
+    holds for slices chosen without a look at which images the models classify correctly. Columns as of `find`, but for
+    the search's own (first, second, chosen_by).
+    """
+    a, b = _correct(runs_a, runs_b)
+    rows = [against_rest(b - a, mask) for mask in masks]
+    table = pd.DataFrame(rows, columns=["difference", "low", "high", "rest", "p"])
+    table["slice"], table["support"] = list(names), masks.sum(axis=1).astype(int)
+    table["gap"] = table["difference"] - table["rest"]
+    table["q"] = q_values(table["p"].to_numpy(float), table["gap"].notna().to_numpy())
+    table["significant"] = table["q"] <= ALPHA
+    return Slices(_described(table, masks, a, b), (), tuple(names), masks, float((b - a).mean()), len(a))
+
+
+def _correct(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
+    """Each image's correctness under both models, mean over seeds, float (N,)."""
+    a, b = (np.mean([run.correct for run in runs], axis=0) for runs in (runs_a, runs_b))
+    return a, b
+
+
+def _described(table: pd.DataFrame, inside: Iterable[np.ndarray], a: np.ndarray, b: np.ndarray) -> pd.DataFrame:
+    """`table` with both accuracies in each slice, and its share of the whole difference."""
+    whole, error = float((b - a).mean()), float((b - a).std() / np.sqrt(len(a)))
+    shares = [[float(side[mask].mean()) if mask.any() else np.nan for side in (a, b)] for mask in inside]
+    table[["accuracy_a", "accuracy_b"]] = np.array(shares, float).reshape(-1, 2)
     weight = table["support"].astype(float) / len(a)
-    table["share"] = weight * table["gap"].astype(float) / whole if clear else np.nan
-    return Slices(table, bins, names, masks, whole, len(a))
+    table["share"] = weight * table["gap"].astype(float) / whole if abs(whole) > Z * error else np.nan
+    return table
+
+
+def apart(slices: Slices, name: str) -> pd.DataFrame:
+    """How the images of a slice differ from the rest in the other properties searched, by the condition of each that
+    is most over- or under-represented inside: columns condition, inside, outside (shares), z (of their difference),
+    largest |z| first. Empty where the slice is not known, or holds all images or none.
+    """
+    columns = ["condition", "inside", "outside", "z"]
+    mask = slices.mask(name)
+    if mask is None or not 0 < mask.sum() < len(mask):
+        return pd.DataFrame(columns=columns)
+    rows = []
+    own = [part.split(": ")[0] for part in name.split(" & ")]
+    for each in slices.bins:
+        if each.property.name in own or each.property.of_models:
+            continue
+        inside, outside, every = (each.masks[:, part].mean(axis=1) for part in (mask, ~mask, np.ones_like(mask)))
+        error = np.sqrt(every * (1 - every) * (1 / mask.sum() + 1 / (~mask).sum()))
+        z = (inside - outside) / np.where(error > 0, error, np.inf)
+        most = int(np.abs(z).argmax())
+        rows.append((f"{each.property.name}: {each.labels[most]}", inside[most], outside[most], z[most]))
+    return pd.DataFrame(rows, columns=columns).sort_values("z", key=np.abs, ascending=False, ignore_index=True)
 
 
 def accuracy_by(runs_a: Sequence[Run], runs_b: Sequence[Run], bins: Bins) -> pd.DataFrame:

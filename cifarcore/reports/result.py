@@ -24,7 +24,7 @@ from cifarcore.reports.charts.classes import dumbbells
 from cifarcore.reports.sections import decision_sections
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.summary import compared_sides, comparison_text, grouped, markdown
-from cifarcore.reports.tables import decisions, known, models, other_seeds, overview
+from cifarcore.reports.tables import decisions, known, models, other_seeds, overview, slices
 from cifarcore.runs.layout import dataset_fingerprint
 from cifarcore.runs.run import Run, load_run, seed_of
 from cifarcore.version import __version__
@@ -151,9 +151,10 @@ class Result:
         images, n_images), n_images (shared by all runs), better ("A", "B" or null), verdict, sentence, notes, and
         metrics, classes, cells, superclass_cells, pairs: lists of the rows of these tables, with their columns as keys;
         known_images, null but for CIFAR-100's test images: repeats (the rows of `known_images`) and suspect_labels
-        (counts of evidence.known.Coincidence); calibration, the rows of calibrated.compared; decisions; other_seeds,
-        what further seeds imply for one seed each, and models, all of more than two ranked, with every pair: null but
-        where `others` hold them. Numbers are numbers, what is not known or not defined is null.
+        (counts of evidence.known.Coincidence); slices: found (rows of evidence.slices.Slices.table), note; decisions;
+        calibration, the rows of calibrated.compared; other_seeds, what further seeds imply for one seed each, and
+        models, all of more than two ranked, with every pair: null but where `others` hold them. What is not known or
+        not defined is null.
         """
         better, runs_ab = self.better or None, [*self.sides.a.runs, *self.sides.b.runs]
         names = dict(zip("ab", self.names, strict=True))
@@ -164,6 +165,7 @@ class Result:
             "sentence": self.sentence, "notes": list(self.notes), "metrics": _records(self.metrics.reset_index()),
             "classes": _records(self.classes), "cells": _records(self.cells),
             "superclass_cells": _records(self.superclass_cells), "pairs": _records(self.pairs),
+            "slices": _finite(slices.slice_numbers(self.sides)),
             "known_images": _finite(known.known_numbers(runs_ab, len(self.runs_a))),
             "calibration": _records(calibrated.compared([*self.sides.a.runs, *self.sides.b.runs], len(self.runs_a))),
             "decisions": _finite(decisions.decisions(runs_ab, len(self.runs_a))),
@@ -185,9 +187,7 @@ class Result:
     def to_latex(self) -> str:
         """The table of metrics as LaTeX; its lines need the package booktabs."""
         text = self._metric_table().to_latex(index=False, escape=True)
-        for sign, latex in {"±": r"$\pm$", "−": "$-$", "<": "$<$"}.items():
-            text = text.replace(sign, latex)
-        return text
+        return text.replace("±", r"$\pm$").replace("−", "$-$").replace("<", "$<$")
 
     def _metric_table(self) -> pd.DataFrame:
         """The overview's table of metrics, its columns called by the models' names."""

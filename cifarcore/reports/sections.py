@@ -10,8 +10,9 @@ from cifarcore.evidence import abstention, equivalence
 from cifarcore.evidence.known import judged, repeats
 from cifarcore.reports import markup
 from cifarcore.reports.charts import decisions as charts
+from cifarcore.reports.charts.slices import forest
 from cifarcore.reports.sides import Sides
-from cifarcore.reports.tables import decisions, known, models
+from cifarcore.reports.tables import decisions, known, models, slices
 from cifarcore.runs.run import Run
 
 Section = tuple[str, list[str]]
@@ -42,17 +43,29 @@ def decision_sections(sides: Sides, all_runs: Sequence[Run], drawn: bool = True)
             "Together",
             [_paragraph(decisions.together_text(runs, n_a)), markup.table(decisions.together_table(runs, n_a))],
         ),
+        _slices(sides, drawn),
         *_known(runs, n_a),
         *_models(all_runs, drawn),
     ]
+
+
+def _slices(sides: Sides, drawn: bool) -> Section:
+    found = slices.slices_of(sides)
+    lacking = slices.lacking(sides)
+    shown = [_note(lacking)] if lacking else []
+    if found.table.empty:
+        return "Slices", [*shown, _paragraph(slices.NOTHING_KNOWN)]
+    told = [_paragraph(f"{name}: {sentence}") for name, sentence in slices.sentences(found)]
+    chart = markup.chart(forest(slices.forest_frame(found), found.difference), 700) if drawn else ""
+    table = markup.table(slices.slice_table(found).head(slices.MOST_SHOWN))
+    return "Slices", [_paragraph(f"{slices.count_text(found)}."), *told, chart, table, _note(slices.METHOD), *shown]
 
 
 def _known(runs: Sequence[Run], n_a: int) -> list[Section]:
     if not judged(runs[0]):
         return []
     table = repeats(runs, n_a)
-    source = f'<p class="note">{escape(known.SOURCES)}</p>'
-    shown = [_paragraph(known.repeat_text(table)), markup.table(known.repeat_table(table)), source]
+    shown = [_paragraph(known.repeat_text(table)), markup.table(known.repeat_table(table)), _note(known.SOURCES)]
     return [("Duplicates and disputed labels", shown)]
 
 
@@ -71,6 +84,10 @@ def _models(all_runs: Sequence[Run], drawn: bool) -> list[Section]:
             ],
         )
     ]
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>'
 
 
 def _paragraph(text: str) -> str:

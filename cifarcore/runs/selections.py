@@ -1,5 +1,7 @@
 """Selections of test images that the user named and kept: one CSV of sample ids each, in a folder beside the runs."""
 
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from cifarcore.files import atomic_write, plain_name, refuse_links, sole_writer
 FOLDER = "selections"
 MAX_BYTES = 1 << 26
 _COLUMNS = ["sample_id", "label"]
+_NAME = "slice"  #: the column that names each row's, where one file holds several
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,33 @@ class Selection:
         return np.asarray(pd.MultiIndex.from_arrays([sample_ids, labels.astype(np.int64)]).isin(own))
 
 
+def exported(kept: Sequence[Selection]) -> bytes:
+    """One CSV of all these: a row for each image, with columns slice, sample_id and label."""
+    rows = [table.assign(**{_NAME: each.name})[[_NAME, *_COLUMNS]] for each in kept for table in [_table(each)]]
+    return pd.concat(rows).to_csv(index=False).encode() if rows else b""
+
+
+def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list[str]:
+    """Keep what `exported` wrote, or a CSV with sample_id and label alone, called by its file; returns the names.
+
+    Raises CifarcoreError for what is no such table, and as `save_selection`, where nothing of it is kept.
+    """
+    if len(content) > MAX_BYTES:
+        raise CifarcoreError(f"{file_name}: is larger than {MAX_BYTES >> 20} MiB, which no selection is")
+    try:
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+        names = table[_NAME] if _NAME in table else pd.Series(Path(file_name).stem, index=table.index)
+        found = [_selection(str(name), rows) for name, rows in table[_COLUMNS].groupby(names, sort=True)]
+    except (KeyError, ValueError, OverflowError) as error:
+        raise CifarcoreError(f"{file_name}: is no CSV with sample_id and label ({_reason(error)})") from None
+    if not found:
+        raise CifarcoreError(f"{file_name}: holds no image")
+    taken = [each.name for each in found if (runs_folder / FOLDER / f"{plain_name(each.name.strip())}.csv").exists()]
+    if taken:
+        raise CifarcoreError(f"a slice {taken[0]} is kept already; rename it in the file, or delete it first")
+    return [save_selection(runs_folder, each.name, each.sample_ids, each.labels) for each in found]
+
+
 def save_selection(runs_folder: Path, title: str, sample_ids: np.ndarray, labels: np.ndarray) -> str:
     """Keep the images `sample_ids`, uint64 (n,), under `labels` (n,); returns the name that `title` becomes.
 
@@ -40,7 +70,7 @@ def save_selection(runs_folder: Path, title: str, sample_ids: np.ndarray, labels
     name = plain_name(title.strip())
     path = runs_folder / FOLDER / f"{name}.csv"
     refuse_links(path.parent, path)
-    table = pd.DataFrame({"sample_id": [f"{i:016x}" for i in sample_ids.tolist()], "label": labels.astype(int)})
+    table = _table(Selection(name, sample_ids, labels))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with sole_writer(path):
@@ -86,8 +116,21 @@ def _read(path: Path) -> Selection:
         if path.stat().st_size > MAX_BYTES:
             raise CifarcoreError(f"{path.name}: is larger than {MAX_BYTES >> 20} MiB, which no selection is")
         table = pd.read_csv(path, dtype=str, usecols=_COLUMNS, keep_default_na=False)
-        ids = np.array([int(text, 16) for text in table["sample_id"]], dtype=np.uint64)
-        return Selection(path.stem, ids, table["label"].astype(np.int64).to_numpy())
+        return _selection(path.stem, table)
     except (OSError, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise CifarcoreError(f"{path.name}: is no list of sample_id and label ({reason}); remove it") from None
+        message = f"{path.name}: is no list of sample_id and label ({_reason(error)}); remove it"
+        raise CifarcoreError(message) from None
+
+
+def _table(each: Selection) -> pd.DataFrame:
+    ids = [f"{sample_id:016x}" for sample_id in each.sample_ids.tolist()]
+    return pd.DataFrame({"sample_id": ids, "label": each.labels.astype(int)})
+
+
+def _selection(name: str, table: pd.DataFrame) -> Selection:
+    ids = np.array([int(text, 16) for text in table["sample_id"]], dtype=np.uint64)
+    return Selection(name, ids, table["label"].astype(np.int64).to_numpy())
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:100]

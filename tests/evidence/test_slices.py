@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made import made_run
+from scipy.stats import ttest_ind
 from statsmodels.stats.proportion import proportion_confint
 
 from cifarcore.data.known_images import known_images
@@ -13,12 +14,14 @@ from cifarcore.evidence.slices import (
     Bins,
     Property,
     accuracy_by,
+    apart,
     bins_of,
     find,
     of_columns,
     of_images,
     of_pixels,
     of_runs,
+    of_user,
 )
 from cifarcore.runs.run import load_run
 
@@ -241,9 +244,49 @@ def test_on_the_bundled_pair_near_duplicates_of_training_images_explain_a_part_b
     first[order[np.random.default_rng(0).permutation(len(mask))[: len(mask) // 2]]] = True
     effect = np.mean([difference[half & mask].mean() for half in (first, ~first)])
     rest = np.mean([difference[half & ~mask].mean() for half in (first, ~first)])
-    assert (row["support"], row["tests"]) == (mask.sum(), 2)
+    assert (row["support"], row["chosen_by"]) == (mask.sum(), 2)
     assert (
         row["difference"] == pytest.approx(effect) and row["rest"] == pytest.approx(rest) and effect < 0.02 < 0.1 < rest
     )
     assert row["share"] == pytest.approx(mask.mean() * (effect - rest) / difference.mean())
     assert row["accuracy_a"] == pytest.approx(correct[0][mask].mean())
+
+
+def test_slices_of_the_user_are_a_family_of_their_own():
+    a, b = two(10, 2000)
+    difference = np.mean([r.correct for r in b], 0) - np.mean([r.correct for r in a], 0)
+    rng = np.random.default_rng(0)
+    masks = np.array([(difference > 0) & (rng.random(2000) < 0.5), np.arange(2000) < 300, np.arange(2000) < 1])
+    found = of_user(a, b, ["good", "a: b & c", "one"], masks)
+    table = found.table
+    tested = [ttest_ind(difference[m], difference[~m], equal_var=False) for m in masks[:2]]
+    assert table["p"][1] == pytest.approx(tested[1].pvalue, rel=0.2) and table["p"][0] < 1e-9
+    assert table["q"][1] == pytest.approx(max(table["p"][1], 2 * table["p"][0])) and np.isnan(table["q"][2])
+    assert table["significant"].tolist()[::2] == [True, False] and table["support"].tolist() == [masks[0].sum(), 300, 1]
+    assert table["difference"][1] == pytest.approx(difference[:300].mean())
+    assert table["rest"][1] == pytest.approx(difference[300:].mean())
+    assert table["accuracy_b"][1] == pytest.approx(np.mean([r.correct[:300] for r in b]))
+    assert table["share"][1] == pytest.approx(0.15 * table["gap"][1] / difference.mean())
+    np.testing.assert_array_equal(found.mask("a: b & c"), masks[1])
+
+
+def test_a_slice_is_told_apart_by_the_other_properties():
+    a, b = two(10, 2000)
+    rng = np.random.default_rng(0)
+    camera = np.where(np.arange(2000) < 400, "new", "old")
+    size = np.where((np.arange(2000) < 400) & (rng.random(2000) < 0.9), 5.0, rng.random(2000))
+    found = find(a, b, of_columns({"camera": camera, "size": size, "noise": rng.random(2000)}))
+    table = apart(found, "camera: new")
+    inside = size > np.quantile(size, 0.8)
+    assert table["condition"].tolist()[0].startswith("size:") and len(table) == 2
+    first, mask = table.iloc[0], camera == "new"
+    of_size = next(each for each in found.bins if each.property.name == "size")
+    bins = {f"size: {label}": m for label, m in zip(of_size.labels, of_size.masks, strict=True)}
+    chosen = bins[first["condition"]]
+    assert (first["inside"], first["outside"]) == (chosen[mask].mean(), chosen[~mask].mean())
+    p = chosen.mean()
+    error = np.sqrt(p * (1 - p) * (1 / 400 + 1 / 1600))
+    assert first["z"] == pytest.approx((chosen[mask].mean() - chosen[~mask].mean()) / error) and inside.any()
+    gaps = {name: m[mask].mean() - m[~mask].mean() for name, m in bins.items()}
+    assert first["condition"] == max(gaps, key=lambda name: abs(gaps[name]))
+    assert apart(found, "camera: no").empty

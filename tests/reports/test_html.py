@@ -66,7 +66,7 @@ def test_one_small_file_with_nothing_outside_it(path):
     page = path.read_text()
     assert len(page.encode()) < 3 * 2**20
     assert not re.search(r"<script|<link|<iframe|\ssrc=\"(?!data:)|href=\"(?!#section-)|url\(", page)
-    assert page.count("<img ") == 7  # outcomes, maps, classes, superclasses, calibration, learning curves
+    assert page.count("<img ") == 8  # outcomes, slices, maps, classes, superclasses, calibration, learning curves
 
 
 def test_nothing_in_it_steers_a_terminal(runs):
@@ -227,8 +227,8 @@ def test_the_page_is_titled_and_says_when_it_was_written(runs):
     sections = re.findall(r"<h2>(.*?)</h2>", page)
     assert sections == [
         "Metrics", "Correctness on the same images", "What could have been detected", "Good enough?", "Flips",
-        "Abstention", "Together", "Maps", "Classes", "Superclasses", "Confusions", "Calibration", "Learning curves",
-        "Suspect labels", "All runs", "Methods", "Appendix: fingerprints",
+        "Abstention", "Together", "Slices", "Maps", "Classes", "Superclasses", "Confusions", "Calibration",
+        "Learning curves", "Suspect labels", "All runs", "Methods", "Appendix: fingerprints",
     ]  # fmt: skip
 
 

@@ -13,8 +13,10 @@ from processes import bundled
 
 from cifarcore import CifarcoreError, Run, compare, save_run
 from cifarcore.evidence import comparison, known
+from cifarcore.evidence.slices import find, of_images
 from cifarcore.reports import result as result_module
 from cifarcore.reports.summary import summary_text
+from cifarcore.reports.tables.slices import NOTHING_KNOWN
 
 A = [made_run(10, 500, 0.5, seed, "cnn") for seed in (0, 1)]
 B = [made_run(10, 500, 0.7, seed, "resnet18") for seed in (0, 1)]
@@ -217,3 +219,17 @@ def test_the_images_that_are_shared_and_those_of_each_run_are_counted():
     assert seeds["decisions"]["equivalence"]["difference"] == pytest.approx(
         B[0].correct.mean() - np.mean([run.correct.mean() for run in A])
     )
+
+
+def test_slices_stand_in_notebook_report_and_json():
+    runs = [made_run(10, 2000, accuracy, model=model) for model, accuracy in (("cnn", 0.5), ("resnet18", 0.65))]
+    result = compare(*runs)
+    found = find([runs[0]], [runs[1]], of_images(runs[0]))
+    written = json.loads(result.to_json())["slices"]
+    assert [row["slice"] for row in written["found"]] == found.table["slice"].tolist() and len(found.table)
+    assert [row["q"] for row in written["found"]] == found.table["q"].tolist() and written["note"] is None
+    for page in (result.html(), result._repr_html_()):
+        assert f"significantly from the rest in B − A, of {len(found.table)} listed" in page
+        assert all(escape(name) in page for name in found.table["slice"])
+    few = compare(made_run(10, 60, superclasses=False), made_run(10, 60, superclasses=False, model="b"))
+    assert json.loads(few.to_json())["slices"] == {"found": [], "note": NOTHING_KNOWN} and NOTHING_KNOWN in few.html()

@@ -5,7 +5,7 @@ import pytest
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs import selections
-from cifarcore.runs.selections import delete_selection, save_selection
+from cifarcore.runs.selections import delete_selection, exported, import_selections, save_selection
 
 IDS = np.array([1, 2**63 + 5, 3], np.uint64)
 LABELS = np.array([0, 4, 4], np.int16)
@@ -57,3 +57,35 @@ def test_a_file_that_is_none_is_named_and_the_others_stay(tmp_path, content):
     (tmp_path / selections.FOLDER / "bad.csv").write_bytes(content)
     kept, (line,) = selections.selections(tmp_path)
     assert [each.name for each in kept] == ["good"] and line.startswith("bad.csv: ") and "\n" not in line
+
+
+def test_exported_slices_are_imported_again(tmp_path):
+    ids, labels = np.array([3, 2**63 + 5], np.uint64), np.array([1, 7])
+    save_selection(tmp_path / "a", "dark", ids, labels)
+    save_selection(tmp_path / "a", "blurred", ids[:1], labels[:1])
+    content = exported(selections.selections(tmp_path / "a")[0])
+    assert content.decode().splitlines()[:2] == ["slice,sample_id,label", "blurred,0000000000000003,1"]
+    assert import_selections(tmp_path / "b", "any.csv", content) == ["blurred", "dark"]
+    (blurred, dark), refused = selections.selections(tmp_path / "b")
+    assert dark.sample_ids.tolist() == ids.tolist() and dark.labels.tolist() == [1, 7] and not refused
+    assert blurred.sample_ids.tolist() == [3] and exported([]) == b""
+    bare = content.decode().replace("slice,", "").replace("blurred,", "").replace("dark,", "").encode()
+    assert import_selections(tmp_path / "b", "mine (2).csv", bare) == ["mine-2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"sample_id\n00ff\n", "is no CSV with sample_id and label"),
+        (b"", "is no CSV"),
+        (b"sample_id,label\nxyz,1\n", "is no CSV with sample_id and label"),
+        (b"sample_id,label\n", "holds no image"),
+        (b"\xff\xfe\x00", "is no CSV"),
+        (b"slice,sample_id,label\na-new,01,1\nkept,01,1\n", "a slice kept is kept already"),
+    ],
+)
+def test_what_is_no_export_is_refused_and_nothing_of_it_kept(tmp_path, content, reason):
+    save_selection(tmp_path, "kept", np.array([1], np.uint64), np.array([1]))
+    with pytest.raises(CifarcoreError, match=reason):
+        import_selections(tmp_path, "mine.csv", content)
+    assert [each.name for each in selections.selections(tmp_path)[0]] == ["kept"]

@@ -9,7 +9,7 @@ import streamlit as st
 
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import head
-from cifarcore.app.parts.layout import one_of
+from cifarcore.app.parts.layout import one_of, page_link
 from cifarcore.app.parts.maps import maps
 from cifarcore.app.parts.selection import selection, widen
 from cifarcore.app.safe_text import escape
@@ -19,6 +19,7 @@ from cifarcore.reports import headings
 from cifarcore.reports.charts import explorer as map_charts
 from cifarcore.reports.tables import explorer as parts_of_maps
 from cifarcore.reports.tables import explorer_map as drawn
+from cifarcore.reports.tables import slices as slice_tables
 from cifarcore.reports.tables.explorer import Box, Lasso, marked
 from cifarcore.runs.memo import memo
 
@@ -29,6 +30,7 @@ COLORS = ("correctness", "correct or wrong", "class", "superclass", "confidence"
 
 
 PARAMETER = "marked"
+SLICE = "slice"  #: the parameter that names a slice to be marked, and the colour that marks it
 
 
 _FIELDS = ("x from", "x to", "y from", "y to")
@@ -63,7 +65,8 @@ def page(view: View) -> None:
 @st.fragment
 def _explorer(view: View) -> None:
     _follow_address(view)
-    kind, color = _controls(view)
+    inside = _slice(view)
+    kind, color = _controls(view, inside)
     positions = [getattr(side.first, kind) for side in (view.a, view.b)]
     missing = [side for side, each in zip((view.a, view.b), positions, strict=True) if each is None]
     if len(missing) == 2:
@@ -78,21 +81,30 @@ def _explorer(view: View) -> None:
         remedy = "`cifarcore project` with both run files adds it, aligned."
         remedy = escape(absent.note("maps", side.first), 300) or remedy
         st.info(f"{escape(side.group)} ({side.letter}) has no `{kind}` map. {remedy}", icon=":material/scatter_plot:")
-    _maps(view, kind, color, positions)
+    _maps(view, kind, color, positions, inside)
     _by_numbers(positions)
-    _marked_images(view, kind)
+    _marked_images(view, kind, inside)
 
 
-def _controls(view: View) -> tuple[str, str]:
+def _slice(view: View) -> np.ndarray | None:
+    """Which images are in the slice that the address names, bool (N,)."""
+    name = st.query_params.get(SLICE, "")
+    return slice_tables.mask_of(view, name) if name else None
+
+
+def _controls(view: View, inside: np.ndarray | None) -> tuple[str, str]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         kind = one_of("Map", list(MAPS), "map", on_change=_forget)
         lacking = {"superclass": view.a.first.superclass_of is None, "confidence": bool(_without_confidence(view))}
-        choices = [name for name in COLORS if not lacking.get(name)]
+        choices = [name for name in COLORS if not lacking.get(name)] + ([] if inside is None else [SLICE])
         if st.session_state.get("color") not in choices:
             st.session_state.pop("color", None)
         color = st.selectbox("Colour", choices, key="color", bind="query-params", width=220)
         st.button(
-            "Clear selection", icon=":material/deselect:", on_click=_forget, disabled=PARAMETER not in st.query_params
+            "Clear selection",
+            icon=":material/deselect:",
+            on_click=_forget,
+            disabled=PARAMETER not in st.query_params and inside is None,
         )
     return MAPS[kind], color
 
@@ -115,7 +127,7 @@ def _titles(view: View, kind: str) -> None:
         )
 
 
-def _maps(view: View, kind: str, color: str, positions: list[np.ndarray | None]) -> None:
+def _maps(view: View, kind: str, color: str, positions: list[np.ndarray | None], inside: np.ndarray | None) -> None:
     rows = parts_of_maps.drawn(np.flatnonzero(view.in_filter))
     if len(rows) < view.in_filter.sum():
         st.caption(
@@ -126,7 +138,7 @@ def _maps(view: View, kind: str, color: str, positions: list[np.ndarray | None])
     if key not in st.session_state:  # the page opened again
         st.session_state[_START] = st.query_params.get(PARAMETER, "")
     content = map_charts.content(
-        drawn.map_frame(view, rows, kind, color, view.pictures.knows(view.sample_ids[rows])),
+        drawn.map_frame(view, rows, kind, color, view.pictures.knows(view.sample_ids[rows]), inside),
         drawn.titles(view),
         {
             side.letter: drawn.places(view, each)
@@ -166,6 +178,7 @@ def _follow_address(view: View) -> None:
 
 def _forget() -> None:
     widen()
+    st.query_params.pop(SLICE, None)
     _start_with("")
 
 
@@ -197,8 +210,12 @@ def _typed(positions: list[np.ndarray | None]) -> None:
     _start_with(str(parts_of_maps.typed(st.session_state["box-map"], positions, *given)))
 
 
-def _marked_images(view: View, kind: str) -> None:
+def _marked_images(view: View, kind: str, inside: np.ndarray | None) -> None:
     rows, where = _marked(view, kind)
+    if rows is None and inside is not None:
+        name = st.query_params[SLICE]
+        back = page_link("Slices", "slices", {SLICE: name})
+        rows, where = np.flatnonzero(inside & view.in_filter), f"in the slice {escape(name, 200)} ({back})"
     if rows is None:
         st.caption(
             "Draw a box or a lasso on one map, or click a point: the same images are highlighted on the other map "

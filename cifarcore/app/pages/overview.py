@@ -1,7 +1,5 @@
 """Overview: which model is better, by how much, how sure that is, and on which images."""
 
-from urllib.parse import urlencode
-
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -9,7 +7,7 @@ import streamlit as st
 from cifarcore.app.parts import decisions, ranking
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head, key_badge
-from cifarcore.app.parts.layout import notes
+from cifarcore.app.parts.layout import notes, page_link
 from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import csv, escape
@@ -98,7 +96,7 @@ def _changed(view: View, result: Comparison) -> None:
         for (claim, names), arrow in zip(changed.items(), "▲▼", strict=True):
             if names:
                 title = f"{arrow} **Recall {claim} ({len(names)} classes):** "
-                st.markdown(title + ", ".join(_link(name) for name in names))
+                st.markdown(title + ", ".join(page_link(name, "classes", {"class": name}) for name in names))
         _slices(view)
 
 
@@ -120,13 +118,8 @@ def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
 def _slices(view: View) -> None:
     """Where the difference comes from, beyond classes: a sentence for the clearest slice either way."""
     for name, sentence in sentences(slices_of(view)):
-        st.markdown(f"{_link(name, 'slices', 'slice')}: {escape(sentence, 400)}")
-
-
-def _link(name: str, page: str = "classes", parameter: str = "class") -> str:
-    """A link to `name` on another page, with the models that the address names; the filter is left behind."""
-    models = {key: st.query_params[key] for key in ("A", "seedA", "B", "seedB") if key in st.query_params}
-    return f"[{escape(name, 200)}]({page}?{urlencode(models | {parameter: name})})"
+        link = page_link(name, "slices", {"slice": name})
+        st.markdown(f"{link}: {escape(sentence, 400)}")
 
 
 @st.fragment

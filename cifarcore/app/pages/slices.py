@@ -2,16 +2,18 @@
 
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
+from cifarcore.app.parts.layout import page_link
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
-from cifarcore.data.property_files import kept_at
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent
 from cifarcore.evidence.slices import accuracy_by
@@ -20,16 +22,11 @@ from cifarcore.reports import headings
 from cifarcore.reports.charts.slices import accuracy_by_bin, forest
 from cifarcore.reports.tables import slices as slice_tables
 from cifarcore.reports.tables.galleries import surest_first
-from cifarcore.runs.selections import delete_selection, selections
+from cifarcore.runs.selections import delete_selection, exported, import_selections, selections
 
 PARAMETER = "slice"
 KEPT = "saved"  #: the parameter that names a selection of the user's
-METHOD = (
-    "One half of the images proposes slices of one or two conditions, the other half tests them (Welch's t), both ways "
-    "round; FDR controlled at 5% over all tests. Effects and intervals are from the half that did not choose. Images "
-    "are random, seeds are fixed. Share: the part of the whole difference that would disappear if the slice were like "
-    "the rest."
-)
+_CHART, _KEPT_CHART = "slices-forest", "saved-forest"
 
 
 def page(view: View) -> None:
@@ -40,14 +37,10 @@ def page(view: View) -> None:
 
 
 def _measure(view: View) -> None:
-    missing = [source for source in slice_tables.picture_sources(view) if not kept_at(source).is_file()]
-    if not missing:
+    lacking = slice_tables.lacking(view)
+    if not lacking:
         return
-    st.info(
-        "The images' pixels have not been measured yet; once they are, the search includes brightness, contrast, "
-        "sharpness, colour and more.",
-        icon=":material/image_search:",
-    )
+    st.info(lacking, icon=":material/image_search:")
     if st.button("Measure the pictures", key="measure"):
         runs = [str(run.path) for run in (*view.a.runs, *view.b.runs) if run.path]
         with st.spinner("Measuring the pictures…"):
@@ -74,29 +67,27 @@ def _slices(view: View) -> None:
     with st.spinner("Searching for slices…"):
         slices = slice_tables.slices_of(view, with_models)
     if slices.table.empty:
-        st.info("These images have no known properties to search.", icon=":material/search_off:")
+        st.info(slice_tables.NOTHING_KNOWN, icon=":material/search_off:")
     else:
-        count = len(slices.significant)
-        plural = "slice differs" if count == 1 else "slices differ"
-        st.markdown(f"**{count}** {plural} from the rest in B − A, of {len(slices.table)} tested")
+        st.markdown(slice_tables.count_text(slices))
         plot(
             forest(slice_tables.forest_frame(slices), slices.difference),
             width="stretch",
-            key="slices-forest",
-            on_select=_clicked,
+            key=_CHART,
+            on_select=partial(_clicked, _CHART, PARAMETER),
         )
-        st.caption(METHOD)
+        st.caption(slice_tables.METHOD)
         with st.expander("Table", icon=":material/table:"):
             st.dataframe(slice_tables.slice_table(slices), hide_index=True)
         _pictures(view, slices)
     _by_property(view, slices)
 
 
-def _clicked() -> None:
+def _clicked(chart: str, key: str) -> None:
     """A click on the chart chooses in the list, so that the address and the keyboard know one choice."""
-    chosen = st.session_state["slices-forest"]["selection"].get("slice_clicked", [])
+    chosen = st.session_state[chart]["selection"].get("slice_clicked", [])
     if chosen:
-        st.session_state[PARAMETER] = chosen[0]["slice"]
+        st.session_state[key] = chosen[0]["slice"]
 
 
 def _pictures(view: View, slices) -> None:
@@ -108,6 +99,9 @@ def _pictures(view: View, slices) -> None:
     )
     mask = slices.mask(chosen)
     filter_note(view, "the gallery below is", "the charts are")
+    if told := slice_tables.apart_text(slices, chosen):
+        st.markdown(escape(told, 600))
+    st.markdown(page_link("Mark them in the explorer", "explorer", {PARAMETER: chosen, "color": "slice"}))
     rows = surest_first(view, np.flatnonzero(mask & view.in_filter))
     gallery(view, rows, "slices", escape(chosen, 200), name=chosen)
 
@@ -127,28 +121,59 @@ def _by_property(view: View, slices) -> None:
 
 @st.fragment
 def _kept(view: View) -> None:
-    """The selections that were saved on the explorer's maps."""
+    """The slices that were saved on the explorer's maps, or imported."""
     folder = runs_dir(view.root)
     kept, refused = selections(folder)
     for line in refused:
         st.warning(escape(line, 300), icon=":material/description:")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader("Your slices", width="stretch")
+        _import(folder)
+        if kept:
+            st.download_button(
+                "Export",
+                lambda: exported(kept),
+                "slices.csv",
+                "text/csv",
+                icon=":material/download:",
+                on_click="ignore",
+            )
     if not kept:
+        st.caption("Select images on the explorer's maps and save them as a slice, or import a CSV.")
         return
-    st.subheader("Saved selections")
-    st.dataframe(slice_tables.kept_table(view, kept), hide_index=True)
-    st.caption("Chosen by hand on the explorer's maps: described, not tested. A and B: accuracy, mean over seeds.")
-    names = [each.name for each in kept]
+    slices = slice_tables.of_selections(view, kept)
+    names = slices.table["slice"].tolist()
+    plot(
+        forest(slice_tables.forest_frame(slices, most=None), slices.difference),
+        width="stretch",
+        key=_KEPT_CHART,
+        on_select=partial(_clicked, _KEPT_CHART, KEPT),
+    )
+    st.caption(slice_tables.METHOD_OF_USER)
+    with st.expander("Table", icon=":material/table:"):
+        st.dataframe(slice_tables.slice_table(slices), hide_index=True)
     if st.session_state.get(KEPT) not in names:
         st.session_state.pop(KEPT, None)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        name = st.selectbox("Pictures of the saved selection", names, key=KEPT, bind="query-params", width=420)
+        name = st.selectbox("Pictures of your slice", names, key=KEPT, bind="query-params", width=420)
         if st.button("Delete this slice", icon=":material/delete:"):
             try:
-                delete_selection(folder, name)
+                delete_selection(folder, kept[names.index(name)].name)
             except CifarcoreError as error:
                 st.error(escape(error, 300))
             else:
                 st.rerun()
-    mask = kept[names.index(name)].among(view.sample_ids, view.labels)
-    rows = surest_first(view, np.flatnonzero(mask & view.in_filter))
+    rows = surest_first(view, np.flatnonzero(slices.masks[names.index(name)] & view.in_filter))
     gallery(view, rows, "saved-images", escape(name, 200), name=name)
+
+
+def _import(folder: Path) -> None:
+    with st.popover("Import", icon=":material/upload:"), st.form("import-slices", border=False, clear_on_submit=True):
+        file = st.file_uploader("CSV with sample_id and label, and slice where it holds several", "csv")
+        if st.form_submit_button("Import") and file is not None:
+            try:
+                import_selections(folder, file.name, file.getvalue())
+            except CifarcoreError as error:
+                st.error(escape(error, 300))
+            else:
+                st.rerun()

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from cifarcore.app.parts.sidebar import Problem
+from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 
 # our own constant text, no name from a file
@@ -39,3 +41,9 @@ def page_frame(page: Callable[[View], None], view: View | Problem) -> None:
         st.warning(f"**{view.what}.** {view.remedy}", icon=":material/inventory_2:")
         return
     page(view)
+
+
+def page_link(text: str, page: str, parameters: dict[str, str]) -> str:
+    """A link to another page, in Markdown, with the models that the address names; the filter is left behind."""
+    models = {key: st.query_params[key] for key in ("A", "seedA", "B", "seedB") if key in st.query_params}
+    return f"[{escape(text, 200)}]({page}?{urlencode(models | parameters)})"

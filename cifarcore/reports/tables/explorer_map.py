@@ -5,14 +5,19 @@ import pandas as pd
 
 from cifarcore.evidence import softmax
 from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
+from cifarcore.reports.charts.explorer import OF_SLICE
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.text import plain
 
 
-def color_codes(sides: Sides, run: Run, color: str) -> np.ndarray:
-    """Each image's place in the `color_legend`, int16 (N,), or its confidence, float32 (N,)."""
+def color_codes(sides: Sides, run: Run, color: str, inside: np.ndarray | None = None) -> np.ndarray:
+    """Each image's place in the `color_legend`, int16 (N,), or its confidence, float32 (N,); `inside`, bool (N,), says
+    of the colour "slice" which images are in it.
+    """
+    if color == "slice" and inside is not None:
+        return (~inside).astype(np.int16)
     if color == "confidence":
         return memo(softmax.confidence, run).astype(np.float32)
     if color == "correct or wrong":
@@ -31,6 +36,8 @@ def color_legend(sides: Sides, color: str) -> list[str] | None:
     """The names that the codes of `color_codes` count; None for a colour that is a number."""
     if color == "confidence":
         return None
+    if color == "slice":
+        return list(OF_SLICE)
     if color == "correct or wrong":
         return ["correct", "misclassified"]
     if color == "class":
@@ -40,8 +47,12 @@ def color_legend(sides: Sides, color: str) -> list[str] | None:
     return list(FOUR_WAYS)
 
 
-def map_frame(sides: Sides, rows: np.ndarray, kind: str, color: str, pictured: np.ndarray) -> pd.DataFrame:
-    """What charts.explorer.content sends of the images `rows`; `pictured`, bool, of those whose picture is known."""
+def map_frame(
+    sides: Sides, rows: np.ndarray, kind: str, color: str, pictured: np.ndarray, inside: np.ndarray | None = None
+) -> pd.DataFrame:
+    """What charts.explorer.content sends of the images `rows`; `pictured`, bool, of those whose picture is known;
+    `inside` as in `color_codes`.
+    """
     columns: dict[str, np.ndarray] = {"id": sides.sample_ids[rows], "label": sides.labels[rows], "pictured": pictured}
     for side in (sides.a, sides.b):
         run, letter = side.first, side.letter.lower()
@@ -49,7 +60,7 @@ def map_frame(sides: Sides, rows: np.ndarray, kind: str, color: str, pictured: n
         if positions is not None:
             columns |= {f"{letter}_x": positions[rows, 0], f"{letter}_y": positions[rows, 1]}
         columns |= {
-            f"{letter}_color": color_codes(sides, run, color)[rows],
+            f"{letter}_color": color_codes(sides, run, color, inside)[rows],
             f"{letter}_class": run.predictions[rows].astype(np.int16),
             f"{letter}_sure": np.rint(100 * memo(softmax.confidence, run)[rows]).astype(
                 np.int16 if run.has_scores else np.float32

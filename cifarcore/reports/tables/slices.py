@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cifarcore.data.property_files import kept_at, properties_of, sources
-from cifarcore.evidence import slices
+from cifarcore.evidence import known, slices
 from cifarcore.evidence.slices import Slices, columns_of
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.memo import memo
@@ -17,12 +18,32 @@ from cifarcore.runs.test_sets import pack_path
 from cifarcore.text import interval, number, p_value, plain
 
 MOST_SHOWN = 15
+#: properties that a slice is said to differ in from the rest, and by how many standard errors at least
+MOST_APART, LEAST_Z = 4, 4.0
+METHOD = (
+    "Every slice of one or two conditions with enough images is tested against the rest on all images (Welch's t), FDR "
+    "controlled at 5% over all of these tests; each property counts as much as another (weighted Benjamini-Hochberg). "
+    "Listed are those that either half of the images proposes; effect and interval are from the half that did not. "
+    "Images are random, seeds are fixed. Share: the part of the whole difference that would disappear if the slice "
+    "were like the rest."
+)
+METHOD_OF_USER = (
+    "Your slices are a family of their own: each against the rest by Welch's t on all images, FDR controlled at 5% "
+    "over them. This holds for slices chosen without knowing which images the models classify correctly; those picked "
+    "for their errors differ by selection."
+)
+NOTHING_KNOWN = "These images have no known properties to search."
+NOT_MEASURED = (
+    "The images' pixels have not been measured yet; `cifarcore properties` does it once, and the search then includes "
+    "brightness, contrast, sharpness, colour and more."
+)
 
 
 def picture_sources(sides: Sides) -> tuple[Path, ...]:
     """Where pictures of these test images may be: CIFAR-100's file in the data folder, and packs beside the runs."""
-    packs = dict.fromkeys(pack_path(run.path) for run in (*sides.a.runs, *sides.b.runs) if run.path)
-    return tuple(sources(None, list(packs)))
+    packs = list(dict.fromkeys(pack_path(run.path) for run in (*sides.a.runs, *sides.b.runs) if run.path))
+    official = (known.official_rows(sides.a.first) >= 0).any()
+    return tuple(path for path in sources(None, packs) if official or path in packs)
 
 
 def slices_of(sides: Sides, with_models: bool = False) -> Slices:
@@ -43,14 +64,14 @@ def _found(
     return slices.find(runs_a, runs_b, properties, with_models)
 
 
-def forest_frame(slices: Slices) -> pd.DataFrame:
-    """The significant slices and the nearest to it, at most MOST_SHOWN, as charts.slices.forest takes them."""
+def forest_frame(slices: Slices, most: int | None = MOST_SHOWN) -> pd.DataFrame:
+    """The first slices, at most `most`, as charts.slices.forest takes them."""
     columns = ["slice", "support", "difference", "low", "high", "rest", "q", "significant", "share"]
-    return slices.table[columns].head(MOST_SHOWN)
+    return slices.table[columns].head(len(slices.table) if most is None else most)
 
 
 def slice_table(slices: Slices) -> pd.DataFrame:
-    """Every slice that was tested, as text."""
+    """Every slice that is listed, as text."""
     table = slices.table
     return pd.DataFrame(
         {
@@ -68,20 +89,45 @@ def slice_table(slices: Slices) -> pd.DataFrame:
     )
 
 
-def kept_table(sides: Sides, kept: Sequence[Selection]) -> pd.DataFrame:
-    """What the user's own selections hold: images here, both accuracies (mean over seeds) and B - A; no test, since
-    they were chosen by what the models make of them.
-    """
-    a, b = (np.mean([run.correct for run in side.runs], axis=0) for side in (sides.a, sides.b))
-    rows = []
-    for each in kept:
-        inside = each.among(sides.sample_ids, sides.labels)
-        shares = [float(side[inside].mean()) if inside.any() else np.nan for side in (a, b)]
-        rows.append(
-            (plain(each.name), f"{inside.sum():,}", *(number(share, ".1%") for share in shares))
-            + (number(shares[1] - shares[0], "+.1%"),)
-        )
-    return pd.DataFrame(rows, columns=["Slice", "Images", "A", "B", "B − A"])
+def of_selections(sides: Sides, kept: Sequence[Selection]) -> Slices:
+    """The user's own slices as slices.of_user finds them."""
+    masks = [each.among(sides.sample_ids, sides.labels) for each in kept]
+    names = [plain(each.name) for each in kept]
+    return slices.of_user(sides.a.runs, sides.b.runs, names, np.array(masks).reshape(len(kept), -1))
+
+
+def mask_of(sides: Sides, name: str) -> np.ndarray | None:
+    """Which images are in the slice `name` of the search, bool (N,); None where none is called that."""
+    found = (slices_of(sides, with_models).mask(name) for with_models in (False, True))
+    return next((mask for mask in found if mask is not None), None)
+
+
+def apart_text(slices_found: Slices, name: str) -> str:
+    """In what else the images of a slice differ most from the rest; "" where in nothing that is known."""
+    rows = slices.apart(slices_found, name)
+    rows = rows[rows["z"].abs() >= LEAST_Z].head(MOST_APART)
+    told = [f"{row.condition} ({row.inside:.0%}; elsewhere {row.outside:.0%})" for row in rows.itertuples()]
+    return f"These images differ most from the rest in: {'; '.join(told)}." if told else ""
+
+
+def count_text(slices: Slices) -> str:
+    """How many differ, in a sentence."""
+    count, listed = len(slices.significant), len(slices.table)
+    verb = "slice differs" if count == 1 else "slices differ"
+    return f"{count} {verb} significantly from the rest in B − A, of {listed} listed"
+
+
+def lacking(sides: Sides) -> str:
+    """Why properties of the pixels are not searched; "" where they are, or no pictures are here."""
+    missing = any(not kept_at(source).is_file() for source in picture_sources(sides))
+    return NOT_MEASURED if missing else ""
+
+
+def slice_numbers(sides: Sides) -> dict[str, Any]:
+    """For the JSON: found, the rows of Slices.table, and note, why something is not searched (None: nothing)."""
+    table = slices_of(sides).table
+    rows = table.drop(columns=["first", "second"]).to_dict("records")
+    return {"found": rows, "note": lacking(sides) or (None if rows else NOTHING_KNOWN)}
 
 
 def sentences(slices: Slices) -> list[tuple[str, str]]:

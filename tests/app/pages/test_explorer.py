@@ -12,6 +12,7 @@ from pages import run, text, two_models, write
 
 from cifarcore.app.pages import explorer
 from cifarcore.app.parts import selection
+from cifarcore.evidence.slices import find, of_images
 from cifarcore.reports.charts import explorer as map_charts
 from cifarcore.reports.tables import explorer as maps
 from cifarcore.reports.tables.explorer import Lasso
@@ -245,8 +246,25 @@ def test_a_selection_is_saved_beside_the_runs_and_the_slices_list_it(folder):
     within = inside(a.tsne, -1, 1, -1, 1)
     assert kept.among(a.sample_ids, a.labels).tolist() == within.tolist()
     app = run(folder, "slices", {"saved": "hard-animals-x"})
-    table = next(each.value for each in app.dataframe if list(each.value)[2:] == ["A", "B", "B − A"])
+    table = app.dataframe[-1].value
+    difference = b.correct[within].mean() - a.correct[within].mean()
     assert table["Slice"].tolist() == ["hard-animals-x"]
+    assert table["B − A"].tolist() == [f"{difference:+.1%}".replace("-", "−")]
     assert f"· **{within.sum():,}**" in text(app)
     next(button for button in app.button if button.label == "Delete this slice").click().run()
     assert selections(folder) == ([], []) and not app.exception
+
+
+def test_a_slice_that_the_address_names_is_marked_and_listed(folder, listed):
+    a, b = two_models(n_images=2000)
+    write(folder, a, b)
+    found = find([a], [b], of_images(a))
+    name = found.conditions[0]
+    app = run(folder, "explorer", query={"slice": name, "color": "slice"})
+    mask = found.mask(name)
+    assert app.selectbox(key="color").value == "slice"
+    assert (listed.frame["a_color"].to_numpy() == ~mask).all() and (listed.frame["b_color"].to_numpy() == ~mask).all()
+    assert f"**{mask.sum():,}** images in the slice" in text(app) and set(listed.rows) <= set(np.flatnonzero(mask))
+    next(button for button in app.button if button.label == "Clear selection").click().run()
+    assert "slice" not in app.query_params and not app.exception and app.selectbox(key="color").value != "slice"
+    assert "color" not in run(folder, "explorer", query={"slice": "no such"}).query_params

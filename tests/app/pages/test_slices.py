@@ -1,5 +1,7 @@
 """The slices page: what it names is what was found, and its pictures are those of the slice chosen."""
 
+import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +10,7 @@ from pages import run, text, two_models, write
 
 from cifarcore.app.pages import slices
 from cifarcore.evidence.slices import find, of_images
+from cifarcore.runs.selections import save_selection
 
 
 @pytest.fixture
@@ -25,9 +28,39 @@ def test_the_pictures_are_those_of_the_slice_that_the_address_names(folder, list
     app = run(folder, "slices", {"slice": name})
     assert app.selectbox(key="slice").value == name
     assert sorted(listed.rows) == np.flatnonzero(found.mask(name)).tolist()
-    assert f"of {len(found.table)} tested" in text(app)
+    assert f"of {len(found.table)} listed" in text(app)
 
 
 def test_runs_that_are_too_small_to_search_say_so(folder, listed):
     write(folder, *two_models(n_images=60, superclasses=False))
     assert "These images have no known properties" in text(run(folder, "slices"))
+
+
+def test_own_slices_are_tested_exported_and_imported(folder, listed):
+    a, b = two_models(n_images=2000)
+    write(folder, a, b)
+    rows = np.flatnonzero(b.correct & ~a.correct)
+    save_selection(folder, "better", a.sample_ids[rows], a.labels[rows])
+    save_selection(folder, "first", a.sample_ids[:100], a.labels[:100])
+    app = run(folder, "slices", {"saved": "first"})
+    table = app.dataframe[-1].value.set_index("Slice")
+    assert (
+        table["Significant"].to_dict() == {"better": "yes", "first": ""} and table.loc["better", "B − A"] == "+100.0%"
+    )
+    assert sorted(listed.rows) == list(range(100)) and "a family of their own" in text(app)
+
+
+def test_without_slices_of_ones_own_the_way_to_some_is_said(folder, listed):
+    write(folder, *two_models(n_images=2000))
+    assert "or import a CSV" in text(run(folder, "slices"))
+
+
+def test_what_else_the_images_have_in_common_is_said(folder, listed):
+    a, b = two_models(n_images=2000)
+    place = np.argsort(np.argsort(a.correct.astype(int) - b.correct, kind="stable"))
+    size, dark = np.where(place < 500, "3", "1"), np.where(place < 450, "dark", "light")
+    a = replace(a, metadata_names=np.array(["size", "light"]), metadata_values=np.stack([size, dark], axis=1))
+    write(folder, a, b)
+    app = run(folder, "slices", {"slice": "size: 3"})
+    assert "differ most from the rest in: light: dark (90%; elsewhere 0%)" in text(app).replace("\\", "")
+    assert re.search(r"explorer\?\S*slice=size%3A\+3&color=slice\)", text(app))
