@@ -13,15 +13,14 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.reports.charts.style import COLORS, KEY_COLORS, SPLIT_COLORS
+from cifarcore.reports.tables.explorer_map import OF_SLICE
 
 WRONG = SPLIT_COLORS["neither"]
 UNKNOWN = 255  #: a confidence that is not known, in per cent
 _PALE = ("#c3c8cf", "#4b515a")  #: on a light and on a dark ground: what is right steps back
-#: the groups of the colour "slice"
-OF_SLICE = ("in the slice", "other images")
 _FIXED = {name: (color, color) for name, color in SPLIT_COLORS.items()} | {
-    OF_SLICE[0]: ("#7a3fc4", "#b98bff"),
-    **dict.fromkeys(("both correct", "correct", OF_SLICE[1]), _PALE),
+    OF_SLICE[1]: ("#7a3fc4", "#b98bff"),
+    **dict.fromkeys(("both correct", "correct", OF_SLICE[0]), _PALE),
     "neither": (WRONG, "#ff5c93"),
     "misclassified": (WRONG, "#ff5c93"),
 }

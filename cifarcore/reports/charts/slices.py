@@ -66,9 +66,9 @@ def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerCha
     )
     scale = alt.Scale(zero=False)
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        y=alt.Y("accuracy:Q", scale=scale, axis=alt.Axis(format="%")), shape=by_model(names)["shape"]
+        y=alt.Y("accuracy:Q", scale=scale, title="accuracy", axis=alt.Axis(format="%")), shape=by_model(names)["shape"]
     )
-    rules = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
+    rules = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title="accuracy"), y2=alt.Y2("high:Q"))
     return alt.layer(points, rules).properties(
         height=280, description="Accuracy of both models by the property, with 95% CIs"
     )

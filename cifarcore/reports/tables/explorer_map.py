@@ -5,11 +5,13 @@ import pandas as pd
 
 from cifarcore.evidence import softmax
 from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
-from cifarcore.reports.charts.explorer import OF_SLICE
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.text import plain
+
+#: the groups of the colour "slice"; the last is drawn on top
+OF_SLICE = ("other images", "in the slice")
 
 
 def color_codes(sides: Sides, run: Run, color: str, inside: np.ndarray | None = None) -> np.ndarray:
@@ -17,7 +19,7 @@ def color_codes(sides: Sides, run: Run, color: str, inside: np.ndarray | None = 
     of the colour "slice" which images are in it.
     """
     if color == "slice" and inside is not None:
-        return (~inside).astype(np.int16)
+        return inside.astype(np.int16)
     if color == "confidence":
         return memo(softmax.confidence, run).astype(np.float32)
     if color == "correct or wrong":

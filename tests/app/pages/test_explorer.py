@@ -263,7 +263,7 @@ def test_a_slice_that_the_address_names_is_marked_and_listed(folder, listed):
     app = run(folder, "explorer", query={"slice": name, "color": "slice"})
     mask = found.mask(name)
     assert app.selectbox(key="color").value == "slice"
-    assert (listed.frame["a_color"].to_numpy() == ~mask).all() and (listed.frame["b_color"].to_numpy() == ~mask).all()
+    assert all((listed.frame[f"{letter}_color"].to_numpy() == mask).all() for letter in "ab")
     assert f"**{mask.sum():,}** images in the slice" in text(app) and set(listed.rows) <= set(np.flatnonzero(mask))
     next(button for button in app.button if button.label == "Clear selection").click().run()
     assert "slice" not in app.query_params and not app.exception and app.selectbox(key="color").value != "slice"

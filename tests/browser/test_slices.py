@@ -1,0 +1,42 @@
+"""From the overview's sentence on a slice to its pictures, to its place on the maps, and back."""
+
+import numpy as np
+import pytest
+from driving import address, csv_of, ids, parameters, settle
+
+from cifarcore.reports.sides import Sides
+from cifarcore.reports.tables.slices import mask_of
+
+
+def follow(visit, link):
+    """Where a link leads; it opens a tab of its own."""
+    assert link.get_attribute("target") == "_blank"
+    return visit(link.get_attribute("href"))
+
+
+def test_from_the_overviews_sentence_to_the_pictures_to_the_maps_and_back(visit, app):
+    a, b = app.sides()
+    sides = Sides(a, b, 0, 0, np.arange(a.first.n_classes))
+    page = visit()
+    page.locator("summary", has_text="Where the difference comes from").click()
+    links = page.locator("a[href*='slices?']")
+    if not links.count():
+        pytest.skip("no slice of these runs differs significantly: run on the bundled ones, where some do")
+    links.first.wait_for(state="visible")
+    name = links.first.inner_text()
+    expected = set(sides.sample_ids[mask_of(sides, name)].tolist())
+    pictures = follow(visit, links.first)
+    assert parameters(pictures)["slice"] == name
+    assert ids(csv_of(pictures, "slices")) == expected
+    explorer = follow(visit, pictures.get_by_role("link", name="Mark them in the explorer"))
+    said = explorer.locator("[data-testid=stMain]").inner_text()
+    assert f"{len(expected):,} images in the slice {name}" in said
+    assert explorer.get_by_text("other images").count() == 1, "the legend of the maps"
+    back = follow(visit, explorer.get_by_role("link", name="Slices").last)
+    assert ids(csv_of(back, "slices")) == expected
+    row = back.locator(".st-key-slices-forest .vega-embed").first.bounding_box()
+    back.mouse.click(row["x"] + row["width"] / 2, row["y"] + row["height"] * 0.45)
+    settle(back)
+    clicked = parameters(back)["slice"]
+    assert clicked != name and ids(csv_of(back, "slices")) == set(sides.sample_ids[mask_of(sides, clicked)].tolist())
+    assert "slices" in address(back)
