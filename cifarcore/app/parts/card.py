@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from cifarcore.app import pictures
+from cifarcore.app.parts.marked import mark_button
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.tiles import items, tiles
 from cifarcore.app.parts.why import why
@@ -68,6 +69,7 @@ def _dialog(view: View) -> None:
             f"True label: **{escape(view.class_names[label])}**" + (f" ({escape(superclass)})" if superclass else "")
         )
         st.caption(f"Sample id {view.sample_ids[row]:016x}")
+        mark_button(view, row)
         _known(view, row)
     with right:
         for side in (view.a, view.b):

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from cifarcore.app.catalog import loaded_run
-from cifarcore.app.parts import download
+from cifarcore.app.parts import download, marked
 from cifarcore.app.safe_text import escape
 from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
@@ -37,6 +37,7 @@ SECONDS, EPOCHS = (5, 3600, 5), (0.1, 100.0, 0.1)
 
 
 HARDEST, CHOSEN, ALL = "hardest classes", "chosen classes", "all classes"
+MARKED = "classes of the marked images"
 
 
 LAYERS = {"Everything": "all", "Last two blocks": "last_two_blocks", "Last block": "last_block", "Head only": "head"}
@@ -109,7 +110,24 @@ def settings_form(folder: Path) -> bool:
 
 
 def _focus(run: Run) -> dict[str, str]:
-    kind = st.selectbox("Focus", [HARDEST, CHOSEN, ALL], key="retrain-focus", persist_state=KEPT)
+    marks = marked.classes_of_marks(run)
+    kinds = [HARDEST, CHOSEN, ALL, *([MARKED] if marks else [])]
+    if st.session_state.get("retrain-focus", HARDEST) not in kinds:
+        del st.session_state["retrain-focus"]
+    kind = st.selectbox(
+        "Focus",
+        kinds,
+        key="retrain-focus",
+        persist_state=KEPT,
+        help="Images are marked on their cards, which a click in any gallery opens",
+    )
+    if kind == MARKED:
+        st.caption(
+            f"{escape(marked.shown(marks), 400)}. Chosen by test images, so the gain measured on these classes may be "
+            "optimistic."
+        )
+        st.button("Clear the marks", type="tertiary", key="retrain-unmark", on_click=marked.clear)
+        return {"focus": f"classes:{','.join(marks)}"}
     if kind == HARDEST:
         most = min(50, run.n_classes - 1)
         count = (

@@ -53,6 +53,20 @@ def test_the_card_shows_each_models_own_five_most_probable_classes(folder, monke
     assert any("**B**" in text and "resnet18" in text and text.endswith(": wrong") for text in said)
 
 
+def test_an_image_is_marked_on_its_card_and_its_mark_taken_away(folder):
+    write(folder, A[0], B[0])
+    app = AppTest.from_function(card_alone, kwargs={"root": str(folder.parent)}, default_timeout=TIMEOUT)
+    address = f"{A[0].sample_ids[7]:016x}-{LABELS[7]}"
+    app.query_params["image"] = address
+    app.run()
+    assert app.button(key="card-mark").label == "More like this"
+    app.button(key="card-mark").click().run()
+    assert app.session_state["marked-images"] == {address: A[0].class_names[LABELS[7]]}
+    assert app.button(key="card-mark").label == "Marked: more like this"
+    app.button(key="card-mark").click().run()
+    assert app.session_state["marked-images"] == {} and app.button(key="card-mark").label == "More like this"
+
+
 def test_the_card_says_what_people_found_and_shows_the_training_image(folder, monkeypatch):
     a, b = official_pair()
     write(folder, a, b)

@@ -94,6 +94,21 @@ def test_each_setting_reaches_the_job(folder, monkeypatch):
     ]
 
 
+def test_the_classes_of_marked_images_become_the_focus(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(setup, "start", lambda *arguments: asked.append(arguments[0]))
+    marks = {"1-3": "seal", "2-4": "otter", "3-3": "seal", "4-9": "no class of this run"}
+    app = run(folder, **{"marked-images": marks})
+    app.selectbox(key="retrain-focus").set_value("classes of the marked images").run()
+    said = text(app)
+    assert "3 marked images" in said and "seal 2, otter 1" in said and "Chosen by test images" in said
+    app.button(key="retrain-start").click().run()
+    assert [config.focus for config in asked] == ["classes:seal,otter"]
+    app.button(key="retrain-unmark").click().run()
+    assert app.selectbox(key="retrain-focus").value == "hardest classes"
+    assert "classes of the marked images" not in app.selectbox(key="retrain-focus").options
+
+
 def test_hardest_is_refused_with_the_reason_where_nothing_was_held_out(folder):
     save_run(made_run(model="cnn", preset="quick", val=False), folder / "cnn-quick-0.npz")
     app = run(folder)
