@@ -192,6 +192,38 @@ def test_axe_finds_no_serious_violation_in_the_dialog(browse, scheme):
     page.locator("[role=dialog]").wait_for(state="detached")
 
 
+def test_a_job_is_discarded_from_the_dialog_and_leaves_nothing(browse, runs):
+    page = browse()
+    with started(page, LONG):
+        wait_until(lambda: steps(page) > 0)
+    before = sorted(path.name for path in runs.glob("retrained/*.npz"))
+    open_dialog(page)
+    page.locator("[role=dialog] [data-testid=stVegaLiteChart]").nth(1).wait_for()  # of accuracy and of loss
+    assert "validation images, which are never trained on" in page.locator("[role=dialog]").inner_text()
+    press(page.locator("[role=dialog] .st-key-retrain-discard-dialog button").first, lambda: not jobs(runs))
+    page.get_by_text("was discarded; no run was written").wait_for()
+    page.locator(".st-key-retrain-stop").wait_for(state="detached")
+    assert sorted(path.name for path in runs.glob("retrained/*.npz")) == before
+
+
+def test_from_start_to_the_verdict_of_three_seeds(browse, runs):
+    page = browse()
+    with started(page, 5):
+        wait_until(lambda: [job.state for job in jobs(runs)] == ["finished"], 600)
+    name = jobs(runs)[0].name
+    compared(page, name)
+    go_to(page, "Retrained")
+    settle(page)
+    main = page.locator("[data-testid=stMainBlockContainer]")
+    assert f"Retrained: {name}" in main.inner_text() and "One seed cannot tell a gain from luck" in main.inner_text()
+    press(page.locator(".st-key-retrained-repeat button").first, lambda: len(jobs(runs)) > 1)
+    wait_until(lambda: [job.state for job in jobs(runs)] == ["finished"] * 3, 600)
+    page.get_by_text("mean of 3 seeds").first.wait_for()
+    compared(page, name)
+    runs_of = [load_run(folders.retrained_path(job.folder)) for job in jobs(runs)]
+    assert sorted(run.meta["seed"] for run in runs_of) == [0, 1, 2]
+
+
 def test_a_killed_job_is_told_with_its_log_and_goes_on(browse, runs):
     page = browse()
     with started(page, 30):
