@@ -168,12 +168,17 @@ class RetrainConfig:
     focus: str = option(
         "hardest:10", "classes that get a larger share: all, hardest:K (lowest validation F1) or classes:NAME,NAME"
     )
-    seconds: float = option(60.0, "training time in seconds, without the evaluation after it", low=0, high=86_400)
+    seconds: float = option(60.0, "seconds of training and of the evaluation after it", low=0, high=86_400)
     epochs: float = option(0.0, "training epochs, instead of seconds; 0: as many as seconds allow", low=0, high=10_000)
-    train_layers: str = option("all", "layers to train; head: on cached features, without augmentation", choices=LAYERS)
+    train_layers: str = option(
+        "last_block",
+        "layers to train; last_block: on what the layers before it give, computed once, with CutMix; head: on cached "
+        "features, without augmentation",
+        choices=LAYERS,
+    )
     learning_rate: float = option(0.0, "peak learning rate; 0: the default for the trained layers", low=0, high=10)
     focus_share: float = option(
-        0.5, "share of each batch that is of the focus classes, so that it has both kinds", above=0, below=1
+        0.3, "share of each batch that is of the focus classes, so that it has both kinds", above=0, below=1
     )
     crop_padding: int = option(4, "pixels of zero padding before the random crop", low=0, high=16)
     flip: bool = option(True, "random horizontal flip")

@@ -68,3 +68,16 @@ RECIPES: dict[str, Recipe] = {
     "last_block": Recipe(0.003, 0.85),
     "head": Recipe(0.05, 0.85),
 }
+#: classes that count as rivals of a retraining's focus, and the share of a batch that they get of what it leaves
+RIVALS, RIVAL_SHARE = 12, 0.43
+#: of what a parent's last block sees, so much is kept: augmented views, training images of the focus and of its rivals
+#: each at most, and training images in all
+VIEWS, MOST_KEPT, KEPT = 2, 5_400, 14_000
+#: how often each of these is seen on average at most: more of it gave nothing on the validation split
+MOST_PASSES = 10
+#: shares of the way from the parent to what was learned, of which the first that holds is kept
+WEIGHTS = (0.5, 0.25)
+#: by which the accuracy of all classes may fall on the validation split then: half its standard error on 5,000 images
+TOLERANCE = 0.002
+#: of a budget in seconds that the learning has, however long the scoring takes
+LEAST_SHARE = 0.25

@@ -1,9 +1,10 @@
-"""Which images a step of a retraining learns from: shuffled decks of the focus and of the other classes."""
+"""Which images a step of a retraining learns from: shuffled decks of the focus, of its rivals, and of the rest."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cifarcore.presets import KEPT, MOST_KEPT, RIVAL_SHARE, RIVALS
 from cifarcore.training.batches import step_seed
 
 
@@ -28,7 +29,37 @@ class Deck:
         return torch.cat(dealt) if dealt else self.rows[:0]
 
 
-def batch_shares(focus_share: float, batch: int) -> tuple[int, int]:
-    """Images of the focus and of the other classes in a batch."""
+def batch_shares(focus_share: float, batch: int, rivals: bool = False) -> tuple[int, int, int]:
+    """Images of the focus, of its rivals and of the rest in a batch; where there are `rivals`, they get RIVAL_SHARE of
+    what the focus leaves.
+    """
     focus = min(batch - 1, max(1, round(focus_share * batch))) if focus_share else 0
-    return focus, batch - focus
+    theirs = round(RIVAL_SHARE * (batch - focus)) if rivals else 0
+    return focus, theirs, batch - focus - theirs
+
+
+def choose_rivals(labels: np.ndarray, predicted: np.ndarray, n_classes: int, focus: tuple[int, ...]) -> tuple[int, ...]:
+    """The RIVALS classes, or half of those not in focus, most often taken for one of the focus or the other way round,
+    most often first; `labels` and `predicted` (V,) are class indices of the validation split.
+    """
+    confused = np.zeros((n_classes, n_classes), int)
+    np.add.at(confused, (labels.astype(int), predicted), 1)
+    often = (confused + confused.T)[list(focus)].sum(axis=0)
+    often[list(focus)] = 0
+    order = np.argsort(-often, kind="stable")[: min(RIVALS, (n_classes - len(focus)) // 2)]
+    return tuple(int(index) for index in order if often[index])
+
+
+def rows_to_keep(
+    labels: np.ndarray, train_rows: np.ndarray, focus: tuple[int, ...], rivals: tuple[int, ...]
+) -> np.ndarray:
+    """Rows of the training images of which the last block's inputs are kept, sorted: of the focus and of its rivals
+    MOST_KEPT each, of the rest what makes KEPT in all, drawn once where there are more. `labels` are of all images.
+    """
+    generator = np.random.default_rng(0)
+    in_focus, are_rivals = (np.isin(labels[train_rows], classes) for classes in (focus, rivals))
+    kept: list[np.ndarray] = []
+    for group, most in ((in_focus, MOST_KEPT), (are_rivals, MOST_KEPT), (~in_focus & ~are_rivals, KEPT)):
+        rows = train_rows[group]
+        kept.append(generator.permutation(rows)[: min(most, KEPT - sum(map(len, kept)))])
+    return np.sort(np.concatenate(kept))

@@ -94,7 +94,8 @@ def delete(runs_folder: str | Path, name: str, seen: Version | None = None) -> N
         refuse_changed(retrained_path(folder), seen)
         clear_leftovers(folder)
         if weights_path(retrained_path(folder)).is_file():
-            for path in feature_caches(folder.parent, file_digest(weights_path(retrained_path(folder)))):
+            digest = file_digest(weights_path(retrained_path(folder)))
+            for path in feature_caches(folder.parent, digest) + feature_caches(folder.parent, f"block-{digest}"):
                 path.unlink()
         for path in reversed(belongings(folder)):  # the run file first, so that no picker offers half of it
             if path.is_dir() and not is_link(path):
@@ -127,10 +128,20 @@ def feature_caches(retrained: Path, weights_digest: str) -> list[Path]:
     return [] if is_link(folder) else list(folder.glob(f"{weights_digest}-*.npz"))
 
 
+def block_cache(retrained: Path, weights_digest: str, data_fingerprint: str) -> Path:
+    """Where what a parent's last block sees is kept for retraining it."""
+    return retrained / FEATURES / f"block-{weights_digest}-{data_fingerprint}.npz"
+
+
 def has_features(run_file: Path, runs_folder: str | Path) -> bool:
     """Whether the features that a head is trained on are there, so that it needs no images."""
     kept = feature_caches(retrained_dir(runs_folder), file_digest(weights_path(run_file)))
     return bool(kept) or run_file.with_suffix(".features.npz").exists()
+
+
+def has_block(run_file: Path, runs_folder: str | Path) -> bool:
+    """Whether what the last block sees is kept; another focus may still need other images."""
+    return bool(feature_caches(retrained_dir(runs_folder), f"block-{file_digest(weights_path(run_file))}"))
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -1,7 +1,7 @@
-"""The learning of a short retraining: from a parent's weights, on batches that mix its focus with all other classes.
+"""The learning of a short retraining: from a parent's weights, on batches of its focus, of rivals and of the rest.
 
-The validation split is never trained on, the test split only scored at the end, and neither chooses anything.
-Logit adjustment: A. Menon et al., "Long-tail learning via logit adjustment", ICLR 2021.
+Logit adjustment: Menon et al., ICLR 2021. CutMix, here of a layer's inputs: Yun et al., ICCV 2019. Averaging with the
+parent: Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022.
 """
 
 import math
@@ -13,14 +13,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from cifarcore.config import RetrainConfig, TrainConfig
 from cifarcore.data.cifar100 import Dataset
+from cifarcore.data.ids import rows_of
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import atomic_write
-from cifarcore.presets import RECIPES, Recipe
+from cifarcore.presets import LEAST_SHARE, MOST_PASSES, Recipe
+from cifarcore.retraining.block import Block
 from cifarcore.retraining.dealing import Deck, batch_shares
+from cifarcore.retraining.recipes import cut_and_mix, recipe_of, schedule, train_config
 from cifarcore.retraining.setup import Setup
 from cifarcore.runs.layout import HISTORY_COLUMNS
 from cifarcore.runs.run import Run
@@ -32,14 +34,8 @@ from cifarcore.training.hardware import autocast, hardware, resolve, versions
 from cifarcore.training.optimization import Sgd, freeze, parameter_groups
 from cifarcore.training.predict import predict
 
-WARMUP = 0.1
-
-
-HEAD_BATCH = 512
-
-
-#: validation images looked at whatever it takes, those that time it, and those before, untimed
-LEAST_CHECKED, TIMED, WARM = 500, 200, 8
+#: validation images looked at whatever it takes, those that time it, those before, untimed; and in a batch of a block
+LEAST_CHECKED, TIMED, WARM, BATCH = 500, 200, 8, 250
 
 
 class Learner:
@@ -53,39 +49,56 @@ class Learner:
         val_rows: np.ndarray,
         on_features: bool = False,
         recipe: Recipe | None = None,
+        rivals: tuple[int, ...] = (),
+        block: Block | None = None,
+        ids: np.ndarray | None = None,
     ):
-        """`dataset.x_train` are images, or features (M, D) where only the head learns `on_features`."""
+        """`dataset.x_train` are images, or features (M, D) where only the head learns `on_features`; with a `block`,
+        the last block learns from it, of the training images that it has, by their `ids` (M,).
+        """
         self.setup, self.config = setup, setup.config
         self.recipe = recipe or recipe_of(setup.config)
-        self.train_config = resolve(_train_config(parent.config, setup.config, self.recipe))
+        self.train_config = resolve(train_config(parent.config, setup.config, self.recipe))
         if self.train_config.precision == "float16":  # whose gradients would need scaling, for a minute's work
             self.train_config = replace(self.train_config, precision="float32")
         device = self.train_config.device
         train_rows = np.setdiff1d(np.arange(len(dataset.y_train)), val_rows)
-        in_focus = np.isin(dataset.y_train, setup.focus)
-        sides = (in_focus[train_rows], ~in_focus[train_rows])
-        self.decks = [Deck(train_rows[side], 2 * self.train_config.seed + number) for number, side in enumerate(sides)]
-        self.shares = batch_shares(self.config.focus_share if setup.focus else 0.0, self.train_config.batch_size)
-        self.train_images = len(train_rows)
+        self.train_images, self.n_classes = len(train_rows), dataset.n_classes
+        in_focus, are_rivals = (np.isin(dataset.y_train, classes) for classes in (setup.focus, rivals))
+        kept = np.ones(len(train_rows), bool)
+        if block is not None:
+            self.place = torch.from_numpy(rows_of(block.view_ids, ids))
+            self.val_place = torch.from_numpy(rows_of(block.plain_ids, ids))
+            kept = self.place.numpy()[train_rows] >= 0
+        groups = [group[train_rows] for group in (in_focus, are_rivals, ~in_focus & ~are_rivals)]
+        self.decks = [
+            Deck(train_rows[group & kept], 3 * self.train_config.seed + number) for number, group in enumerate(groups)
+        ]
+        share = self.config.focus_share if setup.focus else 0.0
+        self.shares = batch_shares(share, self.train_config.batch_size, bool(rivals))
         self.val_rows, self.val_in_focus = torch.from_numpy(val_rows), torch.from_numpy(in_focus[val_rows])
 
-        self.on_features = on_features  # then only the head is computed, and nothing is augmented
-        self.inputs = torch.from_numpy(dataset.x_train).to(device)
+        self.on_features, self.block = on_features, block  # with these part of it is computed, and no image augmented
+        self.inputs = torch.from_numpy(dataset.x_train).to(device if block is None else "cpu")
         self.labels = torch.from_numpy(dataset.y_train).to(device)
+        self.most_passes = math.inf if block is None else MOST_PASSES * len(block.view_ids) / self.train_images
         self.augment = Augment(self.train_config, dataset.n_classes)
         if self.on_features:
             self.model = parent.head().to(device)
         else:
             self.model = parent.model().to(device, memory_format=torch.channels_last)
-            if device == "cpu":
-                for_cpu(self.model)
+            self.model = for_cpu(self.model) if device == "cpu" else self.model
         self.frozen = freeze(self.model, self.config.train_layers)
+        if block is not None:  # of which the batches, with a focus as they are, would give other statistics
+            self.frozen += [module for module in self.model.modules() if isinstance(module, nn.BatchNorm2d)]
         self.optimizer = Sgd(parameter_groups(self.model, self.train_config), self.train_config.weight_decay)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
-        self.adjustment = self._adjustment(dataset.y_train[train_rows], dataset.n_classes).to(device)
+        self.start = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.adjustment = self._adjustment([dataset.y_train[train_rows[group]] for group in groups]).to(device)
 
         self.step = 0
         self.learned = 0.0  #: seconds
+        self.scoring = 0.0  #: seconds of the budget that are for what comes after
         self.history: dict[str, list[float]] = {column: [] for column in HISTORY_COLUMNS}
 
     @property
@@ -96,57 +109,78 @@ class Learner:
     @property
     def fraction(self) -> float:
         """How much of the budget is used, 0..1."""
-        used = self.passes / self.config.epochs if self.config.epochs else self.learned / self.config.seconds
-        return min(1.0, used)
+        in_seconds = max(self.learned / self.seconds, self.passes / self.most_passes)
+        return min(1.0, self.passes / self.config.epochs if self.config.epochs else in_seconds)
+
+    @property
+    def seconds(self) -> float:
+        """Of a budget in seconds, those for the learning: what the scoring leaves, and never less than LEAST_SHARE."""
+        return max(LEAST_SHARE * self.config.seconds, self.config.seconds - self.scoring)
 
     def seconds_left(self) -> float:
-        if not self.config.epochs:
-            return max(0.0, self.config.seconds - self.learned)
-        return self.learned * (1 / self.fraction - 1) if self.fraction else math.nan
+        by_images = self.learned * (1 / self.fraction - 1) if self.fraction else math.nan
+        return by_images if self.config.epochs or self.fraction else self.seconds
 
     def take_step(self) -> Tensor:
         """One step of SGD; returns its loss, not yet waited for."""
         self.model.train()
         for module in self.frozen:
             module.eval()  # a frozen batch norm keeps its statistics too
-        scale = _schedule(self.fraction)
+        scale = schedule(self.fraction)
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * scale
         torch.manual_seed(step_seed(self.train_config.seed, self.step))
         rows = torch.cat(
             [deck.deal(self.step * share, share) for deck, share in zip(self.decks, self.shares, strict=True)]
         )
-        rows = rows.to(self.train_config.device)
-        loss = self._loss(self.inputs[rows], self.labels[rows])
+        loss = self._loss(self._inputs(rows), self.labels[rows.to(self.train_config.device)])
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         self.step += 1
         return loss.detach()
 
+    def _inputs(self, rows: Tensor) -> Tensor:
+        """What the trained layers are given of the training images at `rows`."""
+        if self.block is None:
+            return self.inputs[rows.to(self.train_config.device)]
+        view = torch.randint(len(self.block.views), (len(rows),))
+        inputs = torch.from_numpy(self.block.views[view.numpy(), self.place[rows].numpy()])
+        return inputs.to(self.train_config.device).float()
+
     def _loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        if self.on_features:
+        others, share = labels, 0.0
+        if self.block is not None:
+            inputs, partners, share = cut_and_mix(inputs)
+            others = labels[partners]
+        elif self.on_features:
             inputs = inputs.float()
         else:
             inputs, labels = self.augment(inputs, labels)
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+            others = labels
         with autocast(self.train_config):
-            logits = self.model.head(inputs) if self.on_features else self.model(inputs)
-        return F.cross_entropy(
-            logits.float() + self.adjustment, labels, label_smoothing=self.train_config.label_smoothing
-        )
+            logits = self._logits(inputs).float() + self.adjustment
+        smoothing = self.train_config.label_smoothing
+        loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        if share:
+            loss = (1 - share) * loss + share * F.cross_entropy(logits, others, label_smoothing=smoothing)
+        return loss
 
-    def _adjustment(self, labels: np.ndarray, n_classes: int) -> Tensor:
+    def _logits(self, inputs: Tensor) -> Tensor:
+        if self.on_features:
+            return self.model.head(inputs)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        return self.model(inputs) if self.block is None else self.model.head(self.model.last_block(inputs))
+
+    def _adjustment(self, groups: list[np.ndarray]) -> Tensor:
         """What is added to the logits in the loss alone, (C,): the log of how much oftener a class is in a batch than
-        in the data.
+        in the data, of whose `groups` these are the labels.
         """
-        often = np.zeros(n_classes)
-        for deck, share in zip(self.decks, self.shares, strict=True):
-            if share:
-                in_deck = np.isin(
-                    np.arange(n_classes), labels[np.isin(labels, self.setup.focus) == (deck is self.decks[0])]
-                )
-                often[in_deck] = np.log(share / sum(self.shares) * len(labels) / len(deck.rows))
+        often = np.zeros(self.n_classes)
+        images = sum(map(len, groups))
+        for labels, share in zip(groups, self.shares, strict=True):
+            if share and len(labels):
+                often[np.unique(labels)] = np.log(share / sum(self.shares) * images / len(labels))
         return torch.from_numpy(self.recipe.adjustment * often).float()
 
     def validation_rows(self, seconds: float) -> Tensor:
@@ -170,11 +204,26 @@ class Learner:
         chosen = self.val_rows[rows].to(self.train_config.device)
         if self.on_features:
             logits = self.model.eval().head(self.inputs[chosen].float())
+        elif self.block is not None:
+            plain = torch.from_numpy(self.block.plain[self.val_place[self.val_rows[rows]].numpy()])
+            self.model.eval()
+            with autocast(self.train_config):
+                parts = [self._logits(part.to(chosen.device).float()) for part in plain.split(BATCH)]
+            logits = torch.cat(parts).float()
         else:
             logits, _ = predict(self.model, self.inputs[chosen], self.train_config)
         right = (logits.argmax(1) == self.labels[chosen]).double().cpu()
         in_focus = self.val_in_focus[rows]
         return right.mean().item(), right[in_focus].mean().item() if in_focus.any() else math.nan
+
+    def averaged(self, weight: float) -> dict[str, Tensor]:
+        """The model's state at `weight` of the way from the parent's to what was learned; at 0 the parent's itself."""
+        return {
+            name: torch.lerp(self.start[name], value, weight)
+            if weight and value.is_floating_point()
+            else self.start[name]
+            for name, value in self.model.state_dict().items()
+        }
 
     def look(self, loss: float, rows: Tensor) -> dict[str, float]:
         """Validate, and keep a line of the history."""
@@ -214,8 +263,12 @@ class Learner:
                 f"{path}: damaged ({error!s:.100}); delete this retraining and start another"
             ) from None
 
-    def checkpoint(self, parent: Checkpoint, run: Run, dataset_fingerprint: str, stopped: bool) -> Checkpoint:
+    def checkpoint(
+        self, parent: Checkpoint, run: Run, dataset_fingerprint: str, stopped: bool, weight: float = 1.0
+    ) -> Checkpoint:
+        """What was learned, averaged with `parent` at `weight` (`averaged`)."""
         record = {
+            "weight": weight,
             "settings": self.config.to_dict(),
             "recipe": asdict(self.recipe),
             "focus": list(self.setup.focus_names),
@@ -243,50 +296,5 @@ class Learner:
             "versions": versions(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        weights = parent.weights | half(self.model.state_dict())
+        weights = parent.weights | (half(self.averaged(weight)) if weight else {})
         return Checkpoint(self.train_config, weights, parent.class_names, meta, self.history)
-
-
-def recipe_of(config: RetrainConfig) -> Recipe:
-    """The recipe of the trained layers, with the learning rate of `config` where it names one."""
-    recipe = RECIPES[config.train_layers]
-    return replace(recipe, learning_rate=config.learning_rate) if config.learning_rate else recipe
-
-
-def _schedule(fraction: float) -> float:
-    """Factor on the learning rate: a straight rise, then half a cosine to zero."""
-    if fraction < WARMUP:
-        return 0.05 + 0.95 * fraction / WARMUP
-    return 0.5 * (1 + math.cos(math.pi * (fraction - WARMUP) / (1 - WARMUP)))
-
-
-def _train_config(parent: TrainConfig, config: RetrainConfig, recipe: Recipe) -> TrainConfig:
-    """What the retrained checkpoint says of its training: the parent's network and data, this retraining's learning."""
-    preset = parent.preset if parent.preset.endswith("-retrained") else f"{parent.preset}-retrained"
-    return replace(
-        parent,
-        preset=preset,
-        seed=parent.seed if config.seed < 0 else config.seed,
-        epochs=max(1, math.ceil(config.epochs)),
-        first_size=0,
-        first_epochs=0,
-        batch_size=HEAD_BATCH if config.train_layers == "head" else config.batch_size,
-        learning_rate=recipe.learning_rate,
-        schedule="cosine",
-        warmup=WARMUP,
-        momentum=Sgd.MOMENTUM,
-        nesterov=True,
-        ema_decay=0.0,
-        crop_padding=config.crop_padding,
-        flip=config.flip,
-        mix=config.mix,
-        policy=config.policy,
-        erasing=0.0,
-        train_layers=config.train_layers,
-        teacher="",
-        teacher_once=False,
-        loader="memory",
-        precision="auto",
-        device="auto",
-        threads=config.threads,
-    )

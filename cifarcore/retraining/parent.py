@@ -115,17 +115,6 @@ def head_logits(checkpoint: Checkpoint, features: np.ndarray) -> np.ndarray:
     return checkpoint.head().head(torch.from_numpy(features).float()).numpy().astype(np.float16)
 
 
-def head_scores(checkpoint: Checkpoint, features: Features, run: Run) -> tuple[np.ndarray, np.ndarray | None]:
-    """Logits that the stored head gives to the test and validation images of `run`, in their order, by their
-    features.
-    """
-    test = features.test[all_rows_of(features.test_ids, run.sample_ids)]
-    if run.val_sample_ids is None:
-        return head_logits(checkpoint, test), None
-    val = features.train[all_rows_of(features.train_ids, run.val_sample_ids)]
-    return head_logits(checkpoint, test), head_logits(checkpoint, val)
-
-
 def in_place_of_images(features: Features, parent: Checkpoint) -> Dataset:
     """The features of the training images as a data set without a test split: all that a head learns from."""
     name = str(parent.meta.get("training_data", {}).get("name", ""))

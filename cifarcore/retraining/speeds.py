@@ -2,6 +2,7 @@
 that.
 """
 
+import math
 import os
 import threading
 import time
@@ -11,7 +12,8 @@ from pathlib import Path
 
 from cifarcore.config import RetrainConfig
 from cifarcore.files import is_link, refuse_links
-from cifarcore.retraining.folders import has_features, retrained_dir
+from cifarcore.presets import KEPT, LEAST_SHARE, MOST_PASSES, VIEWS
+from cifarcore.retraining.folders import has_block, has_features, retrained_dir
 from cifarcore.retraining.jobs import explained
 from cifarcore.retraining.processes import identity, is_alive, machine
 from cifarcore.retraining.progress import read_json, read_text, write_json
@@ -42,7 +44,7 @@ class Expectation:
 def expect(header: RunHeader, config: RetrainConfig, runs_folder: str | Path) -> Expectation | None:
     """What to expect of retraining the run of `header`; None before its speed was measured, see `start_measuring`."""
     speed = speed_of(runs_folder, header.meta, config)
-    if len(speed) < 2:
+    if not {"learning", "scoring"} <= set(speed):
         return None
     data = header.meta.get("training_data")
     images = data.get("images") if isinstance(data, dict) else None
@@ -50,18 +52,25 @@ def expect(header: RunHeader, config: RetrainConfig, runs_folder: str | Path) ->
     network = header.meta.get("config")
     held_out = network.get("validation_size") if isinstance(network, dict) else 0
     held_out = held_out if isinstance(held_out, int) else 0
-    passes = config.epochs or config.seconds * speed["learning"] / images
-    caching, scoring = 0.0, (header.n_images + held_out) / speed["scoring"]
+    scored = header.n_images + held_out
+    caching, scoring = 0.0, scored / speed["scoring"]
     if config.train_layers == "head":
         cached = has_features(header.path, runs_folder)
-        caching, scoring = 0.0 if cached else (images + held_out + header.n_images) / speed["scoring"], 0.0
+        caching, scoring = 0.0 if cached else (images + scored) / speed["scoring"], 0.0
+    elif config.train_layers == "last_block":
+        views = VIEWS * min(KEPT, images)
+        caching = 0.0 if has_block(header.path, runs_folder) else (views + scored) / speed["scoring"]
+        scoring = scored / speed.get("rescoring", speed["scoring"])
+    learning = max(LEAST_SHARE * config.seconds, config.seconds - scoring)
+    most = MOST_PASSES * min(KEPT, images) / images if config.train_layers == "last_block" else math.inf
+    passes = config.epochs or min(most, learning * speed["learning"] / images)
     learning = passes * images / speed["learning"]
     return Expectation(speed["learning"], passes, learning, caching, scoring)
 
 
 def speed_of(runs_folder: str | Path, meta: dict, config: RetrainConfig) -> dict[str, float]:
-    """Images per second (`learning`, `scoring`) that were measured on this machine for such a network; {} before
-    that.
+    """Images per second that were measured on this machine for such a network, of learning, of scoring, and of scoring
+    the last block alone (`rescoring`); {} before that.
     """
     if is_link(retrained_dir(runs_folder)):
         return {}
@@ -69,7 +78,7 @@ def speed_of(runs_folder: str | Path, meta: dict, config: RetrainConfig) -> dict
     numbers = kept if isinstance(kept, dict) else {}
     return {
         name: float(numbers[name])
-        for name in ("learning", "scoring")
+        for name in ("learning", "scoring", "rescoring")
         if isinstance(numbers.get(name), (int, float)) and 0 < numbers[name] < _MOST
     }
 

@@ -16,8 +16,13 @@ import torch
 from cifarcore.config import RetrainConfig
 from cifarcore.data.cifar100 import Dataset, fingerprint, sample_ids
 from cifarcore.errors import CifarcoreError
+from cifarcore.presets import VIEWS, WEIGHTS
+from cifarcore.retraining.block import Block, block_logits, load_block, new_block, save_block
+from cifarcore.retraining.choosing import choose_weight, scores
+from cifarcore.retraining.dealing import choose_rivals, rows_to_keep
 from cifarcore.retraining.folders import (
     STATE,
+    block_cache,
     clear_leftovers,
     file_digest,
     retrained_path,
@@ -26,11 +31,10 @@ from cifarcore.retraining.folders import (
 from cifarcore.retraining.jobs import Recorder, stop_asked
 from cifarcore.retraining.learner import Learner
 from cifarcore.retraining.parent import (
+    PROBE_IMAGES,
     REPORT_EVERY_SECONDS,
     Counter,
-    check_weights,
-    head_logits,
-    head_scores,
+    StopAsked,
     in_place_of_images,
     kept_features,
     new_features,
@@ -39,15 +43,11 @@ from cifarcore.retraining.parent import (
     validation_rows,
 )
 from cifarcore.retraining.processes import lower_priority
+from cifarcore.retraining.scoring import Scorer
 from cifarcore.retraining.setup import Setup, read_setup
 from cifarcore.retraining.speeds import save_speed
 from cifarcore.runs.run import Run, save_run
 from cifarcore.training.checkpoints import Checkpoint, save_checkpoint
-from cifarcore.training.evaluation import (
-    make_run,
-    rescored,
-    score,
-)
 from cifarcore.training.hardware import cpu_threads, keep_freed_memory
 
 SAVE_EVERY_SECONDS = 10.0
@@ -72,49 +72,127 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
     # what will be written at the end, so that a disk that fills up meanwhile loses nothing
     record.reserve(2 * weights_path(setup.parent).stat().st_size + 2 * setup.parent.stat().st_size + (8 << 20))
     keep_freed_memory()
-    on_features, scoring_seconds = setup.config.train_layers == "head", 0.0
+    layers = setup.config.train_layers
     with cpu_threads(setup.config.threads or all_cores_but_one()):
-        features = kept_features(setup, run, parent, folder) if on_features else None
+        features = kept_features(setup, run, parent, folder) if layers == "head" else None
+        block, rivals = None, _rivals(run, setup)
         if features is None:
             dataset = load_dataset(parent.config.dataset)
             ids = sample_ids(dataset.x_train)
             val_rows = validation_rows(run, parent, dataset, ids)
             with cpu_threads(setup.config.threads or all_cores()):
-                if on_features:
+                if layers == "head":
                     features = new_features(setup, parent, dataset, ids, folder, record)
-                else:
-                    scoring_seconds = probe(run, parent, dataset)
+                elif layers == "last_block":
+                    block = _block(setup, run, parent, dataset, ids, val_rows, rivals, folder, record)
         if stop_asked(folder):
             return record.end("stopped", NOTHING)
         if features is not None:
-            check_weights(run, features.test_ids, head_logits(parent, features.test))
             dataset, ids = in_place_of_images(features, parent), features.train_ids
             val_rows = validation_rows(run, parent, dataset, ids)
-        learner = Learner(setup, parent, dataset, val_rows, on_features)
+        scorer = Scorer(run, dataset, val_rows, features, block)
+        with cpu_threads(setup.config.threads or all_cores()):
+            scoring_seconds = scorer.check(parent)
+        learner = Learner(setup, parent, dataset, val_rows, features is not None, None, rivals, block, ids)
+        learner.scoring = scoring_seconds
         if (folder / STATE).exists():
             learner.load(folder / STATE)
         record.say(f"scoring at the end will take about {scoring_seconds:.0f} s")
         _learn(learner, folder, record, scoring_seconds)
         if not learner.step:
             return record.end("stopped", NOTHING)
-        checkpoint = learner.checkpoint(parent, run, fingerprint(ids, dataset.y_train), stopped=learner.fraction < 1)
+        stopped = learner.fraction < 1
+
+        def at(weight: float) -> Checkpoint:
+            return learner.checkpoint(parent, run, fingerprint(ids, dataset.y_train), stopped, weight)
+
         with cpu_threads(setup.config.threads or all_cores()):
-            if on_features:
-                record("evaluating")
-                retrained = rescored(run, checkpoint, *head_scores(checkpoint, features, run))
-            else:
-                retrained = _score(checkpoint, dataset, val_rows, record)
+            checkpoint, retrained = _chosen(at, scorer, setup, record)
         record("writing")
         record.release()
         save_checkpoint(checkpoint, weights_path(retrained_path(folder)))
         save_run(retrained, retrained_path(folder))  # last, since with it the retraining is there for everybody
+    kept = (
+        ""
+        if checkpoint.meta["retraining"]["weight"]
+        else "; nothing learned held on the validation split, so the parent's weights were kept"
+    )
     came_out = (
         f"test accuracy {run.correct.mean():.4f} before, {retrained.correct.mean():.4f} after "
-        f"{learner.learned:.0f} s of training"
+        f"{learner.learned:.0f} s of training{kept}"
     )
-    record.end("stopped" if learner.fraction < 1 else "finished", came_out)
+    record.end("stopped" if stopped else "finished", came_out)
     (folder / STATE).unlink(missing_ok=True)
     return came_out
+
+
+def _chosen(
+    at: Callable[[float], Checkpoint], scorer: Scorer, setup: Setup, record: Recorder
+) -> tuple[Checkpoint, Run]:
+    """The checkpoint `at` the weight that holds on the validation split, and its run; what the split says of it and of
+    the parent goes into the checkpoint's record.
+    """
+    run, report = scorer.run, Counter(record, "evaluating", scorer.images)
+    if run.val_labels is None or run.val_logits is None or not len(run.val_labels):  # nothing to choose by
+        checkpoint = at(WEIGHTS[0])
+        return checkpoint, scorer.retrained(checkpoint, None, report)
+    labels = scorer.val_labels
+    before = scores(run.val_logits, run.val_labels, setup.focus)
+    weight, logits = choose_weight(before, lambda weight: scorer.validation(at(weight), report), labels, setup.focus)
+    checkpoint = at(weight)
+    if logits is None:
+        logits = scorer.validation(checkpoint, report)
+    after = scores(logits, labels, setup.focus)
+    checkpoint.meta["retraining"]["validation"] = {
+        "accuracy": [round(before.accuracy, 6), round(after.accuracy, 6)],
+        "focus_f1": [round(before.focus_f1, 6), round(after.focus_f1, 6)],
+    }
+    report.before = len(labels)
+    return checkpoint, scorer.retrained(checkpoint, logits, report)
+
+
+def _rivals(run: Run, setup: Setup) -> tuple[int, ...]:
+    """The rivals of the focus by the parent's validation split; none without one, or without a focus."""
+    if run.val_labels is None or run.val_logits is None or not setup.focus:
+        return ()
+    return choose_rivals(run.val_labels, run.val_logits.argmax(1), run.n_classes, setup.focus)
+
+
+def _block(
+    setup: Setup,
+    run: Run,
+    parent: Checkpoint,
+    dataset: Dataset,
+    ids: np.ndarray,
+    val_rows: np.ndarray,
+    rivals: tuple[int, ...],
+    folder: Path,
+    record: Recorder,
+) -> Block | None:
+    """What the last block sees, as it was kept, else computed and kept. None where a stop was asked for meanwhile."""
+    path = block_cache(folder.parent, setup.weights_digest, fingerprint(ids, dataset.y_train))
+    rows = rows_to_keep(dataset.y_train, np.setdiff1d(np.arange(len(ids)), val_rows), setup.focus, rivals)
+    test_ids = sample_ids(dataset.x_test)
+    plain_ids = np.concatenate([ids[val_rows], test_ids])
+    block = load_block(path, setup.weights_digest)
+    if block is not None and block.covers(ids[rows], plain_ids):
+        return block
+    report = Counter(record, "caching", VIEWS * len(rows) + len(plain_ids))
+
+    def on_batch(done: int) -> None:
+        report(done)
+        if stop_asked(folder):
+            raise StopAsked
+
+    try:
+        block = new_block(parent, setup.weights_digest, dataset, ids, rows, val_rows, test_ids, on_batch)
+    except StopAsked:
+        return None
+    try:
+        save_block(block, path)
+    except OSError as error:  # it is only there to save time
+        record.say(f"what the last block sees was not kept: {error.strerror or error}")
+    return block
 
 
 def measure(
@@ -134,13 +212,22 @@ def measure(
         held_out = 0 if run.val_labels is None else len(run.val_labels)
         with cpu_threads(config.threads or all_cores()):
             scored = (len(dataset.x_test) + held_out) / probe(run, parent, dataset)
-        val_rows = validation_rows(run, parent, dataset, sample_ids(dataset.x_train))
-        on_features = config.train_layers == "head"
+        ids = sample_ids(dataset.x_train)
+        val_rows = validation_rows(run, parent, dataset, ids)
+        on_features, block = config.train_layers == "head", None
         if on_features:  # its speed does not depend on what the features are
             shape = len(dataset.x_train), parent.head().stages()[0].in_features
             drawn = np.random.default_rng(0).random(shape, dtype=np.float32).astype(np.float16)
             dataset = replace(dataset, x_train=drawn)
-        learner = Learner(setup, parent, dataset, val_rows, on_features)
+        elif config.train_layers == "last_block":
+            some = np.setdiff1d(np.arange(len(ids)), val_rows)[:PROBE_IMAGES]
+            test_ids = sample_ids(dataset.x_test[:PROBE_IMAGES])
+            few = replace(dataset, x_test=dataset.x_test[:PROBE_IMAGES])
+            block = new_block(parent, "", few, ids, some, val_rows[:0], test_ids, lambda done: None)
+            began = time.monotonic()
+            block_logits(parent, block, test_ids)
+            rescored = len(test_ids) / (time.monotonic() - began)
+        learner = Learner(setup, parent, dataset, val_rows, on_features, None, (), block, ids)
         for _ in range(2):
             learner.take_step()
         began, step = time.monotonic(), learner.step
@@ -149,7 +236,7 @@ def measure(
         speed = {
             "learning": (learner.step - step) * sum(learner.shares) / (time.monotonic() - began),
             "scoring": scored,
-        }
+        } | ({} if block is None else {"rescoring": rescored})
     save_speed(runs_folder, run.meta, config, speed)
     return speed
 
@@ -203,13 +290,3 @@ def _learn(learner: Learner, folder: Path, record: Recorder, scoring_seconds: fl
             return
         loss_sum += learner.take_step()
         loss_count += 1
-
-
-def _score(checkpoint: Checkpoint, dataset: Dataset, val_rows: np.ndarray, record: Recorder) -> Run:
-    """The run of `checkpoint` on the test and validation images, with the code of `evaluate`."""
-    total = len(dataset.x_test) + len(val_rows)
-    report = Counter(record, "evaluating", total)
-    logits, _ = score(checkpoint, dataset.x_test, on_batch=report)
-    report.before = len(logits)
-    val_logits = score(checkpoint, dataset.x_train[val_rows], on_batch=report)[0] if len(val_rows) else logits[:0]
-    return make_run(checkpoint, dataset, logits, val_logits)

@@ -73,11 +73,18 @@ class BaselineCNN(nn.Module):
         self.fc2 = nn.Linear(config.hidden, n_classes)
         self.dropout = nn.Dropout(config.dropout)
 
-    def features(self, x: Tensor) -> Tensor:
+    def trunk(self, x: Tensor) -> Tensor:
+        """What the last block sees of images, (B, C, H, W)."""
         x = self.prepare(x)
         for block in self.blocks:
             x = block(x)
+        return x
+
+    def last_block(self, x: Tensor) -> Tensor:
         return F.relu(self.fc1(self.dropout(x.flatten(1))))
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.last_block(self.trunk(x))
 
     def head(self, features: Tensor) -> Tensor:
         return self.fc2(self.dropout(features))
@@ -118,10 +125,16 @@ class ResNet18(nn.Module):
         self.conv1.weight.data = centre
         self.maxpool = nn.Identity()
 
-    def features(self, x: Tensor) -> Tensor:
+    def trunk(self, x: Tensor) -> Tensor:
+        """What the last block sees of images, (B, C, H, W)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(self.prepare(x)))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.avgpool(x).flatten(1)
+        return self.layer3(self.layer2(self.layer1(x)))
+
+    def last_block(self, x: Tensor) -> Tensor:
+        return self.avgpool(self.layer4(x)).flatten(1)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.last_block(self.trunk(x))
 
     def head(self, features: Tensor) -> Tensor:
         return self.fc(features)

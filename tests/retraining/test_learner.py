@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from made import made_run
 
 from cifarcore.config import RetrainConfig, TrainConfig
-from cifarcore.data.cifar100 import split_validation
+from cifarcore.data.cifar100 import sample_ids, split_validation
 from cifarcore.data.synthetic import make_synthetic
 from cifarcore.errors import CifarcoreError
 from cifarcore.presets import RECIPES, Recipe
+from cifarcore.retraining.block import new_block
+from cifarcore.retraining.dealing import rows_to_keep
 from cifarcore.retraining.learner import Learner
 from cifarcore.retraining.setup import Setup
 from cifarcore.training.checkpoints import Checkpoint, half
@@ -24,7 +27,7 @@ from cifarcore.training.models import empty_model
 PLAIN = TrainConfig(
     preset="tiny", dataset="synthetic", widths=(8, 8, 8), hidden=16, dropout=0.0, validation_size=200, batch_size=50
 )
-CONFIG = RetrainConfig(focus="classes:any", epochs=1.0, batch_size=40, focus_share=0.25, threads=1)
+CONFIG = RetrainConfig(focus="classes:any", train_layers="all", epochs=1.0, batch_size=40, focus_share=0.25, threads=1)
 FOCUS = (3, 17, 60)
 
 
@@ -82,13 +85,13 @@ def test_validation_images_are_never_trained_on(parent, dataset):
 
 
 def test_each_image_is_dealt_once_before_any_is_dealt_again_and_the_same_after_a_kill(parent, dataset):
-    deck = learner(parent, dataset).decks[1]
+    deck = learner(parent, dataset).decks[2]
     n = len(deck.rows)
     order = deck.deal(0, 2 * n + 7).tolist()
     assert sorted(order[:n]) == sorted(order[n : 2 * n]) == sorted(deck.rows.tolist()) and order[:n] != order[n : 2 * n]
-    again = learner(parent, dataset).decks[1]
+    again = learner(parent, dataset).decks[2]
     assert again.deal(n - 3, 10).tolist() == order[n - 3 : n + 7]
-    assert learner(parent, dataset, seed=5).decks[1].deal(0, n).tolist() != order[:n]
+    assert learner(parent, dataset, seed=5).decks[2].deal(0, n).tolist() != order[:n]
 
 
 def test_the_loss_is_cross_entropy_adjusted_by_how_much_oftener_a_class_is_dealt(parent, dataset):
@@ -143,6 +146,61 @@ def test_the_learning_rate_rises_and_falls_to_zero_within_the_budget(parent, dat
     peak = RECIPES["all"].learning_rate
     assert max(rates) == pytest.approx(peak, rel=0.01) and rates[0] < 0.1 * peak and rates[-1] < 0.01 * peak
     assert learner(parent, dataset, learning_rate=0.5).recipe.learning_rate == 0.5
+
+
+def test_the_budget_is_for_the_scoring_too_and_leaves_the_learning_a_quarter(parent, dataset):
+    one = learner(parent, dataset, epochs=0.0, seconds=20.0)
+    for scoring, seconds in ((0.0, 20.0), (8.0, 12.0), (19.0, 5.0), (40.0, 5.0)):
+        one.scoring, one.learned = scoring, seconds / 2
+        assert one.fraction == pytest.approx(0.5) and one.seconds_left() == pytest.approx(seconds / 2)
+
+
+def test_averaged_states_lie_between_the_parent_and_what_was_learned(parent, dataset):
+    one = learner(parent, dataset, recipe=Recipe(0.05, 0.5))
+    before = {name: value.clone() for name, value in one.model.state_dict().items()}
+    for _ in range(4):
+        one.take_step()
+    after = one.model.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in one.averaged(0.0).items())
+    assert all(
+        torch.allclose(value, after[name]) for name, value in one.averaged(1.0).items() if value.is_floating_point()
+    )
+    quarter = one.averaged(0.25)["fc2.weight"]
+    assert torch.allclose(quarter, 0.75 * before["fc2.weight"] + 0.25 * after["fc2.weight"], atol=1e-6)
+    assert not torch.allclose(quarter, before["fc2.weight"], atol=1e-6)
+    run = made_run(n_classes=10)
+    kept = one.checkpoint(parent, run, "fingerprint", False, 0.0)
+    assert kept.weights == parent.weights and kept.meta["retraining"]["weight"] == 0.0
+
+
+def test_the_last_block_learns_from_what_is_kept_and_its_batch_norm_stays(dataset):
+    config = TrainConfig(model="resnet18", preset="tiny", dataset="synthetic", validation_size=200, init="random")
+    torch.manual_seed(0)
+    parent = Checkpoint(
+        config, half(empty_model(config, dataset.n_classes).state_dict()), list(dataset.class_names), {}
+    )
+    ids, (train_rows, val_rows) = sample_ids(dataset.x_train), split_validation(dataset.y_train, 200)
+    rows = rows_to_keep(dataset.y_train, train_rows[::4], FOCUS, (5, 6))
+    block = new_block(parent, "digest", dataset, ids, rows, val_rows, ids[:0], lambda done: None)
+    block = replace(block, plain=block.plain[: len(val_rows)])
+    setup = Setup(replace(CONFIG, train_layers="last_block"), None, "", "digest", FOCUS, ())
+    one = Learner(setup, parent, dataset, val_rows, rivals=(5, 6), block=block, ids=ids)
+    before = {name: value.clone() for name, value in one.model.state_dict().items()}
+    seen = np.concatenate(dealt(one, 20))
+    assert set(seen) <= set(rows) and np.isin(dataset.y_train[seen], FOCUS).mean() == pytest.approx(0.25)
+    for _ in range(2):
+        assert np.isfinite(one.take_step().item())
+    changed = {name for name, value in one.model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith(("layer4", "fc")) and "running" not in name for name in changed)
+    one.config, one.step = replace(one.config, epochs=0.0, seconds=1000.0), 2 * len(rows) // 40
+    one.learned = 3.0
+    assert one.fraction == pytest.approx(0.2, abs=0.02), "seen ten times it ends, whatever the budget leaves"
+    assert one.seconds_left() == pytest.approx(12, abs=2)
+    one.train_config = replace(one.train_config, precision="float32")
+    plain = Learner(replace(setup, config=CONFIG), parent, dataset, val_rows)
+    plain.train_config = one.train_config
+    plain.model.load_state_dict(one.model.state_dict())
+    assert one.validate(torch.arange(60)) == pytest.approx(plain.validate(torch.arange(60)))
 
 
 def test_the_time_left_is_what_the_budget_leaves(parent, dataset):

@@ -298,9 +298,18 @@ def test_expectation_comes_from_what_was_measured_here(made):
     (made / "retrained").mkdir()
     speeds.save_speed(made, header.meta, config, {"learning": 1000.0, "scoring": 250.0})
     expected = speeds.expect(header, config, made)
-    assert expected.images_per_second == 1000 and expected.learning == pytest.approx(60) and expected.scoring == 2.0
-    assert expected.passes == pytest.approx(60 * 1000 / 50_000)
+    assert expected.images_per_second == 1000 and expected.learning == pytest.approx(58) and expected.scoring == 2.0
+    assert expected.passes == pytest.approx(58 * 1000 / 50_000) and expected.caching == pytest.approx(28_500 / 250)
+    speeds.save_speed(made, header.meta, config, {"learning": 1000.0, "scoring": 250.0, "rescoring": 1000.0})
+    assert speeds.expect(header, config, made).scoring == 0.5
+    kept = folders.block_cache(made / "retrained", folders.file_digest(made / "cnn-made-0.pt"), "data")
+    kept.parent.mkdir()
+    kept.write_bytes(b"")
+    assert speeds.expect(header, config, made).caching == 0
+    short = speeds.expect(header, replace(config, seconds=1.0), made)
+    assert short.learning == pytest.approx(0.5) and short.total == pytest.approx(1.0)
     assert speeds.expect(header, replace(config, epochs=2.0), made).learning == pytest.approx(100)
+    assert speeds.expect(header, replace(config, seconds=600.0), made).learning == pytest.approx(140)  # 10 x 14,000
     assert speeds.expect(header, replace(config, train_layers="head"), made) is None
     (made / "retrained" / "speeds.json").write_text('{"a": 1')
     assert speeds.expect(header, config, made) is None

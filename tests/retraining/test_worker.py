@@ -56,12 +56,18 @@ def work(folder, dataset, while_working=lambda line: None):
         return worker.retrain(folder, record, lambda name: dataset)
 
 
+@pytest.fixture
+def all_kept(monkeypatch):
+    """Whatever was learned is kept as it is; on drawn images it seldom holds."""
+    monkeypatch.setattr(worker, "choose_weight", lambda before, logits_at, *others: (1.0, logits_at(1.0)))
+
+
 def phases(folder) -> list[str]:
     return list(dict.fromkeys(line["phase"] for line in read_job(folder).progress.lines))
 
 
 @pytest.mark.parametrize("layers", ["all", "last_two_blocks", "last_block", "head"])
-def test_the_run_that_comes_out_is_that_of_its_weights(runs, dataset, layers):
+def test_the_run_that_comes_out_is_that_of_its_weights(runs, dataset, layers, all_kept):
     folder = create(replace(CONFIG, train_layers=layers), parent(runs), runs)
     work(folder, dataset)
     job = read_job(folder)
@@ -97,7 +103,7 @@ def test_the_run_that_comes_out_is_that_of_its_weights(runs, dataset, layers):
     )
 
 
-def test_looks_are_at_the_validation_split_alone(runs, dataset):
+def test_looks_are_at_the_validation_split_alone(runs, dataset, all_kept):
     """With other test images and labels the same is learned."""
     other = replace(dataset, x_test=255 - dataset.x_test, y_test=np.roll(dataset.y_test, 1))
     folder = create(CONFIG, parent(runs), runs)
@@ -106,6 +112,34 @@ def test_looks_are_at_the_validation_split_alone(runs, dataset):
     work(one, other)
     first, second = (load_checkpoint(retrained_path(path).with_suffix(".pt")).weights for path in (folder, one))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_where_nothing_holds_the_parents_weights_are_kept_and_said_to_be(runs, dataset, monkeypatch):
+    monkeypatch.setattr(worker, "choose_weight", lambda *arguments: (0.0, None))
+    folder = create(CONFIG, parent(runs), runs)
+    assert "parent's weights were kept" in work(folder, dataset)
+    before, after = (
+        load_checkpoint(path) for path in (parent(runs).with_suffix(".pt"), retrained_path(folder).with_suffix(".pt"))
+    )
+    assert all(torch.equal(after.weights[name], value) for name, value in before.weights.items())
+    run, old = load_run(retrained_path(folder)), load_run(parent(runs))
+    np.testing.assert_allclose(run.logits.astype(np.float32), old.logits.astype(np.float32), atol=0.02)
+    told = run.meta["retraining"]
+    assert told["weight"] == 0.0 and set(told["validation"]) == {"accuracy", "focus_f1"}
+
+
+def test_what_the_last_block_sees_is_computed_once(runs, dataset):
+    first, second = (create(CONFIG, parent(runs), runs) for _ in range(2))
+    work(first, dataset)
+    work(second, dataset)
+    assert "caching" in phases(first) and "caching" not in phases(second)
+    one, other = (load_run(retrained_path(folder)) for folder in (first, second))
+    assert np.array_equal(one.logits, other.logits)
+    (kept,) = (runs / FOLDER / "features").glob("block-*.npz")
+    kept.write_bytes(b"rubbish")
+    third = create(CONFIG, parent(runs), runs)
+    work(third, dataset)
+    assert "caching" in phases(third)
 
 
 def test_features_are_computed_once_and_those_of_evaluate_are_used_where_they_fit(runs, dataset):

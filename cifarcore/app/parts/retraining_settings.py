@@ -40,7 +40,7 @@ HARDEST, CHOSEN, ALL = "hardest classes", "chosen classes", "all classes"
 MARKED = "classes of the marked images"
 
 
-LAYERS = {"Everything": "all", "Last two blocks": "last_two_blocks", "Last block": "last_block", "Head only": "head"}
+LAYERS = {"Last block": "last_block", "Head only": "head", "Last two blocks": "last_two_blocks", "Everything": "all"}
 
 
 AUGMENTATIONS = {"Crop and flip": None, "CutMix": "cutmix", "MixUp": "mixup", "RandAugment": "randaugment"}
@@ -77,7 +77,7 @@ def settings_form(folder: Path) -> bool:
             list(LAYERS),
             key="retrain-layers",
             persist_state=KEPT,
-            help="The head is trained on the parent's features, which are computed once and cached",
+            help="The last block and the head learn from what the layers before them give, computed once and cached",
         )
     ]
     try:
@@ -91,8 +91,8 @@ def settings_form(folder: Path) -> bool:
         names = ", ".join(spaced(run.class_names[index]) for index in focus[:12])
         more = f" and {len(focus) - 12} more" if len(focus) > 12 else ""
         st.caption(
-            f"{escape(names, 400)}{more}: {how}. They make up {config.focus_share:.0%} of each batch, the other "
-            "classes the rest."
+            f"{escape(names, 400)}{more}: {how}. They make up {config.focus_share:.0%} of each batch, the "
+            "classes most often confused with them and all others the rest."
         )
     if setup.lacks_images(header, config, folder):  # measuring the speed needs them too
         download.offer("The images of CIFAR-100, which it learns from, are not on this machine.", "retrain-download")
@@ -179,7 +179,7 @@ def _learning(layers: str) -> dict[str, object]:
         persist_state=KEPT,
         help="The peak; the rate warms up to it and decays to zero within the budget",
     )
-    if layers == "head":
+    if layers in ("head", "last_block"):  # on cached inputs
         return {"learning_rate": rate}
     chosen = st.pills(
         "Augmentation",
@@ -232,25 +232,26 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig, of_imag
     if expected.scoring > 1:
         parts.append(f"{duration(expected.scoring)} of scoring at the end")
     st.caption(f":material/schedule: {', '.join(parts)}: ends about **{end}**.")
-    if expected.learning + expected.scoring > HOLDS * max(expected.learning, 1.0):
+    budget = expected.learning if config.epochs else config.seconds
+    if expected.learning + expected.scoring > HOLDS * max(budget, 1.0):
         st.caption(
-            f":material/hourglass_top: Scoring makes this longer than the budget: about {duration(expected.total)} "
-            "in all."
+            ":material/hourglass_top: Scoring makes this longer than the budget: about "
+            f"{duration(expected.learning + expected.scoring)} in all."
         )
     if rounds < 1:
-        _too_short(config, rounds)
+        _too_short(config, rounds, expected)
     if st.button("Measure again", type="tertiary", key="retrain-measure", icon=":material/speed:") and attempt(
         lambda: speeds.start_measuring(config, header.path, folder)
     ):
         st.rerun(scope="app")
 
 
-def _too_short(config: RetrainConfig, rounds: float) -> None:
+def _too_short(config: RetrainConfig, rounds: float, expected: speeds.Expectation) -> None:
     """Say which budget is the shortest that shows the network each image of the focus once, and offer it."""
-    key, budget, (_, most, step) = (
-        ("retrain-epochs", config.epochs, EPOCHS) if config.epochs else ("retrain-seconds", config.seconds, SECONDS)
-    )
-    needed = tables.shortest(budget, rounds, step)
+    key, learning, scoring, (_, most, step) = "retrain-seconds", expected.learning, expected.scoring, SECONDS
+    if config.epochs:
+        key, learning, scoring, (_, most, step) = "retrain-epochs", config.epochs, 0.0, EPOCHS
+    needed = tables.shortest(learning, rounds, step, scoring)
     unit = "epochs" if config.epochs else "s"
     images = "images of the focus" if config.focus != "all" else "images"
     other = "" if config.train_layers == "head" else " Head only is faster: it learns from cached features."

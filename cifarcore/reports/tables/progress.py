@@ -67,11 +67,11 @@ def focus_rounds(expected: Expectation, focus_share: float, of_images: float) ->
     return expected.passes * focus_share / of_images
 
 
-def shortest(budget: float, rounds: float, step: float) -> float:
-    """The least budget, a multiple of `step`, in which each image of the focus is seen once, where in `budget` it is
-    seen `rounds` times.
+def shortest(learning: float, rounds: float, step: float, scoring: float = 0.0) -> float:
+    """The least budget, a multiple of `step`, in which each image of the focus is seen once, where while `learning` it
+    is seen `rounds` times and the `scoring` takes so much of the budget.
     """
-    return math.ceil(round(budget / rounds / step, 6)) * step
+    return math.ceil(round((learning / rounds + scoring) / step, 6)) * step
 
 
 def seconds_in_all(progress: Progress) -> float:

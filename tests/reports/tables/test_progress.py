@@ -69,4 +69,5 @@ def test_the_shortest_budget_shows_each_image_of_the_focus_once():
     rounds = focus_rounds(expected, 0.5, 0.1)
     assert rounds == pytest.approx(0.3)
     assert shortest(30.0, rounds, 5) == 100.0 and shortest(30.0, 0.29, 5) == 105.0
+    assert shortest(30.0, rounds, 5, scoring=7.0) == 110.0
     assert shortest(0.2, 0.5, 0.1) == pytest.approx(0.4)
