@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made import made_run
+from scipy.stats import t as student
 from scipy.stats import ttest_ind
 from statsmodels.stats.proportion import proportion_confint
 
 from cifarcore.data.known_images import known_images
+from cifarcore.evidence.slice_search import halves
 from cifarcore.evidence.slices import (
     Bins,
     Property,
@@ -23,6 +25,7 @@ from cifarcore.evidence.slices import (
     of_runs,
     of_user,
 )
+from cifarcore.reports.tables.slices import sentences
 from cifarcore.runs.run import load_run
 
 BUNDLED = Path(__file__).resolve().parents[2] / "checkpoints"
@@ -223,6 +226,22 @@ def test_accuracy_by_bins_of_both_models():
     np.testing.assert_allclose(ends[["low", "high"]], expected, atol=1e-12)  # nothing varies, and they have a width
 
 
+def by_hand(difference, mask, first):
+    """Of one slice by NumPy, and p by SciPy's Welch test with the variance inside at least that of all images."""
+    halves_of = [difference[half & mask] for half in (first, ~first)]
+    everything = [difference[half] for half in (first, ~first)]
+    errors = [max(x.var(ddof=1), y.var(ddof=1)) / len(x) for x, y in zip(halves_of, everything, strict=True)]
+    inside, outside = difference[mask], difference[~mask]
+    variance = np.array([max(inside.var(ddof=1), difference.var(ddof=1)) / len(inside),
+                         outside.var(ddof=1) / len(outside)])  # fmt: skip
+    df = variance.sum() ** 2 / (variance**2 / [len(inside) - 1, len(outside) - 1]).sum()
+    p = 2 * student.sf(abs(inside.mean() - outside.mean()) / np.sqrt(variance.sum()), df)
+    rest = np.mean([difference[half & ~mask].mean() for half in (first, ~first)])
+    value, error = np.mean([x.mean() for x in halves_of]), np.sqrt(sum(errors)) / 2
+    margin = student.ppf(0.975, min(len(x) for x in halves_of) - 1) * error
+    return value, value - margin, value + margin, rest, p
+
+
 @pytest.mark.skipif(
     not (BUNDLED / "cnn-quick-0.npz").exists(), reason="needs the bundled run files: run in a clone of the repository"
 )
@@ -242,14 +261,50 @@ def test_on_the_bundled_pair_near_duplicates_of_training_images_explain_a_part_b
     order = np.argsort(a[0].sample_ids, kind="stable")
     first = np.zeros(len(mask), bool)
     first[order[np.random.default_rng(0).permutation(len(mask))[: len(mask) // 2]]] = True
-    effect = np.mean([difference[half & mask].mean() for half in (first, ~first)])
-    rest = np.mean([difference[half & ~mask].mean() for half in (first, ~first)])
-    assert (row["support"], row["chosen_by"]) == (mask.sum(), 2)
-    assert (
-        row["difference"] == pytest.approx(effect) and row["rest"] == pytest.approx(rest) and effect < 0.02 < 0.1 < rest
-    )
+    effect, low, high, rest, p = by_hand(difference, mask, first)
+    assert (row["support"], row["chosen_by"]) == (mask.sum(), 2) and effect < 0.02 < 0.1 < rest
+    assert tuple(row[["difference", "low", "high", "rest"]]) == pytest.approx((effect, low, high, rest))
+    assert row["p"] == pytest.approx(p, rel=1e-3)
     assert row["share"] == pytest.approx(mask.mean() * (effect - rest) / difference.mean())
     assert row["accuracy_a"] == pytest.approx(correct[0][mask].mean())
+    ((_, sentence),) = [each for each in sentences(found) if each[0] == row["slice"]]
+    told = (
+        f"B − A is {100 * effect:+.1f} points on {mask.sum()} images (95% CI {100 * low:+.1f} to {100 * high:+.1f}), "
+    )
+    told = f"{told}{100 * rest:+.1f} on the others".replace("-", "−")
+    readme = " ".join((BUNDLED.parent / "README.md").read_text(encoding="utf-8").split())
+    assert f"{told} (q < 0.0001)" in readme and row["q"] < 0.0001
+    assert sentence.endswith("; q < 0.0001.") and told.removeprefix("B − A is ") in sentence
+
+
+@pytest.mark.skipif(
+    not (BUNDLED / "cnn-quick-0.npz").exists(), reason="needs the bundled run files: run in a clone of the repository"
+)
+def test_every_slice_of_the_bundled_pair_by_numpy_alone():
+    a, b = ([load_run(BUNDLED / f"{model}-quick-{seed}.npz") for seed in range(3)] for model in ("cnn", "resnet18"))
+    found = find(a, b, of_images(a[0]))
+    correct = [np.mean([r.logits.astype(np.float32).argmax(1) == r.labels for r in runs], 0) for runs in (a, b)]
+    difference = correct[1] - correct[0]
+    kin = np.array([str(name).replace("_", " ") for name in a[0].superclass_names])[a[0].superclass_of[a[0].labels]]
+    rows = known_images().rows_of(a[0].sample_ids, a[0].labels)
+    kind = np.array(["none", "exact", "near", "similar"])[known_images().duplicate[rows]]
+    disputed = np.array(["no", "yes"])[known_images().disputed[rows].astype(int)]
+    values = {"superclass": kin, "duplicate in training": kind, "label disputed by people": disputed}
+    first = halves(a[0].sample_ids)
+    for row in found.table.itertuples():
+        mask = np.all([values[text.split(": ")[0]] == text.split(": ")[1] for text in row.slice.split(" & ")], axis=0)
+        effect, low, high, rest, p = by_hand(difference, mask, first)
+        assert row.support == mask.sum() and row.p == pytest.approx(p, rel=2e-3)
+        assert (row.accuracy_a, row.accuracy_b) == pytest.approx([side[mask].mean() for side in correct])
+        if row.chosen_by == 2:
+            assert (row.difference, row.low, row.high, row.rest) == pytest.approx((effect, low, high, rest))
+        else:
+            held_out = [[difference[half & mask].mean(), difference[half & ~mask].mean()] for half in (first, ~first)]
+            assert any(each == pytest.approx([row.difference, row.rest]) for each in held_out)
+        assert row.share == pytest.approx(mask.mean() * (row.difference - row.rest) / difference.mean())
+    assert len(found.table) > 10 and found.significant["slice"].tolist()[:2] == [
+        "duplicate in training: near", "duplicate in training: similar",
+    ]  # fmt: skip
 
 
 def test_slices_of_the_user_are_a_family_of_their_own():
