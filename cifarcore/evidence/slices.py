@@ -21,6 +21,7 @@ from cifarcore.text import plain, spaced
 
 MOST_BINS = 5
 _ABOUT_A_FIFTH = 0.22
+NAMED_CLASSES = 3  #: of a cluster
 MOST_CATEGORIES = 20  #: the most frequent ones are searched
 _FIFTHS = ("lowest fifth", "second fifth", "middle fifth", "fourth fifth", "highest fifth")
 #: kinds of properties that depend on the models compared, so that a gap in them may follow from how they are made
@@ -231,7 +232,9 @@ def of_images(run: Run) -> list[Property]:
 
 
 def of_runs(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> list[Property]:
-    """What depends on the models: confidence, nearest training images, and how many seeds err."""
+    """What depends on the models: confidence, nearest training images, clusters of the features (the last two of the
+    first seed), and how many seeds err.
+    """
     properties = []
     for letter, runs in (("A", runs_a), ("B", runs_b)):
         first = runs[0]
@@ -243,9 +246,22 @@ def of_runs(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> list[Property]:
             properties.append(Property(f"cosine to the nearest training image, {letter}", cosine, "model"))
             agree = (first.train_neighbor_labels == first.labels[:, None]).mean(axis=1)
             properties.append(Property(f"share of nearest training images of the same class, {letter}", agree, "model"))
+        if first.clusters is not None:
+            cluster = first.clusters.astype(int)
+            properties.append(Property(f"cluster of {letter}", cluster, "model", _cluster_names(cluster, first)))
         wrong = np.sum([~run.correct for run in runs], axis=0).astype(float)
         properties.append(Property(f"seeds of {letter} that err", wrong, "outcome"))
     return properties
+
+
+def _cluster_names(cluster: np.ndarray, run: Run) -> tuple[str, ...]:
+    """Each cluster by its number and the classes that most of its images have."""
+    names = []
+    for k in range(int(cluster.max()) + 1):
+        counts = np.bincount(run.labels[cluster == k], minlength=run.n_classes)
+        most = [c for c in np.argsort(-counts, kind="stable")[:NAMED_CLASSES] if counts[c]]
+        names.append(f"{k + 1} ({', '.join(plain(spaced(run.class_names[c])) for c in most)})")
+    return tuple(names)
 
 
 def columns_of(run: Run) -> dict[str, np.ndarray]:

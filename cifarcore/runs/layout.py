@@ -23,6 +23,7 @@ MAX_EPOCHS = 1_000_000
 MAX_METADATA = 100  # columns
 MAX_COLUMNS = MAX_CLASSES + 1_000  # of a table that someone else wrote
 MAX_NAME_LENGTH = 1_000
+MAX_CLUSTERS = 1_000
 MAX_META_LENGTH = 1_000_000
 MAX_BYTES = 1 << 30  # decompressed, all arrays together; the app takes a few times as much to compare two such runs
 
@@ -45,6 +46,7 @@ LAYOUT: dict[str, tuple[str, tuple[str | int, ...]]] = {
     "val_logits": ("f", ("V", "C")),
     "tsne": ("f", ("N", 2)),
     "umap": ("f", ("N", 2)),
+    "clusters": ("iu", ("N",)),
     "train_neighbor_ids": ("u8", ("N", "K")),
     "train_neighbor_labels": ("iu", ("N", "K")),
     "train_neighbor_cosine": ("f", ("N", "K")),
@@ -149,6 +151,8 @@ def check_values(arrays: dict[str, np.ndarray], path: Path) -> None:
             low, high = int(arrays[name].min()), int(arrays[name].max())
             if low < 0 or high >= bound:
                 raise refusal(path, f"array {name!r} holds {low if low < 0 else high}, outside 0..{bound - 1}")
+    if "clusters" in arrays and not 0 <= arrays["clusters"].min() <= arrays["clusters"].max() < MAX_CLUSTERS:
+        raise refusal(path, f"array 'clusters' holds numbers outside 0..{MAX_CLUSTERS - 1}")
     if "metadata_values" in arrays and not _is_unicode(arrays["metadata_values"]):
         raise refusal(path, "array 'metadata_values' holds code points beyond Unicode; use plain text")
     for name in ("class_names", "superclass_names", "metadata_names"):

@@ -35,9 +35,8 @@ _STORED_AS_FLOAT16 = ("logits", "val_logits", "train_neighbor_cosine")
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One model's outputs on N test images of C classes; a loaded run's arrays are read-only.
-
-    Optional ones are None, `history` is empty, where the file has none.
+    """One model's outputs on N test images of C classes, read-only where loaded; where a file has none of the optional
+    arrays they are None, `history` is empty.
     """
 
     class_names: np.ndarray  #: unicode (C,)
@@ -52,6 +51,7 @@ class Run:
     val_logits: np.ndarray | None = None
     tsne: np.ndarray | None = None  #: float32 (N, 2)
     umap: np.ndarray | None = None  #: float32 (N, 2)
+    clusters: np.ndarray | None = None  #: int16 (N,), which k-means cluster of the features each image is in
     train_neighbor_ids: np.ndarray | None = None  #: uint64 (N, K), nearest first
     train_neighbor_labels: np.ndarray | None = None  #: int16 (N, K)
     train_neighbor_cosine: np.ndarray | None = None  #: float16 (N, K)
@@ -155,7 +155,7 @@ class Run:
 
     def take(self, rows: np.ndarray) -> "Run":
         """The same run on the chosen test images, in the order of `rows` (integer indices or a mask)."""
-        per_image = ("sample_ids", "labels", "logits", "tsne", "umap", *GROUPS[2], "metadata_values")
+        per_image = ("sample_ids", "labels", "logits", "tsne", "umap", "clusters", *GROUPS[2], "metadata_values")
         chosen = {name: getattr(self, name)[rows] for name in per_image if getattr(self, name) is not None}
         return replace(self, **chosen, digest=derived_digest(self, np.asarray(rows)))
 

@@ -1,4 +1,4 @@
-"""Maps of a run's test images (t-SNE and UMAP), and for each the nearest training images, from penultimate features.
+"""Maps of a run's test images (t-SNE and UMAP), their clusters and nearest training images, from penultimate features.
 
 Knows no torch. Images are worked on in the order of their ids and on one thread wherever sums decide, so the same
 images give the same maps, bit for bit, in whatever order they come and however many cores there are.
@@ -27,6 +27,7 @@ QUALITY_NEIGHBORS = 15
 TSNE_ANGLE = 0.8
 SAME = 1e-6  # of a vector's elements that are equal but for rounding
 MIN_IMAGES = 32  # below this, neither neighbourhoods of 15 nor a map of them mean anything
+CLUSTERS = 20  # as many as categories are searched for slices
 _CHUNK = 500
 
 
@@ -39,7 +40,7 @@ def project(
     align_to: Run | None = None,
     config: ProjectConfig = ProjectConfig(),
 ) -> Run:
-    """`run` with both maps and, where training features are given, the nearest training images of each test image.
+    """`run` with both maps, clusters and, where training features are given, each test image's nearest training images.
 
     test_features: float (N, D), row i of `run`'s row i; None maps the log-probabilities of the run's own scores.
     train_features: float (M, D), with train_ids uint64 (M,) and train_labels (M,).
@@ -62,7 +63,7 @@ def project(
     if points.shape[1] == 1:
         points = np.pad(points, ((0, 0), (0, 1)))  # a map has two dimensions
 
-    changes: dict = {"digest": ""}  # no longer what its file holds
+    changes: dict = {"digest": "", "clusters": _unordered(clusters(points, config.seed).astype(np.int16), order)}
     if test_features is not None and train_features is not None:
         train = unit_rows(_checked(train_features, len(train_ids), "training"))
         rows, cosine = nearest_rows(points[:, : train.shape[1]], train, config.neighbors)
@@ -83,6 +84,20 @@ def project(
         quality[name] = facts | map_quality(points, positions)
         changes[name] = _unordered(positions.astype(np.float32), order)
     return replace(run, meta=run.meta | {"map_source": source, "maps": quality}, **changes)
+
+
+def clusters(points: np.ndarray, seed: int) -> np.ndarray:
+    """k-means (Lloyd 1982, k-means++ starts: scikit-learn) of points (N, D): each one's cluster, int (N,), the largest
+    first. As many as half of N / 32, at most CLUSTERS.
+    """
+    from sklearn.cluster import KMeans
+
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of fewer distinct points than clusters
+        k = min(CLUSTERS, max(len(points) // (2 * MIN_IMAGES), 1))
+        found = KMeans(k, n_init=3, random_state=seed).fit_predict(points)
+    rank = np.argsort(np.argsort(-np.bincount(found, minlength=k), kind="stable"), kind="stable")
+    return np.asarray(rank[found])
 
 
 def tsne_map(points: np.ndarray, start: np.ndarray | None, config: ProjectConfig) -> tuple[np.ndarray, dict]:

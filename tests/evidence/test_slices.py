@@ -176,6 +176,12 @@ def test_what_is_known_of_images_and_of_runs():
         err = found[f"seeds of {letter} that err"]
         assert err.values.tolist() == [sum(not run.correct[i] for run in runs) for i in range(600)]
         assert err.kind == "outcome" and err.of_models
+    cluster = np.arange(600) % 3
+    of_cluster = {each.name: each for each in of_runs([replace(a[0], clusters=cluster.astype(np.int16))], b)}
+    found = of_cluster["cluster of A"]
+    most = np.argsort(-np.bincount(a[0].labels[cluster == 1], minlength=30), kind="stable")[:3]
+    assert found.categories[1] == f"2 ({', '.join(str(a[0].class_names[c]).replace('_', ' ') for c in most)})"
+    assert found.of_models and np.array_equal(found.values, cluster) and "cluster of B" not in of_cluster
     bare = [made_run(neighbors=False)]
     assert [each.name[:10] for each in of_runs(bare, bare)] == ["confidence", "seeds of A", "confidence", "seeds of B"]
 

@@ -1,5 +1,7 @@
 """A run, its arrays to be broken one at a time, and the one line with which a broken file is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from made import made_run, with_metadata
@@ -10,7 +12,7 @@ from cifarcore.runs.run import save_run
 
 @pytest.fixture(scope="module")
 def run():
-    return with_metadata(made_run(n_images=60))
+    return replace(with_metadata(made_run(n_images=60)), clusters=np.arange(60, dtype=np.int16) % 3)
 
 
 @pytest.fixture

@@ -153,6 +153,13 @@ def test_wrong_shape_type_or_meta(arrays, refused, name, value, reason):
     assert reason in refused(arrays | {name: value})
 
 
+@pytest.mark.parametrize("number", [-1, 1000])
+def test_clusters_are_numbered_from_0(arrays, refused, number):
+    clusters = np.zeros(len(arrays["labels"]), np.int16)
+    clusters[3] = number
+    assert "'clusters' holds numbers outside 0..999" in refused(arrays | {"clusters": clusters}, header_too=False)
+
+
 @pytest.mark.parametrize(
     ("name", "index", "value", "reason"),
     [

@@ -68,6 +68,10 @@ def test_maps_neighbours_and_meta_make_a_valid_run_file(projected, tmp_path):
     assert read.train_neighbor_ids.shape == (N, 5)
     assert read.train_neighbor_labels.dtype == np.int16 and read.train_neighbor_cosine.dtype == np.float16
     assert np.mean(read.train_neighbor_labels == read.labels[:, None]) > 0.8
+    sizes = np.bincount(read.clusters)
+    assert read.clusters.dtype == np.int16 and len(sizes) == min(20, N // 64) and (np.diff(sizes) <= 0).all()
+    purity = np.mean([np.bincount(read.labels[read.clusters == k]).max() / size for k, size in enumerate(sizes)])
+    assert purity > 2 * np.bincount(read.labels).max() / N, "clusters gather classes"
 
 
 def test_order_of_the_test_images_changes_nothing(run, train, projected):
@@ -75,7 +79,7 @@ def test_order_of_the_test_images_changes_nothing(run, train, projected):
     assert fingerprint(shuffled.sample_ids, shuffled.labels) == fingerprint(run.sample_ids, run.labels)
     again = project(shuffled, made_features(shuffled), *train, config=CONFIG)
     here, there = matching_rows(projected, again)
-    for name in (*MAPS, "train_neighbor_ids", "train_neighbor_labels", "train_neighbor_cosine"):
+    for name in (*MAPS, "clusters", "train_neighbor_ids", "train_neighbor_labels", "train_neighbor_cosine"):
         assert np.array_equal(getattr(projected, name)[here], getattr(again, name)[there]), name
     assert again.meta["maps"] == projected.meta["maps"]
 
