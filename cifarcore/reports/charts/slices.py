@@ -16,7 +16,7 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
     """
     clicked = alt.selection_point("slice_clicked", fields=["slice"])
     base = alt.Chart(frame).encode(
-        y=in_order(frame, "slice", limit=420, grid=True),
+        y=in_order(frame, "slice", limit=330, grid=True),
         opacity=alt.condition("datum.significant", alt.value(1.0), alt.value(0.45)),
         color=alt.condition("datum.difference > datum.rest", alt.value(GAIN), alt.value(LOSS)),
         tooltip=[

@@ -32,6 +32,7 @@ METHOD_OF_USER = (
     "over them. This holds for slices chosen without knowing which images the models classify correctly; those picked "
     "for their errors differ by selection."
 )
+HELD_OUT = "B − A, held out"  #: the effect in the half of the images that did not propose the slice
 NOTHING_KNOWN = "These images have no known properties to search."
 NOT_MEASURED = (
     "The images' pixels have not been measured yet; `cifarcore properties` does it once, and the search then includes "
@@ -71,7 +72,7 @@ def forest_frame(slices: Slices, most: int | None = MOST_SHOWN) -> pd.DataFrame:
 
 
 def slice_table(slices: Slices) -> pd.DataFrame:
-    """Every slice that is listed, as text."""
+    """Every slice that is listed, as text; A and B are of all its images."""
     table = slices.table
     return pd.DataFrame(
         {
@@ -79,7 +80,7 @@ def slice_table(slices: Slices) -> pd.DataFrame:
             "Images": [f"{n:,}" for n in table["support"]],
             "A": [f"{value:.1%}" for value in table["accuracy_a"]],
             "B": [f"{value:.1%}" for value in table["accuracy_b"]],
-            "B − A": [number(value, "+.1%") for value in table["difference"]],
+            HELD_OUT if "chosen_by" in table else "B − A": [number(value, "+.1%") for value in table["difference"]],
             "95% CI": [interval(low, high, "+.1%") for low, high in zip(table["low"], table["high"], strict=True)],
             "B − A elsewhere": [number(value, "+.1%") for value in table["rest"]],
             "Share of the difference": [number(value, "+.1%") for value in table["share"]],

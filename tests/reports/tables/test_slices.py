@@ -45,6 +45,11 @@ def test_slices_as_text():
     ]
 
 
+def test_an_effect_of_held_out_images_is_called_that():
+    assert list(slice_tables.slice_table(slices_of(table_of(chosen_by=1))))[4] == "B − A, held out"
+    assert list(slice_tables.slice_table(slices_of(table_of())))[4] == "B − A"
+
+
 def test_the_first_slice_either_way_is_said():
     found = slices_of(
         table_of(slice="no", significant=False), table_of(slice="none", gap=-0.1, difference=-0.1, q=0.0123),
