@@ -238,3 +238,8 @@ def _meta(model: str, preset: str, seed: int, sample_ids: np.ndarray, labels: np
         quality = {"trustworthiness": 0.95, "neighbor_preservation": 0.5}
         meta |= {"map_source": "features", "maps": {"tsne": quality, "umap": quality}}
     return meta
+
+
+def whole_run():
+    """A small run with every array that a file may have."""
+    return replace(with_metadata(made_run(n_classes=4, n_images=12)), clusters=np.arange(12, dtype=np.int16) % 3)

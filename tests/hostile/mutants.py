@@ -271,7 +271,13 @@ def _built(draw: Draw, whole: Whole) -> bytes:
     """An archive of whole and hostile members."""
     hostile = {pick(draw, list(LAYOUT)) for _ in range(draw.integer(1, 3))}
     wanted = hostile | set(REQUIRED)
-    for group in (*GROUPS, ("meta",), ("tsne",), ("umap",)):  # small files are read fast, so that more are
+    for group in (
+        *GROUPS,
+        ("meta",),
+        ("tsne",),
+        ("umap",),
+        ("clusters",),
+    ):  # small files are read fast, so that more are
         if not hostile.isdisjoint(group) or not draw.integer(0, 3):
             wanted |= set(group)
     members = []

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from made import made_run, with_metadata
+from made import made_run, whole_run
 from mutants import EDGES, METAS, TEXTS, Chance, Draw, Whole, edited, hostile_file, outcome, pick
 
 from cifarcore.errors import CifarcoreError
@@ -42,7 +42,7 @@ def said(read: Callable[[], object], name: str = "") -> str:
 
 
 def runs(folder: Path) -> Attempt:
-    whole = Whole(save_run(with_metadata(made_run(n_classes=4, n_images=12)), folder / "whole.npz"))
+    whole = Whole(save_run(whole_run(), folder / "whole.npz"))
     path = folder / "hostile.npz"
 
     def attempt(draw: Draw) -> str:

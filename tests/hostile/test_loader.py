@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made import made_run, with_metadata
+from made import made_run, whole_run
 from mutants import TEXTS, Chance, Whole, hostile_file, npy, outcome, zipped
 
 from cifarcore.runs.layout import RunFileError
@@ -38,7 +38,7 @@ class Drawn:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     path = tmp_path_factory.mktemp("whole") / "whole.npz"
-    return Whole(save_run(with_metadata(made_run(n_classes=4, n_images=12)), path))
+    return Whole(save_run(whole_run(), path))
 
 
 @pytest.fixture(scope="module")
