@@ -16,7 +16,7 @@ import pandas as pd
 
 from cifarcore.evidence import absent, calibration, findings, paired, seed_notes
 from cifarcore.evidence.comparison import Comparison
-from cifarcore.evidence.disagreement import four_way, split_frame
+from cifarcore.evidence.disagreement import FOUR_WAYS, four_way, split_frame
 from cifarcore.evidence.known import coincidence
 from cifarcore.reports import markup
 from cifarcore.reports.charts import classes as class_charts
@@ -201,7 +201,9 @@ def _maps(sides: Sides) -> str:
     if a.tsne is None or b.tsne is None:
         return '<p class="note">The runs have no maps; cifarcore project adds them.</p>'
     rows = np.random.default_rng(0).permutation(a.n_images)[:MAX_POINTS]
-    outcome = four_way(sides.pair)[rows]
+    outcome = four_way(sides.pair)
+    rows = rows[np.argsort([FOUR_WAYS.index(each) for each in outcome[rows]], kind="stable")]  # errors are drawn last
+    outcome = outcome[rows]
     drawn = []
     for letter, run in (("A", a), ("B", b)):
         frame = pd.DataFrame({"x": run.tsne[rows, 0], "y": run.tsne[rows, 1], "outcome": outcome})

@@ -10,6 +10,7 @@ import pytest
 from made import classes_only, made_run
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.evidence.disagreement import FOUR_WAYS
 from cifarcore.evidence.seed_notes import mean_notes
 from cifarcore.reports import html
 from cifarcore.reports.result import compare, first_two
@@ -183,6 +184,7 @@ def test_each_map_is_of_its_model(runs, monkeypatch):
         place = {tuple(point): row for row, point in enumerate(run.tsne.tolist())}
         rows = [place[point] for point in frame[["x", "y"]].itertuples(index=False, name=None)]
         assert frame["outcome"].tolist() == [words[bool(right[0][row]), bool(right[1][row])] for row in rows]
+        assert frame["outcome"].drop_duplicates().tolist() == list(FOUR_WAYS), "errors are drawn last"
     spec = outcome_map(frame, "a title").to_dict()
     assert (spec["width"], spec["height"], spec["title"]) == (420, 420, "a title")
     assert spec["encoding"]["color"]["scale"]["domain"] == ["both correct", "only A", "only B", "neither"]
