@@ -81,7 +81,7 @@ def of_slices(slices: Slices, names: tuple[str, str]) -> str:
         return f"No slice of the images differs significantly from the rest in how {names[0]} and {names[1]} compare"
     row = found.iloc[0]
     points = [f"{number(100 * row[column], '+.1f')} points" for column in ("difference", "rest")]
-    return f"{names[1]} against {names[0]}, accuracy: {points[0]} where {row['slice']}, {points[1]} elsewhere"
+    return f"{names[1]} against {names[0]}, accuracy: {points[0]} in the slice “{row['slice']}”, {points[1]} elsewhere"
 
 
 def of_claims(measured: pd.DataFrame) -> str:

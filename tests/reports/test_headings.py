@@ -1,6 +1,9 @@
 """The titles of pages, which say of which seeds they count."""
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 from made import made_run
 
 from cifarcore.evidence import disagreement
@@ -25,3 +28,15 @@ def test_counts_of_the_first_seeds_say_so():
         assert headings.of_map(split, sides) == (
             f"Where the errors lie: {wrong[0].sum()} of old, {wrong[1].sum()} of new, {both} of both{seeds}"
         )
+
+
+def test_the_heading_of_slices_names_the_clearest_one_or_says_that_none_differs():
+    columns = ["slice", "difference", "rest", "significant"]
+    rows = [("brightness: lowest fifth", -0.021, 0.104, True), ("hue: red", 0.2, 0.1, True), ("trees", 0.3, 0.1, False)]
+    table = pd.DataFrame(rows, columns=columns)
+    slices = SimpleNamespace(significant=table[table["significant"]])
+    assert headings.of_slices(slices, ("cnn", "resnet")) == (
+        "resnet against cnn, accuracy: −2.1 points in the slice “brightness: lowest fifth”, +10.4 points elsewhere"
+    )
+    slices = SimpleNamespace(significant=table[:0])
+    assert headings.of_slices(slices, ("cnn", "resnet")).startswith("No slice of the images differs significantly")
