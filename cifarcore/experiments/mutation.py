@@ -212,7 +212,9 @@ def survivors(root: Path, wing: str, sample: int, seed: int, limit_s: int) -> It
         copy, calls = Path(folder).resolve(), {}
         for part in filter(Path.exists, (root / name for name in ("cifarcore", "tests", ".github"))):
             shutil.copytree(part, copy / part.name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(root / "pyproject.toml", copy)
+        for name in ("pyproject.toml", "README.md"):  # tests hold its numbers
+            if (root / name).exists():
+                shutil.copy(root / name, copy)
         if (root / "checkpoints").exists():  # which tests read alone
             (copy / "checkpoints").symlink_to(root / "checkpoints")
         for test in tests:
