@@ -37,6 +37,16 @@ def test_axe_finds_no_serious_violation(visit, path, scheme):
     assert serious(visit(path, color_scheme=scheme)) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation_with_a_card_open(visit, scheme):
+    page = visit("disagreements", color_scheme=scheme)
+    page.locator(".st-key-disagreements-tiles .card").first.click()
+    card = page.locator("[role=dialog]")
+    card.get_by_text("Sample id").first.wait_for()
+    settle(page)
+    assert serious(page) == []
+
+
 def test_nothing_is_asked_of_another_host(app, chromium):
     context = chromium.new_context()
     page, hosts = context.new_page(), set()
