@@ -7,7 +7,9 @@ import pytest
 from driving import address, choose, csv_of, ids, parameters, settle
 
 from cifarcore.data import cifar100 as data
+from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables.explorer import Box, Lasso
+from cifarcore.reports.tables.explorer_map import superclass_places
 
 GALLERY = "marked-images"
 MARKED, FAINT = 100, 60  # contrast, of 255, that a marked point exceeds and an unmarked one alone stays below
@@ -294,6 +296,34 @@ def test_keys_and_wheel_zoom_and_move_and_a_box_drawn_zoomed_holds_what_it_shows
             break
         page.wait_for_timeout(100)
     assert zoomed != whole
+
+
+_WRITTEN = """async (canvas) => {
+    const written = new Set(), write = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...place) {
+        written.add(text);
+        return write.call(this, text, ...place);
+    };
+    canvas.dispatchEvent(new KeyboardEvent("keydown", {key: "ArrowLeft"}));
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    CanvasRenderingContext2D.prototype.fillText = write;
+    return [...written];
+}"""
+
+
+def test_superclasses_are_named_on_the_whole_map_and_classes_once_zoomed_in(visit, app):
+    page = visit("explorer")
+    canvas = page.locator("canvas.maps")
+    a, b = app.sides()
+    sides = Sides(a, b, 0, 0, np.arange(100))
+    clustered = {name for side in (a, b) for name, *_ in superclass_places(sides, side.first.tsne)}
+    classes, superclasses = set(sides.class_names), set(sides.superclass_names)
+    whole = set(canvas.evaluate(_WRITTEN)) - {"A", "B"}
+    assert whole and whole <= (clustered or classes)
+    for _ in range(3):
+        page.get_by_role("button", name="+", exact=True).click()
+    near = set(canvas.evaluate(_WRITTEN)) - {"A", "B"}
+    assert near and near <= classes and not near & (superclasses - classes)
 
 
 def test_the_legend_hides_a_group_and_leaves_the_map_where_it_is(visit, app):

@@ -137,18 +137,16 @@ def _maps(view: View, kind: str, color: str, positions: list[np.ndarray | None],
     key = f"explorer-{kind}"
     if key not in st.session_state:  # the page opened again
         st.session_state[_START] = st.query_params.get(PARAMETER, "")
+    of_side = {side.letter: each for side, each in zip((view.a, view.b), positions, strict=True) if each is not None}
     content = map_charts.content(
         drawn.map_frame(view, rows, kind, color, view.pictures.knows(view.sample_ids[rows]), inside),
         drawn.titles(view),
-        {
-            side.letter: drawn.places(view, each)
-            for side, each in zip((view.a, view.b), positions, strict=True)
-            if each is not None
-        },
+        {letter: drawn.places(view, each) for letter, each in of_side.items()},
         view.class_names,
         drawn.color_legend(view, color),
         view.pictures.url,
         drawn.outcome_names(view),
+        {letter: drawn.superclass_places(view, each) for letter, each in of_side.items()},
     )
     maps(content, st.session_state[_START], st.session_state.get(_TURN, 0), key, lambda text: _selected(view, text))
 

@@ -1,5 +1,5 @@
 // How the explorer's maps are drawn: point by point on the CPU, so that they are smooth without a GPU. Put before maps.js.
-const GAP = 16, MOST_THUMBS = 150, THUMB = 28, REACH = 8;
+const GAP = 16, MOST_THUMBS = 150, THUMB = 28, REACH = 8, CLASSES_FROM = 2;
 
 const channels = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
 const pixel = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
@@ -178,12 +178,14 @@ class Drawing {
     return this.pictures.get(name);
   }
 
-  // The names of classes at their medians; of two that would cover each other the one of the tighter cluster stands.
+  // The names of classes at their medians, or of superclasses while most of a map is seen; of two that would
+  // cover each other the one of the tighter cluster stands.
   names(panel) {
-    const { context } = this, taken = [];
+    const { context } = this, { names, superclasses } = panel.map, taken = [];
+    const written = superclasses.length && panel.view.zoom < CLASSES_FROM ? superclasses : names;
     context.font = `600 ${Math.min(14, 11 + Math.log2(panel.view.zoom))}px ${this.font}`;
     context.textAlign = "center";
-    for (const [name, mapX, mapY] of panel.map.names) {
+    for (const [name, mapX, mapY] of written) {
       const [x, y] = this.onScreen(panel, mapX, mapY), half = context.measureText(name).width / 2 + 3;
       if (taken.some(([otherX, otherY, other]) => Math.abs(x - otherX) < half + other && Math.abs(y - otherY) < 15)) continue;
       taken.push([x, y, half]);

@@ -36,14 +36,16 @@ def content(
     legend: list[str] | None,
     picture_url: str,
     shown: dict[str, str] | None = None,
+    superclasses: dict[str, list[tuple[str, float, float]]] | None = None,
 ) -> dict:
     """What maps.js draws, fit for JSON: both maps (or the one that is there) on one scale.
 
     Columns of `frame`: id (uint64), label, a_class, b_class (indices into `names`), a_x, a_y, b_x, b_y (each map's own
     units; a pair may be missing), a_color, b_color (index into `legend`, or a number from 0 to 1 where `legend` is
     None), a_sure, b_sure (confidence in per cent, NaN where not known), pictured (bool). `titles` are the maps', by
-    letter; `places` are the names written on each and where; `shown` are other words for names of the `legend`.
-    Positions are sent in 16 bits.
+    letter; `places` are the names written on each and where; `shown` are other words for names of the `legend`;
+    `superclasses` are the names written instead while the whole of a map is seen, where there are any. Positions are
+    sent in 16 bits.
     """
     letters = [letter for letter in "AB" if f"{letter.lower()}_x" in frame]
     bounds = _bounds(frame, letters)
@@ -53,7 +55,8 @@ def content(
             "title": titles[letter],
             "xy": packed(_quantised(frame[[f"{letter.lower()}_x", f"{letter.lower()}_y"]].to_numpy(float), bounds)),
             "codes": packed(_codes(frame[f"{letter.lower()}_color"], legend)),
-            "names": [[name, round(float(x), 4), round(float(y), 4)] for name, x, y in places[letter]],
+            "names": _written(places[letter]),
+            "superclasses": _written((superclasses or {}).get(letter, [])),
         }
         for letter in letters
     ]
@@ -79,6 +82,10 @@ def content(
         + "; near points are similar images.",
     }
     return sent | {"version": hashlib.blake2b(json.dumps(sent).encode(), digest_size=8).hexdigest()}
+
+
+def _written(places: list[tuple[str, float, float]]) -> list[list]:
+    return [[name, round(float(x), 4), round(float(y), 4)] for name, x, y in places]
 
 
 def packed(values: np.ndarray) -> str:

@@ -12,6 +12,8 @@ from cifarcore.text import plain
 
 #: the groups of the colour "slice"; the last is drawn on top
 OF_SLICE = ("other images", "in the slice")
+MOST_NAMED = 20  #: classes whose names have room on a map that is seen as a whole
+NEAREST = 100  #: images about a median, by which it is said whether a superclass clusters there
 
 
 def color_codes(sides: Sides, run: Run, color: str, inside: np.ndarray | None = None) -> np.ndarray:
@@ -76,13 +78,36 @@ def places(sides: Sides, positions: np.ndarray) -> list[tuple[str, float, float]
 
     The class comes first whose images lie closest together, by the mean absolute distance from the median.
     """
+    names = {index: sides.class_names[index] for index in sides.classes}
+    return [(name, x, y) for _, name, x, y in _medians(positions, sides.labels, names)]
+
+
+def superclass_places(sides: Sides, positions: np.ndarray) -> list[tuple[str, float, float]]:
+    """As `places`, the superclasses of the classes shown, to be written while the whole of a map is seen: those that
+    most of the NEAREST images to their median are of. None with MOST_NAMED classes or fewer, or without superclasses.
+    """
+    superclass_of = sides.a.first.superclass_of
+    if superclass_of is None or len(sides.classes) <= MOST_NAMED:
+        return []
+    positions, of = positions[sides.in_filter], superclass_of[sides.labels[sides.in_filter]]
     found = []
-    for index in sides.classes:
-        own = positions[sides.labels == index].astype(float)
+    for index, name, x, y in _medians(positions, of, dict(enumerate(sides.superclass_names))):
+        near = min(NEAREST, int((of == index).sum()))
+        nearest = np.argpartition(np.hypot(*(positions - [x, y]).T), near - 1)[:near]
+        if (of[nearest] == index).mean() > 0.5:
+            found.append((name, x, y))
+    return found
+
+
+def _medians(positions: np.ndarray, codes: np.ndarray, names: dict[int, str]) -> list[tuple[int, str, float, float]]:
+    """Each of the `codes`, int (N,), that `names` knows: its name and the median of its images, the tightest first."""
+    found = []
+    for code, name in names.items():
+        own = positions[codes == code].astype(float)
         if len(own):
             middle = np.median(own, axis=0)
-            found.append((np.abs(own - middle).mean(), _shortened(sides.class_names[index]), *middle.tolist()))
-    return [(name, x, y) for _, name, x, y in sorted(found, key=lambda each: each[0])]
+            found.append((np.abs(own - middle).mean(), code, _shortened(name), *middle.tolist()))
+    return [(code, name, x, y) for _, code, name, x, y in sorted(found, key=lambda each: each[0])]
 
 
 def _shortened(name: str, most: int = 24) -> str:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -107,6 +108,7 @@ def test_what_is_sent_is_what_was_given(both):
     sent = map_charts.content(
         frame, {"A": "one", "B": "two"}, {"A": [("cat", 0.5, 1.0)], "B": []}, both.class_names,
         explorer_map.color_legend(both, "correctness"), "pictures/", {"only A": "only one correct"},
+        {"A": [("pets", 0.25, 2.0)], "B": []},
     )  # fmt: skip
     x0, x1, y0, y1 = sent["bounds"]
     for of, run in zip(sent["maps"], (both.a.first, both.b.first), strict=True):
@@ -115,7 +117,12 @@ def test_what_is_sent_is_what_was_given(both):
         assert unpacked(of["given"]).tolist() == run.predictions[:5].tolist()
     assert unpacked(sent["ids"]).tolist() == both.sample_ids[:5].tolist()
     assert unpacked(sent["pictured"]).tolist() == [1, 0, 1, 1, 1] and sent["ordered"]
-    assert sent["maps"][0]["names"] == [["cat", 0.5, 1.0]] and sent["groups"][1] == "only one correct"
+    assert (
+        sent["maps"][0]["names"] == [["cat", 0.5, 1.0]]
+        and sent["maps"][1]["superclasses"] == []
+        and sent["groups"][1] == "only one correct"
+    )
+    assert sent["maps"][0]["superclasses"] == [["pets", 0.25, 2.0]]
     again = map_charts.content(frame, {"A": "one", "B": "two"}, {"A": [], "B": []}, both.class_names, ["x"] * 4, "p/")
     assert again["version"] != sent["version"] and not again["ordered"]
 
@@ -136,6 +143,25 @@ def test_names_stand_at_the_medians_the_tightest_first(both):
         assert (x, y) == pytest.approx(tuple(np.median(own, axis=0)))
         spread.append(np.abs(own - np.median(own, axis=0)).mean())
     assert spread == sorted(spread)
+
+
+def test_of_many_classes_the_superclasses_that_cluster_are_named_too():
+    runs = two_models(n_classes=100, n_images=3000)
+    a, b = (Side(letter, letter, (run,)) for letter, run in zip("AB", runs, strict=True))
+    sides = Sides(a, b, 0, 0, np.arange(100))
+    of = runs[0].superclass_of[sides.labels]
+    positions = np.random.default_rng(0).normal(size=(3000, 2))
+    positions[of < 3] = 0.1 * positions[of < 3] + 5 * np.arange(1, 4)[of[of < 3], None]  # the others are one cloud
+    found = explorer_map.superclass_places(sides, positions)
+    assert {name for name, *_ in found} == set(sides.superclass_names[:3])
+    for name, x, y in found:
+        middle = np.median(positions[of == sides.superclass_names.index(name)], axis=0)
+        assert (x, y) == pytest.approx(tuple(middle))
+    few = replace(sides, classes=np.flatnonzero(runs[0].superclass_of < 4))
+    assert len(few.classes) == 20 and explorer_map.superclass_places(few, positions) == []
+    without = [replace(run, superclass_names=None, superclass_of=None) for run in runs]
+    a, b = (Side(letter, letter, (run,)) for letter, run in zip("AB", without, strict=True))
+    assert explorer_map.superclass_places(Sides(a, b, 0, 0, np.arange(100)), positions) == []
 
 
 def test_a_box_holds_its_borders():
