@@ -1,12 +1,18 @@
 """README and the pages in .github: every link, path, command and Python name in them exists, and their examples run."""
 
 import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 import typer
 import yaml
+from pictures import draw
 from processes import ROOT
 
 import cifarcore
@@ -20,6 +26,8 @@ MADE = {
     "checkpoints/imported/",
     "checkpoints/retrained/",
     "checkpoints/imported/other.npz",
+    "checkpoints/imported/old-0.npz",
+    "checkpoints/imported/new-0.npz",
     "checkpoints/mine.npz",
     "checkpoints/resnet18-best-0.pt",
 }
@@ -170,3 +178,23 @@ def test_the_readme_is_a_page():
     assert len(text.splitlines()) <= 100
     for wanted in ("streamlit run streamlit_app.py", "pytest"):  # as .ci/run looks for them
         assert re.search(rf"^python3 -m venv .*{wanted}", text, re.MULTILINE)
+
+
+def test_the_readmes_way_from_two_models_of_ones_own_to_a_comparison_works(tmp_path):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = next(block for block in text.split("```") if "cifarcore import old.csv" in block)
+    made = draw(tmp_path / "my_test_set", {name: [f"{i}.png" for i in range(20)] for name in ("cat", "dog", "horse")})
+    for name, noise in (("old", 0.9), ("new", 0.3)):
+        scores = (1 - noise) * np.eye(3)[made.labels] + noise * made.probabilities[::-1]
+        table = pd.DataFrame({"file": made.files} | dict(zip(made.names, scores.T, strict=True)))
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    *commands, app = [line for line in block.splitlines() if line.startswith("cifarcore ")]
+    assert len(commands) == 3 and app == "cifarcore app", "the app opens the folder that the runs were written to"
+    environment = {name: value for name, value in os.environ.items() if name != "CIFARCORE_RUNS"}
+    for command in commands:
+        line = [sys.executable, "-m", *shlex.split(command)]
+        done = subprocess.run(
+            line, cwd=tmp_path, env=environment | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert "new (B) correctly classifies" in (tmp_path / "summary.txt").read_text(encoding="utf-8")

@@ -144,6 +144,14 @@ def read_pictures(
     return ids
 
 
+def in_this_order(listed: Sequence[str], files: Sequence[str]) -> bool:
+    """Whether each of `files` is one of `listed`, names class/file, at the same place; folders before it may lack."""
+    if len(listed) != len(files):
+        return False
+    pairs = zip(listed, (unicodedata.normalize("NFC", name).replace("\\", "/") for name in files), strict=True)
+    return all(f"/{unicodedata.normalize('NFC', name)}".endswith(f"/{file}") for name, file in pairs)
+
+
 def rows_of_files(listed: Sequence[str], files: Sequence[str], where: str) -> np.ndarray:
     """Row in `listed`, names class/file as a folder lists them, of each of `files` (n,): by the end of its path that is
     there, whatever stands before it, else by its own name where that is unique; else so without its suffix.

@@ -13,7 +13,7 @@ from cifarcore.data import cifar100 as data
 from cifarcore.data.ids import row_ids
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs import hard_labels
-from cifarcore.runs.class_names import superclasses
+from cifarcore.runs.class_names import are_numbers, superclasses
 from cifarcore.runs.classes import Classes, classes_of
 from cifarcore.runs.file_labels import labels_of, own_labels, read_file_labels
 from cifarcore.runs.formats import read_labels
@@ -96,7 +96,8 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
     if left:
         kept = np.flatnonzero(truth >= 0)
         run, test = run.take(kept), None if test is None else test.take(kept)
-    notes += [*doubts(run, test, given is not None, bool(predictions.files)), *(test.notes if test else ())]
+    numbered = predictions.columns is None or are_numbers(predictions.columns, config.first_class)
+    notes += [*doubts(run, test, given is not None, bool(predictions.files), numbered), *(test.notes if test else ())]
     if left:
         notes.append(f"left out: {counted(left, 'image')} of classes that the columns lack")
     flat = test is not None and test.folder is not None and test.folder.flat

@@ -7,14 +7,16 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import TestSet
 
+#: standard errors by which the images that another order gets right must outnumber those that this one does
+SURE = 3.0
 LEAST = 50  #: images from which an accuracy is held against chance
 
 
-def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool) -> list[str]:
-    """What may be wrong with the order of rows or columns although everything fits."""
+def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool, numbered: bool = False) -> list[str]:
+    """What may be wrong with the order of rows or columns although everything fits; `numbered` columns have no name."""
     notes = []
     in_order = test is not None and not test.by_file
-    if in_order and files_given:
+    if in_order and files_given and test.folder is None:
         notes.append("the names of files were not used; to find the images by them, give --images FOLDER")
     if in_order and not labels_given:
         notes.append(
@@ -27,6 +29,19 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
     if run.n_images >= LEAST and accuracy <= chance + 2 * (chance * (1 - chance) / run.n_images) ** 0.5:
         ask = "are the rows in this order?" if in_order else "are the columns in the order of these classes?"
         notes.append(f"the accuracy, {accuracy:.4f}, is no better than chance, {chance:.4f}: {ask}")
+    if (
+        test is not None
+        and test.otherwise is not None
+        and numbered
+        and tuple(run.class_names.tolist()) == test.class_names
+    ):
+        other = run.predictions == test.otherwise
+        better, worse = int((other & ~run.correct).sum()), int((run.correct & ~other).sum())
+        if better - worse > SURE * (better + worse) ** 0.5:
+            notes.append(
+                f"in the other usual order of files and numbered classes the accuracy would be {other.mean():.4f}, not "
+                f"{accuracy:.4f}: is this one, --order, the right one?"
+            )
     absent = [name for name, share in zip(run.class_names.tolist(), shares[0], strict=True) if not share]
     if test is None and labels_given and run.n_images >= LEAST and absent:
         shown = ", ".join(repr(name[:60]) for name in absent[:5]) + (", …" if len(absent) > 5 else "")

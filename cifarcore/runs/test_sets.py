@@ -15,6 +15,7 @@ from cifarcore.data.image_folder import (
     bare,
     flat_folder,
     in_natural_order,
+    in_this_order,
     is_flat,
     list_folder,
     rows_of_files,
@@ -26,6 +27,8 @@ from cifarcore.runs import class_names
 from cifarcore.runs.run import Run, load_run
 
 _BY_FILE = "the files are matched to those of {} by name; their pixels are not compared"
+_SAME_NAMES = "files of one name stand in several classes: the rows are taken in the --order given, which all names fit"
+_OR_AN_ORDER = "; or give --order imagefolder or natural, if the rows are in that order"
 ROWS = "rows"  #: the order by which a row is known by its number
 
 
@@ -46,12 +49,13 @@ class TestSet:
     by_file: bool = False  #: the rows were found by the names of their files
     other: "TestSet | None" = None  #: the same images in another usual order, and
     ask: str = ""  #: what is said where nothing tells which of the two is meant
+    otherwise: np.ndarray | None = None  #: `labels`, were it the other usual order than the one that is named
     natural: np.ndarray | None = None  #: (C,), the classes in natural order, where numbers may count these, too
     notes: tuple[str, ...] = ()  #: what is to be known of how the rows were found
 
     def take(self, rows: np.ndarray) -> "TestSet":
         """The same test set of the chosen rows (n,) alone."""
-        per_row = ("labels", "sample_ids", "rows")
+        per_row = ("labels", "sample_ids", "rows", "otherwise")
         return replace(self, **{name: own[rows] for name in per_row if (own := getattr(self, name)) is not None})
 
 
@@ -132,17 +136,27 @@ def _folder(config: ImportConfig, files: Sequence[str] | None, label_of: Mapping
         f"imagefolder if {folder.files[first][:100]!r} before {folder.files[rows[first]][:100]!r}, as torchvision and "
         "Keras sort, or --order natural if after it, as timm sorts; or name the files in the predictions"
     )
-    natural = TestSet(title, name, classes, np.argsort(counted)[folder.labels][rows], folder=folder, rows=rows)
+    labels, by_number = folder.labels, np.argsort(counted)[folder.labels]
+    natural = TestSet(title, name, classes, by_number[rows], folder=folder, rows=rows)
     by_text = TestSet(
         title, name, folder.class_names, folder.labels, folder=folder, rows=in_order,
         natural=None if config.order or (counted == np.arange(len(counted))).all() else counted,
         other=natural if two else None, ask=ask if two else "",
     )  # fmt: skip
-    test = natural if config.order == "natural" else by_text
+    test, other = (natural, by_text) if config.order == "natural" else (by_text, natural)
+    if config.order:  # where files are named, they tie the rows to their pictures in either order
+        of_other = labels if test is natural else by_number
+        test = replace(test, otherwise=of_other[(other if files is None else test).rows])
     if files is None:
         return test
-    place = np.argsort(test.rows)  # of each file
-    test = test.take(place[rows_of_files(folder.files, files, str(folder.root))])
+    repeated = len(set(files)) < len(files)
+    if repeated and config.order and in_this_order([folder.files[row] for row in test.rows], files):
+        return replace(test, otherwise=None, notes=(_SAME_NAMES,))
+    try:
+        found = rows_of_files(folder.files, files, str(folder.root))
+    except CifarcoreError as error:
+        raise CifarcoreError(f"{error}{_OR_AN_ORDER * (repeated and not config.order)}") from None
+    test = test.take(np.argsort(test.rows)[found])
     return replace(test, by_file=True, notes=_other_suffixes([folder.files[row] for row in test.rows], files))
 
 

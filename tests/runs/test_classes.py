@@ -11,6 +11,7 @@ from made import made_run
 from pictures import draw, plain
 from scipy.special import softmax
 
+from cifarcore.data.image_folder import in_natural_order, list_folder
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.alignment import align
 from cifarcore.runs.class_names import Names, read_class_names, refuse_alike
@@ -102,6 +103,32 @@ def test_columns_without_names_count_the_classes_of_a_folder_in_one_of_two_order
         made.check(taken(path, tmp_path, **options).run)
         np.savez(path, probs=made.probabilities, path=made.files, labels=made.labels)
         made.check(taken(path, tmp_path, **options).run)
+
+
+@pytest.mark.parametrize("files", [True, False])
+def test_a_stated_order_that_the_other_one_beats_is_doubted(tmp_path, files):
+    """The option is believed, but not in silence: of files it counts the classes, of rows without files both.
+
+    Of these it shows where classes are not of one size: else both orders have the same accuracy.
+    """
+    made = draw(
+        tmp_path / "shapes", {f"class{c}": [f"{i}.png" for i in range(2, n)] for c, n in ((1, 22), (2, 22), (10, 62))}
+    )
+    folder = list_folder(made.root)
+    names, rows = in_natural_order(folder)
+    sure = 0.1 + 0.7 * np.eye(3)[made.labels]
+    sure[::7] = 0.1 + 0.7 * np.eye(3)[0]
+    by_number = [made.names.index(name) for name in names]
+    path, options = tmp_path / "theirs.npz", dict(images=str(made.root))
+    for order, right in (("natural", "imagefolder"), ("imagefolder", "natural")):
+        place = rows if right == "natural" else np.arange(len(made.files))
+        columns = by_number if right == "natural" else slice(None)
+        more = {"path": np.array(made.files)[place]} if files else {}
+        np.savez(path, probs=sure[place][:, columns], **more)
+        (said,) = [note for note in taken(path, tmp_path, **options, order=order).notes if "other usual order" in note]
+        best = sure.argmax(axis=1) == made.labels
+        assert f"the accuracy would be {best.mean():.4f}, not" in said
+        assert not any("other usual" in note for note in taken(path, tmp_path, **options, order=right).notes)
 
 
 def test_labels_of_another_class_order_are_told_from_rows_of_another_order(tmp_path):

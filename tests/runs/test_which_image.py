@@ -186,6 +186,25 @@ def test_files_that_sort_in_two_ways_are_asked_about(tmp_path, labelled):
         assert said in refused(path, tmp_path, **options)
 
 
+def test_names_that_every_class_has_are_taken_in_a_stated_order_that_they_fit(tmp_path):
+    """timm's inference.py writes the names alone, without their folders."""
+    made = draw(tmp_path / "pictures", {name: [f"img_{i}.png" for i in range(12)] for name in ("cat", "dog", "eel")})
+    _, rows = in_natural_order(list_folder(made.root))
+    names = np.array([file.split("/")[1] for file in made.files])
+    path, options = tmp_path / "theirs.npz", dict(images=str(made.root))
+    np.savez(path, probs=made.probabilities[rows], filename=names[rows])
+    said = refused(path, tmp_path, **options)
+    assert "stand in several classes; name them class/file" in said and "or give --order imagefolder or natural" in said
+    right = taken(path, tmp_path, **options, order="natural")
+    made.check(right.run)
+    assert "the rows are taken in the --order given, which all names fit" in " ".join(right.notes)
+    assert "the names of files were not used" not in " ".join(right.notes)
+    wrong = refused(path, tmp_path, **options, order="imagefolder")
+    assert "stand in several classes" in wrong and "give --order" not in wrong
+    np.savez(path, probs=made.probabilities[rows], filename=np.roll(names[rows], 1))
+    assert "stand in several classes" in refused(path, tmp_path, **options, order="natural")
+
+
 def test_the_natural_order_is_timms(tmp_path):
     """As timm's readers sort: by the numbers in a path, in lower case."""
     classes = {"b10": ["x2.png", "X10.png", "a.png"], "B9": ["2.png", "10.png", "1b.png"], "a": ["0.png"]}
