@@ -6,6 +6,8 @@ from driving import address, choose, csv_of, ids, parameters, settle
 from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
+from cifarcore.text import keyed
+
 
 def pair(run, first, second):
     """p(first) / (p(first) + p(second)) on the images of both classes, and the rows of these images."""
@@ -30,8 +32,9 @@ def test_the_pair_of_both_lists_its_area_and_the_images_that_flip(visit, app):
     either = flipped[0] | flipped[1]
     if either.any():
         assert ids(csv_of(page, "flips-images")) == set(a.first.sample_ids[scores[0][1][either]].tolist())
-    for option, mask in (("flipped by A", flipped[0]), ("flipped by B", flipped[1])):
-        pick(page, option)
+    for side, mask in zip((a, b), flipped, strict=True):
+        pick(page, f"flipped by {keyed(side.letter, side.group)}")
+        assert parameters(page)["flips"] == f"flipped by {side.letter}"
         if mask.any():
             assert ids(csv_of(page, "flips-images")) == set(a.first.sample_ids[scores[0][1][mask]].tolist())
         else:

@@ -7,7 +7,7 @@ import streamlit as st
 
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
-from cifarcore.app.parts.layout import one_of
+from cifarcore.app.parts.layout import model_names, one_of
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.tiles import tiles
 from cifarcore.app.safe_text import escape
@@ -40,9 +40,10 @@ def page(view: View) -> None:
 @st.fragment
 def _confusion(view: View) -> None:
     result = compared(view)
+    models = model_names(view)
     folds = view.a.first.superclass_of is not None
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        show = one_of("Show", SHOWN, "show")
+        show = one_of("Show", SHOWN, "show", shown={SHOWN[0]: f"difference {SHOWN[0]}", **models})
         level = one_of("Level", LEVELS if folds else LEVELS[1:], "level")
         errors_only = st.toggle(
             "Errors only", value=True, key="errors", bind="query-params", help="Leaves out correct predictions"
@@ -67,7 +68,7 @@ def _confusion(view: View) -> None:
     if true is None:
         return
     rows, notes = cell_images(view, true[1], predicted[1], letters, errors_only)
-    by = "at least one run" if letters == "AB" else f"at least one run of {letters}"
+    by = "at least one run" if letters == "AB" else f"at least one run of {models[letters]}"
     gallery(
         view, rows, "cell", f"**{escape(true[0])}** classified as **{escape(predicted[0])}** by {by}", notes,
         empty=f"No image of {escape(true[0])} is classified as {escape(predicted[0])} by {by}.",
@@ -131,10 +132,11 @@ def _classes(view, result, show, errors_only):
         if len(hardest) < len(view.classes):
             st.caption(f"The {MOST_DRAWN} most difficult classes are shown; the filter in the sidebar chooses others.")
         if view.filtered:
+            models = model_names(view)
             outside = share_outside(view, view.classes)
             st.caption(
-                f"Of the images of these {len(order)} classes, A classifies {outside['A']:.1%} and B "
-                f"{outside['B']:.1%} as classes outside the filter."
+                f"Of the images of these {len(order)} classes, {models['A']} classifies {outside['A']:.1%} "
+                f"and {models['B']} {outside['B']:.1%} as classes outside the filter."
             )
         first, second = st.columns(2, gap="small")
         true = _pick(first, "True class", names, targets[0])
@@ -157,8 +159,10 @@ def _ranked(view, frame, show, errors_only, classes_of, targets) -> None:
     if cells.empty:
         return
     letters = "AB" if show == SHOWN[0] else show
-    counts = " → ".join(letters)
-    st.markdown(f"**{'Largest changes' if show == SHOWN[0] else 'Largest cells'}**: true → predicted, images {counts}")
+    counts = " → ".join(model_names(view)[letter] for letter in letters)
+    st.markdown(
+        f"**{'Largest changes' if show == SHOWN[0] else 'Largest cells'}**: true → predicted, images of {counts}"
+    )
     content = []
     for cell in cells.itertuples():
         rows, _ = cell_images(view, classes_of[cell.true], classes_of[cell.predicted], letters, errors_only)

@@ -1,12 +1,14 @@
 """ROC: how well each model separates two classes, or one from the rest, and which images a threshold moves."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
 from cifarcore.app.parts import numbers
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
-from cifarcore.app.parts.layout import one_of
+from cifarcore.app.parts.layout import model_names, one_of
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View, compared
@@ -107,7 +109,9 @@ def _precision(view: View, task: Task, points: pd.DataFrame, title: str) -> None
 
 def _pairs(view: View) -> None:
     """Pairs worth a look; a row chosen sets the two lists of classes."""
-    source = one_of("Pairs", SOURCES, "pairs")
+    by = model_names(view)
+    ranked = dict(zip(SOURCES, (f"errors of {by['A']}", f"errors of {by['B']}", "AUC"), strict=True))  # one line's room
+    source = one_of("Pairs ranked by", SOURCES, "pairs", shown=ranked)
     frame = roc_tables.pair_frame(view, source)
     names = view.class_names
 
@@ -202,8 +206,16 @@ def _numbers(table: pd.DataFrame, choices: int) -> None:
         )
 
 
+def _worded(view: View, options: Sequence[str]) -> dict[str, str]:
+    """`options` that end with a model's letter, and the one of both letters, in words with the models' names."""
+    names = model_names(view)
+    words = {option: f"{option[:-1]}{names[option[-1]]}" if option[-1] in names else option for option in options}
+    return words | {FLIPS[3]: "models decide differently"}
+
+
 def _flips(view: View, task: Task, share: float) -> None:
     """The images that are decided differently at the operating point, by the first seed of each model."""
+    words = _worded(view, (*FLIPS, *CONFUSED))
     if share == roc_tables.HALF:
         shown = FLIPS[3]
         st.markdown("Move the operating point away from 50% to see which images flip.")
@@ -212,16 +224,20 @@ def _flips(view: View, task: Task, share: float) -> None:
                 "Show",
                 (FLIPS[3], *CONFUSED),
                 "confused",
+                shown=words,
                 help="Decided: choosing between these two classes. Confused: choosing among all classes, "
                 "the model misclassifies one of the two as the other.",
             )
     else:
-        st.markdown(flip_text(view, task, share) + (f" ({view.first_seeds})" if view.several_seeds else ""))
-        shown = one_of("Show", FLIPS, "flips")
+        st.markdown(
+            flip_text(view, task, share, model_names(view)) + (f" ({view.first_seeds})" if view.several_seeds else "")
+        )
+        shown = one_of("Show", FLIPS, "flips", shown=words)
     rows, notes = listed(view, task, share, shown)
     empty = "No image flips between 50% and this point."
     if shown == FLIPS[3]:
-        empty = "A and B make the same decision on every image at this point."
+        empty = "Both models make the same decision on every image at this point."
     if shown in CONFUSED:
         empty = "No image of the two classes is misclassified as the other."
-    gallery(view, rows, "flips-images", escape(shown[0].upper() + shown[1:]), notes, empty, shown)
+    title = words[shown]
+    gallery(view, rows, "flips-images", title[0].upper() + title[1:], notes, empty, shown)

@@ -1,28 +1,43 @@
 """What all pages look like: the few style rules, and what stands there when nothing can be compared."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlencode
 
 import streamlit as st
 
+from cifarcore.app.addresses import begin_with_address, name_in_address
 from cifarcore.app.parts.sidebar import Problem
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
+from cifarcore.text import keyed
 
 # our own constant text, no name from a file
 _STYLE = f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>"
 
 
-def one_of(label: str, options: Sequence[str], key: str, place=st, **more) -> str:
+def one_of(
+    label: str, options: Sequence[str], key: str, place=st, shown: Mapping[str, str] | None = None, **more
+) -> str:
     """A row of buttons, one of them always chosen, the first to begin with; bound to the address by `key`.
 
-    An address that names none (`?key=`) means the first too: Streamlit takes it for no choice, `required` or not.
+    `shown` are other words, in Markdown, for some of the `options`; the address names an option all the same. An
+    address that names none (`?key=`) means the first too: Streamlit takes it for no choice, `required` or not.
     """
-    chosen = place.segmented_control(
-        label, options, default=options[0], required=True, key=key, bind="query-params", **more
-    )
-    return chosen or options[0]
+    if shown is None:
+        more["bind"] = "query-params"
+    else:  # bound, the address would name the words shown
+        more["format_func"] = lambda option: shown.get(option, option)
+        begin_with_address(key, options)
+    chosen = place.segmented_control(label, options, default=options[0], required=True, key=key, **more) or options[0]
+    if shown is not None:
+        name_in_address(key, chosen)
+    return chosen
+
+
+def model_names(view: View) -> dict[str, str]:
+    """Both models by letter, in Markdown: the key and the name, cut in its middle."""
+    return {letter: escape(keyed(letter, name)) for letter, name in zip("AB", view.names, strict=True)}
 
 
 def notes(lines: Sequence[str]) -> None:

@@ -1,5 +1,7 @@
 """Which images of two classes, or of one and the rest, the ROC page lists at an operating point; first seeds alone."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from cifarcore.reports.sides import Sides
@@ -9,14 +11,16 @@ FLIPS = ("flipped by either", "flipped by A", "flipped by B", "A and B decide di
 CONFUSED = ("confused by either", "confused by A", "confused by B")
 
 
-def flip_text(sides: Sides, task: Task, share: float) -> str:
-    """How many images each model decides differently at `share` than at one half, in Markdown."""
+def flip_text(sides: Sides, task: Task, share: float, names: Mapping[str, str]) -> str:
+    """How many images each model decides differently at `share` than at one half, in Markdown; `names`, in Markdown
+    too, are the models', by letter.
+    """
     parts = []
     for side in (sides.a, sides.b):
         moved = flips(side.first, task, share)
         is_positive = task.scores(side.first)[1]
         right = int((moved & (task.positives(side.first, share) == is_positive)).sum())
-        parts.append(f"{side.letter} flips **{moved.sum():,}** ({right:,} of them to the correct class)")
+        parts.append(f"{names[side.letter]} flips **{moved.sum():,}** ({right:,} of them to the correct class)")
     return f"From {HALF:.0%} to {100 * share:.4g}%: " + ", ".join(parts)
 
 

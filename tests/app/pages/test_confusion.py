@@ -1,7 +1,7 @@
 """The page of the confusion matrix: a cell holds the images of the models shown."""
 
 import numpy as np
-from pages import run, two_models, write
+from pages import run, text, two_models, write
 
 from cifarcore.app.pages import confusion
 
@@ -17,3 +17,17 @@ def test_a_confusion_cell_holds_the_images_of_the_models_shown(folder, monkeypat
     for show, here in (("B − A", in_a | in_b), ("A", in_a), ("B", in_b)):
         app.segmented_control(key="show").set_value(show).run()
         assert sorted(listed[-1]) == np.flatnonzero(here).tolist(), show
+
+
+def test_models_go_by_their_names_and_the_address_by_their_letters(folder):
+    a, b = two_models()
+    write(folder, a, b)
+    app = run(folder, "confusion", {"show": "B", "level": "classes", "true": "beaver", "predicted": "dolphin"})
+    control = app.segmented_control(key="show")
+    assert control.value == "B" and app.query_params["show"] in ("B", ["B"])
+    assert control.options == [
+        "difference B − A",
+        f"A {a.group}".replace("-", r"\-"),
+        f"B {b.group}".replace("-", r"\-"),
+    ]
+    assert f"images of B {b.group}" in text(app).replace("\\", "")

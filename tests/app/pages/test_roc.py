@@ -37,6 +37,10 @@ def test_the_page_shows_the_pair_that_the_address_names_and_its_flips(folder, li
     assert sorted(listed.rows) == sorted(rows[flipped[0] | flipped[1]])
     app.segmented_control(key="flips").set_value("flipped by B").run()
     assert sorted(listed.rows) == sorted(rows[flipped[1]])
+    assert app.query_params["flips"] in ("flipped by B", ["flipped by B"])
+    assert app.segmented_control(key="flips").options[2].replace("\\", "") == f"flipped by B {runs[2].group}"
+    assert app.segmented_control(key="pairs").options[0].replace("\\", "") == f"errors of A {runs[0].group}"
+    assert f"B {runs[2].group} flips **" in text(app).replace("\\", "")
     app.segmented_control(key="flips").set_value("A and B decide differently").run()
     assert sorted(listed.rows) == sorted(rows[(scores[0] >= 0.2) != (scores[1] >= 0.2)])
     app.select_slider(key="point").set_value("50%").run()

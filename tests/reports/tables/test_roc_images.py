@@ -45,5 +45,5 @@ def test_how_many_flip_to_the_correct_class(view):
     for letter, p in (("A", a), ("B", b)):
         flips = (p >= SHARE) != (p >= 0.5)
         right = flips & ((p >= SHARE) == is_first)
-        words.append(f"{letter} flips **{flips.sum()}** ({right.sum()} of them to the correct class)")
-    assert flip_text(view, task, SHARE) == f"From 50% to 20%: {words[0]}, {words[1]}"
+        words.append(f"{letter} net flips **{flips.sum()}** ({right.sum()} of them to the correct class)")
+    assert flip_text(view, task, SHARE, {"A": "A net", "B": "B net"}) == f"From 50% to 20%: {words[0]}, {words[1]}"
