@@ -40,8 +40,9 @@ def kept_at(source: Path) -> Path:
 
 
 def sources(data: str | Path | None, packs: Sequence[Path]) -> list[Path]:
-    """The sources of pictures that are there: CIFAR-100's in the data folder, and these packs."""
-    return [path for path in (cifar100.data_dir(data) / cifar100.ARRAYS_FILE, *packs) if path.is_file()]
+    """The sources of pictures that are there and may be read: CIFAR-100's in the data folder, and these packs."""
+    named = (cifar100.data_dir(data) / cifar100.ARRAYS_FILE, *packs)
+    return [path for path in named if os.path.isfile(path) and os.access(path, os.R_OK)]
 
 
 def properties_of(ids: np.ndarray, files: Sequence[Path]) -> dict[str, np.ndarray]:

@@ -57,7 +57,7 @@ th, td { border-bottom: 1px solid #e3e6ea }
 }
 @media print {
   body { background: #fff } body, td, .note, figcaption, th { color: #000 } nav { display: none }
-  body { max-width: none; margin: 0 } .scroll { overflow: visible } th, td { white-space: normal }
+  body { max-width: none; margin: 0 } .scroll { overflow: visible } th, td { white-space: normal; padding: .2rem .3rem }
   .wide td:nth-child(-n+2) { min-width: 0 }
   figure, tr, .verdict, .picture { break-inside: avoid } h2 { break-after: avoid } table { font-size: .7rem }
 }

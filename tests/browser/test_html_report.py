@@ -26,8 +26,8 @@ def test_chromium_draws_it_with_the_network_off(app, chromium, tmp_path):
     context.close()
     assert said == []
     assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
-    # outcomes, maps, classes, superclasses, calibration, learning curves, risk and coverage
-    assert len(sizes) == 7 and min(min(size) for size in sizes) > 30
+    # outcomes, maps, classes, superclasses, calibration, learning curves, risk and coverage, slices
+    assert len(sizes) == 8 and min(min(size) for size in sizes) > 30
     assert width <= 1280
     here = load_test_images() is not None and "CIFAR-100" in str(a.first.meta.get("dataset"))
     assert (pictured > 40) == here
