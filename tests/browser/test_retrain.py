@@ -250,7 +250,7 @@ def test_two_that_press_at_once_start_one_job(browse, runs):
     for page in pages:
         page.locator(".st-key-retrain-start button").click(no_wait_after=True)
     for page in pages:
-        stop_button(page).wait_for()
+        press(page.locator(".st-key-retrain-start button"), stop_button(page).is_visible)
     assert [job.state for job in jobs(runs)].count("running") <= 1
     wait_until(lambda: [job.state for job in jobs(runs)] == ["running"])  # what was refused is cleared away
     stop(pages[0], runs)
