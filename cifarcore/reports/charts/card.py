@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, in_order
+from cifarcore.reports.charts.style import COLORS, NEUTRAL, by_test, in_order
 
 _COLUMNS = ["name", "rank", "is_label"]
 MAP_SIDE = 280
@@ -21,18 +21,21 @@ def top_classes(frame: pd.DataFrame, letter: str) -> alt.LayerChart:
         f"{row.name} ✓ {row.rank}." if row.is_label else row.name for row in frame[_COLUMNS].itertuples(index=False)
     ]
     frame = frame.assign(shown=shown)
-    base = alt.Chart(frame).encode(
+    base = alt.Chart()
+    bars = base.mark_bar(color=COLORS[letter], height=11).encode(
+        opacity=by_test(alt.OpacityValue, {"datum.is_label": 1}, 0.55)
+    )
+    text = base.mark_text(align="left", dx=4, color=NEUTRAL).encode(text=alt.Text("probability:Q", format=".1%"))
+    return alt.layer(
+        bars,
+        text,
+        data=frame,
+        height=18 * len(frame) + 4,
+        description=f"The most probable classes by {letter}; ✓ marks the true class and its rank",
+    ).encode(
         y=in_order(frame, "shown", least=150),
         x=alt.X("probability:Q", stack=None, title=None, scale=alt.Scale(domain=[0, 1.12], nice=False), axis=None),
         tooltip=[alt.Tooltip("name:N", title="class"), alt.Tooltip("probability:Q", format=".4f")],
-    )
-    bars = base.mark_bar(color=COLORS[letter], height=11).encode(
-        opacity=alt.condition("datum.is_label", alt.value(1), alt.value(0.55))
-    )
-    text = base.mark_text(align="left", dx=4, color=NEUTRAL).encode(text=alt.Text("probability:Q", format=".1%"))
-    return (bars + text).properties(
-        height=18 * len(frame) + 4,
-        description=f"The most probable classes by {letter}; ✓ marks the true class and its rank",
     )
 
 
@@ -63,7 +66,7 @@ def place_on_map(frame: pd.DataFrame, title: str) -> alt.LayerChart:
             colors, (8, 24, 240), ("circle", "circle", "diamond"), (0.4, 0.9, 1), strict=True
         )
     ]
-    return alt.layer(*layers).properties(width=MAP_SIDE, height=MAP_SIDE, padding=0, description=title)
+    return alt.layer(*layers, width=MAP_SIDE, height=MAP_SIDE, padding=0, description=title)
 
 
 def overlay(image: np.ndarray, drop: np.ndarray, most: float) -> np.ndarray:

@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, in_order, interval_tips, model_scale
+from cifarcore.reports.charts.style import COLORS, NEUTRAL, by_test, in_order, interval_tips, model_scale
 
 _MIDDLE, _HALF = 1.6, 0.36  # where the column of differences lies, to the right of values from 0 to 1
 
@@ -20,7 +20,43 @@ def dumbbells(frame: pd.DataFrame, metric: str, chosen: str = "") -> alt.LayerCh
     placed = {f"{name}_at": _MIDDLE + frame[name] * _HALF / reach for name in ("difference", "low", "high")}
     frame = frame.assign(**placed, chosen=frame["class"] == chosen, claimed=frame["claim"] != "")
     clicked = alt.selection_point("class_clicked", fields=["class"])
-    base = alt.Chart(frame).encode(
+    scale = alt.Scale(domain=[0, 2], nice=False)
+    values = [0, 0.25, 0.5, 0.75, 1, _MIDDLE - _HALF, _MIDDLE, _MIDDLE + _HALF]
+    change = f"format((datum.value - {_MIDDLE}) * {reach / _HALF}, '+.0%')"
+    label = f"datum.value > 1.01 ? {change} : format(datum.value, '.0%')"
+    axis = alt.Axis(values=values, labelExpr=label, orient="top", grid=False, labelOverlap=False)
+    color = by_test(alt.ColorValue, {"datum.difference >= 0": COLORS["B"]}, COLORS["A"])
+    base = alt.Chart()
+    zero = (
+        alt.Chart(pd.DataFrame({"x": [_MIDDLE]}))
+        .mark_rule(color=NEUTRAL, strokeDash=[4, 4])
+        .encode(x=alt.X("x:Q", scale=scale, title=f"{metric} of A and B, and B − A with its 95% CI", axis=axis))
+    )
+    bar = base.mark_bar(height=4, opacity=0.55).encode(x=alt.X("a:Q"), x2=alt.X2("b:Q"), color=color)
+    points_a = base.mark_point(shape="circle", filled=True, size=64, opacity=1, color=COLORS["A"]).encode(
+        x=alt.X("a:Q")
+    )
+    points_b = base.mark_point(shape="diamond", filled=True, size=80, opacity=1, color=COLORS["B"]).encode(
+        x=alt.X("b:Q")
+    )
+    interval = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low_at:Q"), x2=alt.X2("high_at:Q"), color=color)
+    difference = base.mark_point(size=50, strokeWidth=1.5, opacity=1).encode(
+        x=alt.X("difference_at:Q"),
+        color=color,
+        fill=by_test(
+            alt.FillValue, {"!datum.claimed": "transparent", "datum.difference >= 0": COLORS["B"]}, COLORS["A"]
+        ),
+    )
+    whole_row = (
+        base.mark_bar(height=18, color=NEUTRAL)
+        .encode(
+            x=alt.XValue(0),
+            x2=alt.X2Value("width"),
+            opacity=by_test(alt.OpacityValue, {"datum.chosen": 0.25}, 0),
+        )
+        .add_params(clicked)
+    )
+    rows = alt.layer(bar, points_a, points_b, interval, difference, whole_row, data=frame).encode(
         y=in_order(frame, "class", grid=True),
         tooltip=[
             alt.Tooltip("class:N"),
@@ -33,40 +69,9 @@ def dumbbells(frame: pd.DataFrame, metric: str, chosen: str = "") -> alt.LayerCh
             alt.Tooltip("claim:N", title="recall, tested"),
         ],
     )
-    scale = alt.Scale(domain=[0, 2], nice=False)
-    values = [0, 0.25, 0.5, 0.75, 1, _MIDDLE - _HALF, _MIDDLE, _MIDDLE + _HALF]
-    change = f"format((datum.value - {_MIDDLE}) * {reach / _HALF}, '+.0%')"
-    label = f"datum.value > 1.01 ? {change} : format(datum.value, '.0%')"
-    axis = alt.Axis(values=values, labelExpr=label, orient="top", grid=False, labelOverlap=False)
-    color = alt.condition("datum.difference >= 0", alt.value(COLORS["B"]), alt.value(COLORS["A"]))
-    zero = alt.Chart(pd.DataFrame({"x": [_MIDDLE]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(x=alt.X("x:Q"))
-    bar = base.mark_bar(height=4, opacity=0.55).encode(x=alt.X("a:Q"), x2=alt.X2("b:Q"), color=color)
-    points_a = base.mark_point(shape="circle", filled=True, size=64, opacity=1, color=COLORS["A"]).encode(
-        x=alt.X("a:Q", scale=scale, title=f"{metric} of A and B, and B − A with its 95% CI", axis=axis)
-    )
-    points_b = base.mark_point(shape="diamond", filled=True, size=80, opacity=1, color=COLORS["B"]).encode(
-        x=alt.X("b:Q")
-    )
-    interval = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low_at:Q"), x2=alt.X2("high_at:Q"), color=color)
-    difference = base.mark_point(size=50, strokeWidth=1.5, opacity=1).encode(
-        x=alt.X("difference_at:Q"),
-        color=color,
-        fill=alt.when("!datum.claimed")
-        .then(alt.value("transparent"))
-        .when("datum.difference >= 0")
-        .then(alt.value(COLORS["B"]))
-        .otherwise(alt.value(COLORS["A"])),
-    )
-    whole_row = (
-        base.mark_bar(height=18, color=NEUTRAL)
-        .encode(
-            x=alt.value(0),
-            x2=alt.value("width"),
-            opacity=alt.condition("datum.chosen", alt.value(0.25), alt.value(0)),
-        )
-        .add_params(clicked)
-    )
-    return alt.layer(points_a, zero, bar, points_a, points_b, interval, difference, whole_row).properties(
+    return alt.layer(
+        zero,
+        rows,
         height=alt.Step(18),
         description=f"{metric} of each class under A (circle, blue) and B (diamond, orange), and the difference",
     )
@@ -77,7 +82,9 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
     "outside the filter").
     """
     return (
-        alt.Chart(frame)
+        alt.Chart(
+            frame, height=alt.Step(11), description="How the images of the chosen class were classified, by each model"
+        )
         .mark_bar(height=7)
         .encode(
             y=in_order(frame, "predicted"),
@@ -103,15 +110,25 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
                 alt.Tooltip("share:Q", format=".1%"),
             ],
         )
-        .properties(
-            height=alt.Step(11), description="How the images of the chosen class were classified, by each model"
-        )
     )
 
 
 def gains(frame: pd.DataFrame) -> alt.LayerChart:
     """B − A for each group, with its interval. Columns: name, images, gained, a, b, difference, low, high, claim."""
-    base = alt.Chart(frame).encode(
+    base = alt.Chart()
+    x = alt.X("difference:Q", stack=None, title="B − A in recall", axis=alt.Axis(format="+%"))
+    color = by_test(alt.ColorValue, {"datum.difference >= 0": COLORS["B"]}, COLORS["A"])
+    bars = base.mark_bar(height=10).encode(
+        x=x, color=color, opacity=by_test(alt.OpacityValue, {"datum.claim != ''": 1}, 0.4)
+    )
+    intervals = base.mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
+    return alt.layer(
+        bars,
+        intervals,
+        data=frame,
+        height=alt.Step(20),
+        description="B minus A in recall for each superclass, with its 95% CI; pale where not significant",
+    ).encode(
         y=in_order(frame, "name", limit=220),
         tooltip=[
             alt.Tooltip("name:N", title="superclass"),
@@ -123,14 +140,4 @@ def gains(frame: pd.DataFrame) -> alt.LayerChart:
             alt.Tooltip("gained:Q", title="B − A in images", format="+.1~f"),
             alt.Tooltip("claim:N", title="tested"),
         ],
-    )
-    x = alt.X("difference:Q", stack=None, title="B − A in recall", axis=alt.Axis(format="+%"))
-    color = alt.condition("datum.difference >= 0", alt.value(COLORS["B"]), alt.value(COLORS["A"]))
-    bars = base.mark_bar(height=10).encode(
-        x=x, color=color, opacity=alt.condition("datum.claim != ''", alt.value(1), alt.value(0.4))
-    )
-    intervals = base.mark_rule(color=NEUTRAL, strokeWidth=1.5).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
-    return (bars + intervals).properties(
-        height=alt.Step(20),
-        description="B minus A in recall for each superclass, with its 95% CI; pale where not significant",
     )

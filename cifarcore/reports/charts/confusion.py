@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, middle_cut
+from cifarcore.reports.charts.style import COLORS, NEUTRAL, by_test, middle_cut
 
 #: of the square of cells, in pixels, with and without names along it; of a cell
 _LABELLED, _UNLABELLED, _CELL = 350, 480, 44
@@ -39,16 +39,16 @@ def heatmap(
         )
         for channel, name, names in ((alt.X, "predicted", columns), (alt.Y, "true", rows))
     )
-    more = alt.condition("datum.difference > 0", alt.value(COLORS["B"]), alt.value(COLORS["A"]))
+    more = by_test(alt.ColorValue, {"datum.difference > 0": COLORS["B"]}, COLORS["A"])
     cells = (
         alt.Chart(frame.assign(strength=strength))
         .mark_rect(strokeWidth=2)
         .encode(
             x=x,
             y=y,
-            color=alt.value(COLORS[show]) if show in COLORS else more,
+            color=alt.ColorValue(COLORS[show]) if show in COLORS else more,
             opacity=alt.Opacity("strength:Q", scale=alt.Scale(domain=[0, 1], range=[0, 1]), legend=None),
-            stroke=alt.condition("datum.chosen", alt.value("#d6336c"), alt.value(None)),
+            stroke=by_test(alt.StrokeValue, {"datum.chosen": "#d6336c"}, None),
             tooltip=[
                 alt.Tooltip("true:N"),
                 alt.Tooltip("predicted:N"),
@@ -60,7 +60,9 @@ def heatmap(
         )
         .add_params(cell)
     )
-    return alt.layer(cells, *_rules(groups, rows, columns)).properties(
+    return alt.layer(
+        cells,
+        *_rules(groups, rows, columns),
         width=side * min(1, len(columns) / len(rows)),
         height=side * min(1, len(rows) / len(columns)),
         autosize=alt.AutoSizeParams(type="pad"),

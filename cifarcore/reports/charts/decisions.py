@@ -20,8 +20,8 @@ def margin_chart(difference: float, low: float, high: float, margin: float) -> a
     point = base.mark_point(filled=True, size=110, color="#e07b1a", opacity=1).encode(
         x=alt.X("difference:Q"), tooltip=tips
     )
-    return (band + zero + line + point).properties(
-        height=110, description="The 95% CI of B − A; the grey band is the margin either way"
+    return alt.layer(
+        band, zero, line, point, height=110, description="The 95% CI of B − A; the grey band is the margin either way"
     )
 
 
@@ -47,8 +47,11 @@ def risk_coverage(frame: pd.DataFrame, names: tuple[str, str], max_error: float)
             ],
         )
     )
-    return (limit.encode(y=alt.Y("y:Q")) + lines).properties(
-        height=300, description="Risk-coverage curves; the dashed line is the error rate chosen"
+    return alt.layer(
+        limit.encode(y=alt.Y("y:Q")),
+        lines,
+        height=300,
+        description="Risk-coverage curves; the dashed line is the error rate chosen",
     )
 
 
@@ -69,9 +72,12 @@ def group_chart(frame: pd.DataFrame, letters: Mapping[str, str] | None = None) -
     color = alt.Color("key:N", legend=None, scale=alt.Scale(domain=["", *COLORS], range=[NEUTRAL, *COLORS.values()]))
     points = groups.mark_point(filled=True, size=90, opacity=1).encode(color=color, tooltip=tips)
     numbers = base.mark_text(align="left", dx=6, color=NEUTRAL).encode(
-        x=alt.value("width"), text=alt.Text("accuracy:Q", format=".1%")
+        x=alt.XValue("width"), text=alt.Text("accuracy:Q", format=".1%")
     )
-    return (lines + points + numbers).properties(
+    return alt.layer(
+        lines,
+        points,
+        numbers,
         height=alt.Step(24),
         description="Models in order of accuracy; those that share a column do not differ significantly (Holm)",
     )

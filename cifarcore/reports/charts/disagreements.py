@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import NEUTRAL, in_order
+from cifarcore.reports.charts.style import NEUTRAL, by_test, in_order
 
 OVER = "#d6336c"
 
@@ -15,7 +15,26 @@ def against_chance(frame: pd.DataFrame, kind: str) -> alt.LayerChart:
     A click selects `name` (selection `name_clicked`).
     """
     clicked = alt.selection_point("name_clicked", fields=["name"])
-    base = alt.Chart(frame).encode(
+    base = alt.Chart()
+    bars = base.mark_bar(height=11).encode(
+        x=alt.X(
+            "images:Q",
+            stack=None,
+            title="test images (line: expected by chance)",
+            axis=alt.Axis(tickMinStep=1, labelFlush=True, labelFlushOffset=-4),
+        ),
+        color=by_test(alt.ColorValue, {"datum.over": OVER}, NEUTRAL),
+    )
+    ticks = base.mark_tick(thickness=2, height=15, color="#16181d", opacity=0.9).encode(x=alt.X("expected:Q"))
+    halo = base.mark_tick(thickness=4, height=15, color="#ffffff", opacity=0.8).encode(x=alt.X("expected:Q"))
+    return alt.layer(
+        bars.add_params(clicked),
+        halo,
+        ticks,
+        data=frame,
+        height=alt.Step(18),
+        description=f"Images of each {kind} in the group, and the number expected by chance",
+    ).encode(
         y=in_order(frame, "name", limit=190),
         tooltip=[
             alt.Tooltip("name:N", title=kind),
@@ -25,19 +44,4 @@ def against_chance(frame: pd.DataFrame, kind: str) -> alt.LayerChart:
             alt.Tooltip("p:Q", format=".2g"),
             alt.Tooltip("q:Q", title="q (Benjamini-Hochberg)", format=".2g"),
         ],
-    )
-    bars = base.mark_bar(height=11).encode(
-        x=alt.X(
-            "images:Q",
-            stack=None,
-            title="test images (line: expected by chance)",
-            axis=alt.Axis(tickMinStep=1, labelFlush=True, labelFlushOffset=-4),
-        ),
-        color=alt.condition("datum.over", alt.value(OVER), alt.value(NEUTRAL)),
-    )
-    ticks = base.mark_tick(thickness=2, height=15, color="#16181d", opacity=0.9).encode(x=alt.X("expected:Q"))
-    halo = base.mark_tick(thickness=4, height=15, color="#ffffff", opacity=0.8).encode(x=alt.X("expected:Q"))
-    return alt.layer(bars.add_params(clicked), halo, ticks).properties(
-        height=alt.Step(18),
-        description=f"Images of each {kind} in the group, and the number expected by chance",
     )

@@ -14,17 +14,7 @@ def bands(frame: pd.DataFrame) -> alt.LayerChart:
     """Each measurement's interval against the band that it must lie in, a row each on a scale of its own, on which the
     band's ends are the ticks. Columns of `frame` as tables.findings.band_frame.
     """
-    base = alt.Chart(frame).encode(
-        y=alt.Y("row:O", axis=None, scale=alt.Scale(domain=frame["row"].tolist(), padding=0)),
-        tooltip=[
-            alt.Tooltip("claim:N"),
-            alt.Tooltip("text:N", title="measurement"),
-            alt.Tooltip("model:N"),
-            alt.Tooltip("bounds:N", title="holds where"),
-            alt.Tooltip("shown:N", title="value (95% CI)"),
-            alt.Tooltip("verdict:N"),
-        ],
-    )
+    base = alt.Chart()
     unit = alt.Scale(domain=[0, 1], nice=False)
     color = alt.Color("verdict:N", scale=alt.Scale(domain=list(_COLORS), range=list(_COLORS.values())), legend=None)
     band = base.mark_bar(height=10, yOffset=_ROW, color=NEUTRAL, opacity=0.3).encode(
@@ -51,8 +41,24 @@ def bands(frame: pd.DataFrame) -> alt.LayerChart:
         .encode(text=alt.Text("label:N"))
         .transform_calculate(label=cut_to_width("title"))
     )
-    return alt.layer(band, *ends, rule, point, text).properties(
+    return alt.layer(
+        band,
+        *ends,
+        rule,
+        point,
+        text,
+        data=frame,
         height=_STEP * len(frame),
         description="Each measurement's 95% CI against the band in which the claim holds, whose ends are labelled, "
         "failures first",
+    ).encode(
+        y=alt.Y("row:O", axis=None, scale=alt.Scale(domain=frame["row"].tolist(), padding=0)),
+        tooltip=[
+            alt.Tooltip("claim:N"),
+            alt.Tooltip("text:N", title="measurement"),
+            alt.Tooltip("model:N"),
+            alt.Tooltip("bounds:N", title="holds where"),
+            alt.Tooltip("shown:N", title="value (95% CI)"),
+            alt.Tooltip("verdict:N"),
+        ],
     )

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, SPLIT_COLORS, by_model, in_order, model_scale
+from cifarcore.reports.charts.style import COLORS, NEUTRAL, SPLIT_COLORS, by_model, by_test, in_order, model_scale
 from cifarcore.text import shortened
 
 _LETTER = 6  #: pixels of a letter
@@ -27,8 +27,13 @@ def difference_interval(row: pd.Series, names: tuple[str, str]) -> alt.LayerChar
     ends = base.mark_rule(strokeWidth=4, color=color).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     point = base.mark_point(filled=True, size=140, color=color, opacity=1).encode(x=x)
     text = base.mark_text(color=NEUTRAL, dy=-18, fontSize=13).encode(x=x, text=alt.Text("difference:Q", format="+.2f"))
-    return (zero + ends + point + text).properties(
-        height=115, description="The difference in accuracy with its 95% CI; the dashed line is no difference"
+    return alt.layer(
+        zero,
+        ends,
+        point,
+        text,
+        height=115,
+        description="The difference in accuracy with its 95% CI; the dashed line is no difference",
     )
 
 
@@ -39,33 +44,40 @@ def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
     high (-1..1; NaN without interval), significant, color ("A" or "B": whom it favours), method. Filled where
     significant.
     """
-    y = in_order(frame, "metric", limit=200)
-    base = alt.Chart(frame).encode(
-        y=y,
-        tooltip=[
-            alt.Tooltip("metric:N"),
-            alt.Tooltip("shown:N", title="A → B"),
-            alt.Tooltip("ci:N", title="95% CI"),
-            alt.Tooltip("method:N"),
-        ],
-    )
+    base = alt.Chart()
     # the numbers stand to the right of the intervals
     scale = alt.Scale(domain=[-1.1, 3.2], nice=False)
     x = alt.X("x:Q", scale=scale, axis=alt.Axis(values=[0], labels=False, ticks=False, domain=False), title=None)
     color = alt.Color("color:N", scale=model_scale(), legend=None)
     rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"), color=color)
     point = base.mark_point(size=70, strokeWidth=2, opacity=1).encode(
-        x=x, color=color, fill=alt.condition("datum.significant", color, alt.value("transparent"))
+        x=x,
+        color=color,
+        fill=by_test(
+            alt.FillValue, {"!datum.significant": "transparent", "datum.color == 'A'": COLORS["A"]}, COLORS["B"]
+        ),
     )
     text = (
         base.mark_text(align="left", color=NEUTRAL)
-        .encode(x=alt.datum(1.25), text=alt.Text("words:N"))
+        .encode(x=alt.XDatum(1.25), text=alt.Text("words:N"))
         .transform_calculate(words=f"width < {_WIDE} ? datum.brief : datum.shown")
     )
-    return (rule + point + text).properties(
+    return alt.layer(
+        rule,
+        point,
+        text,
+        data=frame,
         height=alt.Step(26),
         description=f"Each metric with the 95% CI of its difference, right where {names[1]} is better than {names[0]}; "
         "filled where significant",
+    ).encode(
+        y=in_order(frame, "metric", limit=200),
+        tooltip=[
+            alt.Tooltip("metric:N"),
+            alt.Tooltip("shown:N", title="A → B"),
+            alt.Tooltip("ci:N", title="95% CI"),
+            alt.Tooltip("method:N"),
+        ],
     )
 
 
@@ -97,7 +109,7 @@ def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
     )
     text = base.mark_text(color=NEUTRAL, align="left", y=18).encode(x=alt.X("start:Q"), text=alt.Text("fitting:N"))
     # Streamlit takes 20 pixels of it for padding below
-    return (bars + text).properties(height=80, description="Test images by which of the two models is correct")
+    return alt.layer(bars, text, height=80, description="Test images by which of the two models is correct")
 
 
 def learning_curves(frame: pd.DataFrame, names: tuple[str, str] = ("", "")) -> alt.Chart:
@@ -105,7 +117,7 @@ def learning_curves(frame: pd.DataFrame, names: tuple[str, str] = ("", "")) -> a
     train_loss, minutes.
     """
     return (
-        alt.Chart(frame)
+        alt.Chart(frame, height=290, description="Validation accuracy of each run by epoch, A blue, B orange")
         .mark_line(point=alt.OverlayMarkDef(size=28))
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(grid=False, labelFlush=True, labelFlushOffset=-4)),
@@ -123,7 +135,6 @@ def learning_curves(frame: pd.DataFrame, names: tuple[str, str] = ("", "")) -> a
                 alt.Tooltip("minutes:Q", format=".1f"),
             ],
         )
-        .properties(height=290, description="Validation accuracy of each run by epoch, A blue, B orange")
     )
 
 
@@ -159,7 +170,9 @@ def reliability(frame: pd.DataFrame, names: tuple[str, str] = ("", "")) -> alt.L
             ],
         )
     )
-    return (ideal + curves).properties(
+    return alt.layer(
+        ideal,
+        curves,
         height=290,
         description="Accuracy against the model's confidence (reliability diagram); the dashed line is perfect "
         "calibration",

@@ -10,13 +10,12 @@ from cifarcore.reports.tables.progress import ALL, KINDS
 def loss_curve(frame: pd.DataFrame, budget: float) -> alt.Chart:
     """Training loss while it learns. Columns: seconds, loss. `budget` is the seconds at which it will end."""
     return (
-        alt.Chart(frame)
+        alt.Chart(frame, height=110, description="Training loss by seconds of training")
         .mark_line(color=NEUTRAL, strokeWidth=1.5)
         .encode(
             x=_seconds(budget),
             y=alt.Y("loss:Q", title="loss", scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=3, format=".2f")),
         )
-        .properties(height=110, description="Training loss by seconds of training")
     )
 
 
@@ -44,14 +43,13 @@ def accuracy_curves(frame: pd.DataFrame, budget: float) -> alt.LayerChart:
             ],
         )
     )
-    level = alt.Chart(pd.DataFrame({"change": [0.0], "name": ["the parent"]})).encode(y="change:Q")
+    level = alt.Chart(pd.DataFrame({"change": [0.0], "name": ["the parent"]})).encode(y=alt.Y("change:Q"))
     return alt.layer(
         level.mark_rule(strokeDash=[4, 4], color=NEUTRAL),
         level.mark_text(align="right", baseline="bottom", dy=-3, color=NEUTRAL).encode(
-            x=alt.value("width"), text="name"
+            x=alt.XValue("width"), text=alt.Text("name:N")
         ),
         curves,
-    ).properties(
         height=190,
         description="Change of the validation accuracy against the parent by seconds of training, of the focus classes "
         "and of the others",

@@ -26,10 +26,8 @@ def roc(
     """
     domains = ([0, CORNER], [1 - CORNER, 1]) if corner else ([0, 1], [0, 1])
     chance = pd.DataFrame({"fpr": [0.0, 1.0], "tpr": [0.0, 1.0]})
-    chart = _square(
-        curves, points, labels, chance, ("fpr", "false positive rate"), ("tpr", "true positive rate"), domains
-    )
-    return chart.properties(description=f"ROC curves, A blue, B orange, the dashed line is chance: {title}")
+    axes = ("fpr", "false positive rate"), ("tpr", "true positive rate")
+    return _square(curves, points, labels, chance, *axes, domains, "ROC curves", title)
 
 
 def precision_recall(
@@ -42,10 +40,7 @@ def precision_recall(
     chance = pd.DataFrame({"recall": [0.0, 1.0], "precision": [prevalence, prevalence]})
     points = points.assign(recall=points["tpr"]).dropna(subset="precision")
     axes = ("recall", "recall (true positive rate)"), ("precision", "precision")
-    chart = _square(curves, points, labels, chance, *axes, ([0, 1], [0, 1]))
-    return chart.properties(
-        description=f"Precision-recall curves, A blue, B orange, the dashed line is chance: {title}"
-    )
+    return _square(curves, points, labels, chance, *axes, ([0, 1], [0, 1]), "Precision-recall curves", title)
 
 
 def _square(
@@ -56,6 +51,8 @@ def _square(
     x_axis: tuple[str, str],
     y_axis: tuple[str, str],
     domains: tuple[list[float], list[float]],
+    what: str,
+    title: str,
 ) -> alt.LayerChart:
     """Both curves, each with its band, name and operating point; `x_axis` and `y_axis` are columns and titles."""
     (x_name, x_title), (y_name, y_title) = x_axis, y_axis
@@ -73,18 +70,18 @@ def _square(
         alt.Tooltip(f"{x_name}:Q", title=x_title, format=".2%"),
         alt.Tooltip(f"{y_name}:Q", title=y_title, format=".2%"),
     ]
-    layers = [alt.Chart(chance).mark_line(color=NEUTRAL, strokeDash=[4, 4], clip=True).encode(x=x, y=y)]
+    layers = [alt.Chart(chance).mark_line(color=NEUTRAL, strokeDash=[4, 4], clip=True)]
     banded = curves[curves["low"].notna()]
     if len(banded):
         band = alt.Chart(banded).mark_area(opacity=0.18, clip=True)
         low = alt.Y("low:Q", scale=y_scale, title=y_title)
-        layers.append(band.encode(x=x, y=low, y2=alt.Y2("high:Q"), color=color))
+        layers.append(band.encode(y=low, y2=alt.Y2("high:Q"), color=color))
     # dashes tell the two models apart without colour
     dash = alt.StrokeDash("model:N", scale=alt.Scale(domain=list(COLORS), range=[[1, 0], [7, 2]]), legend=None)
     layers.append(
         alt.Chart(curves)
         .mark_line(clip=True, strokeWidth=2)
-        .encode(x=x, y=y, color=color, strokeDash=dash, order=alt.Order("index:Q"), tooltip=tooltip)
+        .encode(color=color, strokeDash=dash, order=alt.Order("index:Q"), tooltip=tooltip)
         .transform_window(index="row_number()")
     )
     if points is not None:
@@ -93,21 +90,22 @@ def _square(
             alt.Chart(points)
             .mark_point(filled=True, size=130, opacity=1, clip=True, stroke="white", strokeWidth=1)
             .encode(
-                x=x,
-                y=y,
                 color=color,
                 shape=shape,
                 tooltip=[*tooltip, alt.Tooltip("right:Q", title="accuracy", format=".2%")],
             )
         )
-    return alt.layer(*layers, *_names(labels, x, y, x_name == "fpr")).properties(
+    return alt.layer(
+        *layers,
+        *_names(labels, x_name == "fpr"),
         width=SIDE,
         height=SIDE,
         autosize=alt.AutoSizeParams(type="pad"),  # the axes come outside, and the plot stays square
-    )
+        description=f"{what}, A blue, B orange, the dashed line is chance: {title}",
+    ).encode(x=x, y=y)
 
 
-def _names(labels: pd.DataFrame, x: alt.X, y: alt.Y, rising: bool) -> list[alt.Chart]:
+def _names(labels: pd.DataFrame, rising: bool) -> list[alt.Chart]:
     """The models' names in their colours, where `labels` puts them: off their curves, which rise or fall."""
     names = []
     for row in labels.to_dict("records"):
@@ -116,5 +114,5 @@ def _names(labels: pd.DataFrame, x: alt.X, y: alt.Y, rising: bool) -> list[alt.C
             fontSize=13, fontWeight="bold", color=COLORS[row["model"]], align=align, dx=aside,
             dy=-10 if row["above"] else 14,
         )  # fmt: skip
-        names.append(text.encode(x=x, y=y, text=alt.Text("text:N")))
+        names.append(text.encode(text=alt.Text("text:N")))
     return names

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import NEUTRAL, by_model, in_order, interval_tips, middle_cut
+from cifarcore.reports.charts.style import NEUTRAL, by_model, by_test, in_order, interval_tips, middle_cut
 
 GAIN, LOSS = "#e07b1a", "#2f7fc1"
 
@@ -17,8 +17,8 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
     clicked = alt.selection_point("slice_clicked", fields=["slice"])
     base = alt.Chart(frame).encode(
         y=in_order(frame, "slice", limit=330, grid=True),
-        opacity=alt.condition("datum.significant", alt.value(1.0), alt.value(0.45)),
-        color=alt.condition("datum.difference > datum.rest", alt.value(GAIN), alt.value(LOSS)),
+        opacity=by_test(alt.OpacityValue, {"datum.significant": 1.0}, 0.45),
+        color=by_test(alt.ColorValue, {"datum.difference > datum.rest": GAIN}, LOSS),
         tooltip=[
             alt.Tooltip("slice:N"),
             alt.Tooltip("support:Q", title="test images", format=","),
@@ -36,17 +36,31 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
     )
     rules = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     # the rows take clicks and are not seen: an encoded opacity wins over a mark's
-    unseen = {"x": alt.value(0), "x2": alt.value("width"), "opacity": alt.value(0)}
+    unseen = {"x": alt.XValue(0), "x2": alt.X2Value("width"), "opacity": alt.OpacityValue(0)}
     row = base.mark_bar(height=20).encode(**unseen).add_params(clicked)
-    return alt.layer(points, line.encode(x=alt.X("whole:Q")), rules, points, row).properties(
-        height=alt.Step(22), description="B minus A in each slice, with its 95% CI; pale where not significant"
+    return alt.layer(
+        points,
+        line.encode(x=alt.X("whole:Q")),
+        rules,
+        points,
+        row,
+        height=alt.Step(22),
+        description="B minus A in each slice, with its 95% CI; pale where not significant",
     )
 
 
 def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
     """Both models' accuracy in each bin of one property. Columns: bin, model, images, accuracy, low, high."""
     bins = alt.Scale(domain=list(dict.fromkeys(frame["bin"])))
-    base = alt.Chart(frame).encode(
+    base = alt.Chart()
+    scale = alt.Scale(zero=False)
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(
+        y=alt.Y("accuracy:Q", scale=scale, title="accuracy", axis=alt.Axis(format="%")), shape=by_model(names)["shape"]
+    )
+    rules = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title="accuracy"), y2=alt.Y2("high:Q"))
+    return alt.layer(
+        points, rules, data=frame, height=280, description="Accuracy of both models by the property, with 95% CIs"
+    ).encode(
         x=alt.X(
             "bin:N",
             sort=None,
@@ -63,12 +77,4 @@ def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerCha
             alt.Tooltip("accuracy:Q", format=".1%"),
             *interval_tips(".1%"),
         ],
-    )
-    scale = alt.Scale(zero=False)
-    points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        y=alt.Y("accuracy:Q", scale=scale, title="accuracy", axis=alt.Axis(format="%")), shape=by_model(names)["shape"]
-    )
-    rules = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title="accuracy"), y2=alt.Y2("high:Q"))
-    return alt.layer(points, rules).properties(
-        height=280, description="Accuracy of both models by the property, with 95% CIs"
     )
