@@ -1,6 +1,6 @@
 """The work of a retraining job, start to end: parent, cached features, learning, scoring, run file.
 
-Runs in the job's own process, which `retraining` starts; what is learned and how is in `finetuning`.
+Runs in the job's own process, which `setup` starts; what is learned and how is in `learner`.
 """
 
 import math

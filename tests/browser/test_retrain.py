@@ -94,9 +94,12 @@ def open_dialog(page):
     press(page.locator(".st-key-retrain button"), page.locator("[role=dialog]").is_visible)
 
 
-def open_settings(page):
+def open_settings(page, seconds=None):
     open_dialog(page)
     page.locator("[role=dialog] .st-key-retrain-start button").wait_for()
+    if seconds:
+        page.get_by_label("Budget", exact=True).fill(str(seconds))
+        page.get_by_label("Budget", exact=True).press("Enter")
 
 
 def stop_button(page):
@@ -118,9 +121,7 @@ def steps(page) -> int:
 @contextmanager
 def started(page, seconds):
     """A retraining of `seconds`, started from the dialog; it is cleared away at the end whatever happens."""
-    open_settings(page)
-    page.get_by_label("Budget", exact=True).fill(str(seconds))
-    page.get_by_label("Budget", exact=True).press("Enter")
+    open_settings(page, seconds)
     press(page.locator(".st-key-retrain-start button"), stop_button(page).is_visible)
     page.locator("[role=dialog]").wait_for(state="detached")
     yield
@@ -244,7 +245,7 @@ def test_a_killed_job_is_told_with_its_log_and_goes_on(browse, runs):
 def test_two_that_press_at_once_start_one_job(browse, runs):
     pages = [browse(), browse()]
     for page in pages:
-        open_settings(page)
+        open_settings(page, LONG)
     for page in pages:
         settle(page)  # what is pressed while the page is still drawn may be lost
     for page in pages:

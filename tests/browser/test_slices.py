@@ -19,6 +19,7 @@ def test_from_the_overviews_sentence_to_the_pictures_to_the_maps_and_back(visit,
     sides = Sides(a, b, 0, 0, np.arange(a.first.n_classes))
     page = visit()
     page.locator("summary", has_text="Where the difference comes from").click()
+    settle(page)
     links = page.locator("a[href*='slices?']")
     if not links.count():
         pytest.skip("no slice of these runs differs significantly: run on the bundled ones, where some do")

@@ -7,7 +7,7 @@ import streamlit as st
 from cifarcore.app.parts import decisions, ranking
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head, key_badge
-from cifarcore.app.parts.layout import notes, page_link
+from cifarcore.app.parts.layout import notes
 from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import csv, escape
@@ -18,7 +18,6 @@ from cifarcore.files import is_link, runs_dir
 from cifarcore.reports.charts.overview import difference_interval, split_bar
 from cifarcore.reports.charts.overview import metric_rows as metric_chart
 from cifarcore.reports.summary import SUMMARY
-from cifarcore.reports.tables.classes import changed_classes
 from cifarcore.reports.tables.galleries import surest_first, surest_words
 from cifarcore.reports.tables.other_seeds import other_seeds_text
 from cifarcore.reports.tables.overview import (
@@ -26,7 +25,6 @@ from cifarcore.reports.tables.overview import (
     metric_rows,
     metric_table,
 )
-from cifarcore.reports.tables.slices import sentences, slices_of
 from cifarcore.runs.memo import memo
 from cifarcore.text import number
 
@@ -60,7 +58,6 @@ def page(view: View) -> None:
     notes(said)
     _costs(view)
     _split(view)
-    _changed(view, result)
     decisions.sections(view)
     ranking.panel(view)
     table = metric_table(view, result)
@@ -89,17 +86,6 @@ def _costs(view: View) -> None:
         column.markdown(f"**{title}**  \n{key_badge('A')} {a}  \n{key_badge('B')} {b}")
 
 
-def _changed(view: View, result: Comparison) -> None:
-    """The classes whose recall changes, and where else the difference comes from."""
-    changed = {claim: changed_classes(view, result, claim)["class"].tolist() for claim in ("improved", "declined")}
-    with st.expander("Where the difference comes from", icon=":material/category:"):
-        for (claim, names), arrow in zip(changed.items(), "▲▼", strict=True):
-            if names:
-                title = f"{arrow} **Recall {claim} ({len(names)} classes):** "
-                st.markdown(title + ", ".join(page_link(name, "classes", {"class": name}) for name in names))
-        _slices(view)
-
-
 def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
     helped = {
         "B − A": st.column_config.TextColumn(help="Always B minus A"),
@@ -113,13 +99,6 @@ def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
         ),
     }
     st.dataframe(table, hide_index=True, height="content", column_config=headed(table, names, more=helped))
-
-
-def _slices(view: View) -> None:
-    """Where the difference comes from, beyond classes: a sentence for the clearest slice either way."""
-    for name, sentence in sentences(slices_of(view)):
-        link = page_link(name, "slices", {"slice": name})
-        st.markdown(f"{link}: {escape(sentence, 400)}")
 
 
 @st.fragment

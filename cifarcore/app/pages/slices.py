@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from cifarcore.app.parts.gallery import gallery
@@ -16,7 +17,7 @@ from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent
-from cifarcore.evidence.slices import accuracy_by
+from cifarcore.evidence.slices import Slices, accuracy_by
 from cifarcore.files import runs_dir
 from cifarcore.reports import headings
 from cifarcore.reports.charts.slices import accuracy_by_bin, forest
@@ -70,17 +71,17 @@ def _slices(view: View) -> None:
         st.info(slice_tables.NOTHING_KNOWN, icon=":material/search_off:")
     else:
         st.markdown(slice_tables.count_text(slices))
-        plot(
-            forest(slice_tables.forest_frame(slices), slices.difference),
-            width="stretch",
-            key=_CHART,
-            on_select=partial(_clicked, _CHART, PARAMETER),
-        )
-        st.caption(slice_tables.METHOD)
-        with st.expander("Table", icon=":material/table:"):
-            st.dataframe(slice_tables.slice_table(slices), hide_index=True)
+        _forest(slices, slice_tables.forest_frame(slices), slice_tables.METHOD, _CHART, PARAMETER)
         _pictures(view, slices)
     _by_property(view, slices)
+
+
+def _forest(slices: Slices, frame: pd.DataFrame, method: str, chart: str, key: str) -> None:
+    """The slices as a forest plot, where a click sets the list `key`, and as a table."""
+    plot(forest(frame, slices.difference), width="stretch", key=chart, on_select=partial(_clicked, chart, key))
+    st.caption(method)
+    with st.expander("Table", icon=":material/table:"):
+        st.dataframe(slice_tables.slice_table(slices), hide_index=True)
 
 
 def _clicked(chart: str, key: str) -> None:
@@ -143,15 +144,7 @@ def _kept(view: View) -> None:
         return
     slices = slice_tables.of_selections(view, kept)
     names = slices.table["slice"].tolist()
-    plot(
-        forest(slice_tables.forest_frame(slices, most=None), slices.difference),
-        width="stretch",
-        key=_KEPT_CHART,
-        on_select=partial(_clicked, _KEPT_CHART, KEPT),
-    )
-    st.caption(slice_tables.METHOD_OF_USER)
-    with st.expander("Table", icon=":material/table:"):
-        st.dataframe(slice_tables.slice_table(slices), hide_index=True)
+    _forest(slices, slice_tables.forest_frame(slices, most=None), slice_tables.METHOD_OF_USER, _KEPT_CHART, KEPT)
     if st.session_state.get(KEPT) not in names:
         st.session_state.pop(KEPT, None)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):

@@ -1,19 +1,23 @@
-"""The overview's closed sections, each computed when it is opened: questions before a model is used, and training."""
+"""The overview's closed sections, each computed when it is opened: where the difference comes from, questions before a
+model is used, and training.
+"""
 
 import pandas as pd
 import streamlit as st
 
 from cifarcore.app.parts import training
 from cifarcore.app.parts.gallery import gallery
-from cifarcore.app.parts.layout import one_of
+from cifarcore.app.parts.layout import one_of, page_link
 from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
-from cifarcore.app.view import View
+from cifarcore.app.view import View, compared
 from cifarcore.evidence import absent, equivalence, known
 from cifarcore.reports.charts import decisions as charts
 from cifarcore.reports.tables import decisions as tables
+from cifarcore.reports.tables.classes import changed_classes
 from cifarcore.reports.tables.known import SOURCES, repeat_table, repeat_text
+from cifarcore.reports.tables.slices import sentences, slices_of
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 
@@ -22,6 +26,7 @@ def sections(view: View) -> None:
     """Draw the closed sections."""
     judged = (("Duplicates and disputed labels", "content_copy", "known", _known),)
     for title, icon, key, draw in (
+        ("Where the difference comes from", "category", "origin", _origin),
         ("What could have been detected", "search", "detectable", _detectable),
         ("Good enough?", "rule", "good-enough", _good_enough),
         ("Flips", "swap_horiz", "flips", _flips),
@@ -45,6 +50,17 @@ def runs_of(view: View) -> tuple[tuple[Run, ...], int]:
 def detectable(view: View) -> str:
     """Which true difference these images would have shown."""
     return memo(tables.detectable_text, *runs_of(view))
+
+
+def _origin(view: View) -> None:
+    """The classes whose recall changes, and, beyond classes, a sentence for the clearest slice either way."""
+    for claim, arrow in (("improved", "▲"), ("declined", "▼")):
+        names = changed_classes(view, compared(view), claim)["class"].tolist()
+        if names:
+            title = f"{arrow} **Recall {claim} ({len(names)} classes):** "
+            st.markdown(title + ", ".join(page_link(name, "classes", {"class": name}) for name in names))
+    for name, sentence in sentences(slices_of(view)):
+        st.markdown(f"{page_link(name, 'slices', {'slice': name})}: {escape(sentence, 400)}")
 
 
 @st.fragment
