@@ -137,7 +137,7 @@ class Run:
 
     def blocks(self) -> list[slice]:
         """The rows in blocks whose scores fit a processor's cache."""
-        step = max(2**18 // self.n_classes, 1)
+        step = 2**18 // self.n_classes
         return [slice(start, start + step) for start in range(0, self.n_images, step)]
 
     @cached_property  # kept as long as the scores that it is of; all metrics ask for it

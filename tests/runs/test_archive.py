@@ -11,6 +11,7 @@ import pytest
 from run_files import npy, npy_header, refusal_of, zipped, zipped_arrays
 
 from cifarcore.runs import archive
+from cifarcore.runs.layout import RunFileError
 from cifarcore.runs.run import load_run
 
 
@@ -118,3 +119,21 @@ def test_as_many_bytes_as_are_read_are_not_too_many(arrays, tmp_path, monkeypatc
     assert load_run(path).n_images == len(arrays["labels"])
     monkeypatch.setattr(archive, "MAX_BYTES", total - 1)
     assert "when decompressed" in refusal_of(path)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 2), (3, 5), (4, 0)])
+def test_more_rows_than_are_read_are_refused_before_they_are_read(tmp_path, monkeypatch, shape):
+    monkeypatch.setattr(archive, "MAX_IMAGES", 3)
+    np.savez(tmp_path / "theirs.npz", scores=np.ones(shape))
+    if shape == (3, 5) or not np.prod(shape):
+        assert archive.read_npz(tmp_path / "theirs.npz")["scores"].shape == shape
+    else:
+        with pytest.raises(RunFileError, match="array 'scores' has 4 rows; at most 3 are read$"):
+            archive.read_npz(tmp_path / "theirs.npz")
+
+
+def test_numbers_are_of_this_machine_and_floats_of_at_most_32_bits():
+    for given, kept in ((">f2", "f2"), (">f4", "f4"), (">f8", "f4"), (">i8", "i8"), (">u2", "u2"), ("bool", "bool")):
+        native = archive.native(np.ones((2, 3), given).T)
+        assert native.dtype == np.dtype(kept) and native.dtype.isnative and native.flags.c_contiguous
+        assert native.shape == (3, 2) and (native == 1).all()

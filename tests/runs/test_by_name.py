@@ -7,8 +7,13 @@ from import_checks import refused, taken
 from made import made_run
 from pictures import draw
 
+from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.slices import columns_of
 from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
+from cifarcore.runs.file_labels import labels_of
+
+LONG = "x" * 120 + ".png"
+QUOTED = f"dog/{LONG}"[:100]
 
 
 @pytest.mark.parametrize(
@@ -55,6 +60,23 @@ def test_labels_are_found_by_folder_and_name(tmp_path):
     labels.write_text("\n".join(f"{file.split('/')[1]},{file.split('/')[0]}" for file in files[:1]))
     said = refused(tmp_path / "theirs.npz", tmp_path, labels=str(labels))
     assert "files" in said and "--labels" in said
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        (["cat/0.png", "cat/1.png"], f"2 of 3 files have no label in --labels (first: {QUOTED!r})"),
+        (
+            ["0.png", "b/1.png", "c/1.png", f"a/{LONG}", f"b/{LONG}"],
+            f"2 of 3 files are of no line of their own in --labels (first: {QUOTED!r}); name them there with "
+            "their folders",
+        ),
+    ],
+)
+def test_files_without_a_label_of_their_own_are_counted_and_the_first_is_quoted(listed, said):
+    with pytest.raises(CifarcoreError) as caught:
+        labels_of(["cat/0.png", f"dog/{LONG}", "emu/1.png"], dict.fromkeys(listed, "cat"))
+    assert str(caught.value) == said
 
 
 def test_metadata_of_another_folders_picture_are_not_taken(tmp_path):

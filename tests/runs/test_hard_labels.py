@@ -9,7 +9,12 @@ from import_checks import refused, taken
 from made import made_run
 from PIL import Image
 
-from cifarcore.runs.hard_labels import NOTE
+from cifarcore.config import ImportConfig
+from cifarcore.data.known_images import known_images
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs import hard_labels
+from cifarcore.runs.hard_labels import NOTE, as_rows
+from cifarcore.runs.predictions import Predictions
 
 CLASSES = ("cat", "dog", "eel", "fox")
 
@@ -119,6 +124,40 @@ def test_without_pictures_the_classes_are_those_that_occur(tmp_path):
     (tmp_path / "names.txt").write_text("\n".join(run.class_names))
     found = taken(path, tmp_path, class_names=str(tmp_path / "names.txt")).run
     np.testing.assert_array_equal(found.predictions, run.predictions)
+    (tmp_path / "names.txt").write_text("\n".join(f"{name}\tthe {name}" for name in run.class_names))
+    frame.assign(label="the " + run.class_names[run.labels].astype(object)).to_csv(path, index=False)
+    found = taken(path, tmp_path, class_names=str(tmp_path / "names.txt")).run
+    assert found.class_names.tolist() == run.class_names.tolist() and found.correct.mean() == run.correct.mean()
+
+
+def test_numbers_of_cifar100s_test_images_count_its_classes():
+    known = known_images()
+    found = Predictions(known.labels.astype(np.int64), sample_ids=known.sample_ids)
+    made = as_rows(found, known.labels.astype(np.int64), None, ImportConfig())
+    assert made.columns is None and (made.scores.argmax(axis=1) == known.labels).all()
+    with pytest.raises(CifarcoreError, match="the classes are unknown"):
+        as_rows(found, np.zeros(len(known.labels), np.int64), None, ImportConfig())
+
+
+@pytest.mark.parametrize(("numbers", "first", "outside"), [([0, 2], 1, 0), ([1, 4], 1, 4), ([-1, 2], 0, -1)])
+def test_numbers_that_count_no_class_are_refused(tmp_path, numbers, first, outside):
+    (tmp_path / "names.txt").write_text("cat\ndog\neel")
+    config = ImportConfig(class_names=str(tmp_path / "names.txt"), first_class=first)
+    with pytest.raises(CifarcoreError, match=f"^predicted label {outside} is outside {first}..{first + 2}"):
+        as_rows(Predictions(np.array(numbers)), None, None, config)
+    made = as_rows(Predictions(np.array([first, first + 2])), None, None, config)
+    assert made.scores.tolist() == [[1, 0, 0], [0, 0, 1]] and made.columns is None
+    made = as_rows(Predictions(np.array([str(first)])), None, None, config)
+    assert made.scores.tolist() == [[1, 0, 0]] and made.columns == tuple(map(str, range(first, first + 3)))
+
+
+def test_as_many_predictions_as_a_run_file_holds_are_not_too_many(monkeypatch):
+    found = Predictions(np.array(["cat", "dog", "dog"]))
+    monkeypatch.setattr(hard_labels, "MAX_BYTES", 3 * 2 * 2)
+    assert as_rows(found, None, None, ImportConfig()).scores.shape == (3, 2)
+    monkeypatch.setattr(hard_labels, "MAX_BYTES", 3 * 2 * 2 - 1)
+    with pytest.raises(CifarcoreError, match="^3 images of 2 classes; a run file holds 0 GiB at most"):
+        as_rows(found, None, None, ImportConfig())
 
 
 @pytest.mark.parametrize(
@@ -141,6 +180,14 @@ def test_what_is_no_list_of_classes_is_refused(folder, table, change, message):
         path, index=False
     )
     assert re.search(message, refused(path, folder, images=str(folder / "pics")))
+
+
+def test_predictions_of_no_class_are_counted_and_the_first_name_is_quoted_in_part(folder, table):
+    unknown = {17: "gnu", 3: "emu" + "x" * 70, 4: "gnu"}
+    given = table.assign(prediction=[unknown.get(row, name) for row, name in enumerate(table["prediction"])])
+    given[["file", "prediction"]].to_csv(folder / "theirs.csv", index=False)
+    said = refused(folder / "theirs.csv", folder, images=str(folder / "pics"))
+    assert f"3 of 20 predictions are no class's name (such as {unknown[3][:60]!r}); name the classes as" in said
 
 
 def test_a_softmax_that_is_sure_of_one_image_only_is_a_softmax(folder, table):

@@ -1,6 +1,8 @@
 """What is computed of runs once: known by content, not by object."""
 
+import gc
 import threading
+import weakref
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from made import made_run
 
 from cifarcore.runs import memo as memory
-from cifarcore.runs.alignment import align
+from cifarcore.runs.alignment import AlignedPair, align
 from cifarcore.runs.memo import MOST_RESULTS, memo, size_of
 
 CALLS: list[object] = []
@@ -39,10 +41,31 @@ def test_runs_are_known_by_their_digest_alone_and_within_lists_and_pairs():
         assert len({found, memo(counted, differs, 3), memo(counted, one, 4), memo(also_counted, one, 3)}) == 4
 
 
+def test_pairs_are_known_by_both_of_their_runs():
+    one, other, third = (made_run(n_images=60, model=model) for model in ("cnn", "vit", "mlp"))
+    pairs = [(one, other), (one, third), (third, other)]
+    assert len({memo(counted, align(*pair)) for pair in pairs}) == 3
+
+
 def test_a_run_that_was_never_saved_is_known_by_itself():
     run = replace(made_run(n_images=60), digest="")
     found = memo(counted, run)
     assert memo(counted, run) == found != memo(counted, replace(run))
+
+
+def nothing(*_):
+    return None
+
+
+@pytest.mark.parametrize("form", [lambda a, b: align(a, b), lambda a, b: [a, (b, 1)]], ids=["pair", "list"])
+def test_runs_that_were_never_saved_live_as_long_as_what_was_computed_of_them(form):
+    argument = form(*(replace(made_run(n_images=60, model=model), digest="") for model in ("cnn", "vit")))
+    runs = (argument.a, argument.b) if isinstance(argument, AlignedPair) else (argument[0], argument[1][0])
+    alive = [weakref.ref(run) for run in runs]
+    memo(nothing, argument)
+    del argument, runs
+    gc.collect()
+    assert [run() is not None for run in alive] == [True, True], "another run would get the id of a forgotten one"
 
 
 def test_the_oldest_results_are_forgotten():

@@ -54,6 +54,23 @@ def test_the_remedy_names_the_other_order_or_the_column():
     assert refused_labels([counted], given=counted).endswith("they count from 1: use --first-class 1")
 
 
+@pytest.mark.parametrize(
+    ("read", "labels", "other_order"),
+    [
+        ((1, 0, 1, 0), (0, 1, 0, 1), True),
+        ((2, 0, 1, 2), (0, 1, 2, 0), True),
+        ((2, 2, 2, 2), (0, 0, 0, 0), False),  # of one class nothing can be said
+        ((2, 2, 0, 2), (0, 1, 2, 1), False),  # one class is two
+        ((1, 2, 0, 1), (0, 0, 2, 0), False),  # two classes are one
+    ],
+)
+def test_classes_that_are_always_the_same_other_ones_are_in_another_order(read, labels, other_order):
+    for given in (np.array(read), np.array(list(map(str, read)))):
+        said = refused_labels([read], labels, given=given)
+        assert ("so the file counts the classes in another order: give --class-names FILE" in said) == other_order
+    assert "another order" not in refused_labels([read], labels), "names count nothing"
+
+
 def test_an_object_without_a_class_is_quoted_by_its_keys():
     with pytest.raises(CifarcoreError, match=f"^{LONG[:60]} hold no class and score; name them label and score$"):
         cells._pair({LONG: 1, "other": 2})

@@ -113,6 +113,19 @@ def test_a_softmax_is_told_from_logits():
         assert scores.is_softmax(each)
     for other in (np.log(given), given * 2, given - 0.1, given[:1], scores.one_hot(np.arange(5), 5), given[:, :4]):
         assert not scores.is_softmax(other)
+    below = np.array([[-0.25, 0.75, 0.5], [0.2, 0.3, 0.5]], np.float32)
+    assert not scores.is_softmax(below), "sums of one alone are no softmax"
+
+
+@pytest.mark.parametrize("kind", ["", "probabilities"])
+def test_probabilities_of_some_of_the_classes_are_made_to_sum_to_one(kind):
+    given = np.array([[0.25, 0.25, 0], [0.2, 0.3, 0.5], [0.1, 0, 0.1]], np.float32)
+    part = scores.of_part(given, kind)
+    assert part.dtype == np.float32 and part.tolist() == pytest.approx(given / given.sum(axis=1, keepdims=True))
+    below = np.array([[-0.25, 0.5, 0.25], *given[1:]], np.float32)
+    for other in (below, given * 2.1, given * [[1], [1], [0]], given[1:2], given[0]):
+        assert scores.of_part(np.asarray(other, np.float32), kind) is None
+    assert scores.of_part(given, "logits") is None
 
 
 def test_images_whose_own_class_has_a_probability_of_zero_are_counted():

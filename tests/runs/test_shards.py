@@ -9,7 +9,7 @@ from processes import invoke
 
 from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.importing import import_file
+from cifarcore.runs.importing import check, import_file
 from cifarcore.runs.run import load_run
 
 WORLD = 4
@@ -52,6 +52,9 @@ def test_shares_of_a_distributed_run(run, tmp_path, naming):
         imported = together(tmp_path, order, **options)
         same(imported.run, run)
         assert imported.run.n_images == 58
+        assert imported.run.meta["imported"]["file"] == order[0].name
+        (checked,) = check(order, ImportConfig(**options), tmp_path / "data")
+        assert (checked.name, checked.source) == (order[0].stem, order[0]), "the first file gives the name"
         assert any(note.startswith("2 rows repeat an image, as the padding") for note in imported.notes)
 
 
