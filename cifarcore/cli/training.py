@@ -83,8 +83,21 @@ def evaluate(
     checkpoints: Annotated[list[Path], typer.Argument(help="Checkpoints (.pt) written by train.")],
     data: DataOption = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    corruption: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Score corrupted test images instead: NAME:SEVERITY (1 to 5), NAME or all (1, 3 and 5); repeatable."
+        ),
+    ] = None,
+    images: Annotated[int, typer.Option(help="With --corruption: how many of the test images.", min=1)] = 2000,
 ) -> None:
-    """Score the test images with each checkpoint; writes the run file next to it."""
+    """Score the test images with each checkpoint; writes the run file next to it.
+
+    With --corruption: the file beside it that the page Slices compares the robustness of two models by.
+    """
+    if corruption:
+        _evaluate_corrupted(checkpoints, data, device, corruption, images)
+        return
     from cifarcore.runs.run import load_run
     from cifarcore.training.checkpoints import load_checkpoint
     from cifarcore.training.evaluation import evaluate_file
@@ -93,6 +106,22 @@ def evaluate(
         dataset = load_dataset(load_checkpoint(path).config.dataset, data)
         written = evaluate_file(path, dataset, device)
         console.print(f"wrote {written}: test accuracy {load_run(written).correct.mean():.4f}")
+
+
+def _evaluate_corrupted(
+    checkpoints: list[Path], data: Path | None, device: str, corruption: list[str], images: int
+) -> None:
+    from cifarcore.training.checkpoints import load_checkpoint
+    from cifarcore.training.robustness import conditions_of, evaluate_corrupted
+
+    conditions = conditions_of(corruption)
+
+    def report(name: str, severity: int, accuracy: float) -> None:
+        console.print(f"{name} at severity {severity}: accuracy {accuracy:.4f}")
+
+    for path in checkpoints:
+        dataset = load_dataset(load_checkpoint(path).config.dataset, data)
+        console.print(f"wrote {evaluate_corrupted(path, dataset, conditions, images, device, report)}")
 
 
 @config_flags(ProjectConfig)

@@ -24,7 +24,7 @@ from cifarcore.reports.charts.classes import dumbbells
 from cifarcore.reports.sections import decision_sections
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.summary import compared_sides, comparison_text, grouped, markdown
-from cifarcore.reports.tables import decisions, known, models, other_seeds, overview, slices
+from cifarcore.reports.tables import decisions, known, models, other_seeds, overview, robustness, slices
 from cifarcore.runs.layout import dataset_fingerprint
 from cifarcore.runs.run import Run, load_run, seed_of
 from cifarcore.version import __version__
@@ -151,10 +151,10 @@ class Result:
         images, n_images), n_images (shared by all runs), better ("A", "B" or null), verdict, sentence, notes, and
         metrics, classes, cells, superclass_cells, pairs: lists of the rows of these tables, with their columns as keys;
         known_images, null but for CIFAR-100's test images: repeats (the rows of `known_images`) and suspect_labels
-        (counts of evidence.known.Coincidence); slices: found (rows of evidence.slices.Slices.table), note; decisions;
-        calibration, the rows of calibrated.compared; other_seeds, what further seeds imply for one seed each, and
-        models, all of more than two ranked, with every pair: null but where `others` hold them. What is not known or
-        not defined is null.
+        (counts of evidence.known.Coincidence); slices: found (rows of evidence.slices.Slices.table), note; robustness,
+        null unless both were scored on corrupted images; decisions; calibration, the rows of calibrated.compared;
+        other_seeds, what further seeds imply for one seed each, and models, all of more than two ranked, with every
+        pair: null but where `others` hold them. What is not known or not defined is null.
         """
         better, runs_ab = self.better or None, [*self.sides.a.runs, *self.sides.b.runs]
         names = dict(zip("ab", self.names, strict=True))
@@ -166,6 +166,7 @@ class Result:
             "classes": _records(self.classes), "cells": _records(self.cells),
             "superclass_cells": _records(self.superclass_cells), "pairs": _records(self.pairs),
             "slices": _finite(slices.slice_numbers(self.sides)),
+            "robustness": _finite(robustness.robustness_numbers(self.sides)),
             "known_images": _finite(known.known_numbers(runs_ab, len(self.runs_a))),
             "calibration": _records(calibrated.compared([*self.sides.a.runs, *self.sides.b.runs], len(self.runs_a))),
             "decisions": _finite(decisions.decisions(runs_ab, len(self.runs_a))),

@@ -10,9 +10,11 @@ from cifarcore.evidence import abstention, equivalence
 from cifarcore.evidence.known import judged, repeats
 from cifarcore.reports import markup
 from cifarcore.reports.charts import decisions as charts
+from cifarcore.reports.charts.robustness import by_severity
 from cifarcore.reports.charts.slices import forest
 from cifarcore.reports.sides import Sides
-from cifarcore.reports.tables import decisions, known, models, slices
+from cifarcore.reports.tables import decisions, known, models, robustness, slices
+from cifarcore.reports.tables.robustness import TITLE as ROBUSTNESS
 from cifarcore.runs.run import Run
 
 Section = tuple[str, list[str]]
@@ -44,6 +46,7 @@ def decision_sections(sides: Sides, all_runs: Sequence[Run], drawn: bool = True)
             [_paragraph(decisions.together_text(runs, n_a)), markup.table(decisions.together_table(runs, n_a))],
         ),
         _slices(sides, drawn),
+        *_robustness(sides, drawn),
         *_known(runs, n_a),
         *_models(all_runs, drawn),
     ]
@@ -59,6 +62,18 @@ def _slices(sides: Sides, drawn: bool) -> Section:
     chart = markup.chart(forest(slices.forest_frame(found), found.difference), 700) if drawn else ""
     table = markup.table(slices.slice_table(found).head(slices.MOST_SHOWN))
     return "Slices", [_paragraph(f"{slices.count_text(found)}."), *told, chart, table, _note(slices.METHOD), *shown]
+
+
+def _robustness(sides: Sides, drawn: bool) -> list[Section]:
+    """Nothing where no run was scored on corrupted images; why not where a file of them is not fit to be used."""
+    why = robustness.why_not(sides)
+    if why == robustness.HOW:
+        return []
+    if why or (found := robustness.robustness_of(sides)) is None:
+        return [(ROBUSTNESS, [_paragraph(why)])]
+    chart = markup.chart(by_severity(robustness.severity_frame(found), sides.names), 600) if drawn else ""
+    told = _paragraph(robustness.summary_text(found, sides.names))
+    return [(ROBUSTNESS, [told, chart, markup.table(robustness.corruption_table(found)), _note(robustness.METHOD)])]
 
 
 def _known(runs: Sequence[Run], n_a: int) -> list[Section]:

@@ -11,6 +11,7 @@ from cifarcore.files import Version, check_plain, is_link, is_plain, refuse_chan
 from cifarcore.retraining.jobs import Job, explained, read_job
 from cifarcore.retraining.processes import end
 from cifarcore.retraining.progress import PROCESS, SETUP, STARTED, read_json
+from cifarcore.runs.corrupted import SUFFIX as CORRUPTED
 
 FOLDER, FEATURES = "retrained", "features"
 
@@ -160,7 +161,7 @@ def file_digest(path: Path) -> str:
 
 def belongings(folder: Path) -> tuple[Path, ...]:
     """All that a retraining owns, the run file last."""
-    return (folder, *(folder.with_name(folder.name + suffix) for suffix in (".features.npz", ".pt", ".npz")))
+    return (folder, *(folder.with_name(folder.name + suffix) for suffix in (".features.npz", CORRUPTED, ".pt", ".npz")))
 
 
 def taken(folder: Path) -> bool:

@@ -21,6 +21,7 @@ from cifarcore.reports.charts import (
     findings,
     overview,
     retrained,
+    robustness,
     roc,
     slices,
     style,
@@ -202,6 +203,11 @@ def forest() -> alt.TopLevelMixin:
     return slices.forest(pd.DataFrame({"slice": NAMES[:2], **numbers, "significant": [True, False]}), 0.12)
 
 
+def severities() -> alt.TopLevelMixin:
+    frame = pd.DataFrame({"severity": [0, 3] * 2, "model": list("AABB"), "accuracy": [0.7, 0.4, 0.8, 0.55]})
+    return robustness.by_severity(frame, ("old", "new"))
+
+
 def bins() -> alt.TopLevelMixin:
     frame = {"bin": ["low", "high"], "model": ["A", "B"], "images": 10, "accuracy": 0.5, "low": 0.4, "high": 0.6}
     return slices.accuracy_by_bin(pd.DataFrame(frame), ("old", "new"))
@@ -214,7 +220,7 @@ def heatmap_of_counts() -> alt.TopLevelMixin:
 ALL = (
     split, curves, reliability, dumbbells, heatmap, heatmap_of_counts, outcomes, gains, top, place, margin, risk,
     groups, chance, losses, accuracies, roc_whole, roc_corner, precision,
-    forest, bins, difference, metric_rows, bands,
+    forest, bins, severities, difference, metric_rows, bands,
 )  # fmt: skip
 
 

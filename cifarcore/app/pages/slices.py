@@ -12,6 +12,7 @@ import streamlit as st
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.parts.layout import page_link
+from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
@@ -20,7 +21,9 @@ from cifarcore.evidence import absent
 from cifarcore.evidence.slices import Slices, accuracy_by
 from cifarcore.files import runs_dir
 from cifarcore.reports import headings
+from cifarcore.reports.charts.robustness import by_severity
 from cifarcore.reports.charts.slices import accuracy_by_bin, forest
+from cifarcore.reports.tables import robustness as tables
 from cifarcore.reports.tables import slices as slice_tables
 from cifarcore.reports.tables.galleries import surest_first
 from cifarcore.runs.selections import delete_selection, exported, import_selections, selections
@@ -34,6 +37,7 @@ def page(view: View) -> None:
     head(view, headings.of_slices(slice_tables.slices_of(view), view.names))
     _measure(view)
     _slices(view)
+    _robustness(view)
     _kept(view)
 
 
@@ -118,6 +122,23 @@ def _by_property(view: View, slices) -> None:
         st.caption("This property depends on the models.")
     table = accuracy_by(view.a.runs, view.b.runs, chosen)
     plot(accuracy_by_bin(table, view.names), width="stretch", key="slices-property")
+
+
+@st.fragment
+def _robustness(view: View) -> None:
+    box = st.expander("Robustness to corruptions", icon=":material/blur_on:", key="robustness-open", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        if why := tables.why_not(view):
+            st.info(escape(why, 400), icon=":material/blur_on:")
+            return
+        found = tables.robustness_of(view)
+        st.markdown(escape(tables.summary_text(found, view.names), 800))
+        plot(by_severity(tables.severity_frame(found), view.names), width="stretch", key="robustness-severity")
+        table = tables.corruption_table(found)
+        st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))
+        st.caption(tables.METHOD)
 
 
 @st.fragment

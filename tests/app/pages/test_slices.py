@@ -10,6 +10,7 @@ from pages import run, text, two_models, write
 
 from cifarcore.app.pages import slices
 from cifarcore.evidence.slices import find, of_images
+from cifarcore.runs.corrupted import Corrupted, corrupted_path, save_corrupted
 from cifarcore.runs.selections import save_selection
 
 
@@ -64,3 +65,24 @@ def test_what_else_the_images_have_in_common_is_said(folder, listed):
     app = run(folder, "slices", {"slice": "size: 3"})
     assert "differ most from the rest in: light: dark (90%; elsewhere 0%)" in text(app).replace("\\", "")
     assert re.search(r"explorer\?\S*slice=size%3A\+3&color=slice\)", text(app))
+
+
+def test_robustness_is_compared_where_both_models_were_scored_on_corrupted_images(folder, listed):
+    a, b = two_models(n_images=300)
+    write(folder, a, b)
+    shown = {"robustness-open": True}
+    assert "--corruption all" in text(run(folder, "slices", **shown)).replace("\\", "")
+    for each, drop in ((a, 0.4), (b, 0.1)):
+        changed = np.where(np.random.default_rng(0).random((2, 300)) < drop, 0, each.predictions).astype(np.int16)
+        found = Corrupted(
+            each.sample_ids, each.predictions.astype(np.int16), (("fog", 1), ("jpeg_compression", 5)), changed
+        )
+        save_corrupted(found, corrupted_path(folder / f"{each.group}-0.npz"))
+    app = run(folder, "slices", **shown)
+    said = text(app).replace("\\", "")
+    assert "Under 2 corruptions at severity 1, 5" in said and "of 300 test images correctly" in said
+    assert "resnet18-made loses less" in said
+    table = next(each.value for each in app.dataframe if "Corruption" in each.value)
+    assert set(table["Corruption"]) == {"fog", "jpeg compression"} and "Mean corruption error of B over A 0." in said
+    corrupted_path(folder / "cnn-made-0.npz").write_bytes(b"no archive")
+    assert "cnn-made-0.corruptions.npz" in text(run(folder, "slices", **shown)).replace("\\", "")
