@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
-from driving import address, csv_of, ids, parameters, settle
+from driving import address, csv_of, ids, parameters, serve, settle
+from made import made_run
 
 from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables.slices import mask_of
+from cifarcore.runs.run import save_run
+from cifarcore.runs.selections import save_selection
 
 
 def follow(visit, link):
@@ -41,3 +44,31 @@ def test_from_the_overviews_sentence_to_the_pictures_to_the_maps_and_back(visit,
     clicked = parameters(back)["slice"]
     assert clicked != name and ids(csv_of(back, "slices")) == set(sides.sample_ids[mask_of(sides, clicked)].tolist())
     assert "slices" in address(back)
+
+
+def test_a_link_opens_and_marks_a_slice_of_ones_own(tmp_path, shared_context):
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for model, accuracy in (("cnn", 0.5), ("resnet18", 0.65)):
+        a = made_run(10, 600, accuracy, 0, model, "quick")
+        save_run(a, runs / f"{model}-quick-0.npz")
+    save_selection(runs, "blurred", a.sample_ids[:90], a.labels[:90])
+    expected = set(a.sample_ids[:90].tolist())
+    with serve(runs, tmp_path / "server.log") as served:
+
+        def visit(path):
+            page = shared_context.new_page()
+            page.set_viewport_size({"width": 1280, "height": 1000})
+            page.goto(f"{served.url}/{path.removeprefix(served.url).lstrip('/')}")
+            settle(page)
+            return page
+
+        pictures = visit("slices?saved=blurred")
+        assert ids(csv_of(pictures, "saved-images")) == expected
+        explorer = follow(visit, pictures.locator("a[href*='explorer?'][href*='saved=blurred']"))
+        assert "90 images in the slice blurred" in explorer.locator("[data-testid=stMain]").inner_text()
+        assert explorer.get_by_text("other images").count() == 1, "the legend of the maps"
+        back = follow(visit, explorer.locator("a[href*='slices?'][href*='saved=blurred']"))
+        assert parameters(back)["saved"] == "blurred" and ids(csv_of(back, "saved-images")) == expected
+        for page in (pictures, explorer, back):
+            page.close()

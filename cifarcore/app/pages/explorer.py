@@ -15,6 +15,7 @@ from cifarcore.app.parts.selection import selection, widen
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent, disagreement
+from cifarcore.files import runs_dir
 from cifarcore.reports import headings
 from cifarcore.reports.charts import explorer as map_charts
 from cifarcore.reports.tables import explorer as parts_of_maps
@@ -22,6 +23,7 @@ from cifarcore.reports.tables import explorer_map as drawn
 from cifarcore.reports.tables import slices as slice_tables
 from cifarcore.reports.tables.explorer import Box, Lasso, marked
 from cifarcore.runs.memo import memo
+from cifarcore.runs.selections import selections
 
 MAPS = {"t-SNE": "tsne", "UMAP": "umap"}
 
@@ -31,6 +33,7 @@ COLORS = ("correctness", "correct or wrong", "class", "superclass", "confidence"
 
 PARAMETER = "marked"
 SLICE = "slice"  #: the parameter that names a slice to be marked, and the colour that marks it
+SAVED = "saved"  #: the parameter that names one of the user's own instead
 
 
 _FIELDS = ("x from", "x to", "y from", "y to")
@@ -87,7 +90,9 @@ def _explorer(view: View) -> None:
 
 
 def _slice(view: View) -> np.ndarray | None:
-    """Which images are in the slice that the address names, bool (N,)."""
+    """Which images are in the slice that the address names, bool (N,): one of the user's own, else one found."""
+    if own := st.query_params.get(SAVED, ""):
+        return slice_tables.mask_of_own(view, selections(runs_dir(view.root))[0], own)
     name = st.query_params.get(SLICE, "")
     return slice_tables.mask_of(view, name) if name else None
 
@@ -176,7 +181,8 @@ def _follow_address(view: View) -> None:
 
 def _forget() -> None:
     widen()
-    st.query_params.pop(SLICE, None)
+    for parameter in (SLICE, SAVED):
+        st.query_params.pop(parameter, None)
     _start_with("")
 
 
@@ -211,8 +217,9 @@ def _typed(positions: list[np.ndarray | None]) -> None:
 def _marked_images(view: View, kind: str, inside: np.ndarray | None) -> None:
     rows, where = _marked(view, kind)
     if rows is None and inside is not None:
-        name = st.query_params[SLICE]
-        back = page_link("Slices", "slices", {SLICE: name})
+        parameter = SAVED if st.query_params.get(SAVED) else SLICE
+        name = st.query_params[parameter]
+        back = page_link("Slices", "slices", {parameter: name})
         rows, where = np.flatnonzero(inside & view.in_filter), f"in the slice {escape(name, 200)} ({back})"
     if rows is None:
         st.caption(

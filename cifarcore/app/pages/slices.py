@@ -177,6 +177,8 @@ def _kept(view: View) -> None:
                 st.error(escape(error, 300))
             else:
                 st.rerun()
+    filter_note(view, "the gallery below is", "the charts are")
+    st.markdown(page_link("Mark them in the explorer", "explorer", {KEPT: name, "color": "slice"}))
     rows = surest_first(view, np.flatnonzero(slices.masks[names.index(name)] & view.in_filter))
     gallery(view, rows, "saved-images", escape(name, 200), name=name)
 

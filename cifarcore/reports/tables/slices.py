@@ -103,6 +103,12 @@ def mask_of(sides: Sides, name: str) -> np.ndarray | None:
     return next((mask for mask in found if mask is not None), None)
 
 
+def mask_of_own(sides: Sides, kept: Sequence[Selection], name: str) -> np.ndarray | None:
+    """Which images are in the user's slice `name`, bool (N,); None where none is called that."""
+    masks = (each.among(sides.sample_ids, sides.labels) for each in kept if plain(each.name) == name)
+    return next(masks, None)
+
+
 def apart_text(slices_found: Slices, name: str) -> str:
     """In what else the images of a slice differ most from the rest; "" where in nothing that is known."""
     rows = slices.apart(slices_found, name)

@@ -1,5 +1,6 @@
 """The explorer's maps, boxes and lists against NumPy and scikit-learn on the run files."""
 
+import re
 from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from cifarcore.evidence.slices import find, of_images
 from cifarcore.reports.charts import explorer as map_charts
 from cifarcore.reports.tables import explorer as maps
 from cifarcore.reports.tables.explorer import Lasso
-from cifarcore.runs.selections import selections
+from cifarcore.runs.selections import save_selection, selections
 
 NUMBER = st.floats(-1e6, 1e6)
 
@@ -253,6 +254,24 @@ def test_a_selection_is_saved_beside_the_runs_and_the_slices_list_it(folder):
     assert f"· **{within.sum():,}**" in text(app)
     next(button for button in app.button if button.label == "Delete this slice").click().run()
     assert selections(folder) == ([], []) and not app.exception
+
+
+def test_a_slice_of_ones_own_that_the_address_names_is_marked_and_listed(folder, listed):
+    a, b = two_models(n_images=2000)
+    write(folder, a, b)
+    rows = np.random.default_rng(0).choice(2000, 150, replace=False)
+    save_selection(folder, "blurred", a.sample_ids[rows], a.labels[rows])
+    app = run(folder, "explorer", query={"saved": "blurred", "color": "slice"})
+    assert app.selectbox(key="color").value == "slice" and "**150** images in the slice blurred" in text(app)
+    mask = np.isin(np.arange(2000), rows)
+    assert all((listed.frame[f"{letter}_color"].to_numpy() == mask).all() for letter in "ab")
+    assert len(listed.rows) and set(listed.rows) <= set(rows)
+    assert re.search(r"\(slices\?\S*saved=blurred\)", text(app))
+    next(button for button in app.button if button.label == "Clear selection").click().run()
+    assert "saved" not in app.query_params and not app.exception and app.selectbox(key="color").value != "slice"
+    assert "color" not in run(folder, "explorer", query={"saved": "no such", "color": "slice"}).query_params
+    there = text(run(folder, "slices", {"saved": "blurred"}))
+    assert re.search(r"\(explorer\?\S*saved=blurred&color=slice\)", there)
 
 
 def test_a_slice_that_the_address_names_is_marked_and_listed(folder, listed):
