@@ -26,7 +26,7 @@ def compare(
     require: Annotated[
         list[str] | None,
         typer.Option(
-            help="Instead of the summary, judge B − A: “accuracy >= -0.5” (points), “recall[otter] >= 0”. "
+            help="Instead of the summary, judge B − A: “accuracy >= -0.5” (points), “recall\\[otter] >= 0”. "
             "Repeatable; exit status 3 where the 95% CI does not meet one."
         ),
     ] = None,
@@ -36,7 +36,7 @@ def compare(
         typer.Option(help="Instead of the summary, write here what each change of `cifarcore study` brought."),
     ] = None,
 ) -> None:
-    """Mean ± std of each model over its seeds; the first two models named compared, or two seeds of one model."""
+    """Mean ± std of each model over its seeds, and the first two models named compared, or two seeds of one model."""
     from cifarcore.runs.run import load_run
 
     _refuse_same(runs, {"out": out, "html": html, "json": json, "readme": readme, "junit": junit, "study": study})

@@ -92,6 +92,11 @@ def test_every_config_field_is_a_flag():
         assert f"--{item.name.replace('_', '-')}" in shown
 
 
+def test_brackets_in_a_help_text_are_shown():
+    shown = CliRunner().invoke(cli.app, ["compare", "--help"], env={"COLUMNS": "300", "TERM": "dumb"}).output
+    assert "“recall[otter] >= 0”" in shown
+
+
 def test_no_data_and_no_network_is_one_line_in_time(tmp_path):
     started = time.monotonic()
     # a proxy that refuses at once stands for a machine without a network
