@@ -108,7 +108,7 @@ class TrainConfig:
     )
     device: str = option(
         "auto",
-        "auto: a CUDA GPU where there is one; mps: an Apple GPU, on which nothing was tried so far",
+        "auto: a CUDA GPU where there is one; mps: an Apple GPU, not tested on one yet",
         choices=("auto", "cpu", "cuda", "mps"),
     )
     threads: int = option(0, "CPU threads; 0: PyTorch's default", low=0)
@@ -177,9 +177,7 @@ class RetrainConfig:
         choices=LAYERS,
     )
     learning_rate: float = option(0.0, "peak learning rate; 0: the default for the trained layers", low=0, high=10)
-    focus_share: float = option(
-        0.3, "share of each batch that is of the focus classes, so that it has both kinds", above=0, below=1
-    )
+    focus_share: float = option(0.3, "share of each batch drawn from the focus classes", above=0, below=1)
     crop_padding: int = option(4, "pixels of zero padding before the random crop", low=0, high=16)
     flip: bool = option(True, "random horizontal flip")
     mix: str = option("none", "CutMix and MixUp; both: one of the two for each batch", choices=MIXES)

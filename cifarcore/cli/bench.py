@@ -59,7 +59,7 @@ def bench_retrain(
     seconds: Annotated[float, typer.Option(help="Budget in seconds; a third of it is tried too.")] = 60.0,
     root: Annotated[Path, typer.Option(help="Folder of streamlit_app.py.")] = Path("."),
 ) -> None:
-    """Waiting times of a short retraining, and what it gains in three seeds beside its aims and the old recipe."""
+    """Waiting times of a short retraining, and its gain over three seeds beside its targets and the previous method."""
     from cifarcore.experiments.bench_retrain import retrain_table
 
     print_table(retrain_table(root.resolve(), cnn, resnet, seconds))

@@ -1,4 +1,4 @@
-"""`cifarcore explain`: which parts of a picture a network's prediction hangs on."""
+"""`cifarcore explain`: which parts of a picture a network's prediction depends on."""
 
 from pathlib import Path
 from typing import Annotated

@@ -18,7 +18,7 @@ def properties(
     ] = None,
     data: DataOption = None,
 ) -> None:
-    """Measure brightness, contrast, sharpness and more of the test images that are here, once, for the page Slices."""
+    """Measure brightness, contrast, sharpness and more of the test images, once, for the page Slices."""
     from cifarcore.data.property_files import measure_source, sources
     from cifarcore.errors import CifarcoreError
     from cifarcore.runs.test_sets import pack_path

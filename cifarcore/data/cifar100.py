@@ -20,7 +20,7 @@ PYTHON_FOLDER = "cifar-100-python"
 #: of the official splits, see `fingerprint`
 TRAIN_FINGERPRINT = "d732fed4cfb9372211df33f1ad762bcc"
 TEST_FINGERPRINT = "e3d27e8917a57d46cee355d836ce9731"
-#: sample ids of CIFAR-100's test images that stand in its training set byte for byte
+#: sample ids of CIFAR-100's test images that are exact copies of training images
 DUPLICATES = (
     0x084A07922067634D, 0x3450FDD6DE7CB047, 0x36C95BDA288F3A30, 0x5748531A944835F0, 0x7D5819F6327134D3,
     0x83606FD95CAB5B0A, 0x8B8EBD67F3DC23FB, 0xC75783A4A226F554, 0xCCCA1C4EEE5EF338, 0xEA0D4DC9E95C9F65,

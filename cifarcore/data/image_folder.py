@@ -135,7 +135,7 @@ def read_pictures(
             elif first[picture.sample_id][1] != picture.shown.size:
                 raise CifarcoreError(
                     f"{folder.root}: {first[picture.sample_id][0]} and {name} have the same pixels in another shape, "
-                    "so their ids do not tell them apart; leave one out"
+                    "so they share one id; leave one out"
                 )
             else:  # a comment holds 65,535 bytes
                 entry = entries[picture.sample_id]

@@ -92,8 +92,8 @@ def _tested_cells(true: np.ndarray, given: np.ndarray, among: np.ndarray, names:
 def pair_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     """How well each model tells two classes apart, for the most confused pairs: AUC on the images of the two classes.
 
-    Columns first, second (class indices), first_name, second_name, confused (images taken for each other, both ways,
-    mean over runs of A plus that of B), a, b, difference, low, high, p (paired DeLong), q, claim ("improved",
+    Columns first, second (class indices), first_name, second_name, confused (images of either misclassified as the
+    other, mean over runs of A plus that of B), a, b, difference, low, high, p (paired DeLong), q, claim ("improved",
     "declined", ""); no AUC where a run has no scores.
     """
     first = runs[0]

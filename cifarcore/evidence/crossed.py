@@ -37,7 +37,7 @@ class Difference:
 def method(df: float, several: bool = False) -> str:
     """How `difference` tests, by its degrees of freedom, in words; `several` seeds of a model, or one of each."""
     if np.isinf(df):
-        return "normal test of images (seeds vary no more)" if several else "normal test, images as random effects"
+        return "z-test, images as random effects" + (" (seeds add no variance)" if several else "")
     digits = f"{df:.1f}" if df < 1000 else "over 1,000"
     return f"t-test, seeds and images as random effects, df {digits}"
 

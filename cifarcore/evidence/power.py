@@ -69,7 +69,7 @@ def needed(runs: Sequence[Run], n_a: int, wished: float, power: float = POWER) -
     Images for one run on a side; seeds of each model, on these images, for several of both.
     """
     if not 0 < wished < 1:
-        raise CifarcoreError(f"the wished difference is {100 * wished:g} points; give one above 0 and below 100")
+        raise CifarcoreError(f"the difference to detect is {100 * wished:g} points; give one above 0 and below 100")
     share = accuracy_difference(runs, n_a)
     if share.one_each:
         discordant = share.only_a + share.only_b

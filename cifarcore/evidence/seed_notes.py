@@ -38,9 +38,9 @@ def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
         )
     if _vary_no_more_than_images(runs, n_a):
         notes.append(
-            "In accuracy these seeds do not vary significantly beyond what their own images bring. Where seeds truly "
-            "vary no more, the interval is a little too wide (it covers 97%), so small differences are missed more "
-            "often."
+            "In accuracy the variance between these seeds is not significant beyond that of their test images. If "
+            "seeds truly add none, the interval is a little too wide (it covers 97%), so small differences are missed "
+            "more often."
         )
     start = [letter for letter, side in sides.items() if any(_pretrained(run) for run in side)]
     shared = f", and those of {' and of '.join(start)} the pretrained weights that they start from" if start else ""

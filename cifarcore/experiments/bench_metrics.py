@@ -56,7 +56,7 @@ def metrics_table(run_a: Run, run_b: Run) -> pd.DataFrame:
             lambda: _loop_pair(run_a, run_b, one, other),
         ),
         (
-            "explorer: confidences and the four-way split",
+            "explorer: confidences and correctness",
             lambda: _explorer(pair),
             lambda: memo(disagreement.four_way, pair),
             None,

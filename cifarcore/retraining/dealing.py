@@ -39,8 +39,8 @@ def batch_shares(focus_share: float, batch: int, rivals: bool = False) -> tuple[
 
 
 def choose_rivals(labels: np.ndarray, predicted: np.ndarray, n_classes: int, focus: tuple[int, ...]) -> tuple[int, ...]:
-    """The RIVALS classes, or half of those not in focus, most often taken for one of the focus or the other way round,
-    most often first; `labels` and `predicted` (V,) are class indices of the validation split.
+    """The RIVALS classes, or half of those not in focus, most often misclassified as one of the focus or the other way
+    round, most often first; `labels` and `predicted` (V,) are class indices of the validation split.
     """
     confused = np.zeros((n_classes, n_classes), int)
     np.add.at(confused, (labels.astype(int), predicted), 1)

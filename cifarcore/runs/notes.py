@@ -54,7 +54,7 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
 def numbered_rows(test_set: str, files_given: bool) -> list[str]:
     """What is to be known of rows that are known by their numbers."""
     notes = [
-        f"row i is taken for image i of {test_set!r}: only equal labels suggest the same order; without "
+        f"row i is compared as image i of {test_set!r}: only equal labels suggest the same order; without "
         "pictures there are no galleries"
     ]
     return notes + ["the names of files were not used; give --images FOLDER to find the images by them"] * files_given

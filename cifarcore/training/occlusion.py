@@ -1,4 +1,4 @@
-"""Which parts of a picture a prediction hangs on: how much less probable it is where a patch is hidden (Zeiler and
+"""Which parts of a picture a prediction depends on: how much less probable it is where a patch is hidden (Zeiler and
 Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014).
 """
 

@@ -140,7 +140,7 @@ def test_degrees_of_freedom_are_printed_with_the_digits_that_matter():
     start = "t-test, seeds and images as random effects, df "
     for df, text in ((2.345, "2.3"), (321.7, "321.7"), (3.1e55, "over 1,000")):
         assert crossed.method(df) == start + text
-    assert crossed.method(np.inf) == "normal test, images as random effects"
+    assert crossed.method(np.inf) == "z-test, images as random effects"
 
 
 def test_image_covariance_is_the_sum_over_classes():

@@ -54,8 +54,8 @@ def test_means_of_two_seeds(n_a, n_b, named):
 def test_seeds_that_vary_no_more_than_their_images_are_said_to_have_wide_intervals():
     alike = [[made_run(4, 400, 0.6, seed, model) for seed in range(3)] for model in ("cnn", "resnet18")]
     said = (
-        "In accuracy these seeds do not vary significantly beyond what their own images bring. Where seeds truly vary "
-        "no more, the interval is a little too wide (it covers 97%), so small differences are missed more often."
+        "In accuracy the variance between these seeds is not significant beyond that of their test images. If seeds "
+        "truly add none, the interval is a little too wide (it covers 97%), so small differences are missed more often."
     )
     assert said in seed_notes([*alike[0], *alike[1]], 3) and said in seed_notes([*alike[0], B[0]], 3)
     for runs, n_a in (([*A, *alike[1]], 3), ([*alike[0], *B], 3), ([A[0], *B], 1)):

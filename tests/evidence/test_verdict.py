@@ -54,7 +54,7 @@ def test_intervals_over_seeds(groups, name):
         assert (row["difference"], row["low"], row["high"]) == pytest.approx((found.difference, found.low, found.high))
         method = f"t-test, seeds and images as random effects, df {found.df:.1f}"
         if np.isinf(found.df):
-            method = "normal test of images (seeds vary no more)"
+            method = "z-test, images as random effects (seeds add no variance)"
         assert row["p"] == pytest.approx(float(found.p)) and row["method"] == method
 
 
@@ -79,7 +79,7 @@ def test_intervals_of_one_run_each(groups):
         normal = crossed_by_hand([a], [b], name)
         assert (row["low"], row["high"]) == pytest.approx((normal.low, normal.high)), name
         assert row["p"] == pytest.approx(float(normal.p))
-        kind = "paired DeLong test" if name == "macro_auc" else "normal test, images as random effects"
+        kind = "paired DeLong test" if name == "macro_auc" else "z-test, images as random effects"
         assert row["method"] == kind
 
 

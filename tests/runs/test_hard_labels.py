@@ -89,9 +89,7 @@ def test_every_form_gives_the_same_run(folder, table, form, suffix):
     other = taken(scores, folder, images=str(folder / "pics")).run
     same = dict(zip(other.sample_ids.tolist(), other.class_names[other.predictions].tolist(), strict=True))
     assert check(found, table) == same
-    assert any("taken for the predicted classes" in note for note in found.notes) == (
-        form == "a submission called label"
-    )
+    assert any("read as the predicted classes" in note for note in found.notes) == (form == "a submission called label")
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", "names .npz", "with scores .npz"])

@@ -39,7 +39,7 @@ def test_ids_of_rows_differ_by_row_and_by_test_set():
 
 def test_two_files_are_compared_row_by_row(tmp_path, models):
     (a, notes), (b, _) = (imported(tmp_path / f"{i}.npz", tmp_path, run) for i, run in enumerate(models))
-    assert any("row i is taken for image i of 'shop'" in note for note in notes)
+    assert any("row i is compared as image i of 'shop'" in note for note in notes)
     expected, found = compare(*models), compare(a, b)
     row = ["a", "b", "difference", "low", "high", "p"]
     for metric in ("accuracy", "macro_f1", "macro_auc"):

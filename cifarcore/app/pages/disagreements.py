@@ -85,7 +85,7 @@ def _disagreements(view: View) -> None:
     if outside:
         st.caption(f"{outside:,} more are of classes that the filter in the sidebar excludes.")
     if mask.any():
-        st.subheader("The classes that they come from")
+        st.subheader("Classes of these images")
         _against_chance(table)
 
 

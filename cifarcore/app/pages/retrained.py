@@ -150,7 +150,7 @@ def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
         shown = retrain_tables.change_text(table)
         st.dataframe(shown, hide_index=True, height="content", column_config=headed(shown, names))
         st.caption(
-            "95% CIs: accuracy by Tango's score interval with the exact McNemar test, F1 by a normal test over images. "
+            "95% CIs: accuracy by Tango's score interval with the exact McNemar test, F1 by a z-test over images. "
             "Always B minus A. The tests account for the choice of test images, not for variation between retraining "
             "seeds."
         )
@@ -176,7 +176,7 @@ def _pictures(view: View, focus: tuple[int, ...]) -> None:
 
 def _housekeeping(view: View, run: Run) -> None:
     st.subheader("Keep this run", anchor=False)
-    st.caption(f"It stays in the folder as {escape(view.b.group)} until it is deleted; a name tells it from others.")
+    st.caption(f"It is kept as {escape(view.b.group)} until you delete it; a name of your own makes it easier to find.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         new = st.text_input("Name", run.name, key=f"retrained-name-{run.name}")
         if st.button(

@@ -100,7 +100,7 @@ def _flips(view: View) -> None:
     _table(view, memo(tables.flip_table, *runs_of(view)))
     st.markdown(escape(memo(tables.flip_text, *runs_of(view)), 400))
     if view.several_seeds:
-        st.caption("Means over all pairs of one seed of A and one of B.")
+        st.caption("Mean over all pairs of one seed of A and one of B.")
 
 
 @st.fragment

@@ -86,7 +86,7 @@ def beside(view: View) -> None:
     try:
         _groups(names, catalog, view)
     except (CifarcoreError, OSError):  # of other images behind the header, or damaged: the panel says which
-        st.caption("“All models ranked” below has those that can be compared.")
+        st.caption("“All models ranked” below lists those that can be compared.")
 
 
 def _groups(names: list[str], catalog: Catalog, view: View) -> pd.DataFrame:

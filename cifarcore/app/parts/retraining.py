@@ -159,7 +159,7 @@ def _status(folder: Path, refreshing: bool) -> None:
         return
     for job in jobs_here:
         if job.can_go_on:
-            st.error(f"{_what_died(job)}. “Short retraining” says more.", icon=":material/dangerous:")
+            st.error(f"{_what_died(job)}; see “Short retraining”.", icon=":material/dangerous:")
 
 
 def _select_result(folder: Path, job: Job | None) -> None:

@@ -65,7 +65,7 @@ def selection(view: View, rows: np.ndarray, where: str) -> None:
         "marked-images",
         escape(title[0].upper() + title[1:]),
         listed.notes,
-        "None of the selected images is like that." if outcome or within else "None of the images is misclassified.",
+        "None of the selected images matches." if outcome or within else "None of the images is misclassified.",
         f"marked {shown}",
     )
 

@@ -85,7 +85,7 @@ def _add(folder: Path, run_a: Path | None) -> None:
     else:
         label = st.radio(
             "Which images are these?", [each.label for each in answers], index=None, key=f"{key}-answer",
-            help="Scores mean something only with the images that their rows are of, so this comes first",
+            help="Scores can be compared only if it is known which image each row belongs to, so this comes first",
         )  # fmt: skip
         answer = next((each for each in answers if each.label == label), None)
     for name in answer.asks if answer else ():

@@ -1,4 +1,4 @@
-"""Which parts of an image each model's prediction hangs on, for models whose weights are beside their run files.
+"""Which parts of an image each model's prediction depends on, for models whose weights are beside their run files.
 
 Computed on demand in a process of its own, since the app imports no torch, and kept in the cache folder.
 """
@@ -44,10 +44,10 @@ class Kept:
 
 def why(view: View, row: int) -> None:
     """The maps of both models for the view's image `row`, or one line on what is missing."""
-    st.markdown("**Why**: the parts of the picture that each prediction hangs on")
+    st.markdown("**Why**: the parts of the picture that each prediction depends on")
     pixels = view.pictures.pixels(int(view.sample_ids[row]))
     if pixels is None:
-        st.caption("Needs the picture, which is not here.")
+        st.caption("Needs the picture, which is not on this machine.")
         return
     sides = [side for side in (view.a, view.b) if _weights(side) is not None]
     for side in (view.a, view.b):
@@ -86,8 +86,8 @@ def _draw(view: View, side: Side, row: int, pixels: np.ndarray, found: Kept | No
     name = view.class_names[found.predicted]
     st.image(overlay(pixels, found.drop, most), width=SHOWN_WIDTH)
     st.caption(
-        f"{escape(side.first_title, 100)}: {escape(name)} at {number(found.probability, '.0%')}; the strongest patch "
-        f"takes {number(100 * float(found.drop.max()), '.0f')} points"
+        f"{escape(side.first_title, 100)}: {escape(name)} at {number(found.probability, '.0%')}; hiding the most "
+        f"important patch lowers it by {number(100 * float(found.drop.max()), '.0f')} points"
     )
 
 

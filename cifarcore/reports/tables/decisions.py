@@ -59,7 +59,7 @@ def equivalence_text(judged: Equivalence, names: tuple[str, str]) -> str:
     share = judged.share
     method = "Tango's score interval" if share.one_each else "Student's t, seeds and images"
     if np.isinf(share.df) and not share.one_each:
-        method = "normal, images alone: seeds vary no more"
+        method = "normal, images alone: seeds add no variance"
     return (
         f"{start}. B − A {number(100 * share.difference, '+.2f')} points, 95% CI "
         f"{interval(100 * share.low, 100 * share.high, '+.2f')} ({method}); one-sided p of B worse by the margin or "

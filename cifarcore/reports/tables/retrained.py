@@ -20,7 +20,7 @@ def change_table(before: Run, after: Run, focus: tuple[int, ...]) -> pd.DataFram
     """What the retraining changed on the same test images, in the same order, with 95% intervals.
 
     Columns measure, before, after, difference, low, high, p (NaN where none is defined), images, better (`verdict.of`:
-    "A" is the run before). Accuracy as everywhere (`shares`), F1 by a normal test over images (`crossed`). `focus` are
+    "A" is the run before). Accuracy as everywhere (`shares`), F1 by a z-test over images (`crossed`). `focus` are
     class indices; none: the rows of focus and other classes are left out.
     """
     in_focus = np.isin(before.labels, focus)

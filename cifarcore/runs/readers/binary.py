@@ -49,7 +49,7 @@ def of_two_classes(predictions: Predictions, known: Collection[str], kind: str =
             )
         columns = (names[1 - at.index(headings[0].casefold())], headings[0])
         of_class = repr(headings[0])
-    note = f"one column of scores: taken for those of {of_class}"
+    note = f"one column of scores: read as those of {of_class}"
     return replace(predictions, scores=pair, columns=columns, kind=kind, notes=(*predictions.notes, note))
 
 

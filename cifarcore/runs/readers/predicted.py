@@ -31,7 +31,7 @@ def predicted_classes(columns: Mapping[str, np.ndarray], roles: Roles) -> tuple[
     elif named_images and roles.labels and not any(map(_may_be, others)):
         heading, roles = roles.labels, replace(roles, labels="")
         notes = (
-            f"{quoted(heading)} is taken for the predicted classes, as the file has no other; true labels give 1.0000",
+            f"{quoted(heading)} is read as the predicted classes, as the file has no other; true labels give 1.0000",
         )
     else:
         return None

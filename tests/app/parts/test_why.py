@@ -1,4 +1,4 @@
-"""The maps of what a prediction hangs on: asked for, computed by another process, kept, and refused in one line."""
+"""The maps of what a prediction depends on: asked for, computed by another process, kept, and refused in one line."""
 
 from dataclasses import replace
 
@@ -74,9 +74,9 @@ def pressed(app):
 def test_a_map_is_computed_when_asked_for_and_kept(opened, monkeypatch):
     app = opened()
     assert "No weights of resnet18" in text(app) and "No weights of cnn" not in text(app)
-    assert "the strongest patch takes" in text(pressed(app))
+    assert "important patch lowers it by" in text(pressed(app))
     monkeypatch.setattr(why, "_compute", lambda *_: pytest.fail("it is kept already"))
-    assert "the strongest patch takes" in text(opened(weights=None))
+    assert "important patch lowers it by" in text(opened(weights=None))
 
 
 def test_weights_of_other_scores_explain_nothing(opened):

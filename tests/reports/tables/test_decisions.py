@@ -89,7 +89,7 @@ def test_equivalence_in_words(outcome, start):
         f"{start}B − A +0.10 points, 95% CI −0.40 to +0.61 (Tango's score interval); one-sided p of B worse by the "
         "margin or more 0.0120, of B better by it or more < 0.0001 (significant at 2.5%)."
     )
-    for df, method in ((3.5, "Student's t, seeds and images"), (np.inf, "normal, images alone: seeds vary no more")):
+    for df, method in ((3.5, "Student's t, seeds and images"), (np.inf, "normal, images alone: seeds add no variance")):
         seeds = equivalence.Equivalence(outcome, 0.025, share(-0.004, 0.006, one_each=False, df=df), 0.5, 0.5)
         text = decisions.equivalence_text(seeds, names)
         assert "2.5 points" in text and f"({method})" in text

@@ -30,7 +30,7 @@ def test_arrays(run, tmp_path, flat, kind):
     found = taken(tmp_path / "x.npy", tmp_path, like=str(tmp_path / "ours.npz"), **options)
     same(found.run, run)
     assert found.run.meta["scores"] == ("logits" if kind == "before it" else "log_probabilities")
-    assert "one column of scores: taken for those of the second of the two classes" in found.notes
+    assert "one column of scores: read as those of the second of the two classes" in found.notes
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
