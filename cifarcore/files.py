@@ -76,10 +76,10 @@ def refuse_changed(path: Path, seen: Version | None) -> None:
 def is_link(path: Path) -> bool:
     """Whether `path` is a link: a symbolic one, or a junction of Windows."""
     try:
-        found = path.lstat()
+        status = path.lstat()
     except (OSError, ValueError):
         return False
-    return stat.S_ISLNK(found.st_mode) or getattr(found, "st_reparse_tag", 0) == _JUNCTION
+    return stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION
 
 
 def refuse_links(*places: Path) -> None:

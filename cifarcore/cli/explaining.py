@@ -28,7 +28,9 @@ def explain(
             image = np.asarray(opened.convert("RGB"))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise CifarcoreError(f"{picture}: is no picture that can be read ({error})") from None
-    found = occlusion(weights, image)
-    save_occlusion(found, out)
-    name = spaced(weights.class_names[found.predicted])
-    console.print(f"wrote {out}: {name} at {found.probability:.1%}, at most {found.drop.max():+.1%} by a hidden patch")
+    effect = occlusion(weights, image)
+    save_occlusion(effect, out)
+    name = spaced(weights.class_names[effect.predicted])
+    console.print(
+        f"wrote {out}: {name} at {effect.probability:.1%}, at most {effect.drop.max():+.1%} by a hidden patch"
+    )

@@ -87,8 +87,8 @@ def _class_placements(runs: Sequence[Run]) -> Iterator[tuple[int, np.ndarray, np
 
     for start in range(0, len(support), AT_ONCE):
         block = range(start, min(start + AT_ONCE, len(support)))
-        found = zip(*each(of_block, of_runs), strict=True)
-        for c, of_class in zip(filter(defined.__getitem__, block), found, strict=True):
+        of_classes = zip(*each(of_block, of_runs), strict=True)
+        for c, of_class in zip(filter(defined.__getitem__, block), of_classes, strict=True):
             yield c, *_stacked(of_class)
 
 

@@ -89,8 +89,8 @@ def model_share(holds: np.ndarray, labels: np.ndarray) -> tuple[float, float, fl
         low, high = paired.wilson_interval(holds[0].sum(), holds.shape[1])
     else:
         groups = crossed.strata(labels)
-        found = crossed.mean(holds.mean(axis=1), crossed.image_covariance(holds / holds.shape[1], *groups))
-        low, high = np.clip([found.low, found.high], 0, 1)
+        tested = crossed.mean(holds.mean(axis=1), crossed.image_covariance(holds / holds.shape[1], *groups))
+        low, high = np.clip([tested.low, tested.high], 0, 1)
     return value, float(low), float(high)
 
 

@@ -142,9 +142,9 @@ def apart(slices: Slices, name: str) -> pd.DataFrame:
     if mask is None or not 0 < mask.sum() < len(mask):
         return pd.DataFrame(columns=columns)
     rows = []
-    own = [part.split(": ")[0] for part in name.split(" & ")]
+    properties = [part.split(": ")[0] for part in name.split(" & ")]
     for each in slices.bins:
-        if each.property.name in own or each.property.of_models:
+        if each.property.name in properties or each.property.of_models:
             continue
         inside, outside, every = (each.masks[:, part].mean(axis=1) for part in (mask, ~mask, np.ones_like(mask)))
         error = np.sqrt(every * (1 - every) * (1 / mask.sum() + 1 / (~mask).sum()))
@@ -268,14 +268,14 @@ def columns_of(run: Run) -> dict[str, np.ndarray]:
     """The run's metadata by column: float (N,) with NaN where nothing is known, where all else are numbers; else text
     (N,).
     """
-    found: dict[str, np.ndarray] = {}
+    columns: dict[str, np.ndarray] = {}
     if run.metadata_names is None or run.metadata_values is None:
-        return found
+        return columns
     for name, values in zip(run.metadata_names.tolist(), run.metadata_values.T, strict=True):
         numbers = pd.to_numeric(pd.Series(values).replace("", None), errors="coerce").to_numpy(float)
         known = values != ""
-        found[name] = numbers if known.any() and np.isfinite(numbers[known]).all() else values
-    return found
+        columns[name] = numbers if known.any() and np.isfinite(numbers[known]).all() else values
+    return columns
 
 
 def of_columns(columns: dict[str, np.ndarray]) -> list[Property]:

@@ -80,25 +80,25 @@ def log_normalizer(run: Run) -> np.ndarray:
     """
     if not run.has_scores:
         return np.full(run.n_images, np.nan)
-    found = known(per_image, run)
-    return _log_normalizer(run) if found is None else found.log_normalizer
+    remembered = known(per_image, run)
+    return _log_normalizer(run) if remembered is None else remembered.log_normalizer
 
 
 @once
 def _log_normalizer(run: Run) -> np.ndarray:
     """Alone, for the pages that ask for nothing else: half the time of `per_image`."""
-    found = np.empty(run.n_images)
+    normalizers = np.empty(run.n_images)
     for rows in run.blocks():
         _, sums, top = _exponentials(run.logits[rows].astype(np.float64))
-        found[rows] = np.log(sums) + top
-    return found
+        normalizers[rows] = np.log(sums) + top
+    return normalizers
 
 
 @once
 def per_image(run: Run) -> PerImage:
     """All that is asked of each image's scores, in one pass: of millions of scores, reading takes the most time."""
     n = run.n_images
-    found = PerImage(np.empty(n), np.empty(n, np.intp), np.empty(n), np.full(n, -1, np.intp))
+    result = PerImage(np.empty(n), np.empty(n, np.intp), np.empty(n), np.full(n, -1, np.intp))
     folded = None
     if run.superclass_of is not None:  # sparse: a class is of one superclass
         ones = np.ones(run.n_classes), (np.arange(run.n_classes), run.superclass_of)
@@ -106,15 +106,15 @@ def per_image(run: Run) -> PerImage:
     for rows in run.blocks():
         scores, labels = run.logits[rows].astype(np.float64), run.labels[rows]
         true = np.arange(len(scores)), labels
-        found.true_rank[rows] = _rank(scores, labels)
+        result.true_rank[rows] = _rank(scores, labels)
         scores, sums, top = _exponentials(scores)
-        found.log_normalizer[rows] = np.log(sums) + top
+        result.log_normalizer[rows] = np.log(sums) + top
         scores /= sums[:, None]  # probabilities from here on
         if folded is not None:
-            found.superclass[rows] = (scores @ folded).argmax(axis=1)
+            result.superclass[rows] = (scores @ folded).argmax(axis=1)
         scores[true] -= 1
-        found.brier[rows] = np.einsum("ij,ij->i", scores, scores)
-    return found
+        result.brier[rows] = np.einsum("ij,ij->i", scores, scores)
+    return result
 
 
 def _exponentials(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

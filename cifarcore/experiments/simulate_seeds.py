@@ -112,7 +112,7 @@ def satterthwaite(values: np.ndarray, covariance: np.ndarray, n_a: int) -> tuple
     n = len(values)
     sides = [slice(0, n_a), slice(n_a, n)] if n_a < n else [slice(0, n)]
     weights = np.full(n, 1 / n) if n_a == n else np.r_[np.full(n_a, -1 / n_a), np.full(n - n_a, 1 / (n - n_a))]
-    found, variance, parts = weights @ values, weights @ covariance @ weights, []
+    difference, variance, parts = weights @ values, weights @ covariance @ weights, []
     if all(side.stop - side.start > 1 for side in sides):
         for side in sides:
             k, of_model = side.stop - side.start, covariance[side, side]
@@ -122,7 +122,7 @@ def satterthwaite(values: np.ndarray, covariance: np.ndarray, n_a: int) -> tuple
             variance += seeds - noise
     df = variance**2 / sum(part**2 / of_model for part, of_model in parts) if parts else np.inf
     half = student.ppf(1 - ALPHA / 2, df) * np.sqrt(variance)
-    return found - half, found + half
+    return difference - half, difference + half
 
 
 def measured(design: Design, sets: int, rng: np.random.Generator) -> dict[str, float | str]:
@@ -137,14 +137,14 @@ def measured(design: Design, sets: int, rng: np.random.Generator) -> dict[str, f
             right = scores > _thresholds(design, shift)
             values, covariance = right.mean(axis=1), crossed.image_covariance(right / design.n_images, *groups)
             if design.n_b:
-                found = crossed.difference(values, covariance, design.n_a)
+                tested = crossed.difference(values, covariance, design.n_a)
             else:
-                found = crossed.mean(values, covariance)
-            rejected[which, k] = found.p < ALPHA
+                tested = crossed.mean(values, covariance)
+            rejected[which, k] = tested.p < ALPHA
             if not shift:
                 other = satterthwaite(values, covariance, design.n_a)
-                covered[:, k] = found.low <= truth <= found.high, other[0] <= truth <= other[1]
-                half[k] = (found.high - found.low) / 2
+                covered[:, k] = tested.low <= truth <= tested.high, other[0] <= truth <= other[1]
+                half[k] = (tested.high - tested.low) / 2
     size, power = rejected.mean(axis=1) if design.n_b else (np.nan, np.nan)
     return {
         "design": design.name, "chosen on it": "yes" if design.choosing else "no", "coverage": covered[0].mean(),

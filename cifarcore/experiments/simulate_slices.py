@@ -79,10 +79,10 @@ def checks(searches: int = SEARCHES, seed: int = 0, designs: tuple[Design, ...] 
         if not design.planted:
             yield Check(str(design), float(np.mean([each.reported > 0 for each in reports])), 0, ALPHA)
             continue
-        found = [each for each in reports if each.found]
-        what = f"{design} (of those found, effect {100 * np.mean([each.excess for each in found]):+.1f} points too far "
-        what += f"from 0, 95% CI covers {np.mean([each.covered for each in found]):.1%})" if found else ")"
-        yield Check(what, len(found) / searches, design.least, 1)
+        hits = [each for each in reports if each.found]
+        what = f"{design} (of those found, effect {100 * np.mean([each.excess for each in hits]):+.1f} points too far "
+        what += f"from 0, 95% CI covers {np.mean([each.covered for each in hits]):.1%})" if hits else ")"
+        yield Check(what, len(hits) / searches, design.least, 1)
 
 
 def report(rng: np.random.Generator, design: Design) -> Report:

@@ -187,8 +187,8 @@ def _uneven_classes_of_seeds(sets: int, rng: np.random.Generator) -> Check:
         runs = [Run(names, ids, labels, each) for each in logits]
         influence = np.stack([crossed.macro_f1_influence(run) for run in runs])
         values = np.array([metrics.macro_f1(run) for run in runs])
-        found = crossed.difference(values, crossed.image_covariance(influence, *groups), N_SEEDS)
-        covered += found.low <= 0 <= found.high
+        tested = crossed.difference(values, crossed.image_covariance(influence, *groups), N_SEEDS)
+        covered += tested.low <= 0 <= tested.high
     # as over seeds of large test sets, wider is no fault
     where = f"equal models, {N_SEEDS} seeds each, Zipf classes"
     return Check(f"95% interval of B − A in macro_f1 covers zero for {where}", covered / sets, SMALL_COVERAGE[0], 1)

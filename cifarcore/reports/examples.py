@@ -34,7 +34,7 @@ def examples(sides: Sides, most_suspects: int) -> Examples:
         for group in (*_GROUPS, "suspect labels")
     }
     cut = {
-        group: found[: most_suspects if group == "suspect labels" else MOST_EXAMPLES] for group, found in rows.items()
+        group: images[: most_suspects if group == "suspect labels" else MOST_EXAMPLES] for group, images in rows.items()
     }
     named = np.unique(sides.sample_ids[np.concatenate(list(cut.values())).astype(int)])
     pictures = thumbnails(named, (*sides.a.runs, *sides.b.runs))

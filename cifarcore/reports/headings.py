@@ -76,10 +76,10 @@ def _first_seeds(sides: Sides) -> str:
 
 def of_slices(slices: Slices, names: tuple[str, str]) -> str:
     """The slice in which the difference stands out most."""
-    found = slices.significant
-    if found.empty:
+    significant = slices.significant
+    if significant.empty:
         return f"No slice of the images differs significantly from the rest in how {names[0]} and {names[1]} compare"
-    row = found.iloc[0]
+    row = significant.iloc[0]
     points = [f"{number(100 * row[column], '+.1f')} points" for column in ("difference", "rest")]
     return f"{names[1]} against {names[0]}, accuracy: {points[0]} in the slice “{row['slice']}”, {points[1]} elsewhere"
 
@@ -112,7 +112,7 @@ def of_retraining(table: pd.DataFrame, names: tuple[str, str]) -> str:
     return f"{names[1]} {' and '.join(changed)}{rest}"
 
 
-def of_image(label: str, said: Sequence[tuple[str, str, str]]) -> str:
+def of_image(label: str, predictions: Sequence[tuple[str, str, str]]) -> str:
     """One image: its true class, and of each model name, prediction and confidence ("" where it is not known)."""
-    parts = [f"{name}: {f'{prediction} {confidence}'.rstrip()}" for name, prediction, confidence in said]
+    parts = [f"{name}: {f'{prediction} {confidence}'.rstrip()}" for name, prediction, confidence in predictions]
     return f"{label[:1].upper()}{label[1:]} — {', '.join(parts)}"

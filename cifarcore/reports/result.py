@@ -123,8 +123,8 @@ class Result:
         return comparison_text(*self.names, self.comparison)
 
     def _repr_html_(self) -> str:
-        said = filter(None, (*self.notes, other_seeds.other_seeds_text(self.sides, self.all_runs)))
-        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in said)
+        lines = filter(None, (*self.notes, other_seeds.other_seeds_text(self.sides, self.all_runs)))
+        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in lines)
         asked = "".join(
             f"<details><summary>{escape(title)}</summary>{''.join(parts)}</details>"
             for title, parts in decision_sections(self.sides, self.all_runs, drawn=False)

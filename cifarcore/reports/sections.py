@@ -53,15 +53,22 @@ def decision_sections(sides: Sides, all_runs: Sequence[Run], drawn: bool = True)
 
 
 def _slices(sides: Sides, drawn: bool) -> Section:
-    found = slices.slices_of(sides)
+    search = slices.slices_of(sides)
     lacking = slices.lacking(sides)
     shown = [_note(lacking)] if lacking else []
-    if found.table.empty:
+    if search.table.empty:
         return "Slices", [*shown, _paragraph(slices.NOTHING_KNOWN)]
-    told = [_paragraph(f"{name}: {sentence}") for name, sentence in slices.sentences(found)]
-    chart = markup.chart(forest(slices.forest_frame(found), found.difference), 700) if drawn else ""
-    table = markup.table(slices.slice_table(found).head(slices.MOST_SHOWN))
-    return "Slices", [_paragraph(f"{slices.count_text(found)}."), *told, chart, table, _note(slices.METHOD), *shown]
+    paragraphs = [_paragraph(f"{name}: {sentence}") for name, sentence in slices.sentences(search)]
+    chart = markup.chart(forest(slices.forest_frame(search), search.difference), 700) if drawn else ""
+    table = markup.table(slices.slice_table(search).head(slices.MOST_SHOWN))
+    return "Slices", [
+        _paragraph(f"{slices.count_text(search)}."),
+        *paragraphs,
+        chart,
+        table,
+        _note(slices.METHOD),
+        *shown,
+    ]
 
 
 def _robustness(sides: Sides, drawn: bool) -> list[Section]:
@@ -85,17 +92,17 @@ def _known(runs: Sequence[Run], n_a: int) -> list[Section]:
 
 
 def _models(all_runs: Sequence[Run], drawn: bool) -> list[Section]:
-    if (found := models.models_among(all_runs)) is None:
+    if (ranked := models.models_among(all_runs)) is None:
         return []
-    chart = charts.group_chart(models.group_frame(found.accuracies, found.pairs))
+    chart = charts.group_chart(models.group_frame(ranked.accuracies, ranked.pairs))
     return [
         (
-            f"All {len(found.seeds)} models ranked",
+            f"All {len(ranked.seeds)} models ranked",
             [
-                markup.table(models.model_table(found)),
+                markup.table(models.model_table(ranked)),
                 markup.chart(chart, 500) if drawn else "",
                 _paragraph(models.GROUPS),
-                markup.table(models.pair_table(found.pairs)),
+                markup.table(models.pair_table(ranked.pairs)),
             ],
         )
     ]

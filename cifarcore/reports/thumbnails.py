@@ -21,16 +21,16 @@ SIDE = 64  #: pixels at most, of larger pictures
 
 def thumbnails(sample_ids: np.ndarray, runs: Sequence[Run]) -> dict[int, bytes]:
     """The PNG of each of `sample_ids`, uint64 (n,), that is here, by its id."""
-    found = _of_cifar100(sample_ids) if len(sample_ids) else {}
+    pictures = _of_cifar100(sample_ids) if len(sample_ids) else {}
     for path in dict.fromkeys(pack_path(run.path) for run in runs if run.path):
-        wanted = [i for i in sample_ids.tolist() if i not in found]
+        wanted = [i for i in sample_ids.tolist() if i not in pictures]
         try:
             pack = Pack(path) if wanted and path.is_file() else None
         except (CifarcoreError, OSError):
             continue
         pixels = {} if pack is None else {i: pack.pixels(i) for i in wanted}
-        found |= {i: _png(each) for i, each in pixels.items() if each is not None}
-    return found
+        pictures |= {i: _png(each) for i, each in pixels.items() if each is not None}
+    return pictures
 
 
 def _of_cifar100(sample_ids: np.ndarray) -> dict[int, bytes]:

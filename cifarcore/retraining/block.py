@@ -38,7 +38,7 @@ class Block:
     def covers(self, view_ids: np.ndarray, plain_ids: np.ndarray) -> bool:
         """Whether there are inputs of all these images."""
         rows = (rows_of(self.view_ids, view_ids), rows_of(self.plain_ids, plain_ids))
-        return all((found >= 0).all() for found in rows)
+        return all((places >= 0).all() for places in rows)
 
 
 def load_block(path: Path, weights: str) -> Block | None:

@@ -110,19 +110,19 @@ def work(runs_folder: Path, name: str, seeds: Sequence[int]) -> None:
     for begun, seed in enumerate(seeds):
         stem = f"{name[:64]}-seed{seed}"
         names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, 10_000))
-        own = next(each for each in names if not taken(job_folder(runs_folder, each)))
-        state = state | {"names": [*state["names"], own], "begun": begun}  # before: nobody follows it by itself
+        job_name = next(each for each in names if not taken(job_folder(runs_folder, each)))
+        state = state | {"names": [*state["names"], job_name], "begun": begun}  # before: nobody follows it by itself
         write_json(retrained_dir(runs_folder) / _STATE, state)
-        job = setup.start(replace(config, seed=seed), parent, runs_folder, own).folder
+        job = setup.start(replace(config, seed=seed), parent, runs_folder, job_name).folder
         write_json(retrained_dir(runs_folder) / _STATE, state | {"begun": begun + 1})
         with suppress(CifarcoreError):  # it was discarded
             while read_job(job).is_under_way:
                 time.sleep(_LOOK_SECONDS)
-        ended = next((each for each in jobs(runs_folder) if each.name == own), None)
+        ended = next((each for each in jobs(runs_folder) if each.name == job_name), None)
         if ended is None or ended.state != "finished":
             how = f"failed ({ended.message})" if ended and ended.state == "failed" else ""
             how = how or f"was {ended.state if ended else 'discarded'}"
-            raise CifarcoreError(f"{own} {how}, so no further seed was begun")
+            raise CifarcoreError(f"{job_name} {how}, so no further seed was begun")
 
 
 def _asked(runs_folder: str | Path, name: str) -> tuple[RetrainConfig, Path]:

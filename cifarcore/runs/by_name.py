@@ -39,8 +39,8 @@ def lines_of(listed: Sequence[str], files: Sequence[str]) -> np.ndarray:
         return MISSING if line >= 0 and len(file) > 1 and set(parts[line][-2:-1]) & folders[1] else line
 
     lines = np.array([line_of(name, file) for name, file in zip(files, wanted, strict=True)], np.int64)
-    found, counts = np.unique(lines, return_counts=True)
-    lines[np.isin(lines, found[(counts > 1) & (found >= 0)])] = AMBIGUOUS
+    present, counts = np.unique(lines, return_counts=True)
+    lines[np.isin(lines, present[(counts > 1) & (present >= 0)])] = AMBIGUOUS
     return lines
 
 

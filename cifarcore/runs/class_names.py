@@ -109,7 +109,7 @@ def _without_repeated(rows: list[tuple[str, ...]], file: str) -> list[tuple[str,
     return rows
 
 
-def indices(given: np.ndarray, own: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
+def indices(given: np.ndarray, names_given: tuple[str, ...], names: tuple[str, ...]) -> np.ndarray:
     """Labels as indices into `names`: text by name, numbers by the place of the class in the file's own order."""
     at = names_of(names)
     if given.dtype.kind == "U":
@@ -119,9 +119,9 @@ def indices(given: np.ndarray, own: tuple[str, ...], names: tuple[str, ...]) -> 
             return places[inverse]
         refuse_unknown(given, places[inverse] < 0)
         given = np.array([min(int(label), 2**31) for label in given.tolist()])
-    if given.min() < 0 or given.max() >= len(own):
-        raise CifarcoreError(outside(given, len(own)))
-    return at.places(own)[given]
+    if given.min() < 0 or given.max() >= len(names_given):
+        raise CifarcoreError(outside(given, len(names_given)))
+    return at.places(names_given)[given]
 
 
 def outside(given: np.ndarray, n_classes: int, first: int = 0) -> str:

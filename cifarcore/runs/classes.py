@@ -58,19 +58,21 @@ class _File:
         return self.numbers is not None and (self.headings is None or bool((np.diff(self.numbers) == 1).all()))
 
 
-def classes_of(found: Predictions, given: Sequence[np.ndarray], test: TestSet | None, config: ImportConfig) -> Classes:
+def classes_of(
+    predictions: Predictions, given: Sequence[np.ndarray], test: TestSet | None, config: ImportConfig
+) -> Classes:
     """The classes of `found`, N rows in the order of the images. `given` are its labels (N,), if it has any, in each
     order in which they may be.
 
     Raises CifarcoreError where names, numbers and labels do not fit one another, or the test set.
     """
-    file = _file(found, given, test, config)
+    file = _file(predictions, given, test, config)
     labels = _readings_of_labels(file)
     expected = None if test is None else test.labels
     if labels and expected is not None:
         fitting = [how for how, read in labels if np.array_equal(read, expected)]
         if not fitting:
-            raise CifarcoreError(not_those_of(test, [read for _, read in labels], file.names, found, config))
+            raise CifarcoreError(not_those_of(test, [read for _, read in labels], file.names, predictions, config))
         truth = expected
     else:
         fitting = [how for how, _ in labels]
@@ -83,25 +85,25 @@ def classes_of(found: Predictions, given: Sequence[np.ndarray], test: TestSet | 
     return _in_order(file, columns, truth)
 
 
-def _file(found: Predictions, given: Sequence[np.ndarray], test: TestSet | None, config: ImportConfig) -> _File:
-    n_columns = found.scores.shape[1]
+def _file(predictions: Predictions, given: Sequence[np.ndarray], test: TestSet | None, config: ImportConfig) -> _File:
+    n_columns = predictions.scores.shape[1]
     named = read_class_names(config.class_names) if config.class_names else None
-    headings = found.columns
+    headings = predictions.columns
     unnamed = headings is None or are_numbers(headings, config.first_class)
     for names, needed in ((headings, True), (named, unnamed)):
         if names is not None and needed and len(names) != n_columns:
             raise CifarcoreError(f"{len(names)} class names for {n_columns} columns of scores; give one for each")
     if named:
-        own = tuple(names[0] for names in named)
+        class_names = tuple(names[0] for names in named)
     elif test is None:
-        content = names_by_content(found.sample_ids, given[0] if given else None, n_columns)
-        own = content or (None if unnamed or are_numbers(headings or (), 1) else headings)
-    if test is None and own is None:
+        content = names_by_content(predictions.sample_ids, given[0] if given else None, n_columns)
+        class_names = content or (None if unnamed or are_numbers(headings or (), 1) else headings)
+    if test is None and class_names is None:
         raise CifarcoreError(
             "the classes of the columns are unknown; name them, or give --class-names FILE"
             + _from_one(headings, config)
         )
-    names = test.class_names if test else own
+    names = test.class_names if test else class_names
     known, lines = names_of(names), None
     if named and test:
         places = [max(map(known.place, each)) for each in named]
@@ -135,8 +137,8 @@ def _readings_of_columns(file: _File) -> list[tuple[str, np.ndarray]]:
             return readings  # the file of names has a line for each column, in their order
     # without headings, a network may count its classes as their names do
     if are_numbers(file.names) and len(file.names) == len(file.numbers) and (file.headings or file.given):
-        said = file.headings or tuple(map(str, range(len(file.names))))
-        by_name = file.known.places(said)
+        headings = file.headings or tuple(map(str, range(len(file.names))))
+        by_name = file.known.places(headings)
         if (by_name >= 0).all():
             readings.append((NAME, by_name))
     return readings
@@ -178,23 +180,23 @@ def _whose(file: _File) -> str:
 
 
 def _check(
-    places: np.ndarray, said: Sequence[str], names: Sequence[str], whose: str, config: ImportConfig, of: str = ""
+    places: np.ndarray, spelled: Sequence[str], names: Sequence[str], whose: str, config: ImportConfig, of: str = ""
 ) -> None:
-    """Raises CifarcoreError where `said` are not exactly the classes `names`, or two are the same."""
+    """Raises CifarcoreError where `spelled` are not exactly the classes `names`, or two are the same."""
     taken: dict[int, str] = {}
-    for place, name in zip(places.tolist(), said, strict=True):
+    for place, name in zip(places.tolist(), spelled, strict=True):
         if place >= 0 and place in taken:
             raise CifarcoreError(
                 f"classes {taken[place][:60]!r} and {name[:60]!r} are the same name; names must differ"
             )
         taken[place] = name
-    extra = [name for name, place in zip(said, places.tolist(), strict=True) if place < 0]
+    extra = [name for name, place in zip(spelled, places.tolist(), strict=True) if place < 0]
     missing = [name for place, name in enumerate(names) if place not in taken]
     if not (extra or missing) or (config.classes == "shared" and len(places) - len(extra) >= 2):
         return
     problems = [f"{len(extra)} unknown name{'s' * (len(extra) > 1)} (such as {extra[0][:60]!r})"] if extra else []
     problems += [f"{len(missing)} missing (such as {missing[0][:60]!r})"] if missing else []
-    remedy = f"name the others by --class-names FILE{_from_one(said, config)}"
+    remedy = f"name the others by --class-names FILE{_from_one(spelled, config)}"
     if len(places) - len(extra) >= 2:
         remedy = "--classes shared keeps the classes that both have"
     raise CifarcoreError(

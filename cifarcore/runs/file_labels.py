@@ -36,12 +36,12 @@ def read_file_labels(path: str) -> dict[str, str] | None:
             break
     else:
         return None
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for row in rows:
         name, label = (cell.strip().strip('"') for cell in row[:2])
-        if found.setdefault(name, label) != label:
+        if labels.setdefault(name, label) != label:
             raise CifarcoreError(f"labels {Path(path).name}: {name[:100]!r} is there twice, with two labels; keep one")
-    return found
+    return labels
 
 
 def own_labels(predictions: Predictions, given: np.ndarray | None, config: ImportConfig) -> dict[str, str] | None:

@@ -17,27 +17,29 @@ from cifarcore.runs.test_sets import TestSet, names_by_content
 NOTE = "the file holds predicted classes without scores: what needs scores, such as AUC and calibration, is absent"
 
 
-def as_rows(found: Predictions, given: np.ndarray | None, test: TestSet | None, config: ImportConfig) -> Predictions:
-    """`found`, whose scores are predicted classes (N,), with rows of one 1 and else 0, (N, C), for these.
+def as_rows(
+    predictions: Predictions, given: np.ndarray | None, test: TestSet | None, config: ImportConfig
+) -> Predictions:
+    """`predictions`, whose scores are predicted classes (N,), with rows of one 1 and else 0, (N, C), for these.
 
     Names are those of --class-names or of the test set, else of all classes that occur; what numbers count is left to
     `classes`, as of columns without names. Raises CifarcoreError where a prediction is of no class.
     """
-    predicted = found.scores
+    predicted = predictions.scores
     named = read_class_names(config.class_names) if config.class_names else None
     if predicted.dtype.kind == "U" and not are_digits(predicted):
         lists = [list(map(list, named))] if named else []
         lists += [[[name] for name in test.class_names]] if test else []
         names, index = _by_name(predicted, given, lists)
-        return replace(found, scores=_rows(index, len(names)), columns=names, kind=CLASSES)
-    known = named or (test.class_names if test else names_by_content(found.sample_ids, given, len(CLASS_NAMES)))
+        return replace(predictions, scores=_rows(index, len(names)), columns=names, kind=CLASSES)
+    known = named or (test.class_names if test else names_by_content(predictions.sample_ids, given, len(CLASS_NAMES)))
     if known is None:
         raise CifarcoreError("the classes are unknown; give --class-names FILE")
     numbers, first = predicted.astype(np.int64), config.first_class
     if numbers.min() < first or numbers.max() >= first + len(known):
         raise CifarcoreError(f"predicted {outside(numbers, len(known), first)}")
     headings = tuple(map(str, range(first, first + len(known)))) if predicted.dtype.kind == "U" else None
-    return replace(found, scores=_rows(numbers - first, len(known)), columns=headings, kind=CLASSES)
+    return replace(predictions, scores=_rows(numbers - first, len(known)), columns=headings, kind=CLASSES)
 
 
 def _by_name(

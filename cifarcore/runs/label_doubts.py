@@ -15,7 +15,7 @@ from cifarcore.text import counted
 
 
 def not_those_of(
-    test: TestSet, readings: Sequence[np.ndarray], names: Sequence[str], found: Predictions, config: ImportConfig
+    test: TestSet, readings: Sequence[np.ndarray], names: Sequence[str], predictions: Predictions, config: ImportConfig
 ) -> str:
     """The sentence with which labels are refused; `readings` are their classes (N,), as far as each reading has one."""
     labels = max(readings, key=lambda read: (read == test.labels).sum())
@@ -25,13 +25,15 @@ def not_those_of(
     return (
         f"the labels of {wrong.sum():,} of {len(labels):,} rows are not those of {test.title} {how} (first: row {row}, "
         f"{names[labels[row]] if labels[row] >= 0 else 'another class'!r} instead of {names[test.labels[row]]!r}); "
-        f"{_remedy(test, labels, wrong, found, config)}"
+        f"{_remedy(test, labels, wrong, predictions, config)}"
     )
 
 
-def _remedy(test: TestSet, labels: np.ndarray, wrong: np.ndarray, found: Predictions, config: ImportConfig) -> str:
-    as_text = found.labels is not None and found.labels.dtype.kind == "U"
-    if not as_text or np.char.isdecimal(found.labels).all():
+def _remedy(
+    test: TestSet, labels: np.ndarray, wrong: np.ndarray, predictions: Predictions, config: ImportConfig
+) -> str:
+    as_text = predictions.labels is not None and predictions.labels.dtype.kind == "U"
+    if not as_text or np.char.isdecimal(predictions.labels).all():
         if not config.first_class and (labels - test.labels == 1).all():
             return "they count from 1: use --first-class 1"
         pairs = np.unique(np.stack([labels, test.labels]), axis=1)
@@ -41,14 +43,14 @@ def _remedy(test: TestSet, labels: np.ndarray, wrong: np.ndarray, found: Predict
                 "order: give --class-names FILE with the names in its order, one per line"
             )
     if test.by_file:
-        if wrong.mean() < 0.5 and (heading := dict(found.sources).get("labels")):
+        if wrong.mean() < 0.5 and (heading := dict(predictions.sources).get("labels")):
             return f"give each file its own label; if {heading[:60]!r} is the model's answer, call it prediction"
         return "give each file its own label"
     remedy = "bring the rows into its order"
     if config.order in ("torchvision", "data"):
         other = "--order data" if config.order == "torchvision" else "--order torchvision"
         return f"{remedy}, use {other} if that is theirs, or give sample_ids in the file"
-    return f"{remedy}, or give --images FOLDER, which finds them by file" if found.files else remedy
+    return f"{remedy}, or give --images FOLDER, which finds them by file" if predictions.files else remedy
 
 
 def not_cifar100s(run: Run) -> list[str]:

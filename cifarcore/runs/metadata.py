@@ -35,8 +35,8 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
     elif by_file is not None and files is not None:
         key, keys = by_file, table[by_file].tolist()
     else:
-        said = "file or sample_id" if files is not None else "sample_id, as the predictions name no files"
-        raise CifarcoreError(f"metadata {name}: which line is of which image is unknown; give a column {said}")
+        named_by = "file or sample_id" if files is not None else "sample_id, as the predictions name no files"
+        raise CifarcoreError(f"metadata {name}: which line is of which image is unknown; give a column {named_by}")
     columns = [column for column in table if column not in (by_id, by_file)]
     if not 0 < len(columns) <= MAX_METADATA:
         raise CifarcoreError(f"metadata {name}: {len(columns)} columns beside {key!r}; give 1 to {MAX_METADATA}")

@@ -27,8 +27,8 @@ class Selection:
 
     def among(self, sample_ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Which of the images (N,) are in it, bool (N,)."""
-        own = pd.MultiIndex.from_arrays([self.sample_ids, self.labels])
-        return np.asarray(pd.MultiIndex.from_arrays([sample_ids, labels.astype(np.int64)]).isin(own))
+        keys = pd.MultiIndex.from_arrays([self.sample_ids, self.labels])
+        return np.asarray(pd.MultiIndex.from_arrays([sample_ids, labels.astype(np.int64)]).isin(keys))
 
 
 def exported(kept: Sequence[Selection]) -> bytes:
@@ -47,15 +47,15 @@ def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list
     try:
         table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
         names = table[_NAME] if _NAME in table else pd.Series(Path(file_name).stem, index=table.index)
-        found = [_selection(str(name), rows) for name, rows in table[_COLUMNS].groupby(names, sort=True)]
+        imported = [_selection(str(name), rows) for name, rows in table[_COLUMNS].groupby(names, sort=True)]
     except (KeyError, ValueError, OverflowError) as error:
         raise CifarcoreError(f"{file_name}: is no CSV with sample_id and label ({_reason(error)})") from None
-    if not found:
+    if not imported:
         raise CifarcoreError(f"{file_name}: holds no image")
-    taken = [each.name for each in found if (runs_folder / FOLDER / f"{plain_name(each.name.strip())}.csv").exists()]
+    taken = [each.name for each in imported if (runs_folder / FOLDER / f"{plain_name(each.name.strip())}.csv").exists()]
     if taken:
         raise CifarcoreError(f"a slice {taken[0]} is kept already; rename it in the file, or delete it first")
-    return [save_selection(runs_folder, each.name, each.sample_ids, each.labels) for each in found]
+    return [save_selection(runs_folder, each.name, each.sample_ids, each.labels) for each in imported]
 
 
 def save_selection(runs_folder: Path, title: str, sample_ids: np.ndarray, labels: np.ndarray) -> str:

@@ -56,7 +56,7 @@ class TestSet:
     def take(self, rows: np.ndarray) -> "TestSet":
         """The same test set of the chosen rows (n,) alone."""
         per_row = ("labels", "sample_ids", "rows", "otherwise")
-        return replace(self, **{name: own[rows] for name in per_row if (own := getattr(self, name)) is not None})
+        return replace(self, **{name: values[rows] for name in per_row if (values := getattr(self, name)) is not None})
 
 
 def pack_path(run: Path) -> Path:
@@ -153,10 +153,10 @@ def _folder(config: ImportConfig, files: Sequence[str] | None, label_of: Mapping
     if repeated and config.order and in_this_order([folder.files[row] for row in test.rows], files):
         return replace(test, otherwise=None, notes=(_SAME_NAMES,))
     try:
-        found = rows_of_files(folder.files, files, str(folder.root))
+        places = rows_of_files(folder.files, files, str(folder.root))
     except CifarcoreError as error:
         raise CifarcoreError(f"{error}{_OR_AN_ORDER * (repeated and not config.order)}") from None
-    test = test.take(np.argsort(test.rows)[found])
+    test = test.take(np.argsort(test.rows)[places])
     return replace(test, by_file=True, notes=_other_suffixes([folder.files[row] for row in test.rows], files))
 
 

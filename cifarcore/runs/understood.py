@@ -16,17 +16,19 @@ _KINDS = {"log_probabilities": "probabilities", CLASSES: "none, but the predicte
 _NAMED, _EXAMPLES = 5, 5
 
 
-def understood(found: Predictions) -> str:
+def understood(predictions: Predictions) -> str:
     """What was read of a file, for a message that refuses it."""
-    n, what = len(found.scores), "a predicted class each"
-    if found.scores.ndim > 1:
-        what = f"{found.scores.shape[1]} columns of scores"
+    n, what = len(predictions.scores), "a predicted class each"
+    if predictions.scores.ndim > 1:
+        what = f"{predictions.scores.shape[1]} columns of scores"
     words = {"files": "picture files", "sample_ids": "sample ids", "rows": "row numbers"}
-    said = [f"{words.get(role, role)} from {heading[:60]!r}" for role, heading in found.sources]
-    if found.columns and "class names" not in dict(found.sources):
-        said.append(f"classes {found.columns[0][:30]!r} to {found.columns[-1][:30]!r}")
-    said += [f"not used: {', '.join(repr(name[:30]) for name in found.unused[:5])}"] if found.unused else []
-    return f"read: {n:,} rows, {what}" + "".join(f"; {each}" for each in said)
+    parts = [f"{words.get(role, role)} from {heading[:60]!r}" for role, heading in predictions.sources]
+    if predictions.columns and "class names" not in dict(predictions.sources):
+        parts.append(f"classes {predictions.columns[0][:30]!r} to {predictions.columns[-1][:30]!r}")
+    parts += (
+        [f"not used: {', '.join(repr(name[:30]) for name in predictions.unused[:5])}"] if predictions.unused else []
+    )
+    return f"read: {n:,} rows, {what}" + "".join(f"; {each}" for each in parts)
 
 
 def summary(

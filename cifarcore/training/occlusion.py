@@ -47,7 +47,7 @@ def occlusion(checkpoint: Checkpoint, image: np.ndarray, device: str = "auto") -
     return Occlusion(predicted, float(probability[0]), (total / covered).astype(np.float32))
 
 
-def save_occlusion(found: Occlusion, path: Path) -> None:
+def save_occlusion(effect: Occlusion, path: Path) -> None:
     """As arrays `drop`, `predicted` and `probability` of an .npz, atomically."""
     with atomic_write(path) as file:
-        np.savez(file, drop=found.drop, predicted=found.predicted, probability=found.probability)
+        np.savez(file, drop=effect.drop, predicted=effect.predicted, probability=effect.probability)

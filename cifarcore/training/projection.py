@@ -95,9 +95,9 @@ def clusters(points: np.ndarray, seed: int) -> np.ndarray:
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fewer distinct points than clusters
         k = min(CLUSTERS, max(len(points) // (2 * MIN_IMAGES), 1))
-        found = KMeans(k, n_init=3, random_state=seed).fit_predict(points)
-    rank = np.argsort(np.argsort(-np.bincount(found, minlength=k), kind="stable"), kind="stable")
-    return np.asarray(rank[found])
+        cluster_of = KMeans(k, n_init=3, random_state=seed).fit_predict(points)
+    rank = np.argsort(np.argsort(-np.bincount(cluster_of, minlength=k), kind="stable"), kind="stable")
+    return np.asarray(rank[cluster_of])
 
 
 def tsne_map(points: np.ndarray, start: np.ndarray | None, config: ProjectConfig) -> tuple[np.ndarray, dict]:

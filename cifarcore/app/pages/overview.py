@@ -50,12 +50,12 @@ def page(view: View) -> None:
             plot(metric_chart(rows, view.names), width="stretch", key="overview-metrics")
     with right:
         beside = st.container()  # drawn last, since it reads further run files
-    said = [escape(note, 400) for note in result.notes]
+    lines = [escape(note, 400) for note in result.notes]
     if not result.better:
-        said.append(escape(decisions.detectable(view), 400))
+        lines.append(escape(decisions.detectable(view), 400))
     if implied := other_seeds_text(view, other_seeds(view)):
-        said.append(escape(implied, 800))
-    notes(said)
+        lines.append(escape(implied, 800))
+    notes(lines)
     _costs(view)
     _split(view)
     decisions.sections(view)

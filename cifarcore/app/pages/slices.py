@@ -104,8 +104,8 @@ def _pictures(view: View, slices) -> None:
     )
     mask = slices.mask(chosen)
     filter_note(view, "the gallery below is", "the charts are")
-    if told := slice_tables.apart_text(slices, chosen):
-        st.markdown(escape(told, 600))
+    if apart := slice_tables.apart_text(slices, chosen):
+        st.markdown(escape(apart, 600))
     st.markdown(page_link("Mark them in the explorer", "explorer", {PARAMETER: chosen, "color": "slice"}))
     rows = surest_first(view, np.flatnonzero(mask & view.in_filter))
     gallery(view, rows, "slices", escape(chosen, 200), name=chosen)

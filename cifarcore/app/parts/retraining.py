@@ -106,11 +106,11 @@ def choice_of(folder: Path, name: str) -> dict[str, str]:
     there.
     """
     catalog = find_runs(folder)
-    found = catalog.of(folders.retrained_path(folders.retrained_dir(folder) / name))
-    if found is None:
+    listed = catalog.of(folders.retrained_path(folders.retrained_dir(folder) / name))
+    if listed is None:
         return {}
-    own, header = found
-    choice = {"B": own, "seedB": seed_label(header)}
+    name_of_group, header = listed
+    choice = {"B": name_of_group, "seedB": seed_label(header)}
     parent = header.meta.get("parent")
     parent = parent if isinstance(parent, dict) else {}
     called = [

@@ -120,12 +120,12 @@ def _columns(count: int) -> list[Any]:
 def _signature(files: Sequence[Any], answer: options.Answer | None, given: dict[str, Any]) -> tuple[str, ...]:
     """What was given, to be told from what was given before."""
 
-    def said(value: Any) -> str:
+    def as_text(value: Any) -> str:
         if isinstance(value, list):
-            return " ".join(map(said, value))
+            return " ".join(map(as_text, value))
         return str(getattr(value, "file_id", value))
 
-    return (said(list(files)), answer.label if answer else "", *(f"{name}={said(given[name])}" for name in given))
+    return (as_text(list(files)), answer.label if answer else "", *(f"{name}={as_text(given[name])}" for name in given))
 
 
 def _check(
@@ -152,7 +152,7 @@ def _preview(folder: Path, run_a: Path | None, checked: _Checked, key: str) -> N
         for run in checked.runs:
             if len(checked.runs) > 1:
                 st.markdown(f"**{escape(run.name)}**")
-            st.markdown("  \n".join(f"**{what}** {escape(said, 400)}" for what, said in run.summary.items()))
+            st.markdown("  \n".join(f"**{what}** {escape(reading, 400)}" for what, reading in run.summary.items()))
             if run.notes:
                 st.caption("  \n".join(map(_sentence, run.notes)))
         if len(checked.runs) == 1 and checked.runs[0].examples:
@@ -208,8 +208,8 @@ def _refuse(message: str) -> None:
 
 
 def _sentence(note: str) -> str:
-    said = options.in_dialog(note)
-    text = escape(said[:1].upper() + said[1:], 300)
+    sentence = options.in_dialog(note)
+    text = escape(sentence[:1].upper() + sentence[1:], 300)
     return text if text.endswith("?") else f"{text}."
 
 
@@ -232,10 +232,10 @@ def _show_next(folder: Path, run_a: Path | None, kept: Sequence[importing.Import
         sidebar.choose_next(choice)
     names = ", ".join(escape(each.path.stem) for each in kept)
     notes = dict.fromkeys(note for each in kept for note in each.notes)
-    said = [f"**{names}** added as B."]
+    lines = [f"**{names}** added as B."]
     if model_a := choice.get("A"):
-        said.append(f"Model A is now {escape(model_a)}: the one before has none of these images.")
-    st.session_state[_SAID] = "  \n".join([*said, *map(_sentence, notes)])
+        lines.append(f"Model A is now {escape(model_a)}: the one before has none of these images.")
+    st.session_state[_SAID] = "  \n".join([*lines, *map(_sentence, notes)])
     st.rerun()
 
 

@@ -68,26 +68,26 @@ def why(view: View, row: int) -> None:
                 if problem := _compute(side, pixels, paths[side.letter]):
                     st.error(escape(problem, 400))
                     return
-    found = {letter: _read(path, pixels.shape[:2]) for letter, path in paths.items()}
-    most = max((float(np.abs(each.drop).max()) for each in found.values() if each), default=0.0)
+    maps = {letter: _read(path, pixels.shape[:2]) for letter, path in paths.items()}
+    most = max((float(np.abs(each.drop).max()) for each in maps.values() if each), default=0.0)
     for column, side in zip(st.columns(2, gap="medium"), sides, strict=False):
         with column:
-            _draw(view, side, row, pixels, found[side.letter], most)
+            _draw(view, side, row, pixels, maps[side.letter], most)
     st.caption(_READING)
 
 
-def _draw(view: View, side: Side, row: int, pixels: np.ndarray, found: Kept | None, most: float) -> None:
-    if found is None or found.predicted != side.first.predictions[row]:
+def _draw(view: View, side: Side, row: int, pixels: np.ndarray, kept: Kept | None, most: float) -> None:
+    if kept is None or kept.predicted != side.first.predictions[row]:
         st.caption(
             f"The weights beside {escape(side.first_title, 100)} are not those that gave its scores; "
             "`cifarcore evaluate` scores them."
         )
         return
-    name = view.class_names[found.predicted]
-    st.image(overlay(pixels, found.drop, most), width=SHOWN_WIDTH)
+    name = view.class_names[kept.predicted]
+    st.image(overlay(pixels, kept.drop, most), width=SHOWN_WIDTH)
     st.caption(
-        f"{escape(side.first_title, 100)}: {escape(name)} at {number(found.probability, '.0%')}; hiding the most "
-        f"important patch lowers it by {number(100 * float(found.drop.max()), '.0f')} points"
+        f"{escape(side.first_title, 100)}: {escape(name)} at {number(kept.probability, '.0%')}; hiding the most "
+        f"important patch lowers it by {number(100 * float(kept.drop.max()), '.0f')} points"
     )
 
 
@@ -125,7 +125,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> Kept | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             drop = arrays["drop"].astype(np.float32)
-            found = Kept(int(arrays["predicted"]), float(arrays["probability"]), drop)
+            kept = Kept(int(arrays["predicted"]), float(arrays["probability"]), drop)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return found if drop.shape == shape and np.isfinite(drop).all() else None
+    return kept if drop.shape == shape and np.isfinite(drop).all() else None

@@ -90,24 +90,24 @@ def superclass_places(sides: Sides, positions: np.ndarray) -> list[tuple[str, fl
     if superclass_of is None or len(sides.classes) <= MOST_NAMED:
         return []
     positions, of = positions[sides.in_filter], superclass_of[sides.labels[sides.in_filter]]
-    found = []
+    placed = []
     for index, name, x, y in _medians(positions, of, dict(enumerate(sides.superclass_names))):
         near = min(NEAREST, int((of == index).sum()))
         nearest = np.argpartition(np.hypot(*(positions - [x, y]).T), near - 1)[:near]
         if (of[nearest] == index).mean() > 0.5:
-            found.append((name, x, y))
-    return found
+            placed.append((name, x, y))
+    return placed
 
 
 def _medians(positions: np.ndarray, codes: np.ndarray, names: dict[int, str]) -> list[tuple[int, str, float, float]]:
     """Each of the `codes`, int (N,), that `names` knows: its name and the median of its images, the tightest first."""
-    found = []
+    medians = []
     for code, name in names.items():
-        own = positions[codes == code].astype(float)
-        if len(own):
-            middle = np.median(own, axis=0)
-            found.append((np.abs(own - middle).mean(), code, _shortened(name), *middle.tolist()))
-    return [(code, name, x, y) for _, code, name, x, y in sorted(found, key=lambda each: each[0])]
+        of_code = positions[codes == code].astype(float)
+        if len(of_code):
+            middle = np.median(of_code, axis=0)
+            medians.append((np.abs(of_code - middle).mean(), code, _shortened(name), *middle.tolist()))
+    return [(code, name, x, y) for _, code, name, x, y in sorted(medians, key=lambda each: each[0])]
 
 
 def _shortened(name: str, most: int = 24) -> str:

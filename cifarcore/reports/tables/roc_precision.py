@@ -36,8 +36,8 @@ def precision_frame(sides: Sequence[Side], task: Task) -> pd.DataFrame:
 
 def average_precisions(sides: Sequence[Side], task: Task) -> list[float]:
     """Of each model, the mean over its seeds."""
-    found = [[roc_curves.average_precision(*task.scores(run)[:2]) for run in side.runs] for side in sides]
-    return [float(np.mean(each)) for each in found]
+    precisions = [[roc_curves.average_precision(*task.scores(run)[:2]) for run in side.runs] for side in sides]
+    return [float(np.mean(each)) for each in precisions]
 
 
 def page_table(

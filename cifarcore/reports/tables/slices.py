@@ -59,9 +59,9 @@ def _found(
 ) -> Slices:
     pixels = properties_of(runs_a[0].sample_ids, [source for source, _ in measured])
     properties = [*slices.of_pixels(pixels), *slices.of_images(runs_a[0]), *slices.of_runs(runs_a, runs_b)]
-    own = columns_of(runs_b[0]) | columns_of(runs_a[0])
+    known = columns_of(runs_b[0]) | columns_of(runs_a[0])
     taken = {each.name for each in properties}
-    properties += slices.of_columns({f"{name} (metadata)" if name in taken else name: own[name] for name in own})
+    properties += slices.of_columns({f"{name} (metadata)" if name in taken else name: known[name] for name in known})
     return slices.find(runs_a, runs_b, properties, with_models)
 
 
@@ -99,8 +99,8 @@ def of_selections(sides: Sides, kept: Sequence[Selection]) -> Slices:
 
 def mask_of(sides: Sides, name: str) -> np.ndarray | None:
     """Which images are in the slice `name` of the search, bool (N,); None where none is called that."""
-    found = (slices_of(sides, with_models).mask(name) for with_models in (False, True))
-    return next((mask for mask in found if mask is not None), None)
+    masks = (slices_of(sides, with_models).mask(name) for with_models in (False, True))
+    return next((mask for mask in masks if mask is not None), None)
 
 
 def mask_of_own(sides: Sides, kept: Sequence[Selection], name: str) -> np.ndarray | None:
@@ -113,8 +113,8 @@ def apart_text(slices_found: Slices, name: str) -> str:
     """In what else the images of a slice differ most from the rest; "" where in nothing that is known."""
     rows = slices.apart(slices_found, name)
     rows = rows[rows["z"].abs() >= LEAST_Z].head(MOST_APART)
-    told = [f"{row.condition} ({row.inside:.0%}; elsewhere {row.outside:.0%})" for row in rows.itertuples()]
-    return f"These images differ most from the rest in: {'; '.join(told)}." if told else ""
+    parts = [f"{row.condition} ({row.inside:.0%}; elsewhere {row.outside:.0%})" for row in rows.itertuples()]
+    return f"These images differ most from the rest in: {'; '.join(parts)}." if parts else ""
 
 
 def count_text(slices: Slices) -> str:

@@ -50,10 +50,10 @@ def _parsed(data: bytes) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
         raise CifarcoreError("a key is twice in one object; keep one")
-    return _vector(found["$binary"]) if found.keys() == {"$binary"} else found
+    return _vector(entries["$binary"]) if entries.keys() == {"$binary"} else entries
 
 
 def _vector(packed: Any) -> list[float]:
