@@ -34,6 +34,8 @@ def test_imports_run_one_way():
         ("experiments/study.py", "from cifarcore.cli import main"),
         ("runs/layout.py", "from cifarcore.runs import archive"),
         ("reports/tables/ranking.py", "from cifarcore.reports.charts import style"),
+        ("retraining/folders.py", "import torch"),
+        ("elsewhere.py", "import json"),  # a module that has no place in the order
     ],
 )
 def test_an_import_against_the_order_is_noticed(tmp_path, module, line):
