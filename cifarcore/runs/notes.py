@@ -45,7 +45,7 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
     absent = [name for name, share in zip(run.class_names.tolist(), shares[0], strict=True) if not share]
     if test is None and labels_given and run.n_images >= LEAST and absent:
         shown = ", ".join(repr(name[:60]) for name in absent[:5]) + (", …" if len(absent) > 5 else "")
-        notes.append(f"no image is of {shown}: leave these columns out if they are no classes")
+        notes.append(f"no image has the label {shown}: leave these columns out if they are not classes")
     if run.n_images >= LEAST and not run.has_scores and accuracy == 1:
         notes.append("every predicted class is the true one: does the file hold the labels instead of predictions?")
     return notes

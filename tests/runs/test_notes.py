@@ -87,7 +87,7 @@ def test_columns_that_are_no_images_class_are_said(tmp_path):
     ids = np.arange(60, dtype=np.uint64)
     names = ["cat", "dog", "epoch"]
     np.savez(tmp_path / "x.npz", logits=rng.normal(size=(60, 3)), labels=labels, sample_ids=ids, class_names=names)
-    said = "no image is of 'epoch': leave these columns out if they are no classes"
+    said = "no image has the label 'epoch': leave these columns out if they are not classes"
     assert said in taken(tmp_path / "x.npz", tmp_path).notes
 
 
