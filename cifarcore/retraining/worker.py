@@ -115,7 +115,7 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
     kept = (
         ""
         if checkpoint.meta["retraining"]["weight"]
-        else "; nothing learned held on the validation split, so the parent's weights were kept"
+        else "; no gain held on the validation split, so the parent's weights were kept"
     )
     came_out = (
         f"test accuracy {run.correct.mean():.4f} before, {retrained.correct.mean():.4f} after "

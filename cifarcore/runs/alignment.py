@@ -60,8 +60,7 @@ def relabelled(runs: Sequence[Run], shared: np.ndarray) -> int:
     def left_out(run: Run) -> np.ndarray:
         ids, counts = np.unique(run.sample_ids, return_counts=True)
         known, kept = np.unique(shared, return_counts=True)
-        place = np.searchsorted(known, ids).clip(max=max(len(known) - 1, 0))
-        here = np.where(known[place] == ids, kept[place], 0) if len(known) else np.zeros(len(ids), int)
+        here: np.ndarray = np.append(kept, 0)[rows_of(known, ids)]  # the 0 is of ids that are not shared
         return ids[counts > here]
 
     return len(reduce(np.intersect1d, map(left_out, runs)))
