@@ -43,8 +43,8 @@ def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
             "more often."
         )
     start = [letter for letter, side in sides.items() if any(_pretrained(run) for run in side)]
-    shared = f", and those of {' and of '.join(start)} the pretrained weights that they start from" if start else ""
-    notes.append(f"All seeds share one training set{shared}: what others would give is not included.")
+    shared = f", and those of {' and of '.join(start)} start from the same pretrained weights" if start else ""
+    notes.append(f"All seeds share one training set{shared}: the variation that others would add is not included.")
     return notes
 
 

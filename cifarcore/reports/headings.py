@@ -51,7 +51,8 @@ def of_areas(areas: pd.DataFrame, what: str, names: tuple[str, str]) -> str:
         return verdict.no_difference(f"the AUC of {what}", names)
     winner, loser = (names, "AB") if letter == "A" else (names[::-1], "BA")
     first, second = (f"{areas.loc[key, 'auc']:.4f}" for key in loser)
-    return f"{winner[0]} separates {what} better than {winner[1]}: AUC {first} against {second}"
+    pair = what.replace(" against ", " from ", 1)
+    return f"{winner[0]} separates {pair} better than {winner[1]}: AUC {first} against {second}"
 
 
 def of_outcomes(split: pd.DataFrame, sides: Sides) -> str:

@@ -11,7 +11,7 @@ from cifarcore.evidence.seed_notes import mean_notes, seed_notes
 
 A = [made_run(4, 400, accuracy, seed) for seed, accuracy in enumerate((0.3, 0.5, 0.7))]
 B = [made_run(4, 400, accuracy, seed, "resnet18") for seed, accuracy in enumerate((0.4, 0.55, 0.7))]
-ONE_SET = "All seeds share one training set: what others would give is not included."
+ONE_SET = "All seeds share one training set: the variation that others would add is not included."
 
 
 def test_one_seed_each():
@@ -76,8 +76,8 @@ def test_weights_that_all_seeds_start_from():
     start = [replace(run, meta=run.meta | {"initialised_from": "ImageNet (IMAGENET1K_V1)"}) for run in B]
     for runs, named in (([*A, *start], "B"), ([*start, *A], "A"), ([*start, *start], "A and of B")):
         assert seed_notes(runs, 3) == [
-            f"All seeds share one training set, and those of {named} the pretrained weights that they start from: what "
-            "others would give is not included."
+            f"All seeds share one training set, and those of {named} start from the same pretrained weights: the "
+            "variation that others would add is not included."
         ]
     silent = [replace(run, meta={}) for run in A]
     assert seed_notes([*silent, *B], 3) == [ONE_SET]

@@ -40,3 +40,19 @@ def test_the_heading_of_slices_names_the_clearest_one_or_says_that_none_differs(
     )
     slices = SimpleNamespace(significant=table[:0])
     assert headings.of_slices(slices, ("cnn", "resnet")).startswith("No slice of the images differs significantly")
+
+
+def test_the_heading_of_areas_names_the_model_that_separates_better():
+    areas = pd.DataFrame({"auc": [0.7639, 0.8488, 0.0849], "p": [np.nan, np.nan, 0.001]}, index=["A", "B", "B − A"])
+    assert headings.of_areas(areas, "girl against woman", ("cnn", "resnet")) == (
+        "resnet separates girl from woman better than cnn: AUC 0.8488 against 0.7639"
+    )
+    areas.loc["B − A"] = (-0.0849, 0.001)
+    areas.loc[["A", "B"], "auc"] = (0.8488, 0.7639)
+    assert headings.of_areas(areas, "otter against the rest", ("cnn", "resnet")) == (
+        "cnn separates otter from the rest better than resnet: AUC 0.8488 against 0.7639"
+    )
+    areas["p"] = 0.2
+    assert headings.of_areas(areas, "girl against woman", ("cnn", "resnet")) == (
+        "No significant difference in the AUC of girl against woman between cnn and resnet"
+    )
