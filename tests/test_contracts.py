@@ -10,6 +10,8 @@ from processes import ROOT
 
 MOST_LINES = 300
 MODULES = sorted((ROOT / "cifarcore").rglob("*.py"))
+#: what the browser runs, which ruff does not read
+DRAWN = sorted((ROOT / "cifarcore" / "app" / "parts").glob("*.[jc]s*"))
 
 
 def contracts(folder: Path) -> subprocess.CompletedProcess:
@@ -55,6 +57,12 @@ def test_the_app_imports_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", DRAWN, ids=lambda path: path.name)
+def test_scripts_and_styles_can_be_read_in_one_sitting(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MOST_LINES and max(map(len, lines)) <= 120
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -34,5 +34,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const focused = parentElement.querySelector("button:focus")?.dataset.value;
   parentElement.querySelector(".lists")?.remove();
   parentElement.append(lists);
-  [...lists.querySelectorAll("button")].find((button) => button.dataset.value === focused)?.focus({ preventScroll: true });
+  const again = [...lists.querySelectorAll("button")].find((button) => button.dataset.value === focused);
+  again?.focus({ preventScroll: true });
 }

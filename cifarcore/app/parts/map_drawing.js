@@ -1,12 +1,12 @@
-// How the explorer's maps are drawn: point by point on the CPU, so that they are smooth without a GPU. Put before maps.js.
+// How the explorer's maps are drawn: point by point on the CPU, so that they are smooth without a GPU. Put first.
 const GAP = 16, MOST_THUMBS = 150, THUMB = 28, REACH = 8, CLASSES_FROM = 2;
 
 const channels = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
 const pixel = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 const mixed = (from, to, share) => from.map((value, at) => Math.round(value + (to[at] - value) * share));
 
-// Knows `data` and `maps` (what Python sent, unpacked), `views` (where each map is looked at), `shape` and `marked` (the
-// selection), `hidden` (groups), `named`, `drag`, and the elements `root`, `frame` and `canvas`.
+// Knows `data` and `maps` (what Python sent, unpacked), `views` (where each map is looked at), `shape` and `marked`
+// (the selection), `hidden` (groups), `named`, `drag`, and the elements `root`, `frame` and `canvas`.
 class Drawing {
   // Groups that matter most are drawn last, where the groups have an order.
   order(codes) {
@@ -35,13 +35,15 @@ class Drawing {
     const height = stacked ? 2 * Math.min(width, 420) + GAP : Math.min(620, Math.max(420, width / 2));
     this.ratio = Math.min(2, window.devicePixelRatio || 1);
     this.canvas.style.height = `${height}px`;
-    if (this.canvas.width !== Math.round(width * this.ratio) || this.canvas.height !== Math.round(height * this.ratio)) {
-      this.canvas.width = Math.round(width * this.ratio);
-      this.canvas.height = Math.round(height * this.ratio);
+    const pixelsX = Math.round(width * this.ratio), pixelsY = Math.round(height * this.ratio);
+    if (this.canvas.width !== pixelsX || this.canvas.height !== pixelsY) {
+      this.canvas.width = pixelsX;
+      this.canvas.height = pixelsY;
     }
     this.image = this.context.createImageData(this.canvas.width, this.canvas.height);
     this.pixels = new Uint32Array(this.image.data.buffer);
-    const across = stacked || this.maps.length < 2 ? width : (width - GAP) / 2, down = stacked ? (height - GAP) / 2 : height;
+    const across = stacked || this.maps.length < 2 ? width : (width - GAP) / 2;
+    const down = stacked ? (height - GAP) / 2 : height;
     const [x0, x1, y0, y1] = this.data.bounds;
     this.panels = this.maps.map((map, at) => ({
       map, left: stacked ? 0 : at * (across + GAP), top: stacked ? at * (down + GAP) : 0, width: across, height: down,
@@ -69,7 +71,8 @@ class Drawing {
 
   // The points of one map, into the pixels; the first MOST_THUMBS + 1 that are seen.
   points(panel) {
-    const { pixels, ratio, marked, labels } = this, { map, view } = panel, { xy, codes, order } = map, stride = this.canvas.width;
+    const { pixels, ratio, marked, labels } = this, stride = this.canvas.width;
+    const { map, view } = panel, { xy, codes, order } = map;
     const [x0, x1, y0, y1] = this.data.bounds, size = panel.scale * view.zoom * ratio;
     const ax = (size * (x1 - x0)) / 65535, ay = (-size * (y1 - y0)) / 65535;
     const bx = (panel.left + panel.width / 2) * ratio + (x0 - view.x) * size;
@@ -112,7 +115,8 @@ class Drawing {
         if (share > 250) solid.push(y * stride + x);
         else if (share > 12) edge.push(y * stride + x), cover.push(share);
       }
-    return (this.stamped = { key, radius, solid: Int32Array.from(solid), edge: Int32Array.from(edge), cover: Uint8Array.from(cover) });
+    const parts = { solid: Int32Array.from(solid), edge: Int32Array.from(edge), cover: Uint8Array.from(cover) };
+    return (this.stamped = { key, radius, ...parts });
   }
 
   place(panel, i) {
@@ -187,7 +191,8 @@ class Drawing {
     context.textAlign = "center";
     for (const [name, mapX, mapY] of written) {
       const [x, y] = this.onScreen(panel, mapX, mapY), half = context.measureText(name).width / 2 + 3;
-      if (taken.some(([otherX, otherY, other]) => Math.abs(x - otherX) < half + other && Math.abs(y - otherY) < 15)) continue;
+      const covers = ([otherX, otherY, other]) => Math.abs(x - otherX) < half + other && Math.abs(y - otherY) < 15;
+      if (taken.some(covers)) continue;
       taken.push([x, y, half]);
       this.text(name, x, y, this.ink);
     }
@@ -226,7 +231,9 @@ class Drawing {
   }
 
   panelAt([x, y]) {
-    return this.panels.find(({ left, top, width, height }) => x >= left && x < left + width && y >= top && y < top + height);
+    return this.panels.find(
+      ({ left, top, width, height }) => x >= left && x < left + width && y >= top && y < top + height,
+    );
   }
 
   nearest(panel, [x, y]) {

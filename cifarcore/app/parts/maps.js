@@ -1,6 +1,6 @@
-// Two maps of the test images on one canvas: zoom, pan, box and lasso, a legend that hides groups, a picture at the pointer.
-// All text comes from run files: it is only ever drawn, or set as textContent. Nothing moves on its own.
-const CLOSEST = 400, MOST_CORNERS = 60;
+// Two maps of the test images on one canvas: zoom, pan, box and lasso, a legend that hides groups, a picture at the
+// pointer. All text comes from run files: it is only ever drawn, or set as textContent. Nothing moves on its own.
+const CLOSEST = 400;
 const TOOLS = { box: "Box", lasso: "Lasso", pan: "Move" };
 const KEYS = { b: "box", l: "lasso", m: "pan" };
 const MOVES = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -26,7 +26,7 @@ const pressed = (label, hint, act) => {
   return button;
 };
 
-class Maps extends Drawing {
+class Maps extends Selecting {
   constructor(root) {
     super();
     this.frame = make("div", "frame");
@@ -55,7 +55,8 @@ class Maps extends Drawing {
     tools.setAttribute("aria-label", "Dragging");
     this.tools = {};
     for (const [name, label] of Object.entries(TOOLS)) {
-      this.tools[name] = pressed(label, `Dragging: ${label.toLowerCase()} (key ${name === "pan" ? "M" : label[0]})`, () => this.use(name));
+      const hint = `Dragging: ${label.toLowerCase()} (key ${name === "pan" ? "M" : label[0]})`;
+      this.tools[name] = pressed(label, hint, () => this.use(name));
       tools.append(this.tools[name]);
     }
     zoom.append(
@@ -91,7 +92,9 @@ class Maps extends Drawing {
       this.version = data.version;
       const before = this.data;
       this.data = data;
-      this.maps = data.maps.map((map) => ({ ...map, xy: unpack(map.xy), codes: unpack(map.codes), given: unpack(map.given), sure: unpack(map.sure) }));
+      this.maps = data.maps.map((map) => ({
+        ...map, xy: unpack(map.xy), codes: unpack(map.codes), given: unpack(map.given), sure: unpack(map.sure),
+      }));
       this.labels = unpack(data.labels);
       this.ids = unpack(data.ids);
       this.pictured = unpack(data.pictured);
@@ -136,40 +139,6 @@ class Maps extends Drawing {
     }));
   }
 
-  // A selection as the address names it: a box "A,x0,x1,y0,y1", a lasso "A~x,y,x,y,…", an image "id-label".
-  parsed(text) {
-    const [, letter, kind, rest] = /^([AB])([,~])(.*)$/.exec(text) ?? [];
-    if (letter) {
-      const numbers = rest.split(",").map(Number), [x0, x1, y0, y1] = numbers;
-      const pairs = numbers.flatMap((x, at) => (at % 2 ? [] : [[x, numbers[at + 1]]]));
-      return { letter, text, corners: kind === "~" ? pairs : [[x0, y0], [x1, y0], [x1, y1], [x0, y1]] };
-    }
-    const [id, label] = text.split("-");
-    if (!/^[0-9a-f]{1,16}$/.test(id)) return null;
-    const sought = BigInt(`0x${id}`), row = this.ids.findIndex((each, i) => each === sought && this.labels[i] === Number(label));
-    return row < 0 ? null : { text, row };
-  }
-
-  mark(shape) {
-    if (shape?.text && !shape.corners) shape = this.parsed(shape.text);
-    this.shape = shape;
-    const map = shape && this.maps.find((each) => each.letter === shape.letter);
-    this.marked = null;
-    if (map) {
-      const [x0, x1, y0, y1] = this.data.bounds, box = !shape.text.includes("~"), corners = shape.corners;
-      this.marked = Uint8Array.from(this.labels, (_, i) => {
-        const x = x0 + (map.xy[2 * i] * (x1 - x0)) / 65535, y = y0 + (map.xy[2 * i + 1] * (y1 - y0)) / 65535;
-        if (box) return x >= corners[0][0] && x <= corners[2][0] && y >= corners[0][1] && y <= corners[2][1];
-        let inside = false;
-        for (let k = 0, last = corners.length - 1; k < corners.length; last = k++) {
-          const [xk, yk] = corners[k], [xl, yl] = corners[last];
-          if (yk > y !== yl > y && x < ((xl - xk) * (y - yk)) / (yl - yk) + xk) inside = !inside;
-        }
-        return inside;
-      });
-    } else if (shape) (this.marked = new Uint8Array(this.labels.length))[shape.row] = 1;
-  }
-
   choose(text) {
     this.mark(text ? this.parsed(text) : null);
     this.send(text);
@@ -185,7 +154,9 @@ class Maps extends Drawing {
   }
 
   zoomAll(factor) {
-    for (const panel of this.panels) this.zoom(panel, factor, [panel.left + panel.width / 2, panel.top + panel.height / 2]);
+    for (const panel of this.panels) {
+      this.zoom(panel, factor, [panel.left + panel.width / 2, panel.top + panel.height / 2]);
+    }
   }
 
   fit() {
@@ -197,18 +168,6 @@ class Maps extends Drawing {
     panel.view.x -= x / (panel.scale * panel.view.zoom);
     panel.view.y += y / (panel.scale * panel.view.zoom);
     this.draw();
-  }
-
-  boxText(panel, from, to) {
-    const [[x0, y0], [x1, y1]] = [this.onMap(panel, from), this.onMap(panel, to)];
-    const ends = [Math.min(x0, x1), Math.max(x0, x1), Math.min(y0, y1), Math.max(y0, y1)];
-    return [panel.map.letter, ...ends.map((value) => Number(value.toPrecision(8)))].join(",");
-  }
-
-  lassoText(panel, path) {
-    const every = Math.ceil(path.length / MOST_CORNERS);
-    const corners = path.filter((_, at) => at % every === 0).map((at) => this.onMap(panel, at));
-    return `${panel.map.letter}~${corners.flat().map((value) => Number(value.toPrecision(5))).join(",")}`;
   }
 
   listen() {
@@ -227,7 +186,10 @@ class Maps extends Drawing {
     canvas.onpointermove = (event) => {
       if (!this.drag) return this.hover(at(event));
       if (!this.pointers.has(event.pointerId)) return;
-      const spread = () => Math.hypot(...[0, 1].map((axis) => [...this.pointers.values()].slice(0, 2).reduce((sum, each, k) => sum + (k ? each[axis] : -each[axis]), 0)));
+      const spread = () => {
+        const [one, other] = this.pointers.values();
+        return other ? Math.hypot(other[0] - one[0], other[1] - one[1]) : 0;
+      };
       const before = spread();
       this.pointers.set(event.pointerId, at(event));
       const { panel, tool, start, last } = this.drag, [x, y] = at(event);
@@ -235,7 +197,10 @@ class Maps extends Drawing {
       else if (this.drag.path || Math.hypot(x - start[0], y - start[1]) > 4) {
         this.drag.path ??= [start];
         if (tool === "pan") this.pan(panel, x - last[0], y - last[1]);
-        else this.drag.path.push([Math.min(Math.max(x, panel.left), panel.left + panel.width), Math.min(Math.max(y, panel.top), panel.top + panel.height)]);
+        else {
+          const inX = Math.min(Math.max(x, panel.left), panel.left + panel.width);
+          this.drag.path.push([inX, Math.min(Math.max(y, panel.top), panel.top + panel.height)]);
+        }
       }
       this.drag.last = [x, y];
       this.draw();
@@ -248,7 +213,7 @@ class Maps extends Drawing {
       const { panel, tool, path, start } = drag, row = path ? -1 : this.nearest(panel, start);
       if (path && tool === "box") this.choose(this.boxText(panel, start, path.at(-1)));
       else if (path && tool === "lasso" && path.length > 2) this.choose(this.lassoText(panel, path));
-      else if (row >= 0 && event.type === "pointerup") this.choose(`${this.ids[row].toString(16).padStart(16, "0")}-${this.labels[row]}`);
+      else if (row >= 0 && event.type === "pointerup") this.choose(this.imageText(row));
       this.draw();
     };
     canvas.onpointerleave = () => (this.tip.hidden = true);
@@ -270,7 +235,10 @@ class Maps extends Drawing {
       else if (key === "-") this.zoomAll(1 / 1.6);
       else if (key === "0") this.fit();
       else if (key === "Escape") this.choose("");
-      else if (key === "Enter") this.choose(this.boxText(panel, [panel.left, panel.top], [panel.left + panel.width, panel.top + panel.height]));
+      else if (key === "Enter") {
+        const { left, top, width, height } = panel;
+        this.choose(this.boxText(panel, [left, top], [left + width, top + height]));
+      }
       else if (KEYS[key]) this.use(KEYS[key]);
       else if (key === "n") this.name();
       else return;
@@ -280,7 +248,8 @@ class Maps extends Drawing {
       if (!event.composedPath().includes(canvas)) this.scrolledElsewhere = event.timeStamp;
     }, { passive: true });
     new ResizeObserver(() => this.data && this.resize()).observe(this.frame);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(() => this.data && this.resize(), 300));
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    dark.addEventListener("change", () => setTimeout(() => this.data && this.resize(), 300));
   }
 
   hover(at) {

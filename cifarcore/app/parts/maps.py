@@ -9,10 +9,11 @@ from pathlib import Path
 import streamlit as st
 
 _HERE = Path(__file__).parent
+_SCRIPTS = ("map_drawing.js", "map_selection.js", "maps.js")  # in this order
 _component = st.components.v2.component(
     "cifarcore_maps",
     css=(_HERE / "maps.css").read_text(encoding="utf-8"),
-    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("map_drawing.js", "maps.js")),
+    js="\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
 )
 
 
