@@ -112,10 +112,26 @@ def refuse_copies(side: Sequence[Run]) -> None:
     """
     for place, run in enumerate(side):
         for other in side[:place]:
-            if run is other or (run.digest and run.digest == other.digest) or _same_scores(run, other):
+            if same_run(run, other):
                 raise CifarcoreError(
                     f"{plain(other.name)} and {plain(run.name)} are one and the same run, not two seeds; give it once"
                 )
+
+
+def same_run(a: Run, b: Run) -> bool:
+    """Whether two runs are one by their content; other orders of images are only seen once they are aligned."""
+    return a is b or bool(a.digest and a.digest == b.digest) or _same_scores(a, b)
+
+
+def beside(compared: Sequence[Run], others: Sequence[Run]) -> list[Run]:
+    """`others` without those that are compared. Raises CifarcoreError where one of them is given twice."""
+    beside: dict[str, list[Run]] = {}
+    for run in others:
+        if not any(run.group == one.group and same_run(run, one) for one in compared):
+            beside.setdefault(run.group, []).append(run)
+    for seeds in beside.values():
+        refuse_copies(seeds)
+    return [run for seeds in beside.values() for run in seeds]
 
 
 def _in_both(runs: Sequence[Run], n_a: int) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import norm
 
 from cifarcore.evidence import crossed
-from cifarcore.evidence.comparison import on_shared_images
+from cifarcore.evidence.comparison import on_shared_images, same_run
 from cifarcore.evidence.paired import ALPHA, Z
 from cifarcore.evidence.shares import ShareDifference, accuracy_difference
 from cifarcore.runs.run import Run
@@ -27,11 +27,16 @@ class AllSeeds:
 def with_other_seeds(a: Run, b: Run, others_a: Sequence[Run], others_b: Sequence[Run]) -> AllSeeds | None:
     """The seeds compared, `a` and `b`, with the other seeds of their models, on the images that all share.
 
-    None where there is no other seed. Raises RunFileError where classes differ or no image is shared.
+    A run that is there twice counts once; None where there is no other seed. Raises RunFileError where classes differ
+    or no image is shared.
     """
     if not (others_a or others_b):
         return None
     runs, n_a = on_shared_images([a, *others_a, b, *others_b]), 1 + len(others_a)
+    of_a, of_b = _once(runs[:n_a]), _once(runs[n_a:])
+    runs, n_a = [*of_a, *of_b], len(of_a)
+    if len(runs) == 2:
+        return None
     correct = np.stack([run.correct for run in runs])
     covariance = crossed.image_covariance(correct / runs[0].n_images, *crossed.strata(runs[0].labels))
     sides = [slice(0, n_a), slice(n_a, len(runs))]
@@ -44,6 +49,15 @@ def with_other_seeds(a: Run, b: Run, others_a: Sequence[Run], others_b: Sequence
     error, spread = np.sqrt(max(pair[0, 0] + pair[1, 1] - 2 * pair[0, 1], 0)), float(np.sqrt(np.mean(variances)))
     share = accuracy_difference(runs, n_a)
     return AllSeeds(share, n_a, len(runs) - n_a, spread, float(false_claims(error, spread)))
+
+
+def _once(runs: Sequence[Run]) -> list[Run]:
+    """The runs without copies of earlier ones, which would look like seeds that do not vary."""
+    kept: list[Run] = []
+    for run in runs:
+        if not any(same_run(run, other) for other in kept):
+            kept.append(run)
+    return kept
 
 
 def false_claims(error: np.ndarray, seed_spread: float) -> np.ndarray:

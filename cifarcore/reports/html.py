@@ -101,12 +101,13 @@ def html_page(
     a, b = sides.a, sides.b
     split, pictures = split_frame(four_way(sides.pair)), examples(sides, MAX_ROWS)
     title, listed = f"{a.title} against {b.title}", overview.run_table(all_runs, runs_a, runs_b)
+    beside = [run for run in all_runs if not any(run is one for one in (*runs_a, *runs_b))]
     body = [
         f"<h1>{escape(result.verdict)}</h1>",
         f'<p><b class="a">■ A: {escape(a.title)}</b> &nbsp; <b class="b">■ B: {escape(b.title)}</b> &nbsp; '
         "a difference is always B − A</p>",
         f'<div class="verdict"><p>{escape(result.sentence)}</p></div>',
-        *(f'<p class="note">{escape(note)}</p>' for note in (*result.notes, other_seeds_text(sides, all_runs)) if note),
+        *(f'<p class="note">{escape(note)}</p>' for note in (*result.notes, other_seeds_text(sides, beside)) if note),
         markup.section("Metrics", markup.table(overview.metric_table(sides, result))),
         markup.section(
             "Correctness on the same images",

@@ -53,7 +53,7 @@ class Result:
     runs_b: Sequence[Run]  #: B's
     sides: Sides  #: both models, their runs on the shared images
     comparison: comparison.Comparison  #: where all numbers and words come from
-    others: Sequence[Run] = ()  #: runs beside these: further seeds of the two models, and other models
+    others: Sequence[Run] = ()  #: runs beside these, and none of them: further seeds of the two models, other models
 
     @property
     def all_runs(self) -> tuple[Run, ...]:
@@ -123,7 +123,7 @@ class Result:
         return comparison_text(*self.names, self.comparison)
 
     def _repr_html_(self) -> str:
-        lines = filter(None, (*self.notes, other_seeds.other_seeds_text(self.sides, self.all_runs)))
+        lines = filter(None, (*self.notes, other_seeds.other_seeds_text(self.sides, self.others)))
         notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in lines)
         asked = "".join(
             f"<details><summary>{escape(title)}</summary>{''.join(parts)}</details>"
@@ -170,7 +170,7 @@ class Result:
             "known_images": _finite(known.known_numbers(runs_ab, len(self.runs_a))),
             "calibration": _records(calibrated.compared([*self.sides.a.runs, *self.sides.b.runs], len(self.runs_a))),
             "decisions": _finite(decisions.decisions(runs_ab, len(self.runs_a))),
-            "other_seeds": _finite(other_seeds.other_seeds_numbers(self.sides, self.all_runs)),
+            "other_seeds": _finite(other_seeds.other_seeds_numbers(self.sides, self.others)),
             "models": _finite(models.model_numbers(models.models_among(self.all_runs))),
         }  # fmt: skip
 
@@ -244,7 +244,8 @@ def _result(
     a = Side("A", name_a, tuple(shared[: len(runs_a)]))
     b = Side("B", name_b, tuple(shared[len(runs_a) :]))
     sides = Sides(a, b, 0, 0, np.arange(a.first.n_classes))
-    return Result(runs_a, runs_b, sides, comparison.compare(runs_a, runs_b, names), others)
+    compared = comparison.compare(runs_a, runs_b, names)
+    return Result(runs_a, runs_b, sides, compared, comparison.beside([*runs_a, *runs_b], others))
 
 
 def _runs(model: Model, letter: str, names: tuple[str, str] | None) -> list[Run]:

@@ -1,5 +1,6 @@
 """What other seeds imply for a comparison of one seed each, against NumPy, repetition, and the bundled runs."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,14 @@ def test_the_bundled_seeds():
     accuracies = [np.mean([run.correct.mean() for run in of]) for of in runs.values()]
     assert found.share.difference == pytest.approx(accuracies[1] - accuracies[0]) and found.share.low > 0.09
     assert 0.05 <= found.false_claims < 0.1 and found.spread < 0.003
+
+
+def test_a_run_that_is_there_twice_is_one_seed():
+    again = replace(A[0], meta=A[0].meta | {"seed": 9}, digest="written again")
+    turned = replace(B[0].take(np.arange(600)[::-1]), digest="turned")
+    assert other_seeds.with_other_seeds(A[0], B[0], [again], [turned]) is None
+    found, expected = (
+        other_seeds.with_other_seeds(A[0], B[0], others, []) for others in ([again, A[1], again], A[1:2])
+    )
+    assert (found.n_a, found.n_b, found.spread) == (2, 1, pytest.approx(expected.spread))
+    assert found.share == expected.share

@@ -233,3 +233,34 @@ def test_slices_stand_in_notebook_report_and_json():
         assert all(escape(name) in page for name in found.table["slice"])
     few = compare(made_run(10, 60, superclasses=False), made_run(10, 60, superclasses=False, model="b"))
     assert json.loads(few.to_json())["slices"] == {"found": [], "note": NOTHING_KNOWN} and NOTHING_KNOWN in few.html()
+
+
+def test_runs_beside_count_once_and_are_none_of_those_compared(tmp_path):
+    """Runs of arrays have no path and no digest to be known by; rows of another order are copied to be aligned."""
+    rng, labels, rows = np.random.default_rng(0), np.arange(500) % 10, np.random.default_rng(1).permutation(500)
+
+    def of_arrays(model, seed, rows=slice(None)):
+        scores = rng.normal(size=(500, 10)) * 1.5 + 2 * np.eye(10)[labels]
+        names = [f"class {c}" for c in range(10)]
+        return Run.from_predictions(
+            scores[rows], labels[rows], class_names=names, sample_ids=np.arange(500)[rows], model=model, seed=seed,
+            kind="logits",
+        )  # fmt: skip
+
+    a, b, further = of_arrays("a", 0), of_arrays("b", 0, rows), of_arrays("b", 1)
+    expected = compare(a, b, others=[further]).to_dict()["other_seeds"]
+    assert (expected["seeds_a"], expected["seeds_b"]) == (1, 2)
+    assert compare(a, b, others=[a, b, further]).to_dict()["other_seeds"] == expected
+    assert "(1 of A and 2 of B)" in compare(a, b, others=[a, b, further]).html()
+    assert compare(a, b, others=[a, b]).to_dict()["other_seeds"] is None
+
+    paths = [save_run(run, tmp_path / f"{run.name}.npz") for run in (A[0], B[0], A[1])]
+    copied = save_run(replace(A[0], meta=A[0].meta | {"seed": 9}), tmp_path / "cnn-made-9.npz")
+    other = made_run(10, 500, 0.6, 0, "vit")
+    found = compare(paths[0], paths[1], others=[*paths, copied, other]).to_dict()
+    assert (found["other_seeds"]["seeds_a"], found["other_seeds"]["seeds_b"]) == (2, 1)
+    assert [(row["model"], row["seeds"]) for row in found["models"]["ranked"]] == [
+        ("resnet18-made", 1), ("vit-made", 1), ("cnn-made", 2),
+    ]  # fmt: skip
+    with pytest.raises(CifarcoreError, match="are one and the same run, not two seeds"):
+        compare(paths[0], paths[1], others=[other, replace(other, meta=other.meta | {"seed": 3})])
