@@ -41,5 +41,7 @@ def compared(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
             a, b = float(values[:n_a].mean()), float(values[n_a:].mean())
             row = {"score": score, "when": when, "a": a, "b": b, "difference": b - a, "low": float(tested.low)}
             row |= {"high": float(tested.high), "p": float(tested.p)}
-            rows.append(row | {"method": "" if why else crossed.method(float(tested.df)), "why": why})
+            method = crossed.method(float(tested.df), several=len(runs) > 2)
+            how = "no interval: nothing varies" if np.isnan(tested.low) else method
+            rows.append(row | {"method": "" if why else how, "why": why})
     return pd.DataFrame(rows)

@@ -59,6 +59,21 @@ def test_both_models_are_compared_before_and_after(n):
     for score in calibrated.SCORES:
         row, before = metrics.loc[score], table.loc[(score, calibrated.BEFORE)]
         assert row[["low", "high", "p"]].tolist() == pytest.approx(before[["low", "high", "p"]].tolist(), abs=1e-5)
+        assert before["method"].split(", df")[0] == row["method"].split(", df")[0]  # df is of float32 there
+
+
+def test_the_method_is_named_as_in_the_table_of_metrics_and_where_nothing_varies_that_is_said():
+    same = replace(A[0], meta=A[0].meta | {"model": "same"}, digest="same")
+    turns = np.where(np.arange(600) % 2, 1.25, 0.75)[:, None].astype(np.float16)  # alike but for images of their own
+    alike = [replace(run, logits=A[0].logits * by) for run, by in zip(A[:2], (turns, turns[::-1]), strict=True)]
+    for runs, n, method in (
+        ((A[0], same), 1, "no interval: nothing varies"),
+        ((*alike, B[0]), 2, "normal test of images (seeds vary no more)"),
+    ):
+        scores = compare(runs[:n], runs[n:], names=("A", "B")).metrics.loc[list(calibrated.SCORES)]
+        table = calibrated.compared(runs, n)
+        named = [of.split(", df")[0] for of in table.loc[table["when"] == calibrated.BEFORE, "method"]]
+        assert named == [of.split(", df")[0] for of in scores["method"]] and named[1] == method
 
 
 def test_what_is_absent_says_why_and_is_shown_nowhere():
