@@ -110,6 +110,8 @@ class _Sides:
     def __init__(self, runs_a: Sequence[Run], runs_b: Sequence[Run]) -> None:
         self.runs = comparison.on_shared_images([*runs_a, *runs_b])
         self.n_a = len(runs_a)
+        for side in (self.runs[: self.n_a], self.runs[self.n_a :]):
+            comparison.refuse_copies(side)  # also of other rows or orders
 
     @cached_property  # for all requirements that need it, and never where none does
     def compared(self) -> comparison.Comparison:

@@ -9,6 +9,7 @@ import pytest
 from made import made_run
 from scipy import stats
 
+from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import comparison, gate, shares
 from cifarcore.reports import gate as report
 from cifarcore.runs.run import save_run
@@ -235,3 +236,10 @@ def test_two_files_of_one_model_are_compared_in_the_order_named(tmp_path, capsys
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code and "A: c1   B: c0" in capsys.readouterr().out
+
+
+def test_a_run_in_another_order_is_no_second_seed():
+    turned = replace(A.take(np.arange(A.n_images)[::-1]), meta=A.meta | {"seed": 7}, digest="turned")
+    for a, b in (((A, turned), (B,)), ((B,), (A, turned))):
+        with pytest.raises(CifarcoreError, match="one and the same run, not two seeds"):
+            judged("accuracy >= -50", a, b)
