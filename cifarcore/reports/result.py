@@ -232,8 +232,7 @@ def first_two(runs: Sequence[Run]) -> Result:
         raise CifarcoreError(
             "a report compares two models and only one is named; name run files of a second one, or just two seeds"
         )
-    compared = {id(run) for run in (*sides.a, *sides.b)}
-    return _result(sides.a, sides.b, None, [run for run in runs if id(run) not in compared])
+    return _result(sides.a, sides.b, None, runs)
 
 
 def _result(
