@@ -18,6 +18,24 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.formats import read_lines
 
 _SYNSET = re.compile(r"(n\d{8})[\s,]+(\S.*)")
+_MARKS = ",;\t"
+_SCORE = re.compile(r"-?\d+[.,]\d+(e[-+]?\d+)?|-?\d+e[-+]?\d+", re.IGNORECASE)
+#: of the columns of a table of class names
+_HEADINGS = {
+    "",
+    "class",
+    "class name",
+    "name",
+    "names",
+    "label",
+    "wnid",
+    "synset",
+    "wordnet id",
+    "id",
+    "index",
+    "words",
+}
+_HEADINGS |= {"class id", "class index", "readable", "readable name", "description", "category"}
 _MISSPELT = {"cra": "crab"}  # Hugging Face's cifar100
 
 
@@ -70,19 +88,49 @@ def canonical(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def read_class_names(path: str) -> list[tuple[str, ...]]:
-    """The names of each class, in the order of a file: one per line, or several with a tab between; or JSON, a list,
-    or an object of names by number, of numbers by name, or of names by another name.
+    """The names of each class, in the order of a file: one per line, or several with a tab between; or CSV, with or
+    without a heading and numbers; or JSON, a list, or an object of names by number, of numbers by name, or of names by
+    another name.
 
     Raises CifarcoreError.
     """
     lines = read_lines(path)
     if Path(path).suffix.lower() == ".json":
         return _from_json("\n".join(lines), Path(path).name)
+    if Path(path).suffix.lower() == ".csv" and (table := _from_csv(lines, Path(path).name)):
+        return _without_repeated(table, Path(path).name)
     rows = [tuple(filter(None, map(str.strip, line.split("\t")))) for line in lines]
     synsets = [_SYNSET.fullmatch(line) for line in lines]
     if all(synsets):  # as ImageNet's synset_words.txt
         rows = [match.groups() for match in synsets if match]
     return _without_repeated(rows, Path(path).name)
+
+
+def _from_csv(lines: list[str], file: str) -> list[tuple[str, ...]]:
+    """The names in each line, in the order of the numbers where a column counts the classes; none where the lines have
+    one cell each, or different numbers of them, as names with commas have. Raises CifarcoreError for scores.
+    """
+    for mark in _MARKS:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=mark)]
+        if len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
+            break
+    else:
+        return []
+    if any(_SCORE.fullmatch(cell) for row in rows for cell in row):
+        raise CifarcoreError(
+            f"{file}: a table of scores, not of class names; give a line for each class, with all its names on it, "
+            "such as n01443537,goldfish"
+        )
+    if all(cell.casefold().replace("_", " ") in _HEADINGS for cell in rows[0]) or (
+        not any(map(str.isdecimal, rows[0])) and any(map(str.isdecimal, rows[-1]))
+    ):
+        del rows[0]
+    for column in range(len(rows[0]) if rows else 0):
+        cells = [row[column] for row in rows]
+        if are_numbers(cells) or are_numbers(cells, 1):
+            rows = [row[:column] + row[column + 1 :] for row in sorted(rows, key=lambda row: int(row[column]))]
+            break
+    return [tuple(filter(None, row)) for row in rows]
 
 
 def _from_json(text: str, file: str) -> list[tuple[str, ...]]:

@@ -160,11 +160,19 @@ def _chosen(readings: list[tuple[str, np.ndarray]], fitting: set[str], file: _Fi
         decided = [(how, read) for how, read in readings if {how} == fitting and how != NAME and file.in_order]
         if not decided and (file.headings or not (file.config.images and file.config.order)):
             shown = ", ".join(name[:20] for name in file.names[:3])
+            if file.in_order:
+                remedy = "the class of each column, one per line in their order"
+                remedy += "" if file.headings else ", or --order imagefolder (this order) or natural (that of numbers)"
+                remedy += ", or labels that count as the columns do"
+            else:
+                first = file.config.first_class
+                remedy = (
+                    f"the lines {first}, {first + 1}, {first + 2}, … if each heading is the name of its class; if it "
+                    "counts the classes, with the class of each number, and put the columns in the order of the numbers"
+                )
             raise CifarcoreError(
                 f"the columns have numbers, and {title} has the classes {shown}, … in this order or in another that is "
-                "usual: give --class-names FILE with the class of each column, one per line in their order"
-                + ("" if file.headings else ", or --order imagefolder (this order) or natural (that of numbers)")
-                + (", or labels that count as the columns do" if file.in_order else ", and the columns in order")
+                f"usual: give --class-names FILE with {remedy}"
             )
         readings = decided or readings
     columns = readings[0][1]
@@ -196,7 +204,8 @@ def _check(
         return
     problems = [f"{len(extra)} unknown name{'s' * (len(extra) > 1)} (such as {extra[0][:60]!r})"] if extra else []
     problems += [f"{len(missing)} missing (such as {missing[0][:60]!r})"] if missing else []
-    remedy = f"name the others by --class-names FILE{_from_one(spelled, config)}"
+    both = " (both names of a class on one line, with a tab between)"
+    remedy = f"name the others by --class-names FILE{both}{_from_one(spelled, config)}"
     if len(places) - len(extra) >= 2:
         remedy = "--classes shared keeps the classes that both have"
     raise CifarcoreError(

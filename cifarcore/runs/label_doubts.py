@@ -50,7 +50,13 @@ def _remedy(
     if config.order in ("torchvision", "data"):
         other = "--order data" if config.order == "torchvision" else "--order torchvision"
         return f"{remedy}, use {other} if that is theirs, or give sample_ids in the file"
-    return f"{remedy}, or give --images FOLDER, which finds them by file" if predictions.files else remedy
+    if predictions.files:
+        return f"{remedy}, or give --images FOLDER, which finds them by file"
+    naming = "name their pictures in an array or a column file" if test.folder else "give sample_ids in the file"
+    return (
+        f"{remedy}, or {naming}; or compare runs by the numbers of their rows, without pictures, with --order rows "
+        "--test-set NAME alone"
+    )
 
 
 def not_cifar100s(run: Run) -> list[str]:

@@ -214,7 +214,8 @@ def _logits(
     if rescaled:
         notes.append("the probabilities of each row are divided by their sum, as those of other classes are left out")
     if classes.left_out:
-        notes.append(f"{classes.left_out:,} columns of classes that are not the test set's are left out")
+        left_out = counted(classes.left_out, "column")
+        notes.append(f"left out: {left_out} of classes that the test set lacks")
     if kind == CLASSES:
         notes.append(hard_labels.NOTE)
     if softmax:

@@ -30,7 +30,10 @@ _UNSAFE = (
 def convert(path: Path, out: Path) -> None:
     """Write the arrays in `path` as the `.npz` `out`. Raises CifarcoreError with one line that says what is wrong."""
     if path.stem.startswith(INDICES):
-        raise CifarcoreError("holds the numbers of rows, as Lightning writes them; import the predictions beside it")
+        raise CifarcoreError(
+            f"holds the numbers of rows, as Lightning writes them; import {path.name.replace(INDICES, SCORES, 1)} "
+            "beside it"
+        )
     arrays = arrays_in(load(path))
     beside = path.with_name(path.name.replace(SCORES, INDICES, 1))
     if path.stem.startswith(SCORES) and beside.is_file():
@@ -153,7 +156,11 @@ def _row_numbers(value: Any, name: str, arrays: dict[str, np.ndarray]) -> np.nda
             numbers.append(each)
     n = max((len(array) for array in arrays.values() if array.ndim == 2), default=0)
     if len(numbers) != n:
-        raise CifarcoreError(f"has {n:,} rows of scores, but {name} beside it numbers {len(numbers):,}; keep what fits")
+        raise CifarcoreError(
+            f"has {n:,} rows of scores, but {name} beside it numbers {len(numbers):,}: they are not of one prediction; "
+            "write both anew, or move that file away and say which images the rows are of, in their order: --order, "
+            "--images or --like, or --order rows --test-set NAME with --labels FILE"
+        )
     return np.array(numbers)
 
 

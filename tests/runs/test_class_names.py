@@ -46,7 +46,7 @@ def test_names_that_do_not_fit_are_counted_and_one_of_each_is_quoted():
     known = ("cat", LONG)
     assert message_of(check, (LONG + "!", "cat", "yeti"), known) == (
         f"the class names do not fit mine 2 classes: 2 unknown names (such as {QUOTED}), 1 missing (such as {QUOTED}); "
-        "name the others by --class-names FILE"
+        "name the others by --class-names FILE (both names of a class on one line, with a tab between)"
     )
     assert f"2 classes: 1 missing (such as {QUOTED}); name the others" in message_of(check, ("cat",), known)
     shared = message_of(check, ("cat", "yeti", LONG), known)
@@ -117,6 +117,11 @@ def test_superclasses_of_a_file_come_before_those_known(tmp_path):
     [
         ("names.txt", "oak tree\nsea\n", [("oak tree",), ("sea",)]),
         ("names.tsv", "n01\toak tree\nn02\tsea\t\n", [("n01", "oak tree"), ("n02", "sea")]),
+        ("names.csv", '"oak, tree",n01\nsea,n02\n', [("oak, tree", "n01"), ("sea", "n02")]),
+        ("numbered.csv", "index,name\n1,sea\n0,oak\n", [("oak",), ("sea",)]),
+        ("from_one.csv", "nr;tree\n2;sea\n1;oak\n", [("oak",), ("sea",)]),
+        ("headed.csv", ",wnid,name\n0,n01,oak\n1,n02,sea\n", [("n01", "oak"), ("n02", "sea")]),
+        ("commas.csv", "oak, tree\nsea\n", [("oak, tree",), ("sea",)]),
         ("list.json", '["oak", ["sea", "ocean"]]', [("oak",), ("sea", "ocean")]),
         ("index.json", '{"1": ["n02", "sea"], "0": ["n01", "oak"]}', [("n01", "oak"), ("n02", "sea")]),
         ("numbers.json", '{"sea": 1, "oak": 0}', [("oak",), ("sea",)]),
@@ -134,3 +139,9 @@ def test_a_class_that_is_named_twice_is_refused(tmp_path, name, text):
     (tmp_path / name).write_text(text)
     said = message_of(class_names.read_class_names, str(tmp_path / name))
     assert said == f"{name}: class 'oak' is there twice; names must differ"
+
+
+def test_a_table_of_scores_is_no_list_of_class_names(tmp_path):
+    (tmp_path / "scores.csv").write_text("file,oak,sea\na.png,0.25,7.5e-1\n")
+    said = message_of(class_names.read_class_names, str(tmp_path / "scores.csv"))
+    assert said.startswith("scores.csv: a table of scores, not of class names; give a line for each class, with all")

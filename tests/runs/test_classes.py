@@ -81,7 +81,12 @@ def test_numbered_columns_of_numbered_folders_are_refused_without_labels(tmp_pat
         frame.to_csv(path, index=False)  # headings out of order may be names, whatever the labels count
         for options in ({}, {"order": "imagefolder"}, {"class_names": str(names)}):
             said = refused(path, tmp_path, images=str(numbered.root), **options)
-            assert "one per line in their order, and the columns in order" in said
+            assert "give --class-names FILE with the lines 0, 1, 2, … if each heading is the name of its class" in said
+    lines = tmp_path / "numbers.txt"
+    lines.write_text("\n".join(HEADS))
+    named = table(numbered, [HEADS[c] for c in order], [numbered.names.index(HEADS[c]) for c in order])
+    named.to_csv(path, index=False)
+    numbered.check(taken(path, tmp_path, images=str(numbered.root), class_names=str(lines)).run)
     few = [row for row, label in enumerate(numbered.labels) if label < 2]  # of which both readings are right
     table(numbered, HEADS, label=numbered.labels).iloc[few].to_csv(path, index=False)
     assert "the columns have numbers, and" in refused(path, tmp_path, images=str(numbered.root))
@@ -143,7 +148,11 @@ def test_labels_of_another_class_order_are_told_from_rows_of_another_order(tmp_p
     made.check(taken(path, tmp_path, images=str(made.root), class_names=str(tmp_path / "names.txt")).run)
     np.savez(path, probs=made.probabilities, labels=np.roll(made.labels, 1))
     said = refused(path, tmp_path, images=str(made.root))
-    assert "bring the rows into its order" in said and "--class-names" not in said
+    assert "bring the rows into its order, or name their pictures in an array or a column file; or" in said
+    assert "--order rows --test-set NAME alone" in said and "--class-names" not in said
+    options = dict(order="rows", test_set="theirs", class_names=str(tmp_path / "names.txt"))
+    (tmp_path / "names.txt").write_text("\n".join(made.names))
+    assert taken(path, tmp_path, **options).run.labels.tolist() == np.roll(made.labels, 1).tolist()
 
 
 def test_labels_that_may_be_the_models_answers_are_doubted(tmp_path):
@@ -207,8 +216,16 @@ def test_readable_names_beside_those_of_the_folders(tmp_path):
     order = [2, 0, 1]
     table(made, [readable[c] for c in order], order).to_csv(path, index=False)
     assert "name the others by --class-names FILE" in refused(path, tmp_path, images=str(made.root))
+    for name, listed in (("ids.txt", ids), ("readable.txt", readable)):
+        (tmp_path / name).write_text("\n".join(listed))
+        said = refused(path, tmp_path, images=str(made.root), class_names=str(tmp_path / name))
+        assert "--class-names FILE (both names of a class on one line, with a tab between)" in said
     pairs = list(zip(ids, readable, strict=True))
     for name, text in (
+        ("pairs.csv", pd.DataFrame(reversed(pairs)).to_csv(index=False, header=False)),
+        ("pandas.csv", pd.DataFrame(pairs, columns=["wnid", "name"]).to_csv()),
+        ("excel.csv", "id;description\r\n" + "\r\n".join(";".join(pair) for pair in pairs)),
+        ("unquoted.csv", "\n".join(",".join(pair) for pair in pairs)),
         ("names.tsv", "\n".join("\t".join(pair) for pair in reversed(pairs))),
         ("synset_words.txt", "\n".join(" ".join(pair) for pair in pairs)),
         ("imagenet_class_index.json", json.dumps({str(i): pair for i, pair in enumerate(pairs)})),
@@ -250,7 +267,7 @@ def test_more_classes_than_the_test_set_has(tmp_path):
     assert "2 unknown names (such as 'reject'); --classes shared keeps the classes that both have" in said
     found = taken(path, tmp_path, images=str(made.root), classes="shared")
     made.check(found.run)  # the probabilities of the classes that are left sum to one
-    assert "2 columns of classes that are not the test set's are left out" in found.notes
+    assert "left out: 2 columns of classes that the test set lacks" in found.notes
     np.save(tmp_path / "theirs.npy", wide[:, order])
     said = refused(tmp_path / "theirs.npy", tmp_path, images=str(made.root))
     assert "5 columns of scores, but the folder pictures has 3 classes" in said and "--classes shared" in said

@@ -39,7 +39,10 @@ def refused_labels(readings, labels=(0, 1, 2, 0), by_file=False, given=None, **o
 def test_labels_that_are_refused_are_those_of_the_reading_that_fits_best():
     said = refused_labels([(1, 2, 0, 1), (0, 1, 2, 1)])
     assert said.startswith("the labels of 1 of 4 rows are not those of the set in this order (first: row 3, 'dog' ")
-    assert said.endswith("instead of 'cat'); bring the rows into its order")
+    assert said.endswith(
+        "instead of 'cat'); bring the rows into its order, or give sample_ids in the file; or compare runs "
+        "by the numbers of their rows, without pictures, with --order rows --test-set NAME alone"
+    )
     assert "row 2, 'another class' instead of 'sea'" in refused_labels([(0, 1, -1, 0)])
 
 

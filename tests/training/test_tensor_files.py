@@ -129,11 +129,14 @@ def test_the_row_numbers_that_lightning_writes_beside_the_predictions(tmp_path):
     with np.load(tmp_path / "x.npz") as arrays:
         np.testing.assert_array_equal(arrays["row"], order)
         np.testing.assert_array_equal(arrays["scores"], SCORES[order])
-    with pytest.raises(CifarcoreError, match="holds the numbers of rows"):
+    with pytest.raises(CifarcoreError, match="as Lightning writes them; import predictions_0.pt"):
         convert(tmp_path / "batch_indices_0.pt", tmp_path / "x.npz")
     torch.save([[[0, 1]]], tmp_path / "batch_indices_0.pt")
-    with pytest.raises(CifarcoreError, match="has 23 rows of scores, but batch_indices_0.pt beside it numbers 2"):
+    said = "has 23 rows of scores, but batch_indices_0.pt beside it numbers 2: .* move that file away .* --order rows"
+    with pytest.raises(CifarcoreError, match=said):
         convert(tmp_path / "predictions_0.pt", tmp_path / "x.npz")
+    (tmp_path / "batch_indices_0.pt").unlink()
+    convert(tmp_path / "predictions_0.pt", tmp_path / "x.npz")
 
 
 def test_a_list_of_too_many_values(monkeypatch):
