@@ -1,6 +1,6 @@
 """Classes map by name, not by position: names as they are compared, lists of names, and the superclasses.
 
-Blanks, underscores, hyphens and capitals make no difference where they tell no two classes apart.
+Blanks, underscores, hyphens, dots and capitals make no difference where they tell no two classes apart.
 """
 
 import csv
@@ -36,6 +36,7 @@ _HEADINGS = {
     "words",
 }
 _HEADINGS |= {"class id", "class index", "readable", "readable name", "description", "category"}
+_BLANKS = str.maketrans("_-.", "   ")  # R puts dots for the blanks in headings
 _MISSPELT = {"cra": "crab"}  # Hugging Face's cifar100
 
 
@@ -46,7 +47,7 @@ def exact_name(name: str) -> str:
 
 def normal_name(name: str) -> str:
     """A class name as names are compared where no two differ in this alone."""
-    normal = " ".join(exact_name(name).casefold().replace("_", " ").replace("-", " ").split())
+    normal = " ".join(exact_name(name).casefold().translate(_BLANKS).split())
     return _MISSPELT.get(normal, normal)
 
 

@@ -127,7 +127,11 @@ def _labels_and_images(
     else:
         given = read_labels(config.labels) if config.labels else predictions.labels
     if given is not None and len(given) != n:
-        raise CifarcoreError(f"{len(given):,} labels for {n:,} rows of scores; give one for each")
+        turned = predictions.scores.ndim > 1 and len(given) == predictions.scores.shape[1]
+        raise CifarcoreError(
+            f"{len(given):,} labels for {n:,} rows of scores; give one for each"
+            + (": these have a row for each class, so save them transposed, scores.T" if turned else "")
+        )
     label_of = table if table is not None else own_labels(predictions, given, config)
     test = find_test_set(config, data_folder, n, predictions.files, label_of)
     by_row = config.order == ROWS
@@ -185,7 +189,9 @@ def _logits(
     predictions: Predictions, classes: Classes, config: ImportConfig
 ) -> tuple[np.ndarray, dict[str, object], list[str]]:
     """Scores (N, C) as a run keeps them, what its `meta` says of them, and notes."""
-    given = predictions.scores
+    given, columns = predictions.scores, classes.columns
+    if classes.left_out and is_softmax(given[:, columns]):  # what is left out are no probabilities, such as an epoch
+        given, columns = given[:, columns], np.arange(len(columns))
     stated = config.scores if config.scores in KINDS and predictions.kind != CLASSES else predictions.kind
     softmax = stated == "logits" and is_softmax(given)
     part = of_part(given, stated)
@@ -198,7 +204,7 @@ def _logits(
         if part is None:
             raise
         raise CifarcoreError(f"{error}, or --classes shared if columns of other classes were left out") from None
-    scores = scores[:, classes.columns]
+    scores = scores[:, columns]
     if kind == CLASSES and (scores.max(axis=1) < 0).any():
         raise CifarcoreError(
             "images are predicted as classes that are left out; without scores there is no other class"
@@ -208,7 +214,7 @@ def _logits(
     truth = np.asarray(classes.labels)
     known = np.flatnonzero(truth >= 0)
     meta: dict[str, object] = {"scores": kind}
-    meta |= zeros(given[known][:, classes.columns], truth[known]) if floored else {}
+    meta |= zeros(given[known][:, columns], truth[known]) if floored else {}
     meta |= {SOFTMAX: len(scores)} if softmax and kind == "logits" else {}
     notes = []
     if rescaled:

@@ -268,6 +268,9 @@ def test_more_classes_than_the_test_set_has(tmp_path):
     found = taken(path, tmp_path, images=str(made.root), classes="shared")
     made.check(found.run)  # the probabilities of the classes that are left sum to one
     assert "left out: 2 columns of classes that the test set lacks" in found.notes
+    made.frame(file=made.files, epoch=12).to_csv(path, index=False)  # no class and no probability
+    assert "1 unknown name (such as 'epoch'); --classes shared" in refused(path, tmp_path, images=str(made.root))
+    made.check(taken(path, tmp_path, images=str(made.root), classes="shared").run)
     np.save(tmp_path / "theirs.npy", wide[:, order])
     said = refused(tmp_path / "theirs.npy", tmp_path, images=str(made.root))
     assert "5 columns of scores, but the folder pictures has 3 classes" in said and "--classes shared" in said

@@ -63,6 +63,7 @@ def test_arrays_that_do_not_fit(tmp_path):
     for arrays, said in (
         (given | {"logits": run.logits[:, :9]}, "10 class names for 9 columns"),
         (given | {"logits": run.logits[:90]}, "100 labels for 90 rows"),
+        (given | {"logits": run.logits.T}, "a row for each class, so save them transposed, scores.T"),
         (given | {"logits": run.logits, "labels": run.labels[:90]}, "90 labels for 100 rows"),
         (given | {"logits": run.logits, "sample_ids": run.sample_ids[:90]}, "90 sample ids for 100 rows"),
         (given | {"probabilities": run.logits}, "outside 0..1"),

@@ -15,7 +15,7 @@ from cifarcore.runs.layout import MAX_CLASSES
 from cifarcore.runs.readers.roles import SCORES
 from cifarcore.text import quoted
 
-NAME = ("label", "class", "class_name", "name", "category", "tag", "index", "class_id", "prediction")
+NAME = ("label", "class", "class_name", "name", "category", "tag", "tagname", "index", "class_id", "prediction")
 SCORE = ("score", "probability", "prob", "confidence", "logit", "value")
 _NAMES = re.compile(r"((class|display)_?)?(index|indices|ids?|labels?|class|classes|names?|category|categories)", re.I)
 _RANKED = re.compile(r"(.*\D)(\d+)")

@@ -136,6 +136,8 @@ def _dialect(sample: bytes, ended: bool) -> Dialect:
 def _encoding(sample: bytes) -> str:
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
+    if b"\0" in sample[:2]:  # without its mark, as some databases export it
+        return "utf-16-be" if sample[:1] == b"\0" else "utf-16-le"
     try:
         codecs.getincrementaldecoder("utf-8")("strict").decode(sample)
     except UnicodeDecodeError:

@@ -86,8 +86,10 @@ def _scores(table: pd.DataFrame, roles: Roles, used: list[str]) -> np.ndarray:
             wrong = numbers.isna() & table[name].notna() & (texts != "")
             if wrong.any() or role_of(name) == "":
                 example = str(table[name][wrong].iloc[0]) if wrong.any() else ""
+                percent = "; write 12.5% as 0.125" if example.strip().endswith("%") else ""
                 raise CifarcoreError(
                     f"column {quoted(name)} holds {example[:40]!r}, not a number; each column is one class's score"
+                    + percent
                 )
             table[name] = numbers
     return table[classes].to_numpy(np.float64)

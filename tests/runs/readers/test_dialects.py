@@ -34,6 +34,9 @@ def test_encodings():
     assert dialect("a,b\n").encoding == "utf-8-sig" and dialect("ä,b\n").encoding == "utf-8-sig"
     assert dialect("ä,b\n", encoding="cp1252").encoding == "cp1252"
     assert dialect("a,b\n1,2\n", encoding="utf-16").header == ["a", "b"]
+    for encoding in ("utf-16-le", "utf-16-be"):
+        unmarked = dialect("a,b\n1,2\n", encoding=encoding)
+        assert (unmarked.encoding, unmarked.header) == (encoding, ["a", "b"])
     cut = "a,b\n1,ä".encode()[:-1]
     assert delimited._dialect(cut, ended=False).encoding == "utf-8-sig", "a letter may be cut at the sample's end"
 
@@ -132,6 +135,7 @@ def test_cells_of_classes_that_are_no_numbers_or_empty():
     for cells, said in (
         ({"file": ["x.png", ""]}, "column 'file' is empty in row 1"),
         ({"label": ["x", None]}, "column 'label' is empty in row 1"),
+        ({"a": ["1", "25%"]}, "column 'a' holds '25%', not a number; .*; write 12.5% as 0.125"),
         ({"a": ["1", "2,5x"]}, "column 'a' holds '2,5x', not a number; each column is one class's score"),
     ):
         with pytest.raises(CifarcoreError, match=said):

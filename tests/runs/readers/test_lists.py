@@ -55,6 +55,7 @@ def test_what_a_list_is():
 def test_a_class_and_its_score_under_any_of_their_names():
     assert cells._pair({"Label": 3, "Score": 0.5, "rank": 1}) == ("3", 0.5)
     assert cells._pair({"class_name": "cat", "probability": 1}) == ("cat", 1) and cells._pair(7) == 7
+    assert cells._pair({"tagName": "a", "probability": 1, "tagId": "x"}) == ("a", 1), "Azure's Custom Vision"
     for item in ({"label": "a"}, {"score": 1}, {"x": 1, "y": 2}):
         said = refused(cells._pair, item)
         assert said == f"{', '.join(item)} hold no class and score; name them label and score"
