@@ -273,7 +273,7 @@ class ImportConfig:
     class_names: str = option(
         "",
         "file of class names, one per line, in the order of the columns; or several names of each class, with a tab "
-        "between; or JSON",
+        "between; or CSV or JSON",
         path="FILE",
     )
     classes: str = option(
