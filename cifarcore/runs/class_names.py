@@ -98,8 +98,10 @@ def read_class_names(path: str) -> list[tuple[str, ...]]:
     lines = read_lines(path)
     if Path(path).suffix.lower() == ".json":
         return _from_json("\n".join(lines), Path(path).name)
-    if Path(path).suffix.lower() == ".csv" and (table := _from_csv(lines, Path(path).name)):
-        return _without_repeated(table, Path(path).name)
+    if Path(path).suffix.lower() == ".csv":
+        if table := _from_csv(lines, Path(path).name):
+            return _without_repeated(table, Path(path).name)
+        lines = [re.sub(r'^"([^"]*)"$', r"\1", line) for line in lines]
     rows = [tuple(filter(None, map(str.strip, line.split("\t")))) for line in lines]
     synsets = [_SYNSET.fullmatch(line) for line in lines]
     if all(synsets):  # as ImageNet's synset_words.txt
@@ -112,7 +114,10 @@ def _from_csv(lines: list[str], file: str) -> list[tuple[str, ...]]:
     one cell each, or different numbers of them, as names with commas have. Raises CifarcoreError for scores.
     """
     for mark in _MARKS:
-        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=mark)]
+        try:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=mark)]
+        except csv.Error:
+            return []
         if len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
             break
     else:
@@ -131,7 +136,7 @@ def _from_csv(lines: list[str], file: str) -> list[tuple[str, ...]]:
         if are_numbers(cells) or are_numbers(cells, 1):
             rows = [row[:column] + row[column + 1 :] for row in sorted(rows, key=lambda row: int(row[column]))]
             break
-    return [tuple(filter(None, row)) for row in rows]
+    return [names for row in rows if (names := tuple(filter(None, row)))]
 
 
 def _from_json(text: str, file: str) -> list[tuple[str, ...]]:
