@@ -131,7 +131,7 @@ def risk_coverage(run: Run) -> pd.DataFrame:
         kept = np.unique(np.searchsorted(answered, np.linspace(answered[0], answered[-1], MOST_POINTS)))
         answered, errors = answered[kept], errors[kept]
     sure = softmax.confidence(run)[order][answered - 1]
-    return pd.DataFrame({"coverage": answered / max(run.n_images, 1), "error": errors / answered, "confidence": sure})
+    return pd.DataFrame({"coverage": answered / run.n_images, "error": errors / answered, "confidence": sure})
 
 
 def abstained(run: Run, coverage: float) -> np.ndarray:

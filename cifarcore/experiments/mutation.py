@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
@@ -196,9 +197,9 @@ def _function_around(source: str, line: int) -> tuple[int, int] | None:
 def survivors(root: Path, wing: str, sample: int, seed: int, limit_s: int) -> Iterator[tuple[Mutant, str]]:
     """A random `sample` of the mutants of `wing` in the project at `root`, each with its outcome.
 
-    Each is tried with the test files that call the function that it is in: first tests/WING/test_MODULE.py, or the one
-    that killed the module's mutant before. Raises CifarcoreError where there is no such wing, or its tests fail without
-    a fault.
+    Each is tried with the test files that call the function that it is in: first the one that killed the module's
+    mutant before, then tests/WING/test_MODULE.py and the others, the quickest first. Raises CifarcoreError where there
+    is no such wing, or its tests fail without a fault.
     """
     modules = sorted((root / "cifarcore" / wing).rglob("*.py"))
     tests = [test.relative_to(root) for test in sorted((root / "tests" / wing).rglob("test_*.py"))]
@@ -209,7 +210,7 @@ def survivors(root: Path, wing: str, sample: int, seed: int, limit_s: int) -> It
     for name in PRELOADED:
         import_module(name)
     with tempfile.TemporaryDirectory() as folder:
-        copy, calls = Path(folder).resolve(), {}
+        copy, calls, seconds = Path(folder).resolve(), {}, {}
         for part in filter(Path.exists, (root / name for name in ("cifarcore", "tests", ".github"))):
             shutil.copytree(part, copy / part.name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("pyproject.toml", "README.md"):  # tests hold its numbers
@@ -218,14 +219,16 @@ def survivors(root: Path, wing: str, sample: int, seed: int, limit_s: int) -> It
         if (root / "checkpoints").exists():  # which tests read alone
             (copy / "checkpoints").symlink_to(root / "checkpoints")
         for test in tests:
+            start = time.monotonic()
             if outcome(copy, test, limit_s, copy / "calls.json") != SURVIVED:
                 raise CifarcoreError(f"{test} fails as it is; mend it first")
+            seconds[test] = time.monotonic() - start
             calls[test] = json.loads((copy / "calls.json").read_text(encoding="utf-8"))
         module, ordered = None, tests
         for mutant in sorted(drawn, key=lambda mutant: (mutant.module, mutant.line)):
             if mutant.module != module:
                 module = mutant.module
-                ordered = sorted(tests, key=lambda test: test.name != f"test_{module.name}")
+                ordered = sorted(tests, key=lambda test: (test.name != f"test_{module.name}", seconds[test]))
             target = copy / module.relative_to(root)
             original = target.read_text(encoding="utf-8")
             around = _function_around(original, mutant.line)

@@ -89,6 +89,8 @@ def test_the_curve_ends_at_the_error_of_all_images():
     answered = sureness(A) >= row["confidence"] - 1e-9
     assert answered.mean() == pytest.approx(row["coverage"], abs=0.003)
     assert abstention.risk_coverage(A.take(np.arange(0))).empty
+    one = A.take(np.flatnonzero(A.correct)[:1])
+    assert abstention.risk_coverage(one)[["coverage", "error"]].to_numpy().tolist() == [[1, 0]]
 
 
 def test_a_model_abstains_on_what_it_is_least_sure_of():
@@ -189,3 +191,9 @@ def test_resampled_numbers_have_the_digits_that_their_interval_holds():
 
     assert [digits(u) for u in (0.5, 0.0101, 0.0099, 0.00099, 1e-6, 0.0)] == [1, 1, 2, 3, 3, 3]
     assert digits(0.5, resampled=False) == 4
+
+
+def test_a_difference_of_shares_is_one_of_at_most_all_images():
+    tested = crossed.Difference(*map(np.array, (0.9, -1.25, 1.5, 0.3, np.inf)))
+    found = abstention._estimate(np.array([0.05, 0.95]), tested, 1)
+    assert (found.low, found.high, found.p, found.difference) == (-1, 1, 0.3, 0.9)

@@ -140,6 +140,14 @@ def test_f1_intervals_of_several_seeds(runs):
         assert (row["f1_low"], row["f1_high"]) == pytest.approx((found.low, found.high), abs=1e-6)
 
 
+def test_f1_of_one_image_has_no_interval_and_of_two_it_has(runs):
+    of_zero, others = np.flatnonzero(runs[0].labels == 0), np.flatnonzero(runs[0].labels != 0)
+    for images in (1, 2):
+        kept = [run.take(np.r_[of_zero[:images], others]) for run in runs]
+        row = claims.class_claims(kept, N_A, delong.one_vs_rest(kept)).loc[0]
+        assert row["support"] == images and np.isfinite([row["f1_low"], row["f1_high"]]).all() == (images == 2)
+
+
 def test_auc_intervals_of_several_seeds(runs):
     areas = delong.one_vs_rest(runs)
     table = claims.class_claims(runs, N_A, areas)

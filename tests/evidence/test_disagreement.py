@@ -80,6 +80,7 @@ def test_images_and_shares_of_each_outcome():
     assert table["group"].tolist() == ["both correct", "only A", "only B", "neither"]
     assert table["images"].tolist() == [1, 0, 2, 1] and table["share"].tolist() == [0.25, 0, 0.5, 0.25]
     assert (disagreement.split_frame(np.array([], str))["share"] == 0).all()
+    assert disagreement.split_frame(np.array(["only A"]))["share"].tolist() == [0, 1, 0, 0]
 
 
 def test_joint_confidence_and_the_confidence_of_errors(pair):
@@ -119,6 +120,8 @@ def test_severity_where_siblings_are_not_as_many(pair):
     assert table["ratio"].tolist() == pytest.approx((table["share"] / table["chance"]).tolist())
     perfect = disagreement.severity(replace(run, logits=np.eye(10, dtype=np.float16)[run.labels]))
     assert (perfect[["images", "share"]] == 0).all(axis=None) and perfect[["chance", "ratio"]].isna().all(axis=None)
+    error = disagreement.severity(run.take(wrong[:1]))
+    assert error["images"].sum() == 1 and error["share"].tolist() == error["images"].tolist()
     one = replace(run, superclass_of=np.zeros(10, np.int16), superclass_names=np.array(["all"]))
     assert disagreement.severity(one)["ratio"].tolist() == pytest.approx([1, np.nan], nan_ok=True)
 

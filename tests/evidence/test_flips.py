@@ -112,6 +112,17 @@ def test_what_agrees_wholly_has_no_interval_and_what_is_all_right_no_kappa():
     assert flips.flips(none, 1)["low"].isna().all()
 
 
+def test_kappa_of_a_few_images_is_one_of_minus_one_to_one():
+    rows = [A.correct & B.correct, A.correct & ~B.correct, ~A.correct & ~B.correct]
+    close = np.concatenate([np.flatnonzero(each)[:n] for each, n in zip(rows, (4, 1, 3), strict=True)])
+    found = together.error_consistency([A.take(close), B.take(close)], 1)
+    assert found.low < found.value < found.high == 1.0
+    rows = [A.correct & ~B.correct, ~A.correct & B.correct, ~A.correct & ~B.correct]
+    far = np.concatenate([np.flatnonzero(each)[:n] for each, n in zip(rows, (4, 4, 1), strict=True)])
+    found = together.error_consistency([A.take(far), B.take(far)], 1)
+    assert -1.0 == found.low < found.value < found.high
+
+
 def test_combinations_are_those_of_averaged_probabilities():
     found = together.combinations(SEEDS, 3).set_index("what")
     a, b = SEEDS[0], SEEDS[3]

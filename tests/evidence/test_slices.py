@@ -85,8 +85,9 @@ def test_what_was_planted_is_named_with_numbers_of_numpy():
     assert row["support"] == mask.sum() and row["accuracy_b"] == pytest.approx(
         np.mean([r.correct for r in b], 0)[mask].mean()
     )
+    assert row["accuracy_a"] == pytest.approx(np.mean([r.correct[mask] for r in a]))
     assert row["share"] == pytest.approx(mask.mean() * row["gap"] / difference.mean())
-    assert found.mask("camera: none") is None
+    assert found.difference == pytest.approx(difference.mean()) and found.mask("camera: none") is None
 
 
 def wilson(correct):
@@ -326,7 +327,9 @@ def test_slices_of_the_user_are_a_family_of_their_own():
     assert table["significant"].tolist()[::2] == [True, False] and table["support"].tolist() == [masks[0].sum(), 300, 1]
     assert table["difference"][1] == pytest.approx(difference[:300].mean())
     assert table["rest"][1] == pytest.approx(difference[300:].mean())
-    assert table["accuracy_b"][1] == pytest.approx(np.mean([r.correct[:300] for r in b]))
+    for letter, runs in (("a", a), ("b", b)):
+        assert table[f"accuracy_{letter}"][1] == pytest.approx(np.mean([r.correct[:300] for r in runs]))
+    assert (found.difference, found.n_images) == (pytest.approx(difference.mean()), 2000)
     assert table["share"][1] == pytest.approx(0.15 * table["gap"][1] / difference.mean())
     np.testing.assert_array_equal(found.mask("a: b & c"), masks[1])
 

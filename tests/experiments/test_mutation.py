@@ -129,3 +129,16 @@ def test_only_test_files_that_reach_a_fault_are_tried_and_the_one_that_noticed_t
         tried.write_text("")
     assert results[:2] == [("x - y", mutation.KILLED, "abcb"), ("x / y", mutation.KILLED, "ac")]
     assert sorted(results[2:]) == [(after, mutation.SURVIVED, "c") for after in ("0", "2", "x < 1", "x >= 1")]
+
+
+def test_a_quick_test_file_is_tried_before_a_slow_one(project):
+    (project / "cifarcore" / "wing" / "sums.py").write_text("def total(x, y):\n    return x + y\n")
+    tried = project / "tried"
+    for name, seconds in (("a", 1), ("b", 0)):
+        (project / "tests" / "wing" / f"test_{name}.py").write_text(
+            "import time\n\nfrom cifarcore.wing.sums import total\n\n\n"
+            "def test_total():\n    assert total(1, 2) == 3\n\n\n"
+            f"time.sleep({seconds})\nwith open({str(tried)!r}, 'a') as file:\n    file.write({name!r})\n"
+        )
+    ((_, result),) = mutation.survivors(project, "wing", 1, 0, 60)
+    assert (result, tried.read_text()) == (mutation.KILLED, "abb")
