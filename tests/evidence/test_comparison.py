@@ -273,3 +273,10 @@ def test_images_whose_labels_differ_are_counted_apart(runs):
         "Only the 993 images that all runs share are compared; up to 7 of a run are left out, 7 of them because the "
         "files give them different labels."
     )
+
+
+def test_what_a_comparison_takes_is_asked_for_before(monkeypatch):
+    asked = []
+    monkeypatch.setattr(comparison, "refuse_beyond_memory", lambda *needed: asked.append(needed))
+    comparison.refuse_too_large([made_run(1000, 300), made_run(20, 100), made_run(20, 50)])
+    assert asked == [((40 + 8 * 3) * 1000**2 + 6 * (300 * 1000 + 150 * 20), "comparing runs of 1,000 classes")]

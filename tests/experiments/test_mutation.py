@@ -1,7 +1,9 @@
 """Faults are planted one at a time, and a test run on each says whether it was noticed."""
 
 import ast
+import itertools
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
@@ -107,7 +109,9 @@ def test_what_no_test_looks_at_survives(project):
         next(mutation.survivors(tmp_path, "other", 1, 0, 60))
 
 
-def test_only_test_files_that_reach_a_fault_are_tried_and_the_one_that_noticed_the_last_comes_first(project):
+def test_only_test_files_that_reach_a_fault_are_tried_and_the_one_that_noticed_the_last_comes_first(
+    project, monkeypatch
+):
     (project / "cifarcore" / "wing" / "sums.py").write_text(
         '"""Sums."""\n\n\n'
         "def total(x, y):\n    return x + y\n\n\ndef product(x, y):\n    return x * y\n\n\n"
@@ -123,6 +127,7 @@ def test_only_test_files_that_reach_a_fault_are_tried_and_the_one_that_noticed_t
     ):  # fmt: skip
         log = f"with open({str(tried)!r}, 'a') as file:\n    file.write({name!r})\n"
         (project / "tests" / "wing" / f"test_{name}.py").write_text(code + "\n\n" + log)
+    monkeypatch.setattr(mutation, "time", SimpleNamespace(monotonic=itertools.count().__next__))  # all equally quick
     results = []
     for mutant, result in mutation.survivors(project, "wing", 100, 0, 60):
         results.append((mutant.after, result, tried.read_text()))
@@ -131,14 +136,14 @@ def test_only_test_files_that_reach_a_fault_are_tried_and_the_one_that_noticed_t
     assert sorted(results[2:]) == [(after, mutation.SURVIVED, "c") for after in ("0", "2", "x < 1", "x >= 1")]
 
 
-def test_a_quick_test_file_is_tried_before_a_slow_one(project):
+def test_a_quick_test_file_is_tried_before_a_slow_one(project, monkeypatch):
     (project / "cifarcore" / "wing" / "sums.py").write_text("def total(x, y):\n    return x + y\n")
     tried = project / "tried"
-    for name, seconds in (("a", 1), ("b", 0)):
+    for name in "ab":
         (project / "tests" / "wing" / f"test_{name}.py").write_text(
-            "import time\n\nfrom cifarcore.wing.sums import total\n\n\n"
-            "def test_total():\n    assert total(1, 2) == 3\n\n\n"
-            f"time.sleep({seconds})\nwith open({str(tried)!r}, 'a') as file:\n    file.write({name!r})\n"
+            "from cifarcore.wing.sums import total\n\n\ndef test_total():\n    assert total(1, 2) == 3\n\n\n"
+            f"with open({str(tried)!r}, 'a') as file:\n    file.write({name!r})\n"
         )
+    monkeypatch.setattr(mutation, "time", SimpleNamespace(monotonic=iter([0, 9, 9, 10]).__next__))
     ((_, result),) = mutation.survivors(project, "wing", 1, 0, 60)
     assert (result, tried.read_text()) == (mutation.KILLED, "abb")

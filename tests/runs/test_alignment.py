@@ -7,7 +7,7 @@ import pytest
 from made import made_run
 
 from cifarcore.runs.alignment import align, matching_rows, relabelled
-from cifarcore.runs.layout import RunFileError
+from cifarcore.runs.layout import BY_ROW, RunFileError
 from cifarcore.runs.run import Run
 
 
@@ -114,6 +114,32 @@ def test_align_refuses_what_cannot_be_compared(run, other):
         align(run, replace(other, class_names=names))
     with pytest.raises(RunFileError, match="different classes"):
         align(run, made_run(n_classes=5, n_images=60))
+
+
+def test_a_refusal_names_both_runs_in_their_order(run, other):
+    def said(a, b):
+        with pytest.raises(RunFileError) as caught:
+            align(a, b)
+        return str(caught.value)
+
+    by_row = {"dataset": {"name": "the set", "matched_by": BY_ROW}}
+    rows = [replace(one, sample_ids=np.arange(60, dtype=np.uint64), meta=one.meta | by_row) for one in (run, other)]
+    unicorns = np.append(other.class_names[:-1].astype("U20"), "unicorn")
+    for a, b, ending in (
+        (run, with_other_labels(other, 60), "give different labels to all 60 images that both have; write both with"),
+        (run, replace(other, sample_ids=~other.sample_ids), "share no test image; compare runs that were evaluated on"),
+        (
+            rows[0],
+            with_other_labels(rows[1], 7),
+            "number the rows of 'the set' in different orders: the labels of 7 of",
+        ),
+        (run, replace(other, class_names=unicorns), "have different classes (2 names in one only, such as "),
+    ):
+        assert a.name != b.name
+        assert said(a, b).startswith(f"{a.name} and {b.name} {ending}") and said(b, a).startswith(
+            f"{b.name} and {a.name} {ending}"
+        )
+    assert align(*rows).only_a == 0
 
 
 def test_a_choice_of_images_has_its_own_digest(run):

@@ -53,7 +53,14 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(arrays, refused):
 
 @pytest.mark.parametrize(
     ("descr", "shape"),
-    [("<f2", (60, 11)), ("<f2", (60, 9)), ("<f2", (-60, -10)), ("<f2", (2**40, 10)), ("<f2", (2**62, 2**62))],
+    [
+        ("<f2", (60, 11)),
+        ("<f2", (60, 9)),
+        ("<f2", (-60, -10)),
+        ("<f2", (-1, -600)),
+        ("<f2", (2**40, 10)),
+        ("<f2", (2**62, 2**62)),
+    ],
 )
 def test_a_header_that_lies_about_the_length(arrays, refused, descr, shape):
     assert "not as long as its header says" in refused(
@@ -137,3 +144,28 @@ def test_numbers_are_of_this_machine_and_floats_of_at_most_32_bits():
         native = archive.native(np.ones((2, 3), given).T)
         assert native.dtype == np.dtype(kept) and native.dtype.isnative and native.flags.c_contiguous
         assert native.shape == (3, 2) and (native == 1).all()
+
+
+def test_reading_takes_four_times_the_arrays_as_they_are_worked_with(arrays, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(archive, "refuse_beyond_memory", lambda *needed: asked.append(needed))
+    path = tmp_path / "theirs.npz"
+    np.savez(path, scores=np.ones((3, 5), "f2"), wide=np.ones((2, 2)), names=np.array(["a", "bcd"]), flags=[True] * 7)
+    assert set(archive.read_npz(path)) == {"scores", "wide", "names", "flags"}
+    np.savez(path, **arrays)
+    load_run(path)
+    with zipfile.ZipFile(path) as archived:
+        total = sum(entry.file_size for entry in archived.infolist())
+    of_foreign = 15 * 4 + 4 * 8 + 2 * 12 + 7  # scores of few bits become floats of 32
+    assert asked == [(4 * size, "theirs.npz: reading it") for size in (of_foreign, total)]
+
+
+def test_what_is_a_run_file_is_known_by_its_schema(arrays, tmp_path):
+    path, other = tmp_path / "ours.NPZ", tmp_path / "theirs.npz"
+    path.write_bytes(zipped_arrays(arrays))
+    np.savez(other, scores=np.ones((3, 5)))
+    (tmp_path / "text.npz").write_text("no archive")
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "ours.zip").write_bytes(path.read_bytes())
+    names = ("ours.NPZ", "theirs.npz", "text.npz", "folder.npz", "ours.zip", "none.npz")
+    assert [archive.is_run_file(tmp_path / name) for name in names] == [True] + [False] * 5
