@@ -16,7 +16,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from cifarcore.data.ids import sample_ids
+from cifarcore import memory
+from cifarcore.data.ids import rows_of, sample_ids
 from cifarcore.data.known_images import known_images
 from cifarcore.data.picture_files import Picture
 from cifarcore.errors import CifarcoreError
@@ -28,6 +29,9 @@ SIDE = 128
 _NAME = re.compile(r"[0-9a-f]{16}\.(png|jpg)")
 _MAX_PACKED_BYTES = 1 << 20
 _MOST_LISTED = 1 << 28  #: of two million pictures, with the names of their files
+_OF_LISTED = 10  #: what zipfile makes of a list of entries is at most so many times as large
+#: what is kept of an entry, since zipfile's objects are ten times as large
+_ENTRY = np.dtype([("id", "u8"), ("offset", "u8"), ("bytes", "u8"), ("crc", "u4"), ("stored", "?"), ("exact", "?")])
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # of PKWARE's APPNOTE: signature, lengths of name and extra field
 
 
@@ -49,7 +53,7 @@ def packed_files(pack: Path) -> dict[str, int]:
     none.
     """
     try:
-        with pack.open("rb") as file, open_zip(file, _MOST_LISTED) as archive:
+        with pack.open("rb") as file, _listed(file) as archive:
             return {
                 name: _id_of(entry.filename)
                 for entry in archive.infolist()
@@ -71,20 +75,22 @@ class Pack:
         """Raises CifarcoreError where `path` is no pack."""
         self.path = path
         try:
-            with path.open("rb") as file, open_zip(file, _MOST_LISTED) as archive:
+            with path.open("rb") as file, _listed(file) as archive:
                 self._file = _same(file)
-                entries = {_id_of(entry.filename): entry for entry in archive.infolist()}
+                entries = np.fromiter(map(_kept, archive.infolist()), _ENTRY)
         except (OSError, ValueError, OverflowError, NotImplementedError, zipfile.BadZipFile) as error:
             raise CifarcoreError(f"{path.name}: no readable pack of pictures ({error}); import its run again") from None
-        known = set(known_images().sample_ids.tolist())
-        self._entries = {key: entry for key, entry in entries.items() if _is_exact(entry) or key not in known}
-        self.ids = np.fromiter(self._entries, np.uint64, len(self._entries))
+        known = rows_of(known_images().sample_ids, entries["id"]) >= 0
+        entries = entries[entries["exact"] | ~known][::-1]
+        self.ids, last = np.unique(entries["id"], return_index=True)
+        self._entries = entries[last]
 
     def pixels(self, sample_id: int) -> np.ndarray | None:
         """The picture, uint8 (H, W, 3) with sides of at most SIDE; None where it cannot be read."""
-        entry = self._entries.get(sample_id)
-        if entry is None:
+        row = int(np.searchsorted(self.ids, np.uint64(sample_id)))
+        if row == len(self.ids) or int(self.ids[row]) != sample_id:
             return None
+        entry = self._entries[row]
         try:
             with Image.open(io.BytesIO(self._content(entry)), formats=("PNG", "JPEG")) as picture:
                 if max(picture.size) > SIDE:
@@ -92,24 +98,29 @@ class Pack:
                 pixels = np.asarray(picture.convert("RGB"))
         except Exception:  # Pillow's decoders raise many kinds on damaged bytes
             return None
-        return None if _is_exact(entry) and int(sample_ids(pixels[None])[0]) != sample_id else pixels
+        return None if entry["exact"] and int(sample_ids(pixels[None])[0]) != sample_id else pixels
 
-    def _content(self, entry: zipfile.ZipInfo) -> bytes:
+    def _content(self, entry: np.void) -> bytes:
         """An entry's bytes. The file is opened anew: a list of entries is long to read, an open file cannot be deleted
         everywhere.
         """
-        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > _MAX_PACKED_BYTES:
+        if not entry["stored"] or entry["bytes"] > _MAX_PACKED_BYTES:
             raise ValueError("not written by this package")
         with self.path.open("rb") as file:
             if _same(file) != self._file:
                 raise ValueError("another file by now")
-            file.seek(entry.header_offset)
+            file.seek(int(entry["offset"]))
             signature, name, extra = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
             file.seek(name + extra, os.SEEK_CUR)
-            content = file.read(entry.file_size)
-        if signature != b"PK\3\4" or zlib.crc32(content) != entry.CRC:
+            content = file.read(int(entry["bytes"]))
+        if signature != b"PK\3\4" or zlib.crc32(content) != entry["crc"]:
             raise ValueError("damaged")
         return content
+
+
+def _listed(file: BinaryIO) -> zipfile.ZipFile:
+    """Raises BadZipFile where the list of entries is larger than there is memory for."""
+    return open_zip(file, min(_MOST_LISTED, int(memory.SHARE * memory.memory_bytes() / _OF_LISTED)))
 
 
 def _same(file: BinaryIO) -> tuple[int, ...]:
@@ -118,8 +129,9 @@ def _same(file: BinaryIO) -> tuple[int, ...]:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def _is_exact(entry: zipfile.ZipInfo) -> bool:
-    return entry.filename.endswith(".png")
+def _kept(entry: zipfile.ZipInfo) -> tuple[int, int, int, int, bool, bool]:
+    stored, exact = entry.compress_type == zipfile.ZIP_STORED, entry.filename.endswith(".png")
+    return _id_of(entry.filename), entry.header_offset, entry.file_size, entry.CRC, stored, exact
 
 
 def _id_of(name: str) -> int:

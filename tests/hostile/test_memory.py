@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
 import struct
+import subprocess
+import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -14,6 +18,7 @@ from pages import text
 
 from cifarcore import memory
 from cifarcore.app import catalog
+from cifarcore.data.packs import Pack
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.comparison import compare
 from cifarcore.files import MOST_LISTED, version
@@ -87,20 +92,69 @@ def test_more_lines_than_are_read_are_refused_before_there_is_a_table(tmp_path, 
     assert "more than 100 columns" in refused(read_metadata, str(tmp_path / "known.csv"), ["a"], None)
 
 
+def _listing(path, least, name="{}.npy"):
+    """An archive whose list of entries takes at least so many bytes."""
+    with zipfile.ZipFile(path, "w") as made:
+        for number in range(1000):
+            made.writestr(name.format(number), b"")
+    content = path.read_bytes()
+    start, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
+    listed = content[start:end] * (least // (end - start) + 1)
+    foot = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(listed), start, 0)
+    path.write_bytes(content[:start] + listed + foot)
+
+
 def test_archives_of_entries_without_end_are_refused_before_they_are_listed(tmp_path):
     """Of each entry zipfile makes an object ten times as large as what stands in the file."""
-    with zipfile.ZipFile(tmp_path / "many.npz", "w") as made:
-        for number in range(1000):
-            made.writestr(f"{number}.npy", b"")
-    content = (tmp_path / "many.npz").read_bytes()
-    start, end = content.index(b"PK\1\2"), content.index(b"PK\5\6")
-    listed = content[start:end] * (MOST_LISTED // (end - start) + 1)
-    foot = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, len(listed), start, 0)
-    (tmp_path / "many.npz").write_bytes(content[:start] + listed + foot)
+    _listing(tmp_path / "many.npz", MOST_LISTED)
     for read in (read_predictions, load_run, as_listed):
         with pytest.raises((CifarcoreError, zipfile.BadZipFile), match="its list of entries has"):
             read(tmp_path / "many.npz")
     assert not archive.is_run_file(tmp_path / "many.npz")
+
+
+READ_PACK = """
+import resource, sys
+from pathlib import Path
+from cifarcore.data import packs
+from cifarcore.data.known_images import known_images
+from cifarcore.errors import CifarcoreError
+known_images()
+resource.setrlimit(resource.RLIMIT_AS, (1 << 30, resource.RLIM_INFINITY))
+for path in map(Path, sys.argv[1:]):
+    try:
+        print(len(packs.Pack(path).ids), "pictures", len(packs.packed_files(path)), "files")
+    except CifarcoreError as error:
+        print(error, len(packs.packed_files(path)), "files")
+"""
+
+
+def test_packs_of_more_pictures_than_memory_holds_are_refused_with_their_size(tmp_path):
+    """Of two million, zipfile makes 1.2 GB."""
+    pytest.importorskip("resource", reason="Windows limits no process's memory: run on Linux or macOS")
+    if sys.platform != "linux":
+        pytest.skip("only Linux keeps to a limit of address space: run there")
+    for name, least in (("many", 2_000_000 * 66), ("few", 1000)):
+        _listing(tmp_path / f"{name}.pictures.zip", least, "{:016x}.png")
+    paths = [str(tmp_path / f"{name}.pictures.zip") for name in ("many", "few")]
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", READ_PACK, *paths], env=environment, capture_output=True, text=True, check=False
+    )
+    assert not done.returncode, done.stderr
+    many, few = done.stdout.splitlines()
+    assert many.startswith("many.pictures.zip: no readable pack of pictures (its list of entries has 132,066,000 bytes")
+    assert few == "1000 pictures 0 files"
+
+
+def test_of_a_pack_no_more_is_kept_than_finds_its_pictures(tmp_path):
+    _listing(tmp_path / "some.pictures.zip", 1000, "{:016x}.png")
+    Pack(tmp_path / "some.pictures.zip")  # reads which images are known, once
+    tracemalloc.start()
+    pack = Pack(tmp_path / "some.pictures.zip")
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert len(pack.ids) == 1000 and kept < 150 * len(pack.ids)
 
 
 def _parquet(path, **columns):
