@@ -28,7 +28,7 @@ from cifarcore.runs.layout import HISTORY_COLUMNS
 from cifarcore.runs.run import Run
 from cifarcore.training.augment import Augment
 from cifarcore.training.batches import step_seed
-from cifarcore.training.checkpoints import Checkpoint, half, load_tensors
+from cifarcore.training.checkpoints import Checkpoint, half, load_tensors, undamaged, whole_history
 from cifarcore.training.cpu_layers import for_cpu
 from cifarcore.training.hardware import autocast, hardware, resolve, versions
 from cifarcore.training.optimization import Sgd, freeze, parameter_groups
@@ -231,8 +231,7 @@ class Learner:
         line = (self.passes, loss, accuracy, self.optimizer.param_groups[-1]["lr"], self.learned)
         for column, value in zip(self.history, line, strict=True):
             self.history[column].append(float(value))
-        focus_images = int(self.val_in_focus[rows].sum())
-        looked_at = {"val_images": len(rows), "val_focus_images": focus_images}
+        looked_at = {"val_images": len(rows), "val_focus_images": int(self.val_in_focus[rows].sum())}
         return {"val_accuracy": accuracy, "val_focus_accuracy": in_focus} | looked_at
 
     def save(self, path: Path) -> None:
@@ -252,16 +251,13 @@ class Learner:
         state = load_tensors(path)
         if state.get("weights_digest") != self.setup.weights_digest:
             raise CifarcoreError(f"{path}: was learned from other weights; delete this retraining and start another")
-        try:
+        with undamaged(path, "delete this retraining and start another"):
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.step, self.learned, self.history = int(state["step"]), float(state["learned"]), dict(state["history"])
+            self.step, self.learned = int(state["step"]), float(state["learned"])
+            self.history = whole_history(state["history"])
             if self.step < 0 or not 0 <= self.learned < math.inf:
                 raise ValueError(f"{self.step} steps in {self.learned} s")
-        except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise CifarcoreError(
-                f"{path}: damaged ({error!s:.100}); delete this retraining and start another"
-            ) from None
 
     def checkpoint(
         self, parent: Checkpoint, run: Run, dataset_fingerprint: str, stopped: bool, weight: float = 1.0

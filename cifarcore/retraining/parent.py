@@ -62,6 +62,11 @@ def read_parent(setup: Setup) -> tuple[Run, Checkpoint]:
         raise CifarcoreError(
             f"{weights_path(setup.parent)}: changed since this retraining was set up; delete it and start another"
         )
+    if (last := max(setup.focus, default=0)) >= run.n_classes:
+        raise CifarcoreError(
+            f"{setup.parent}: has {run.n_classes} classes, and this retraining's focus is on number {last}; delete it "
+            "and start another"
+        )
     return run, checkpoint
 
 

@@ -2,7 +2,8 @@
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,8 +14,8 @@ from torch import Tensor, nn
 from cifarcore.config import TrainConfig
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import atomic_write, open_zip
-from cifarcore.runs.layout import MAX_CLASSES, MAX_NAME_LENGTH
-from cifarcore.text import brief
+from cifarcore.runs.layout import HISTORY_COLUMNS, MAX_CLASSES, MAX_NAME_LENGTH
+from cifarcore.text import brief, one_line
 from cifarcore.training.models import HEADS, Head, empty_model
 
 FORMAT = 1
@@ -66,6 +67,23 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
         name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().clone() for name, tensor in state.items()
     }
+
+
+@contextmanager
+def undamaged(path: Path, remedy: str) -> Iterator[None]:
+    """While the state of a training is brought back from `path`: what it lacks is one line, with the `remedy`."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise CifarcoreError(f"{path}: damaged ({one_line(error, 100)}); {remedy}") from None
+
+
+def whole_history(history: Any) -> dict[str, list[float]]:
+    """What a training left of its history, to go on with. Where it is none, that is damage."""
+    columns = {name: [float(value) for value in history[name]] for name in HISTORY_COLUMNS}
+    if len({len(values) for values in columns.values()}) > 1:
+        raise ValueError("columns of the history differ in length")
+    return columns
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> Path:

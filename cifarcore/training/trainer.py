@@ -20,7 +20,7 @@ from cifarcore.files import atomic_write
 from cifarcore.runs.layout import HISTORY_COLUMNS
 from cifarcore.training.augment import Augment
 from cifarcore.training.batches import DataLoaderBatches, MemoryBatches
-from cifarcore.training.checkpoints import Checkpoint, half, load_checkpoint
+from cifarcore.training.checkpoints import Checkpoint, half, load_checkpoint, undamaged, whole_history
 from cifarcore.training.cpu_layers import for_cpu
 from cifarcore.training.distributed import World
 from cifarcore.training.hardware import autocast, gradient_scaler, hardware, sum_type, versions
@@ -244,22 +244,23 @@ class Trainer:
                 f"{path}: was started with other settings ({', '.join(different)}); give the same ones, or delete "
                 "it to start over"
             )
-        if state["data"] != self.data_fingerprint:
+        if state.get("data") != self.data_fingerprint:
             raise CifarcoreError(
                 f"{path}: was started on other training images; give the same data, or delete it to start over"
             )
-        self.model.load_state_dict(state["model"])
-        if self.average:
-            self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
-        if scaler := state.get("scaler"):  # empty in other precisions, and not in files of earlier versions
-            self.scaler.load_state_dict(scaler)
-        self.step = self.started_at_step = state["step"]
-        self.seconds += state["seconds"]
-        self.history = state["history"]
-        if self.world.first:
-            self.loss_sum = state["loss_sum"].to(self.config.device)
+        with undamaged(path, "--overwrite starts over"):
+            self.model.load_state_dict(state["model"])
+            if self.average:
+                self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scheduler.load_state_dict(state["scheduler"])
+            if scaler := state.get("scaler"):  # empty in other precisions, and not in files of earlier versions
+                self.scaler.load_state_dict(scaler)
+            self.step = self.started_at_step = int(state["step"])
+            self.seconds += float(state["seconds"])
+            self.history = whole_history(state["history"])
+            if self.world.first:
+                self.loss_sum = state["loss_sum"].to(self.config.device)
 
     def checkpoint(self) -> Checkpoint:
         meta = {

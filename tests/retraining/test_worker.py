@@ -15,7 +15,9 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.retraining import jobs, processes, worker
 from cifarcore.retraining.folders import FOLDER, STATE, retrained_path
 from cifarcore.retraining.jobs import DiskFull, read_job, working
+from cifarcore.retraining.progress import SETUP, read_json, write_json
 from cifarcore.retraining.setup import create, learns_from_kept_features
+from cifarcore.runs.layout import HISTORY_COLUMNS
 from cifarcore.runs.run import load_run
 from cifarcore.training.checkpoints import load_checkpoint, save_checkpoint
 from cifarcore.training.evaluation import evaluate, features_path, load_features, save_features
@@ -235,6 +237,51 @@ def test_what_was_interrupted_goes_on_where_it_was(runs, dataset, phase, monkeyp
     later = [line["step"] for line in read_job(folder).progress.lines[lines:] if "step" in line]
     assert later[0] == saved and read_job(folder).state == "finished"
     assert load_run(retrained_path(folder)).meta["retraining"]["steps"] == 48
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"history": {}},
+        {"history": {"epoch": "x"}},
+        {"history": dict.fromkeys(HISTORY_COLUMNS, ["x"])},
+        {"history": dict.fromkeys(HISTORY_COLUMNS, []) | {"lr": [0.1]}},
+        {"history": 3},
+        {"learned": -1.0},
+        {"learned": 10**400},
+        {"step": float("inf")},
+        {"step": []},
+        {"optimizer": {}},
+        {"optimizer": {"momenta": [torch.zeros(3)]}},
+        {"model": {}},
+        {"model": 7},
+    ],
+)
+def test_a_damaged_state_is_refused_in_one_line(runs, dataset, damage, monkeypatch):
+    monkeypatch.setattr(worker, "SAVE_EVERY_SECONDS", 0.0)
+    folder = create(CONFIG, parent(runs), runs)
+
+    def kill(line):
+        if line["phase"] == "learning" and line.get("step"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        work(folder, dataset, kill)
+    state = folder / STATE
+    torch.save(torch.load(state, weights_only=True) | damage, state)
+    with pytest.raises(CifarcoreError, match=r"resume\.pt: damaged \(.*\); delete this retraining"):
+        work(folder, dataset)
+    assert read_job(folder).state == "failed" and not retrained_path(folder).exists()
+
+
+def test_a_focus_on_classes_that_there_are_not_is_refused_in_one_line(runs, dataset):
+    folder = create(CONFIG, parent(runs), runs)
+    content = read_json(folder / SETUP)
+    write_json(folder / SETUP, content | {"focus": [10**9], "focus_names": ["x"]})
+    with pytest.raises(
+        CifarcoreError, match=r"classes, and this retraining's focus is on number 1000000000; delete it"
+    ):
+        work(folder, dataset)
 
 
 def test_changed_or_foreign_weights_are_refused_in_one_line(runs, dataset):

@@ -200,6 +200,27 @@ def test_resume_refuses_other_settings_and_other_data(dataset, tmp_path):
         fit(TINY, make_synthetic(1000, 100, seed=1), tmp_path, resume=True)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"history": {}},
+        {"history": 3},
+        {"step": None},
+        {"step": [1]},
+        {"seconds": 10**400},
+        {"scheduler": 1},
+        {"model": 7},
+    ],
+)
+def test_a_damaged_state_is_refused_in_one_line(dataset, tmp_path, damage):
+    with pytest.raises(Stopped):
+        fit(TINY, dataset, tmp_path, should_stop=lambda: True)
+    state = tmp_path / f"{TINY.name}.resume.pt"
+    torch.save(torch.load(state, weights_only=True) | damage, state)
+    with pytest.raises(CifarcoreError, match=r"resume\.pt: damaged \(.*\); --overwrite starts over"):
+        fit(TINY, dataset, tmp_path, resume=True)
+
+
 def test_nothing_is_overwritten_unasked(dataset, tmp_path):
     config = replace(TINY, epochs=1)
     with pytest.raises(Stopped):
