@@ -1,7 +1,10 @@
 """The commands that compare runs and bring other people's predictions in."""
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -10,7 +13,13 @@ from cifarcore.cli.flags import config_flags
 from cifarcore.cli.terminal import DataOption, console
 from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import runs_dir
+from cifarcore.files import atomic_write, runs_dir
+
+if TYPE_CHECKING:
+    from cifarcore.reports.result import Result
+
+#: where a file is wanted, if it is, and what writes it there
+Output = tuple[Path | None, Callable[[Path], object]]
 
 
 def compare(
@@ -51,22 +60,41 @@ def compare(
 
         console.print(write_study(loaded, study, readme))
         return
-    from cifarcore.reports.summary import summary_text, update_readme, write_summary
+    from cifarcore.reports.summary import summary_text, update_readme
 
-    text = write_summary(loaded, out) if out else summary_text(loaded)
-    if readme:
-        update_readme(loaded, readme)
-    if html or json:
+    @cache
+    def result() -> "Result":
         from cifarcore.reports.result import first_two
 
-        result = first_two(loaded)
-        if html:
-            result.to_html(html, loaded)
-        if json:
-            result.to_json(json)
-    console.print(text)  # after the files: a reader that closes the pipe must not prevent them
-    for path in filter(None, (out, readme, html, json)):
-        console.print(f"wrote {path}")
+        return first_two(loaded)
+
+    text = summary_text(loaded)
+    outputs: list[Output] = [
+        (out, lambda path: _write(path, text.encode())),
+        (readme, lambda path: update_readme(loaded, path)),
+        (html, lambda path: result().to_html(path, loaded)),
+        (json, lambda path: result().to_json(path)),
+    ]
+    with _written(outputs) as written:
+        console.print(text)  # after the files: a reader that closes the pipe must not prevent them
+        for path in written:
+            console.print(f"wrote {path}")
+
+
+@contextmanager
+def _written(outputs: Iterable[Output]) -> Iterator[list[Path]]:
+    """Write every output that is asked for and can be; raise at the end why the first of the others could not."""
+    written, problems = [], []
+    for path, write in outputs:
+        if path:
+            try:
+                write(path)
+                written.append(path)
+            except (CifarcoreError, OSError) as error:
+                problems.append(error)
+    yield written
+    if problems:
+        raise problems[0]
 
 
 def _refuse_same(runs: list[Path], outputs: dict[str, Path | None]) -> None:
@@ -85,7 +113,6 @@ def _gate(loaded: list, require: list[str], files: dict[str, Path | None]) -> No
 
     from cifarcore.evidence import gate
     from cifarcore.evidence.comparison import names_of
-    from cifarcore.files import atomic_write
     from cifarcore.reports import gate as report
     from cifarcore.reports.result import first_two
     from cifarcore.reports.summary import compared_sides, grouped, write_summary
@@ -97,25 +124,28 @@ def _gate(loaded: list, require: list[str], files: dict[str, Path | None]) -> No
     outcomes = gate.check(requirements, sides.a, sides.b)
     names = names_of(sides.a, sides.b)
     met = all(outcome.met for outcome in outcomes)
-    written = {"schema": 1, "names": dict(zip("ab", names, strict=True)), "met": met}
-    written["requirements"] = report.records(outcomes)
-    contents = {"json": json.dumps(written, indent=1, ensure_ascii=False).encode() + b"\n"}
-    contents["junit"] = report.junit(outcomes, names)
-    for kind, content in contents.items():
-        if path := files[kind]:
-            with atomic_write(path) as file:
-                file.write(content)
-    if files["html"]:
-        first_two(loaded).to_html(files["html"], loaded)
-    if files["out"]:
-        write_summary(loaded, files["out"])
-    console.print(f"A: {names[0]}   B: {names[1]}   ({sides.why})")
-    for outcome in outcomes:
-        console.print(outcome.line)
-    for path in filter(None, files.values()):
-        console.print(f"wrote {path}")
+    verdict = {"schema": 1, "names": dict(zip("ab", names, strict=True)), "met": met}
+    verdict["requirements"] = report.records(outcomes)
+    content = json.dumps(verdict, indent=1, ensure_ascii=False).encode() + b"\n"
+    outputs: list[Output] = [
+        (files["json"], lambda path: _write(path, content)),
+        (files["junit"], lambda path: _write(path, report.junit(outcomes, names))),
+        (files["html"], lambda path: first_two(loaded).to_html(path, loaded)),
+        (files["out"], lambda path: write_summary(loaded, path)),
+    ]
+    with _written(outputs) as written:
+        console.print(f"A: {names[0]}   B: {names[1]}   ({sides.why})")
+        for outcome in outcomes:
+            console.print(outcome.line)
+        for path in written:
+            console.print(f"wrote {path}")
     if not met:
         raise typer.Exit(3)
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(content)
 
 
 @config_flags(ImportConfig)
