@@ -52,6 +52,8 @@ def test_a_link_opens_and_marks_a_slice_of_ones_own(tmp_path, shared_context):
     for model, accuracy in (("cnn", 0.5), ("resnet18", 0.65)):
         a = made_run(10, 600, accuracy, 0, model, "quick")
         save_run(a, runs / f"{model}-quick-0.npz")
+    # an address leaves out the first one, which is the default
+    save_selection(runs, "another", a.sample_ids[200:], a.labels[200:])
     save_selection(runs, "blurred", a.sample_ids[:90], a.labels[:90])
     expected = set(a.sample_ids[:90].tolist())
     with serve(runs, tmp_path / "server.log") as served:
