@@ -29,6 +29,14 @@ def data_home() -> Path:
     return _made(lambda: platformdirs.user_data_path(_NAME))
 
 
+def with_home() -> None:
+    """A home for this process where the user has none: libraries, altair among them, ask for it when imported."""
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(_temporary())
+
+
 def _made(place) -> Path:
     try:
         folder = place()
@@ -39,6 +47,11 @@ def _made(place) -> Path:
             return folder
     except (OSError, RuntimeError):  # a home that cannot be written, or none
         pass
+    return _temporary()
+
+
+def _temporary() -> Path:
+    """A folder of this user's own among the temporary ones."""
     user = os.getuid() if hasattr(os, "getuid") else "user"
     folder = Path(tempfile.gettempdir()) / f"{_NAME}-{user}"
     try:

@@ -21,6 +21,7 @@ from streamlit.web.server.server_util import allow_all_cross_origin_requests, is
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
 from cifarcore.app.addresses import PICTURES
+from cifarcore.places import with_home
 
 #: no other site may show them, and none but this browser keeps them
 _OF_THIS_SITE = {
@@ -123,6 +124,7 @@ MIDDLEWARE = (Middleware(OnlyThisSite),)
 def routes() -> list[Route]:
     """Where the pictures are, below the server's base path; called once, as the server starts."""
     with_handles()
+    with_home()
     if not _import.ident:
         _import.start()
     base = "/".join(filter(None, (config.get_option("server.baseUrlPath").strip("/"), PICTURES)))

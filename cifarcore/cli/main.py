@@ -19,6 +19,7 @@ from cifarcore.cli.retraining import retrain
 from cifarcore.cli.terminal import DataOption, console
 from cifarcore.cli.training import evaluate, project, study, train
 from cifarcore.errors import CifarcoreError
+from cifarcore.places import with_home
 from cifarcore.text import printable
 
 app = typer.Typer(
@@ -64,6 +65,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± or − shows ? and ends no command
     try:
+        with_home()
         app()
     except CifarcoreError as error:
         _fail(str(error), error.status, debug)

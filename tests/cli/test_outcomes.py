@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -190,3 +191,22 @@ def test_what_files_say_does_not_steer_the_terminal(tmp_path):
     assert not {"\x1b", "\x07", "\r"} & set(done.stdout + (tmp_path / "summary.txt").read_text())
     done = cifarcore("compare", tmp_path / "\x1b[2Jno.npz")
     assert done.returncode == 2 and "\x1b" not in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+NOBODY = ("unshare", "--user", "--map-user=54321")  #: a user of whom no home is known
+
+
+def test_a_user_without_a_home_gets_a_report(runs, tmp_path):
+    if shutil.which("unshare") is None or subprocess.run([*NOBODY, "true"], capture_output=True).returncode:
+        pytest.skip("needs a user namespace: run on Linux with util-linux where unshare --user is allowed")
+    known = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}
+    (tmp_path / "tmp").mkdir()
+    out = tmp_path / "report.html"
+    done = subprocess.run(
+        [*NOBODY, sys.executable, "-m", "cifarcore", "compare", *map(str, runs), "--html", str(out)],
+        env=known | {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "</html>" in out.read_text(encoding="utf-8") and (tmp_path / "tmp" / "cifarcore-54321").is_dir()
