@@ -13,13 +13,11 @@ import pandas as pd
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import claims, delong, opposing, softmax, verdict
+from cifarcore.evidence.seed_notes import TELLING_ERRORS
 from cifarcore.memory import refuse_beyond_memory
 from cifarcore.runs.alignment import align, relabelled
 from cifarcore.runs.run import Run, RunHeader, seed_of
 from cifarcore.text import plain
-
-#: so many errors are not alike in two trainings
-MIN_ERRORS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +145,7 @@ def _same_scores(a: Run, b: Run) -> bool:
         return False
     if not all(np.array_equal(one, other) for one, other in zip(*arrays, strict=True)):
         return False
-    return len(np.unique(a.logits)) > 2 or int((~a.correct).sum()) >= MIN_ERRORS
+    return len(np.unique(a.logits)) > 2 or int((~a.correct).sum()) >= TELLING_ERRORS
 
 
 def on_shared_images(runs: Sequence[Run]) -> list[Run]:

@@ -4,12 +4,17 @@ A sentence each.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
 
 from cifarcore.evidence import crossed
 from cifarcore.evidence.shares import seeds_agree
 from cifarcore.runs.run import Run, seed_given
+from cifarcore.text import plain
+
+#: errors that two trainings would not make all alike
+TELLING_ERRORS = 10
 
 
 def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
@@ -23,7 +28,7 @@ def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
             f"There is only one {one} of A and of B: {again} would give cannot be known from it, so the verdict is "
             "about these trained models, not about how they were trained."
         ]
-    notes = []
+    notes = [note for side in sides.values() for note in _alike(side)]
     if single:
         other = "B" if single == ["A"] else "A"
         notes.append(
@@ -56,6 +61,16 @@ def mean_notes(*sides: Sequence[Run]) -> list[str]:
     return [
         f"With two seeds of {' and of '.join(two)} the variance between seeds is poorly known: CIs of a model's mean "
         "are wide, and still too narrow where its seeds vary much more than its images make them."
+    ]
+
+
+def _alike(side: Sequence[Run]) -> list[str]:
+    """Runs of one model that classify every image alike: scores that were scaled or saved otherwise hide one run."""
+    return [
+        f"{plain(a.name)} and {plain(b.name)} predict the same class of every image: if they are one training, saved "
+        "twice, give it once; the interval is too narrow."
+        for a, b in combinations(side, 2)
+        if np.array_equal(a.predictions, b.predictions) and (~a.correct).sum() >= TELLING_ERRORS
     ]
 
 

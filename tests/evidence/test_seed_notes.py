@@ -81,3 +81,18 @@ def test_weights_that_all_seeds_start_from():
         ]
     silent = [replace(run, meta={}) for run in A]
     assert seed_notes([*silent, *B], 3) == [ONE_SET]
+
+
+def test_seeds_that_predict_alike_may_be_one_training():
+    again = replace(A[1], logits=A[1].logits * 2, digest="", meta=A[1].meta | {"seed": 7})
+    notes = seed_notes([A[0], A[1], again, *B], 3)
+    assert notes[0] == (
+        f"{A[1].name} and {again.name} predict the same class of every image: if they are one training, saved twice, "
+        "give it once; the interval is too narrow."
+    )
+    assert not any("same class" in note for note in seed_notes([*A, *B], 3))
+    assert not any("same class" in note for note in seed_notes([A[0], A[1], again], 2)), "of two models"
+    few = np.flatnonzero(~A[1].correct)[:9]
+    rows = np.r_[np.flatnonzero(A[1].correct)[:50], few]
+    part = [run.take(rows) for run in (A[1], again, B[0])]
+    assert not any("same class" in note for note in seed_notes(part, 2)), "nine errors may be alike by chance"
