@@ -30,7 +30,7 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
         ],
     )
     line = alt.Chart(pd.DataFrame({"whole": [whole]})).mark_rule(strokeDash=[4, 3], color=NEUTRAL)
-    axis = alt.Axis(format="+%", orient="top")
+    axis = alt.Axis(format="+%", orient="top", titleAnchor="end")  # a narrow plot has room beside it, to the left
     points = base.mark_point(filled=True, size=80).encode(
         x=alt.X("difference:Q", title="B − A in accuracy (dashed: all images)", axis=axis)
     )
