@@ -249,8 +249,9 @@ class ImportConfig:
         "",
         "order of the rows: CIFAR-100's test set as torchvision, Keras and Hugging Face have it (torchvision), or "
         "x_test of cifar100.npz (data); with --images, files as text (imagefolder), as torchvision and Keras sort, "
-        "or by their numbers (natural), as timm does; or the row's own number in --test-set, without pictures (rows)",
-        choices=("", "torchvision", "data", "imagefolder", "natural", "rows"),
+        "by their numbers (natural), as timm does, or whole paths as text (paths), as Hugging Face's datasets do; or "
+        "the row's own number in --test-set, without pictures (rows)",
+        choices=("", "torchvision", "data", "imagefolder", "natural", "paths", "rows"),
     )
     test_set: str = option(
         "", "with --order rows, the name of the test set: runs of one name are compared row by row, by equal labels"

@@ -111,6 +111,13 @@ def in_natural_order(folder: ImageFolder) -> tuple[tuple[str, ...], np.ndarray]:
     return tuple(sorted(folder.class_names, key=key)), np.array(rows)
 
 
+def in_path_order(folder: ImageFolder) -> np.ndarray:
+    """Rows (N,) of `folder` as Hugging Face's datasets order them: by whole paths as text, in which a class's name that
+    another begins with does not always come first. The classes count as in `folder`.
+    """
+    return np.array(sorted(range(len(folder.files)), key=folder.path))
+
+
 def read_pictures(
     folder: ImageFolder, rows: np.ndarray, pack: BinaryIO, on_progress: Callable[[int, int], None] = lambda *_: None
 ) -> np.ndarray:

@@ -15,6 +15,7 @@ from cifarcore.data.image_folder import (
     bare,
     flat_folder,
     in_natural_order,
+    in_path_order,
     in_this_order,
     is_flat,
     list_folder,
@@ -28,7 +29,9 @@ from cifarcore.runs.run import Run, load_run
 
 _BY_FILE = "the files are matched to those of {} by name; their pixels are not compared"
 _SAME_NAMES = "files of one name stand in several classes: the rows are taken in the --order given, which all names fit"
-_OR_AN_ORDER = "; or give --order imagefolder or natural, if the rows are in that order"
+_OR_AN_ORDER = "; or give --order imagefolder, natural or paths, if the rows are in that order"
+#: of the files of a folder, and whose order each is
+OF_FILES = {"imagefolder": ("torchvision", "Keras"), "natural": ("timm",), "paths": ("Hugging Face's datasets",)}
 ROWS = "rows"  #: the order by which a row is known by its number
 
 
@@ -50,6 +53,7 @@ class TestSet:
     other: "TestSet | None" = None  #: the same images in another usual order, and
     ask: str = ""  #: what is said where nothing tells which of the two is meant
     otherwise: np.ndarray | None = None  #: `labels`, were it the other usual order than the one that is named
+    by_order: tuple[tuple[str, np.ndarray], ...] = ()  #: `labels` in further orders of the files, by the order's name
     natural: np.ndarray | None = None  #: (C,), the classes in natural order, where numbers may count these, too
     notes: tuple[str, ...] = ()  #: what is to be known of how the rows were found
 
@@ -129,21 +133,21 @@ def _folder(config: ImportConfig, files: Sequence[str] | None, label_of: Mapping
     classes, rows = in_natural_order(folder)
     counted = np.array([folder.class_names.index(each) for each in classes])
     in_order = np.arange(len(folder.files))
-    two = not config.order and files is None and bool((rows != in_order).any())
-    first = int((rows != in_order).argmax())
-    ask = (
-        f"nothing but their order ties the rows to the pictures, and {title} has two that are usual: give --order "
-        f"imagefolder if {folder.files[first][:100]!r} before {folder.files[rows[first]][:100]!r}, as torchvision and "
-        "Keras sort, or --order natural if after it, as timm sorts; or name the files in the predictions"
-    )
+    rows_of = {"imagefolder": in_order, "natural": rows, "paths": in_path_order(folder)}
+    ask = _ask(folder, title, rows_of) if not config.order and files is None else ""
     labels, by_number = folder.labels, np.argsort(counted)[folder.labels]
     natural = TestSet(title, name, classes, by_number[rows], folder=folder, rows=rows)
     by_text = TestSet(
         title, name, folder.class_names, folder.labels, folder=folder, rows=in_order,
         natural=None if config.order or (counted == np.arange(len(counted))).all() else counted,
-        other=natural if two else None, ask=ask if two else "",
+        other=natural if ask else None, ask=ask,
     )  # fmt: skip
     test, other = (natural, by_text) if config.order == "natural" else (by_text, natural)
+    whole = rows_of["paths"]
+    if config.order == "paths":
+        test = replace(by_text, labels=labels[whole], rows=whole)
+    elif test is by_text and (whole != in_order).any():
+        test = replace(by_text, by_order=(("paths", labels[whole]),))
     if config.order:  # where files are named, they tie the rows to their pictures in either order
         of_other = labels if test is natural else by_number
         test = replace(test, otherwise=of_other[(other if files is None else test).rows])
@@ -160,6 +164,28 @@ def _folder(config: ImportConfig, files: Sequence[str] | None, label_of: Mapping
     return replace(test, by_file=True, notes=_other_suffixes([folder.files[row] for row in test.rows], files))
 
 
+def _ask(folder: ImageFolder, title: str, rows_of: dict[str, np.ndarray]) -> str:
+    """What is asked where nothing but their order ties rows to pictures, and usual orders differ; "" where none do."""
+    orders: dict[str, list[str]] = {}  # those that differ, and what else has the same
+    for name, rows in rows_of.items():
+        same = next((other for other in orders if (rows_of[other] == rows).all()), name)
+        orders.setdefault(same, []).extend(OF_FILES[name])
+    if len(orders) == 1:
+        return ""
+    names = list(orders)
+    pairs = [(one, other) for place, one in enumerate(names) for other in names[:place]]
+    telling = sorted({int((rows_of[one] != rows_of[other]).argmax()) for one, other in pairs})
+    shown = [
+        f"--order {name}, as {' and '.join(filter(None, (', '.join(whose[:-1]), whose[-1])))} do"
+        f" ({', '.join(f'row {row}: {folder.files[rows_of[name][row]][:100]!r}' for row in telling)})"
+        for name, whose in orders.items()
+    ]
+    return (
+        f"nothing but their order ties the rows to the pictures, and {title} has {len(orders)} that are usual: give "
+        f"{', or '.join(shown)}; or name the files in the predictions"
+    )
+
+
 def _other_suffixes(listed: Sequence[str], files: Sequence[str]) -> tuple[str, ...]:
     other = sum(
         bare(name) != name and not name.lower().endswith(Path(file).suffix.lower())
@@ -173,7 +199,7 @@ def _refuse_two(config: ImportConfig) -> None:
         raise CifarcoreError(
             "--order rows and --test-set NAME go together: runs of one NAME are compared by the numbers of their rows"
         )
-    order = config.order not in ("imagefolder", "natural")
+    order = config.order not in OF_FILES
     if sum(map(bool, (config.order and order, config.images, config.like))) > 1:
         raise CifarcoreError("--order, --images and --like each say which images these are; give one of them")
     if config.order and not order and not config.images:

@@ -176,8 +176,8 @@ def test_files_that_sort_in_two_ways_are_asked_about(tmp_path, labelled):
         labels = {"labels": made.labels[rows]} if labelled else {}
         np.savez(path, probs=made.probabilities[rows], **labels)
         said = refused(path, tmp_path, images=str(made.root))
-        assert "--order imagefolder if 'cat/val_1054.png' before 'cat/val_7.png', as torchvision" in said
-        assert "or --order natural if after it, as timm" in said
+        assert "--order imagefolder, as torchvision, Keras and Hugging Face's datasets do (row 0: 'cat/val_1054" in said
+        assert "or --order natural, as timm do (row 0: 'cat/val_7.png')" in said
         made.check(taken(path, tmp_path, images=str(made.root), order=order).run)
     for options, said in (
         ({"order": "natural"}, "--order natural is of a folder of pictures; give --images FOLDER with it"),
@@ -194,7 +194,10 @@ def test_names_that_every_class_has_are_taken_in_a_stated_order_that_they_fit(tm
     path, options = tmp_path / "theirs.npz", dict(images=str(made.root))
     np.savez(path, probs=made.probabilities[rows], filename=names[rows])
     said = refused(path, tmp_path, **options)
-    assert "stand in several classes; name them class/file" in said and "or give --order imagefolder or natural" in said
+    assert (
+        "stand in several classes; name them class/file" in said
+        and "or give --order imagefolder, natural or paths" in said
+    )
     right = taken(path, tmp_path, **options, order="natural")
     made.check(right.run)
     assert "the rows are taken in the --order given, which all names fit" in " ".join(right.notes)
@@ -226,3 +229,24 @@ def test_which_order_is_asked_last(tmp_path):
     assert "2 columns of scores, but the folder pictures has 3 classes" in refused(
         path, tmp_path, images=str(made.root)
     )
+
+
+def test_a_class_that_another_begins_with_stands_elsewhere_where_whole_paths_are_sorted(tmp_path):
+    """As Hugging Face's datasets list a folder: a blank, a hyphen and a dot come before the slash."""
+    files = {name: [f"img_{i}.png" for i in range(12)] for name in ("bear", "bear cub", "eel")}
+    made = draw(tmp_path / "pictures", files)
+    rows = np.array(sorted(range(len(made.files)), key=made.files.__getitem__))
+    assert made.files[rows[0]] == "bear cub/img_0.png" and made.files[rows[1]] == "bear cub/img_1.png"
+    path, options = tmp_path / "theirs.npz", dict(images=str(made.root))
+    np.savez(path, predictions=made.probabilities[rows], label_ids=made.labels[rows])
+    said = refused(path, tmp_path, **options)
+    assert "has 3 that are usual" in said
+    assert "--order paths, as Hugging Face's datasets do (row 0: 'bear cub/img_0.png'" in said
+    assert "--order imagefolder, as torchvision and Keras do (row 0: 'bear/img_0.png'" in said
+    made.check(taken(path, tmp_path, **options, order="paths").run)
+    said = refused(path, tmp_path, **options, order="imagefolder")
+    assert "use --order paths if that is theirs" in said and "--class-names" not in said
+    padded = draw(tmp_path / "padded", {name: [f"img_{i:02}.png" for i in range(12)] for name in files})
+    np.savez(path, predictions=padded.probabilities)
+    said = refused(path, tmp_path, images=str(padded.root))
+    assert "has 2 that are usual" in said and "as timm and Hugging Face's datasets do (row 0: 'bear cub" in said

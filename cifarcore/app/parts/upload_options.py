@@ -33,7 +33,7 @@ NUMBERED = Answer(
     "Rows of a test set by their numbers, without pictures", "--order rows --test-set NAME", ROWS, ("test_set",)
 )
 ANSWERS = (LIKE, FOLDER, TORCHVISION, DATA, IN_FILE, NUMBERED)
-OF_FOLDER = ("", "imagefolder", "natural")  #: the orders of a folder's files
+OF_FOLDER = ("", "imagefolder", "natural", "paths")  #: the orders of a folder's files
 _ITEMS: dict[str, Field] = {item.name: item for item in fields(ImportConfig)}
 #: asked for by an answer, or beside the files where there are several
 _ELSEWHERE = {"files", "order", *(name for answer in ANSWERS for name in answer.asks)}
