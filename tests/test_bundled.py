@@ -8,10 +8,16 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from cifarcore.data import cifar100 as data
-from cifarcore.evidence import metrics
+from cifarcore.data.cifar100 import sample_ids
+from cifarcore.data.corruptions import corrupted
+from cifarcore.data.ids import rows_of
+from cifarcore.evidence import metrics, robustness
 from cifarcore.experiments import study_table
 from cifarcore.reports.summary import results_table, summary_text
+from cifarcore.runs.corrupted import corrupted_of
 from cifarcore.runs.run import load_run
+from cifarcore.training.checkpoints import load_checkpoint
+from cifarcore.training.evaluation import score
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "checkpoints"
@@ -96,3 +102,22 @@ def test_the_study_and_its_page_are_what_the_command_writes():
 def test_no_file_holds_a_path_of_the_machine_that_made_it(runs):
     for run in runs:
         assert not re.search(r"/(home|root|work|tmp|mnt|Users)/", str(run.meta)), run.name
+
+
+def test_what_the_networks_predict_on_corrupted_images_is_of_the_bundled_weights():
+    images = data.load_test_images()
+    found = {}
+    for name in WEIGHTS:
+        run = load_run(FOLDER / name.replace(".pt", ".npz"))
+        found[name] = corrupted_of(run)
+        assert len(found[name].conditions) == 45 and len(found[name].sample_ids) == 2000
+    result = robustness.compare(*([(load_run(FOLDER / name.replace(".pt", ".npz")), found[name])] for name in WEIGHTS))
+    assert result.n_images == 2000 and result.overall.loc["corrupted", "difference"] > 0
+    if images is None:
+        pytest.skip("needs CIFAR-100 to corrupt its images anew: set CIFARCORE_DATA")
+    few = found["cnn-quick-0.pt"]
+    rows = rows_of(sample_ids(images[0]), few.sample_ids[:200])
+    pictures = corrupted(images[0][rows], few.sample_ids[:200], "jpeg_compression", 3)
+    logits, _ = score(load_checkpoint(FOLDER / "cnn-quick-0.pt"), pictures, "cpu")
+    kept = few.predictions[few.conditions.index(("jpeg_compression", 3))][:200]
+    assert (logits.argmax(axis=1) == kept).mean() > 0.98  # another processor may round a near tie otherwise

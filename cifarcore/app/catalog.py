@@ -15,7 +15,6 @@ from cifarcore.evidence import comparison
 from cifarcore.files import Version, is_link, plain_name, version
 from cifarcore.reports.sides import Side, seed_label
 from cifarcore.runs.alignment import align, matching_rows
-from cifarcore.runs.corrupted import SUFFIX as CORRUPTED
 from cifarcore.runs.importing import FOLDER
 from cifarcore.runs.layout import RunFileError, dataset_fingerprint
 from cifarcore.runs.memo import MOST_BYTES, size_of
@@ -123,7 +122,7 @@ def find_runs(folder: Path) -> Catalog:
             refused[f"{place}/"] = _LINK
             continue
         for path in sorted((folder / place).glob("*.npz")):
-            if path.name.endswith((".features.npz", CORRUPTED)):
+            if path.name.endswith(".features.npz"):
                 continue
             name = readable(f"{place}/{path.name}".lstrip("/"))
             if place and is_link(path):

@@ -1,6 +1,6 @@
-"""What a network predicts on corrupted test images, beside its run file: `<run>.corruptions.npz`.
+"""What a network predicts on corrupted test images, beside its run file: `<run>.corruptions`.
 
-Kept apart from the run file, so that nothing scored on corrupted images is ever taken for a run on clean ones.
+An .npz, kept apart from the run file and not called .npz, so that nothing scored on corrupted images counts as a run.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from cifarcore.files import atomic_write, refuse_links
 from cifarcore.runs.archive import read_npz
 from cifarcore.runs.run import Run
 
-SUFFIX = ".corruptions.npz"
+SUFFIX = ".corruptions"
 #: of the clean images' predictions that must be the run's own; another processor may round a near tie otherwise
 LEAST_ALIKE = 0.995
 MOST_BYTES = 1 << 28

@@ -66,7 +66,8 @@ def refuse_ranked(predictions: Predictions) -> None:
     if (np.diff(scores, axis=1) <= 0).all():
         raise CifarcoreError(
             "every row falls from its first column to its last: the scores are sorted by rank, not by class; write "
-            "them in the order of the classes (timm: --topk 0), or the class of each rank too (timm: --include-index)"
+            "them in the order of the classes (timm: --topk 0), or the class of each rank too (timm: --include-index), "
+            "or the class of the first rank alone in a column prediction"
         )
 
 

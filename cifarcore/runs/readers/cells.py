@@ -167,7 +167,8 @@ def _by_name(heading: str, rows: list[list[tuple[Any, Any]]]) -> tuple[np.ndarra
     if fewest < len(names):
         raise CifarcoreError(
             f"{quoted(heading)} holds {fewest} of at least {len(names):,} classes for an image; write the scores of "
-            "all (transformers: top_k=None; timm: --topk 0; Ultralytics: result.probs.data)"
+            "all (transformers: top_k=None; timm: --topk 0; Ultralytics: result.probs.data), or the class of the "
+            "highest score alone in a column prediction"
         )
     if len(names) > MAX_CLASSES:
         raise CifarcoreError(f"{quoted(heading)} names {len(names):,} classes; at most {MAX_CLASSES:,} are read")

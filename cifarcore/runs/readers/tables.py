@@ -77,7 +77,8 @@ def _scores(table: pd.DataFrame, roles: Roles, used: list[str]) -> np.ndarray:
     if len(classes) < 2 and not (classes and fractions(table[classes[0]].to_numpy())):
         raise CifarcoreError(
             f"{len(classes)} columns of classes beside {one_line(', '.join(others), 300) or 'none other'}; "
-            "give one column of scores for each class, headed by its name"
+            "give one column of scores for each class, headed by its name, or the predicted class of each image in a "
+            "column prediction (timm's index or label)"
         )
     for name in classes:
         if not pd.api.types.is_numeric_dtype(table[name]):  # a class may be called like a role, whose cells are text
