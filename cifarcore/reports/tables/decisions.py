@@ -57,13 +57,19 @@ def equivalence_text(judged: Equivalence, names: tuple[str, str]) -> str:
         "inconclusive": f"Inconclusive: neither non-inferior nor equivalent within {points}",
     }[judged.outcome]
     share = judged.share
+    by_more = f"{{}} is more accurate than {{}} by more than {points}"
+    if share.low > judged.margin:
+        start = by_more.format(f"{b} (B)", f"{a} (A)")
+    elif share.high < -judged.margin:
+        start = by_more.format(f"{a} (A)", f"{b} (B)")
     method = "Tango's score interval" if share.one_each else "Student's t, seeds and images"
     if np.isinf(share.df) and not share.one_each:
         method = "normal, images alone: seeds add no variance"
     return (
         f"{start}. B − A {number(100 * share.difference, '+.2f')} points, 95% CI "
-        f"{interval(100 * share.low, 100 * share.high, '+.2f')} ({method}); one-sided p of B worse by the margin or "
-        f"more {p_value(judged.p_worse)}, of B better by it or more {p_value(judged.p_better)} (significant at 2.5%)."
+        f"{interval(100 * share.low, 100 * share.high, '+.2f')} ({method}). One-sided p where B is truly worse by the "
+        f"margin or more: {p_value(judged.p_worse)}; where it is better by it or more: {p_value(judged.p_better)}; "
+        "below 0.025 that is ruled out."
     )
 
 
@@ -94,10 +100,12 @@ def flip_text(runs: Sequence[Run], n_a: int) -> str:
     wins = flips.seed_wins(runs, n_a)
     if wins.why:
         return f"How often a seed of B beats one of A cannot be given: {wins.why}."
+    meaningful = wins.value >= flips.MEANINGFUL and wins.low > 0.5
     return (
         f"A seed of B is more accurate than one of A with probability {wins.value:.0%}, 95% CI {wins.low:.0%} to "
-        f"{wins.high:.0%}; at {flips.MEANINGFUL:.0%} or more, with 50% outside the CI, the gain counts as "
-        "meaningful (Bouthillier et al. 2021)."
+        f"{wins.high:.0%}, which {'shows' if meaningful else 'does not show'} a meaningful gain of another training by "
+        f"Bouthillier et al. (2021): they ask for {flips.MEANINGFUL:.0%} or more and a CI above 50%, for which a few "
+        "seeds rarely suffice."
     )
 
 

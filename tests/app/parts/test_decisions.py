@@ -48,7 +48,7 @@ def test_opened_sections_show_the_evidence(folder, seeds):
     shown, seen = text(app), tables(app)
     smallest = power.detectable(models, n).difference
     assert f"a true difference of {100 * smallest:.2f} points" in shown
-    assert equivalence.equivalence(models, n).outcome == "B is non-inferior" and "at most 1 point worse" in shown
+    assert equivalence.equivalence(models, n).outcome == "B is non-inferior" and "by more than 1 point" in shown
     churn = flips.flips(models, n).loc["churn", "share"]
     assert f"{churn:.2%}" in seen["Change"]["Share"].tolist()
     assert seen["Combination"]["Accuracy"].iloc[0] == f"{together.combinations(models, n)['accuracy'].iloc[0]:.4f}"
@@ -69,7 +69,7 @@ def test_two_seeds_of_one_model_have_names_of_their_own(folder):
 def test_the_margin_and_the_wished_difference_come_from_the_address(folder):
     write(folder, *two_models())
     app = run(folder, "overview", {"margin": "2.5", "wished": "0.2", "allowed": "20", "coverage": "60"}, **OPEN)
-    assert "at most 2.5 points worse" in text(app) and "To detect 0.2 points" in text(app)
+    assert "by more than 2.5 points" in text(app) and "To detect 0.2 points" in text(app)
     assert "At 20% errors" in text(app) and "Errors among the 60%" in text(app)
 
 

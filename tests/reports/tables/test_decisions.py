@@ -86,18 +86,27 @@ def test_equivalence_in_words(outcome, start):
     names = ("old", "new")
     judged = equivalence.Equivalence(outcome, 0.01, share(-0.004, 0.0061), 0.012, 0.00001)
     assert decisions.equivalence_text(judged, names) == (
-        f"{start}B − A +0.10 points, 95% CI −0.40 to +0.61 (Tango's score interval); one-sided p of B worse by the "
-        "margin or more 0.0120, of B better by it or more < 0.0001 (significant at 2.5%)."
+        f"{start}B − A +0.10 points, 95% CI −0.40 to +0.61 (Tango's score interval). One-sided p where B is truly "
+        "worse by the margin or more: 0.0120; where it is better by it or more: < 0.0001; below 0.025 that is "
+        "ruled out."
     )
     for df, method in ((3.5, "Student's t, seeds and images"), (np.inf, "normal, images alone: seeds add no variance")):
         seeds = equivalence.Equivalence(outcome, 0.025, share(-0.004, 0.006, one_each=False, df=df), 0.5, 0.5)
         text = decisions.equivalence_text(seeds, names)
         assert "2.5 points" in text and f"({method})" in text
+    for low, high, said in (
+        (0.0101, 0.02, "new (B) is more accurate than old (A) by more than 1 point. "),
+        (-0.02, -0.0101, "old (A) is more accurate than new (B) by more than 1 point. "),
+        (0.0099, 0.02, start),
+    ):
+        assert decisions.equivalence_text(
+            equivalence.Equivalence(outcome, 0.01, share(low, high), 0, 1), names
+        ).startswith(said)
     nothing = equivalence.Equivalence("inconclusive", 0.01, share(np.nan, np.nan), np.nan, np.nan, "no image")
     assert decisions.equivalence_text(nothing, names) == "Nothing can be said: no image."
 
 
-def test_flips_as_text():
+def test_flips_as_text(monkeypatch):
     runs = two_models()
     found = flips.flips(runs, 1)
     table = decisions.flip_table(runs, 1)
@@ -116,9 +125,13 @@ def test_flips_as_text():
     )
     assert decisions.flip_text(seeds, 3) == (
         f"A seed of B is more accurate than one of A with probability {wins.value:.0%}, 95% CI {wins.low:.0%} to "
-        f"{wins.high:.0%}; at 75% or more, with 50% outside the CI, the gain counts as meaningful "
-        "(Bouthillier et al. 2021)."
+        f"{wins.high:.0%}, which does not show a meaningful gain of another training by Bouthillier et al. (2021): "
+        "they ask for 75% or more and a CI above 50%, for which a few seeds rarely suffice."
     )
+    for low, value, verdict in ((0.51, 0.75, "which shows"), (0.5, 0.9, "does not"), (0.6, 0.74, "does not")):
+        monkeypatch.setattr(flips, "seed_wins", lambda *_, v=value, x=low: replace(wins, value=v, low=x))
+        assert verdict in decisions.flip_text(seeds, 3)
+    monkeypatch.undo()
     one_side = [seeds[0], *seeds[3:]]
     assert decisions.flip_text(one_side, 1) == (
         f"How often a seed of B beats one of A cannot be given: {flips.seed_wins(one_side, 1).why}."
