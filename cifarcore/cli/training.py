@@ -91,10 +91,7 @@ def evaluate(
     ] = None,
     images: Annotated[int, typer.Option(help="With --corruption: how many of the test images.", min=1)] = 2000,
 ) -> None:
-    """Score the test images with each checkpoint; writes the run file next to it.
-
-    With --corruption: the file beside it that the page Slices compares the robustness of two models by.
-    """
+    """Score the test images with each checkpoint; writes the run file, or its --corruption file, next to it."""
     if corruption:
         _evaluate_corrupted(checkpoints, data, device, corruption, images)
         return

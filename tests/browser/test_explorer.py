@@ -366,3 +366,28 @@ def test_the_panel_counts_the_selection_and_a_click_narrows_the_list(visit, app)
 def press_in_panel(page, value):
     page.locator(f".lists button[data-value='{value}']").click()
     settle(page)
+
+
+_FINGER = """(canvas, [kind, x, y]) => {
+    const { left, top } = canvas.getBoundingClientRect(), at = { clientX: left + x, clientY: top + y };
+    canvas.setPointerCapture = () => {};
+    const event = { ...at, bubbles: true, pointerId: 7, pointerType: "touch" };
+    canvas.dispatchEvent(new PointerEvent(`pointer${kind}`, event));
+}"""
+
+
+def test_a_finger_that_moves_down_is_left_to_the_page_and_selects_nothing(visit):
+    page = visit("explorer")
+    canvas = page.locator("canvas.maps").first
+    touch = lambda: canvas.evaluate("canvas => canvas.style.touchAction")  # noqa: E731
+    assert touch() == "pan-y"
+    for kind, x, y in (("down", 100, 100), ("move", 102, 160), ("cancel", 102, 160)):
+        canvas.evaluate(_FINGER, [kind, x, y])
+    settle(page)
+    assert "marked" not in parameters(page)
+    for kind, x, y in (("down", 100, 100), ("move", 200, 160), ("up", 200, 160)):
+        canvas.evaluate(_FINGER, [kind, x, y])
+    settle(page)
+    assert parameters(page)["marked"].startswith("A,")
+    page.get_by_role("button", name="Lasso").click()
+    assert touch() == "none"

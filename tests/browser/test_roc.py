@@ -50,10 +50,13 @@ def test_the_slider_by_keyboard_flips_images_of_one_class_against_the_rest(visit
     a, b = (side.first for side in app.sides())
     page = visit(f"roc?apart=one-vs-rest&first={a.class_names[0]}")
     slider = page.locator("[data-testid=stMain] input[type=range]")
-    for _ in range(10):
+    wanted = {"5%": 0.05, "2%": 0.02, "1%": 0.01}
+    for _ in range(30):  # a key may be lost where the page is drawn anew
+        if parameters(page).get("point") in wanted:
+            break
         slider.press("ArrowLeft")
-    settle(page)
-    share = {"5%": 0.05, "2%": 0.02, "1%": 0.01}[parameters(page)["point"]]
+        settle(page)
+    share = wanted[parameters(page)["point"]]
     p = [softmax(run.logits.astype(np.float64), axis=1)[:, 0] for run in (a, b)]
     flipped = np.any([(each >= share) != (each >= 0.5) for each in p], axis=0)
     assert ids(csv_of(page, "flips-images")) == set(a.sample_ids[flipped].tolist())

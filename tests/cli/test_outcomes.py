@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 from made import made_run
@@ -44,6 +45,7 @@ def failing(monkeypatch, error):
     def fail(*_):
         raise error
 
+    import_module("cifarcore.training.evaluation")  # which would keep what it finds in place of load_checkpoint
     monkeypatch.setattr(training, "load_dataset", fail)
     monkeypatch.setattr("cifarcore.training.checkpoints.load_checkpoint", fail)
 

@@ -68,7 +68,7 @@ def test_the_method_is_named_as_in_the_table_of_metrics_and_where_nothing_varies
     alike = [replace(run, logits=A[0].logits * by) for run, by in zip(A[:2], (turns, turns[::-1]), strict=True)]
     for runs, n, method in (
         ((A[0], same), 1, "no interval: nothing varies"),
-        ((*alike, B[0]), 2, "normal test of images (seeds vary no more)"),
+        ((*alike, B[0]), 2, "z-test, images as random effects (seeds add no variance)"),
     ):
         scores = compare(runs[:n], runs[n:], names=("A", "B")).metrics.loc[list(calibrated.SCORES)]
         table = calibrated.compared(runs, n)

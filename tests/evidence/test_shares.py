@@ -136,7 +136,7 @@ def test_several_seeds_are_judged_by_students_t():
 def test_a_margin_is_between_nothing_and_all(margin):
     with pytest.raises(CifarcoreError, match="margin"):
         equivalence.equivalence([A, B], 1, margin)
-    with pytest.raises(CifarcoreError, match="wished"):
+    with pytest.raises(CifarcoreError, match="difference to detect"):
         power.needed([A, B], 1, margin)
 
 

@@ -78,6 +78,7 @@ class Maps extends Selecting {
     this.tool = tool;
     for (const [name, button] of Object.entries(this.tools)) button.setAttribute("aria-pressed", name === tool);
     this.canvas.style.cursor = tool === "pan" ? "grab" : "crosshair";
+    this.canvas.style.touchAction = tool === "box" ? "pan-y" : "none"; // a finger that moves down the page scrolls it
   }
 
   name() {
@@ -210,10 +211,11 @@ class Maps extends Selecting {
       const { drag } = this;
       this.drag = null;
       if (!drag) return;
+      if (event.type === "pointercancel") return this.draw(); // the browser took the finger to scroll
       const { panel, tool, path, start } = drag, row = path ? -1 : this.nearest(panel, start);
       if (path && tool === "box") this.choose(this.boxText(panel, start, path.at(-1)));
       else if (path && tool === "lasso" && path.length > 2) this.choose(this.lassoText(panel, path));
-      else if (row >= 0 && event.type === "pointerup") this.choose(this.imageText(row));
+      else if (row >= 0) this.choose(this.imageText(row));
       this.draw();
     };
     canvas.onpointerleave = () => (this.tip.hidden = true);
