@@ -152,7 +152,7 @@ def test_another_type_is_refused(config, changes):
         (TrainConfig, "dropout", "0 to 0.99"),
         (TrainConfig, "temperature", "above 0"),
         (RetrainConfig, "focus_share", "between 0 and 1"),
-        (ImportConfig, "order", "torchvision, data, imagefolder, natural or rows"),
+        (ImportConfig, "order", "torchvision, data, imagefolder, natural, paths or rows"),
         (ImportConfig, "labels", ""),
     ],
 )

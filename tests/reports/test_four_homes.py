@@ -58,9 +58,11 @@ def figures(data):
     found["detectable"] = [f"detects a true difference of {100 * decided['detectable']['difference']:.2f} points"]
     fine = decided["equivalence"]
     words = {"equivalent": "are equivalent within 1 point", "inconclusive": "Inconclusive: neither"}
+    clear = fine["low"] > fine["margin"] or fine["high"] < -fine["margin"]
+    otherwise = "by more than 1 point" if clear else "is at most 1 point worse than"
     points = f"95% CI {interval(100 * fine['low'], 100 * fine['high'], '+.2f')} ("
-    found["margin"] = [words.get(fine["outcome"], "is at most 1 point worse than"), points]
-    found["margin"] += [f"worse by the margin or more {p_value(fine['p_worse'])}, of B better"]
+    found["margin"] = [words.get(fine["outcome"], otherwise), points]
+    found["margin"] += [f"truly worse by the margin or more: {p_value(fine['p_worse'])}; where it is better"]
     changes = [decided["flips"][name] for name in ("newly wrong", "newly right", "churn")]
     found["flips"] = [f"{of['share']:.2%}" for of in changes]
     found["flips"] += [interval(of["low"], of["high"], ".2%") for of in changes]
@@ -68,7 +70,7 @@ def figures(data):
     if odds["value"] is not None:
         found["odds ratio"] = [f"{odds['value']:.2f}, 95% CI {odds['low']:.2f} to {odds['high']:.2f} (exact"]
     if wins["value"] is not None:
-        found["seeds that win"] = [f"{wins['value']:.0%}, 95% CI {wins['low']:.0%} to {wins['high']:.0%}; "]
+        found["seeds that win"] = [f"{wins['value']:.0%}, 95% CI {wins['low']:.0%} to {wins['high']:.0%}, which "]
     area, coverage = (decided["abstention"][name] for name in ("augrc", "coverage"))
     found["abstention"] = [f"{area['a']:.4f}", f"{area['b']:.4f}", interval(area["low"], area["high"], "+.4f")]
     found["abstention"] += [f"(B) answers {coverage['b']:.1%} of images", f"(A) {coverage['a']:.1%} (B − A "]

@@ -103,7 +103,7 @@ def test_the_command(tmp_path, monkeypatch):
     np.save(tmp_path / "shuffled.npy", run.logits[::-1])
     printed = " ".join(invoke("import", tmp_path / "shuffled.npy", "--like", tmp_path / "elsewhere.npz").split())
     assert "note: without labels the order of the rows cannot be checked" in printed
-    assert "torchvision, data, imagefolder, natural or rows" in " ".join(
+    assert "torchvision, data, imagefolder, natural, paths or rows" in " ".join(
         invoke("import", "--help").replace("│", " ").split()
     )
 
