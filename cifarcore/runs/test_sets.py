@@ -176,7 +176,7 @@ def _ask(folder: ImageFolder, title: str, rows_of: dict[str, np.ndarray]) -> str
     pairs = [(one, other) for place, one in enumerate(names) for other in names[:place]]
     telling = sorted({int((rows_of[one] != rows_of[other]).argmax()) for one, other in pairs})
     shown = [
-        f"--order {name}, as {' and '.join(filter(None, (', '.join(whose[:-1]), whose[-1])))} do"
+        f"--order {name}, as in {' and '.join(filter(None, (', '.join(whose[:-1]), whose[-1])))}"
         f" ({', '.join(f'row {row}: {folder.files[rows_of[name][row]][:100]!r}' for row in telling)})"
         for name, whose in orders.items()
     ]

@@ -116,7 +116,7 @@ def test_an_ambiguous_order_is_asked_for(page, made, runs):
     settle(page)
     press(page, shown, "Check")
     said = shown.locator("[data-testid=stAlert]").inner_text()
-    assert "give “Order: imagefolder” if 'bee/10.png' before 'bee/6.png'" in said
+    assert "“Order: imagefolder”, as in torchvision, Keras and Hugging Face's datasets (row 0: 'bee/10.png')" in said
     assert shown.get_by_role("button", name="Keep", exact=True).count() == 0
     box = shown.get_by_label("Order", exact=True)
     box.click()

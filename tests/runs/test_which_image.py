@@ -176,8 +176,8 @@ def test_files_that_sort_in_two_ways_are_asked_about(tmp_path, labelled):
         labels = {"labels": made.labels[rows]} if labelled else {}
         np.savez(path, probs=made.probabilities[rows], **labels)
         said = refused(path, tmp_path, images=str(made.root))
-        assert "--order imagefolder, as torchvision, Keras and Hugging Face's datasets do (row 0: 'cat/val_1054" in said
-        assert "or --order natural, as timm do (row 0: 'cat/val_7.png')" in said
+        assert "--order imagefolder, as in torchvision, Keras and Hugging Face's datasets (row 0: 'cat/val_1054" in said
+        assert "or --order natural, as in timm (row 0: 'cat/val_7.png')" in said
         made.check(taken(path, tmp_path, images=str(made.root), order=order).run)
     for options, said in (
         ({"order": "natural"}, "--order natural is of a folder of pictures; give --images FOLDER with it"),
@@ -241,12 +241,12 @@ def test_a_class_that_another_begins_with_stands_elsewhere_where_whole_paths_are
     np.savez(path, predictions=made.probabilities[rows], label_ids=made.labels[rows])
     said = refused(path, tmp_path, **options)
     assert "has 3 that are usual" in said
-    assert "--order paths, as Hugging Face's datasets do (row 0: 'bear cub/img_0.png'" in said
-    assert "--order imagefolder, as torchvision and Keras do (row 0: 'bear/img_0.png'" in said
+    assert "--order paths, as in Hugging Face's datasets (row 0: 'bear cub/img_0.png'" in said
+    assert "--order imagefolder, as in torchvision and Keras (row 0: 'bear/img_0.png'" in said
     made.check(taken(path, tmp_path, **options, order="paths").run)
     said = refused(path, tmp_path, **options, order="imagefolder")
     assert "use --order paths if that is theirs" in said and "--class-names" not in said
     padded = draw(tmp_path / "padded", {name: [f"img_{i:02}.png" for i in range(12)] for name in files})
     np.savez(path, predictions=padded.probabilities)
     said = refused(path, tmp_path, images=str(padded.root))
-    assert "has 2 that are usual" in said and "as timm and Hugging Face's datasets do (row 0: 'bear cub" in said
+    assert "has 2 that are usual" in said and "as in timm and Hugging Face's datasets (row 0: 'bear cub" in said

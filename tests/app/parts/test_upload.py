@@ -300,7 +300,10 @@ def test_an_order_that_may_be_either_is_asked_for(folder, tmp_path):
     scores = np.eye(2)[np.repeat([0, 1], 5)] + 0.1 * np.arange(10)[:, None]
     app = checked(opened(folder), {"theirs.npy": npy(scores)}, options.FOLDER, images=contents)
     (error,) = app.error
-    assert "“Order: imagefolder” if 'cat/10.png' before 'cat/8.png'" in literal(error.value)
+    assert (
+        "“Order: imagefolder”, as in torchvision, Keras and Hugging Face's datasets (row 0: 'cat/10.png')"
+        in literal(error.value)
+    )
     assert not offered(app.button, "Keep") and "--" not in error.value
     named(app.selectbox, "Order").set_value("natural")
     app.run()
