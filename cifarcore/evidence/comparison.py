@@ -123,13 +123,13 @@ def same_run(a: Run, b: Run) -> bool:
 
 def beside(compared: Sequence[Run], others: Sequence[Run]) -> list[Run]:
     """`others` without those that are compared. Raises CifarcoreError where one of them is given twice."""
-    beside: dict[str, list[Run]] = {}
+    by_group: dict[str, list[Run]] = {}
     for run in others:
         if not any(run.group == one.group and same_run(run, one) for one in compared):
-            beside.setdefault(run.group, []).append(run)
-    for seeds in beside.values():
+            by_group.setdefault(run.group, []).append(run)
+    for seeds in by_group.values():
         refuse_copies(seeds)
-    return [run for seeds in beside.values() for run in seeds]
+    return [run for seeds in by_group.values() for run in seeds]
 
 
 def _in_both(runs: Sequence[Run], n_a: int) -> list[str]:
