@@ -23,11 +23,14 @@ import pandas as pd
 import psutil
 
 from cifarcore.app.catalog import find_runs
+from cifarcore.errors import CifarcoreError
 from cifarcore.experiments.bench_app import PAGES, filter_changes
 from cifarcore.experiments.bench_browser import (
+    ANSWERED,
     CALM,
     CHROMIUM_FLAGS,
     TIMEOUT_MS,
+    TRIES,
     WATCH,
     chromium,
     chromium_path,
@@ -270,10 +273,15 @@ async def _act(page, index: int, end: float, pause: float, seen: _Sessions) -> N
 async def _answer(page, act: Callable[[], Awaitable]) -> float:
     """As bench_browser.timed, but looking ten times a second: at every frame, twenty waiting pages keep a core busy."""
     await page.wait_for_function(CALM, polling=100, timeout=TIMEOUT_MS)
-    await page.evaluate(WATCH)
     began = time.monotonic()
-    await act()
-    await page.wait_for_function("window.benchRan", polling=100, timeout=TIMEOUT_MS)
+    for _ in range(TRIES):
+        await page.evaluate(WATCH)
+        await act()
+        answered = await page.wait_for_function(ANSWERED, polling=100, timeout=TIMEOUT_MS)
+        if await answered.json_value() == "ran":
+            break
+    else:
+        raise CifarcoreError(f"the app did not answer {TRIES} clicks")
     await page.evaluate("window.benchCalm = 0")
     held = await page.wait_for_function(CALM, polling=100, timeout=TIMEOUT_MS)
     elapsed = time.monotonic() - began

@@ -41,6 +41,27 @@ def soak(runs, sessions, minutes) -> dict[str, float]:
     return table.set_index("what")["value"].to_dict()
 
 
+LOSES_A_CLICK = """<div data-testid=stApp data-test-script-state=notRunning><button>Go</button></div><script>
+    let clicks = 0;
+    const app = document.querySelector('div');
+    document.querySelector('button').onclick = () => {
+        if (++clicks < 2) return;
+        app.dataset.testScriptState = 'running';
+        setTimeout(() => { app.dataset.testScriptState = 'notRunning'; }, 300);
+    };
+</script>"""
+
+
+@pytest.mark.browser
+def test_a_click_that_the_page_loses_is_made_again_and_its_wait_counts(chromium, monkeypatch):
+    monkeypatch.setattr(bench_browser, "ANSWERED", bench_browser.ANSWERED.replace(f"{bench_browser.LOST_MS}", "500"))
+    page = chromium.new_page()
+    page.set_content(LOSES_A_CLICK)
+    assert 0.8 < bench_browser.timed(page, page.get_by_text("Go").click) < 5
+    assert page.evaluate("clicks") == 2
+    page.close()
+
+
 @pytest.mark.browser
 def test_sessions_at_once_fail_nowhere_and_take_little_memory(runs):
     found = soak(runs, sessions=3, minutes=0.2)
