@@ -169,9 +169,11 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             with suppress(OSError):  # not every file system has modes, and not every owner may set them
                 temporary.chmod(stat.S_IMODE(mode))
         _take_place(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a full disk names no file, and the temporary one says nothing to a user
         raise
 
 

@@ -24,6 +24,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert path.read_bytes() == b"old" and [entry.name for entry in path.parent.iterdir()] == ["file.bin"]
 
 
+@pytest.mark.parametrize("step", ["os.fsync", "os.replace"])
+def test_the_error_of_a_full_disk_names_the_file(tmp_path, monkeypatch, step):
+    """The system's own names none while it writes, and the temporary one as it renames."""
+
+    def full(*places, **_):
+        raise OSError(28, "No space left on device", *(str(place) for place in places if step == "os.replace"))
+
+    monkeypatch.setattr(step, full if step == "os.fsync" else lambda old, new: full(old))
+    with pytest.raises(OSError) as refused, atomic_write(tmp_path / "file") as file:
+        file.write(b"x")
+    assert refused.value.filename == str(tmp_path / "file") and not list(tmp_path.iterdir())
+
+
 def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")

@@ -83,8 +83,9 @@ def compare(
 
 @contextmanager
 def _written(outputs: Iterable[Output]) -> Iterator[list[Path]]:
-    """Write every output that is asked for and can be; raise at the end why the first of the others could not."""
-    written, problems = [], []
+    """Write every output that is asked for and can be; raise at the end why the others could not, all of them."""
+    written: list[Path] = []
+    problems: list[Exception] = []
     for path, write in outputs:
         if path:
             try:
@@ -94,7 +95,7 @@ def _written(outputs: Iterable[Output]) -> Iterator[list[Path]]:
                 problems.append(error)
     yield written
     if problems:
-        raise problems[0]
+        raise ExceptionGroup("not written", problems)
 
 
 def _refuse_same(runs: list[Path], outputs: dict[str, Path | None]) -> None:

@@ -57,7 +57,7 @@ app.add_typer(bench, name="bench")
 
 
 def main() -> None:
-    """Entry point: an error is one line on stderr, exit status 2 for bad input and 1 for a failure."""
+    """Entry point: each error is one line on stderr, exit status 2 for bad input and 1 for a failure."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
@@ -67,19 +67,30 @@ def main() -> None:
     try:
         with_home()
         app()
-    except CifarcoreError as error:
-        _fail(str(error), error.status, debug)
     except KeyboardInterrupt:
-        _fail("stopped", 130, debug)
-    except OSError as error:
+        _fail(["stopped"], 130, debug)
+    except ExceptionGroup as group:
+        _fail([_line(error) for error in group.exceptions], _status(group.exceptions[0]), debug)
+    except Exception as error:
+        _fail([_line(error)], _status(error), debug)
+
+
+def _status(error: Exception) -> int:
+    return error.status if isinstance(error, CifarcoreError) else 1
+
+
+def _line(error: Exception) -> str:
+    if isinstance(error, CifarcoreError):
+        return str(error)
+    if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror or error}; check the folder, its permissions and the free space", 1, debug)
-    except Exception as error:  # the last resort: whatever it is, one line and not a page
-        _fail(f"{type(error).__name__}: {error} (run with --debug to see where)", 1, debug)
+        return f"{place}{error.strerror or error}; check the folder, its permissions and the free space"
+    return f"{type(error).__name__}: {error} (run with --debug to see where)"  # whatever it is, one line and not a page
 
 
-def _fail(message: str, status: int, debug: bool) -> None:
+def _fail(lines: list[str], status: int, debug: bool) -> None:
     if debug:
         traceback.print_exc()
-    print(f"cifarcore: {printable(' '.join(message.split()))}", file=sys.stderr)
+    for line in lines:
+        print(f"cifarcore: {printable(' '.join(line.split()))}", file=sys.stderr)
     sys.exit(status)
