@@ -17,7 +17,8 @@ from cifarcore.app import serving
 from cifarcore.app.catalog import find_runs
 from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
-from cifarcore.retraining import processes, setup, worker
+from cifarcore.retraining import processes, setup
+from cifarcore.retraining.learning import worker
 from cifarcore.runs import importing
 from cifarcore.runs.run import load_run, save_run
 

@@ -39,7 +39,7 @@ def retrain(
     if measure:
         if watched:
             speeds.end_unwatched(folder)
-        from cifarcore.retraining.worker import measure as measure_speed
+        from cifarcore.retraining.learning.worker import measure as measure_speed
 
         speed = measure_speed(run, config, folder, lambda name: load_dataset(name, data))
         console.print(f"learning {speed['learning']:.0f} images/s, scoring {speed['scoring']:.0f} images/s")
@@ -56,7 +56,7 @@ def retrain(
             if not setup.learns_from_kept_features(job):
                 # read while torch is imported: each takes a second
                 images = beside.submit(load_dataset, setup.dataset_name(job), data)
-            from cifarcore.retraining.worker import retrain as work
+            from cifarcore.retraining.learning.worker import retrain as work
 
             came_out = work(job, record, lambda name: images.result() if images else load_dataset(name, data))
     except jobs.Busy:  # another began meanwhile

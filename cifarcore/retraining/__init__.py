@@ -1,1 +1,1 @@
-"""Background jobs that train a model on for a minute. Only learner and worker import torch."""
+"""Background jobs that train a model on for a minute; what learns, with torch, is in `learning`."""

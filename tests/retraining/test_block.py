@@ -11,10 +11,10 @@ from cifarcore.data.cifar100 import sample_ids, split_validation
 from cifarcore.data.synthetic import make_synthetic
 from cifarcore.errors import CifarcoreError
 from cifarcore.presets import RIVALS, VIEWS
-from cifarcore.retraining import dealing
-from cifarcore.retraining.block import block_logits, load_block, new_block, save_block
-from cifarcore.retraining.dealing import batch_shares, choose_rivals, rows_to_keep
-from cifarcore.retraining.recipes import cut_and_mix
+from cifarcore.retraining.learning import dealing
+from cifarcore.retraining.learning.block import block_logits, load_block, new_block, save_block
+from cifarcore.retraining.learning.dealing import batch_shares, choose_rivals, rows_to_keep
+from cifarcore.retraining.learning.recipes import cut_and_mix
 from cifarcore.training.checkpoints import Checkpoint, half
 from cifarcore.training.evaluation import score
 from cifarcore.training.models import empty_model

@@ -16,9 +16,9 @@ from cifarcore.data.cifar100 import sample_ids, split_validation
 from cifarcore.data.synthetic import make_synthetic
 from cifarcore.errors import CifarcoreError
 from cifarcore.presets import RECIPES, Recipe
-from cifarcore.retraining.block import new_block
-from cifarcore.retraining.dealing import rows_to_keep
-from cifarcore.retraining.learner import Learner
+from cifarcore.retraining.learning.block import new_block
+from cifarcore.retraining.learning.dealing import rows_to_keep
+from cifarcore.retraining.learning.learner import Learner
 from cifarcore.retraining.setup import Setup
 from cifarcore.training.checkpoints import Checkpoint, half
 from cifarcore.training.evaluation import Features, score
@@ -292,7 +292,8 @@ def test_the_steps_are_those_of_torchs_sgd(parent, dataset):
 def test_a_head_learns_without_torchs_compiler():
     """Importing it would take a third of the time from the start of a head's retraining to its first step."""
     code = (
-        "import sys, torch; from cifarcore.training import optimization; from cifarcore.retraining import learner; "
+        "import sys, torch; from cifarcore.training import optimization; "
+        "from cifarcore.retraining.learning import learner; "
         "layer = torch.nn.Linear(3, 2); "
         "sgd = optimization.Sgd([{'params': list(layer.parameters()), 'lr': 0.1}], 5e-4); "
         "layer(torch.ones(1, 3)).sum().backward(); sgd.step(); sgd.zero_grad(); assert 'torch._dynamo' not in "

@@ -12,9 +12,10 @@ from cifarcore.config import RetrainConfig
 from cifarcore.data.cifar100 import split_validation
 from cifarcore.data.synthetic import make_synthetic
 from cifarcore.errors import CifarcoreError
-from cifarcore.retraining import jobs, processes, worker
+from cifarcore.retraining import jobs, processes
 from cifarcore.retraining.folders import FOLDER, STATE, retrained_path
 from cifarcore.retraining.jobs import DiskFull, read_job, working
+from cifarcore.retraining.learning import worker
 from cifarcore.retraining.progress import SETUP, read_json, write_json
 from cifarcore.retraining.setup import create, learns_from_kept_features
 from cifarcore.runs.layout import HISTORY_COLUMNS

@@ -13,7 +13,7 @@ from cifarcore.data.ids import rows_of
 from cifarcore.errors import CifarcoreError
 from cifarcore.retraining.folders import feature_cache, feature_caches, file_digest, weights_path
 from cifarcore.retraining.jobs import Recorder, stop_asked
-from cifarcore.retraining.learner import WARM
+from cifarcore.retraining.learning.learner import WARM
 from cifarcore.retraining.setup import Setup
 from cifarcore.runs.run import Run, load_run
 from cifarcore.training.checkpoints import Checkpoint, load_checkpoint

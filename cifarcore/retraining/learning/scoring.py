@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cifarcore.data.cifar100 import Dataset, sample_ids
-from cifarcore.retraining.block import Block, block_logits
-from cifarcore.retraining.parent import PROBE_IMAGES, check_weights, head_logits, probe
+from cifarcore.retraining.learning.block import Block, block_logits
+from cifarcore.retraining.learning.parent import PROBE_IMAGES, check_weights, head_logits, probe
 from cifarcore.runs.run import Run
 from cifarcore.training.checkpoints import Checkpoint
 from cifarcore.training.evaluation import Features, all_rows_of, make_run, rescored, score

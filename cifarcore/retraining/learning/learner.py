@@ -20,9 +20,9 @@ from cifarcore.data.ids import rows_of
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import atomic_write
 from cifarcore.presets import LEAST_SHARE, MOST_PASSES, Recipe
-from cifarcore.retraining.block import Block
-from cifarcore.retraining.dealing import Deck, batch_shares
-from cifarcore.retraining.recipes import cut_and_mix, recipe_of, schedule, train_config
+from cifarcore.retraining.learning.block import Block
+from cifarcore.retraining.learning.dealing import Deck, batch_shares
+from cifarcore.retraining.learning.recipes import cut_and_mix, recipe_of, schedule, train_config
 from cifarcore.retraining.setup import Setup
 from cifarcore.runs.layout import HISTORY_COLUMNS
 from cifarcore.runs.run import Run

@@ -17,9 +17,7 @@ from cifarcore.config import RetrainConfig
 from cifarcore.data.cifar100 import Dataset, fingerprint, sample_ids
 from cifarcore.errors import CifarcoreError
 from cifarcore.presets import VIEWS, WEIGHTS
-from cifarcore.retraining.block import Block, block_logits, load_block, new_block, save_block
 from cifarcore.retraining.choosing import choose_weight, scores
-from cifarcore.retraining.dealing import choose_rivals, rows_to_keep
 from cifarcore.retraining.folders import (
     STATE,
     block_cache,
@@ -29,8 +27,10 @@ from cifarcore.retraining.folders import (
     weights_path,
 )
 from cifarcore.retraining.jobs import Recorder, stop_asked
-from cifarcore.retraining.learner import Learner
-from cifarcore.retraining.parent import (
+from cifarcore.retraining.learning.block import Block, block_logits, load_block, new_block, save_block
+from cifarcore.retraining.learning.dealing import choose_rivals, rows_to_keep
+from cifarcore.retraining.learning.learner import Learner
+from cifarcore.retraining.learning.parent import (
     PROBE_IMAGES,
     REPORT_EVERY_SECONDS,
     Counter,
@@ -42,8 +42,8 @@ from cifarcore.retraining.parent import (
     read_parent,
     validation_rows,
 )
+from cifarcore.retraining.learning.scoring import Scorer
 from cifarcore.retraining.processes import lower_priority
-from cifarcore.retraining.scoring import Scorer
 from cifarcore.retraining.setup import Setup, read_setup
 from cifarcore.retraining.speeds import save_speed
 from cifarcore.runs.run import Run, save_run
