@@ -36,9 +36,8 @@ def _remedy(
     if not as_text or np.char.isdecimal(predictions.labels).all():
         if not config.first_class and (labels - test.labels == 1).all():
             return "they count from 1: use --first-class 1"
-        for order, expected in test.by_order:
-            if np.array_equal(labels, expected):
-                return f"they are those of its files in another order: use --order {order} if that is theirs"
+        if fitting := [other.name for other in test.others if np.array_equal(labels, other.labels)]:
+            return f"they are those of its files in another order: use --order {' or '.join(fitting)} if that is theirs"
         pairs = np.unique(np.stack([labels, test.labels]), axis=1)
         if len(pairs[0]) == len(np.unique(pairs[0])) == len(np.unique(pairs[1])) > 1:
             return (

@@ -20,7 +20,7 @@ from cifarcore.runs.formats import read_labels
 from cifarcore.runs.label_doubts import not_cifar100s
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import read_metadata
-from cifarcore.runs.notes import doubts, numbered_rows, refuse_repeated, without_repeated
+from cifarcore.runs.notes import doubts, not_told_by_labels, numbered_rows, refuse_repeated, without_repeated
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.row_order import in_row_order
 from cifarcore.runs.run import Run
@@ -98,6 +98,8 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
         run, test = run.take(kept), None if test is None else test.take(kept)
     numbered = predictions.columns is None or are_numbers(predictions.columns, config.first_class)
     notes += [*doubts(run, test, given is not None, bool(predictions.files), numbered), *(test.notes if test else ())]
+    if given is not None and test is not None:
+        notes += not_told_by_labels(test, given)
     if left:
         notes.append(f"left out: {counted(left, 'image')} of classes that the columns lack")
     flat = test is not None and test.folder is not None and test.folder.flat

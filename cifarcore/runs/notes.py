@@ -29,18 +29,14 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
     if run.n_images >= LEAST and accuracy <= chance + 2 * (chance * (1 - chance) / run.n_images) ** 0.5:
         ask = "are the rows in this order?" if in_order else "are the columns in the order of these classes?"
         notes.append(f"the accuracy, {accuracy:.4f}, is no better than chance, {chance:.4f}: {ask}")
-    if (
-        test is not None
-        and test.otherwise is not None
-        and numbered
-        and tuple(run.class_names.tolist()) == test.class_names
-    ):
-        other = run.predictions == test.otherwise
-        better, worse = int((other & ~run.correct).sum()), int((run.correct & ~other).sum())
+    if test is not None and test.others and tuple(run.class_names.tolist()) == test.class_names:
+        right = {other.name: run.predictions == (other.counted if numbered else other.labels) for other in test.others}
+        best = max(right, key=lambda name: right[name].sum())
+        better, worse = int((right[best] & ~run.correct).sum()), int((run.correct & ~right[best]).sum())
         if better - worse > SURE * (better + worse) ** 0.5:
             notes.append(
-                f"in the other usual order of files and numbered classes the accuracy would be {other.mean():.4f}, not "
-                f"{accuracy:.4f}: is this one, --order, the right one?"
+                f"in the order {best} the accuracy would be {right[best].mean():.4f}, not {accuracy:.4f}: is --order "
+                f"{best} theirs?"
             )
     absent = [name for name, share in zip(run.class_names.tolist(), shares[0], strict=True) if not share]
     if test is None and labels_given and run.n_images >= LEAST and absent:
@@ -49,6 +45,21 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
     if run.n_images >= LEAST and not run.has_scores and accuracy == 1:
         notes.append("every predicted class is the true one: does the file hold the labels instead of predictions?")
     return notes
+
+
+def not_told_by_labels(test: TestSet, given: np.ndarray) -> list[str]:
+    """What the labels of a file, int64 or text (N,), leave open: other usual orders of the files have the same."""
+    as_numbers = given.dtype.kind != "U"
+    alike = [
+        f"--order {other.name}"
+        for other in test.others
+        if other.moved
+        and any(np.array_equal(test.labels, each) for each in (other.labels, other.counted)[: 1 + as_numbers])
+    ]
+    return [
+        f"the labels would be the same by {' and '.join(alike)}, with other pictures in these rows: nothing but the "
+        "option says which order is theirs"
+    ] * bool(alike)
 
 
 def numbered_rows(test_set: str, files_given: bool) -> list[str]:

@@ -36,6 +36,16 @@ ROWS = "rows"  #: the order by which a row is known by its number
 
 
 @dataclass(frozen=True, eq=False)
+class OtherOrder:
+    """A usual order of a folder's files that a test set does not have; for rows in the order of the test set."""
+
+    name: str  #: as --order has it
+    labels: np.ndarray  #: int64 (N,), of the images that it has in these rows, counting the test set's `class_names`
+    counted: np.ndarray  #: int64 (N,), the same as this order counts the classes
+    moved: bool  #: whether it has other images in some rows
+
+
+@dataclass(frozen=True, eq=False)
 class TestSet:
     """The images that the rows of a file are of, as far as they are known without the file."""
 
@@ -52,15 +62,16 @@ class TestSet:
     by_file: bool = False  #: the rows were found by the names of their files
     other: "TestSet | None" = None  #: the same images in another usual order, and
     ask: str = ""  #: what is said where nothing tells which of the two is meant
-    otherwise: np.ndarray | None = None  #: `labels`, were it the other usual order than the one that is named
-    by_order: tuple[tuple[str, np.ndarray], ...] = ()  #: `labels` in further orders of the files, by the order's name
+    others: tuple[OtherOrder, ...] = ()  #: the usual orders of its files besides its own
     natural: np.ndarray | None = None  #: (C,), the classes in natural order, where numbers may count these, too
     notes: tuple[str, ...] = ()  #: what is to be known of how the rows were found
 
     def take(self, rows: np.ndarray) -> "TestSet":
         """The same test set of the chosen rows (n,) alone."""
-        per_row = ("labels", "sample_ids", "rows", "otherwise")
-        return replace(self, **{name: values[rows] for name in per_row if (values := getattr(self, name)) is not None})
+        per_row = ("labels", "sample_ids", "rows")
+        taken = {name: values[rows] for name in per_row if (values := getattr(self, name)) is not None}
+        others = (replace(each, labels=each.labels[rows], counted=each.counted[rows]) for each in self.others)
+        return replace(self, others=tuple(others), **taken)
 
 
 def pack_path(run: Path) -> Path:
@@ -142,20 +153,21 @@ def _folder(config: ImportConfig, files: Sequence[str] | None, label_of: Mapping
         natural=None if config.order or (counted == np.arange(len(counted))).all() else counted,
         other=natural if ask else None, ask=ask,
     )  # fmt: skip
-    test, other = (natural, by_text) if config.order == "natural" else (by_text, natural)
+    order = config.order or "imagefolder"
     whole = rows_of["paths"]
-    if config.order == "paths":
-        test = replace(by_text, labels=labels[whole], rows=whole)
-    elif test is by_text and (whole != in_order).any():
-        test = replace(by_text, by_order=(("paths", labels[whole]),))
-    if config.order:  # where files are named, they tie the rows to their pictures in either order
-        of_other = labels if test is natural else by_number
-        test = replace(test, otherwise=of_other[(other if files is None else test).rows])
+    test = {"natural": natural, "paths": replace(by_text, labels=labels[whole], rows=whole)}.get(order, by_text)
+    counting = by_number if test is natural else labels
+    others = []
+    for each in rows_of.keys() - {order}:
+        at = test.rows if files is not None else rows_of[each]  # files tie the rows to their pictures in any order
+        of_its_own = by_number if each == "natural" else labels
+        others.append(OtherOrder(each, counting[at], of_its_own[at], bool((at != test.rows).any())))
+    test = replace(test, others=tuple(sorted(others, key=lambda other: other.name)))
     if files is None:
         return test
     repeated = len(set(files)) < len(files)
     if repeated and config.order and in_this_order([folder.files[row] for row in test.rows], files):
-        return replace(test, otherwise=None, notes=(_SAME_NAMES,))
+        return replace(test, others=(), notes=(_SAME_NAMES,))
     try:
         places = rows_of_files(folder.files, files, str(folder.root))
     except CifarcoreError as error:

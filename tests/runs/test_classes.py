@@ -110,6 +110,35 @@ def test_columns_without_names_count_the_classes_of_a_folder_in_one_of_two_order
         made.check(taken(path, tmp_path, **options).run)
 
 
+def test_a_stated_order_is_doubted_where_the_columns_have_names_too(tmp_path):
+    made = draw(
+        tmp_path / "shapes", {f"class{c}": [f"{i}.png" for i in range(2, n)] for c, n in ((1, 22), (2, 22), (10, 62))}
+    )
+    _, rows = in_natural_order(list_folder(made.root))
+    sure = 0.1 + 0.7 * np.eye(3)[made.labels]
+    path, options = tmp_path / "theirs.csv", dict(images=str(made.root))
+    pd.DataFrame(sure[rows], columns=made.names).to_csv(path, index=False)
+    doubted = [note for note in taken(path, tmp_path, **options, order="imagefolder").notes if "would be 1.0" in note]
+    assert len(doubted) == 1 and doubted[0].endswith("is --order natural theirs?")
+    assert not any("would be" in note for note in taken(path, tmp_path, **options, order="natural").notes)
+
+
+def test_labels_that_fit_another_order_of_the_files_as_well_do_not_confirm_the_one_that_is_stated(tmp_path):
+    made = draw(tmp_path / "pictures", {name: [f"{i}.png" for i in range(1, 12)] for name in ("ant", "bee")})
+    path, options = tmp_path / "theirs.npz", dict(images=str(made.root))
+    said = (
+        "the labels would be the same by --order natural, with other pictures in these rows: nothing but the option "
+        "says which order is theirs"
+    )
+    np.savez(path, probs=made.probabilities, labels=made.labels)
+    assert said in taken(path, tmp_path, **options, order="imagefolder").notes
+    np.savez(path, probs=made.probabilities, labels=made.labels, path=made.files)
+    assert said not in taken(path, tmp_path, **options, order="imagefolder").notes
+    uneven = draw(tmp_path / "uneven", {f"class{c}": [f"{i}.png" for i in range(1, c + 8)] for c in (2, 10)})
+    np.savez(path, probs=uneven.probabilities, labels=uneven.labels)
+    assert said not in taken(path, tmp_path, images=str(uneven.root), order="imagefolder").notes
+
+
 @pytest.mark.parametrize("files", [True, False])
 def test_a_stated_order_that_the_other_one_beats_is_doubted(tmp_path, files):
     """The option is believed, but not in silence: of files it counts the classes, of rows without files both.
@@ -130,10 +159,10 @@ def test_a_stated_order_that_the_other_one_beats_is_doubted(tmp_path, files):
         columns = by_number if right == "natural" else slice(None)
         more = {"path": np.array(made.files)[place]} if files else {}
         np.savez(path, probs=sure[place][:, columns], **more)
-        (said,) = [note for note in taken(path, tmp_path, **options, order=order).notes if "other usual order" in note]
+        (said,) = [note for note in taken(path, tmp_path, **options, order=order).notes if f"--order {right}" in note]
         best = sure.argmax(axis=1) == made.labels
         assert f"the accuracy would be {best.mean():.4f}, not" in said
-        assert not any("other usual" in note for note in taken(path, tmp_path, **options, order=right).notes)
+        assert not any("would be" in note for note in taken(path, tmp_path, **options, order=right).notes)
 
 
 def test_labels_of_another_class_order_are_told_from_rows_of_another_order(tmp_path):

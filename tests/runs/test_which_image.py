@@ -245,7 +245,7 @@ def test_a_class_that_another_begins_with_stands_elsewhere_where_whole_paths_are
     assert "--order imagefolder, as in torchvision and Keras (row 0: 'bear/img_0.png'" in said
     made.check(taken(path, tmp_path, **options, order="paths").run)
     said = refused(path, tmp_path, **options, order="imagefolder")
-    assert "use --order paths if that is theirs" in said and "--class-names" not in said
+    assert "use --order natural or paths if that is theirs" in said and "--class-names" not in said
     padded = draw(tmp_path / "padded", {name: [f"img_{i:02}.png" for i in range(12)] for name in files})
     np.savez(path, predictions=padded.probabilities)
     said = refused(path, tmp_path, images=str(padded.root))
