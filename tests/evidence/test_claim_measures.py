@@ -320,3 +320,20 @@ def test_intervals_keep_to_what_is_possible():
     uneven = [each.take(np.arange(11)) for each in (wrong, perfect)]
     assert measures.diagonal(uneven[:1]) == pytest.approx((0, 0, 1 - by_class), abs=1e-12)
     assert measures.diagonal(uneven[1:]) == pytest.approx((1, by_class, 1))
+    rare = replace(run, logits=np.eye(4, dtype=np.float16)[(run.labels + (np.arange(12) > 0)) % 4] * 9)
+    value, low, high = measures.diagonal([rare.take(np.arange(11))])
+    assert low == 0 < value < high  # one image of eleven: without the bound it would be less
+
+
+@pytest.mark.parametrize(
+    ("measure", "statistic"), [(measures.smoothness, smooth), (measures.center_variability, variable)]
+)
+def test_a_map_that_says_nothing_has_an_interval_on_both_sides_of_zero(runs, measure, statistic):
+    places = np.random.default_rng(1).permutation(CLASSES)  # each class lies where another one should
+    shuffled = []
+    for run in runs:
+        middle = centers(run, range(CLASSES)).astype(np.float32)
+        shuffled.append(replace(run, tsne=run.tsne + (middle[places] - middle)[run.labels]))
+    value, low, high = by_classes(statistic, shuffled)
+    assert low < -0.02 and high > 0.02
+    assert measure(shuffled) == pytest.approx((value, max(low, -1), min(high, 1)), abs=1e-3)

@@ -44,6 +44,16 @@ def test_a_gap_in_one_condition_is_found_and_its_numbers_are_of_the_half_that_di
     assert (row["high"] - row["low"]) / 2 == pytest.approx(1.96 * error, rel=0.02)
 
 
+@pytest.mark.parametrize(("held_out", "halves_that_choose"), [(1, 1), (2, 2)])
+def test_two_images_held_out_are_the_fewest_that_a_slice_is_measured_on(held_out, halves_that_choose):
+    inside, first = np.arange(400) < 50, np.arange(400) % 2 == 0
+    first[:50] = np.arange(50) >= held_out
+    difference = inside - 1.0 * (np.arange(400) % 5 == 0)
+    for half in (first, ~first):
+        table = search(difference, Conditions(inside[None], np.array([0])), half)
+        assert table["chosen_by"].tolist() == [halves_that_choose]
+
+
 def test_a_gap_where_two_conditions_meet_is_found_as_that():
     rng, values, conditions, difference = made()
     inside = (values[0] == 1) & (values[4] == 2)

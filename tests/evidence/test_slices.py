@@ -354,3 +354,5 @@ def test_a_slice_is_told_apart_by_the_other_properties():
     gaps = {name: m[mask].mean() - m[~mask].mean() for name, m in bins.items()}
     assert first["condition"] == max(gaps, key=lambda name: abs(gaps[name]))
     assert apart(found, "camera: no").empty
+    for held in (False, True):
+        assert apart(replace(found, conditions=("one",), masks=np.full((1, 2000), held)), "one").empty
