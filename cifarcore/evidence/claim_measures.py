@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.spatial.distance import pdist
-from scipy.stats import spearmanr
 from scipy.stats import t as student
 
 from cifarcore.evidence import absent, crossed, delong, metrics, softmax
@@ -176,7 +175,9 @@ def smoothness(runs: list[Run]) -> Interval:
         centers, _ = _class_centers(run)
         scores = run.logits - softmax.log_normalizer(run)[:, None]
         profiles = np.stack([scores[run.labels == c].mean(axis=0) for c in range(run.n_classes)])
-        return lambda classes: spearmanr(pdist(centers[classes]), pdist(profiles[classes])).statistic
+        correlation = _rank_correlation(pdist(centers), pdist(profiles))
+        first, second = np.triu_indices(run.n_classes, 1)  # the pairs in the order of pdist
+        return lambda classes: correlation(np.isin(first, classes) & np.isin(second, classes))
 
     return _by_classes([of(run) for run in runs], runs[0].n_classes, -1) if _can_correlate_classes(runs) else NOTHING
 
@@ -200,10 +201,30 @@ def center_variability(runs: list[Run]) -> Interval:
 
     def of(run: Run) -> Callable[[np.ndarray], float]:
         centers, scatter = _class_centers(run)
-        far = np.linalg.norm(centers - np.median(run.tsne, axis=0), axis=1)
-        return lambda classes: spearmanr(far[classes], scatter[classes]).statistic
+        correlation = _rank_correlation(np.linalg.norm(centers - np.median(run.tsne, axis=0), axis=1), scatter)
+        return lambda classes: correlation(np.isin(np.arange(run.n_classes), classes))
 
     return _by_classes([of(run) for run in runs], runs[0].n_classes, -1) if _can_correlate_classes(runs) else NOTHING
+
+
+def _rank_correlation(x: np.ndarray, y: np.ndarray) -> Callable[[np.ndarray], float]:
+    """Spearman's correlation of those places, bool (n,), of `x` and `y` that are kept; NaN where one does not vary.
+
+    SciPy's would sort and test anew for every class that the jackknife leaves out.
+    """
+    orders = [np.argsort(values, kind="stable") for values in (x, y)]
+
+    def of(kept: np.ndarray) -> float:
+        ranks = np.zeros((2, len(kept)))
+        for rank, values, order in zip(ranks, (x, y), orders, strict=True):
+            places = order[kept[order]]
+            first = np.append(True, np.diff(values[places]) > 0)  # of equal values, which share the mean of their ranks
+            ends = np.append(np.flatnonzero(first), len(places))
+            group = np.cumsum(first)
+            rank[places] = (ends[group - 1] + ends[group] - len(places)) / 2
+        return float(ranks[0] @ ranks[1] / size) if (size := np.linalg.norm(ranks, axis=1).prod()) > 0 else np.nan
+
+    return of
 
 
 def _class_centers(run: Run) -> tuple[np.ndarray, np.ndarray]:

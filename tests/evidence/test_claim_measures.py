@@ -259,6 +259,14 @@ def test_correlations_of_classes(runs, measure, statistic, n):
     assert measure(runs[:n]) == pytest.approx((value, max(low, -1), min(high, 1)), abs=1e-3)
 
 
+def test_rank_correlations_share_the_ranks_of_equal_values():
+    x, y = np.array([1.0, 1, 2, 5, 5, 5, 7]), np.array([2.0, 2, 1, 5, 0, 5, 5])
+    correlation = measures._rank_correlation(x, y)
+    for kept in (np.ones(7, bool), np.arange(7) != 3, np.arange(7) > 1):
+        assert correlation(kept) == pytest.approx(stats.spearmanr(x[kept], y[kept]).statistic)
+    assert np.isnan(correlation(np.arange(7) < 2)), "equal values alone have no correlation"
+
+
 @pytest.mark.parametrize("measure", [measures.smoothness, measures.center_variability])
 def test_correlations_need_classes_with_images_and_places(measure):
     run = made_run(10, 100)
