@@ -13,7 +13,12 @@ PICTURES = "app/static/pictures"
 
 #: query parameter -> value of an earlier version -> its name now
 _RENAMED = {
-    "split": {"both right": "both correct", "both wrong": "neither"},
+    "split": {
+        "both right": "both correct",
+        "both wrong": "neither",
+        "only A": "newly wrong",
+        "only B": "newly right",
+    },
     "group": {
         "only A right": "only A correct",
         "only B right": "only B correct",

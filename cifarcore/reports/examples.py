@@ -16,7 +16,7 @@ from cifarcore.reports.tables.galleries import predictions
 from cifarcore.reports.thumbnails import thumbnails
 
 MOST_EXAMPLES = 16  #: of each group
-_GROUPS = {"only A correct": "Newly wrong", "only B correct": "Fixed"}
+_GROUPS = {"only A correct": "Newly wrong", "only B correct": "Newly right"}
 
 
 @dataclass(frozen=True)

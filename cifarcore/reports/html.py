@@ -16,7 +16,7 @@ import pandas as pd
 
 from cifarcore.evidence import absent, calibration, findings, paired, seed_notes
 from cifarcore.evidence.comparison import Comparison
-from cifarcore.evidence.disagreement import FOUR_WAYS, four_way, split_frame
+from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
 from cifarcore.evidence.known import coincidence
 from cifarcore.reports import markup
 from cifarcore.reports.charts import classes as class_charts
@@ -99,7 +99,7 @@ def html_page(
 ) -> str:
     """The page of two models, given as `reports.result.Result` holds them; the runs in `all_runs` are listed."""
     a, b = sides.a, sides.b
-    split, pictures = split_frame(four_way(sides.pair)), examples(sides, MAX_ROWS)
+    split, pictures = overview.split_frame(sides), examples(sides, MAX_ROWS)
     title, listed = f"{a.title} against {b.title}", overview.run_table(all_runs, runs_a, runs_b)
     beside = [run for run in all_runs if not any(run is one for one in (*runs_a, *runs_b))]
     body = [

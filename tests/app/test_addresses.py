@@ -11,6 +11,7 @@ from cifarcore.app.addresses import renamed
     ("page", "query", "key", "value"),
     [
         ("overview", {"split": "both wrong"}, "split", "neither"),
+        ("overview", {"split": "only A"}, "split", "newly wrong"),
         ("classes", {"class": "aquarium_fish"}, "class", "aquarium fish"),
         ("disagreements", {"group": "only B right"}, "group", "only B correct"),
         ("roc", {"apart": "one-vs-rest", "point": "5 %"}, "point", "5%"),

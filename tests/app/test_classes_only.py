@@ -71,7 +71,7 @@ def test_sections_and_galleries_of_the_overview(folder, models):
     a, b, _ = models
     write(folder, a, b)
     keys = ("detectable", "good-enough", "flips", "abstention", "together", "calibration", "learning-curves")
-    app = run(folder, "overview", {"A": "cnn-classes", "split": "only B"}, **{f"{key}-open": True for key in keys})
+    app = run(folder, "overview", {"A": "cnn-classes", "split": "newly right"}, **{f"{key}-open": True for key in keys})
     shown = text(app)
     assert "Nothing can be said: " in shown and "averaged probabilities" in shown and not NAN.search(shown)
 

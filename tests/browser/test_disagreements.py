@@ -48,7 +48,7 @@ def test_segments_count_and_dots_say_how_many_seeds_are_correct(visit, app):
     page = visit("disagreements?group=only+B+correct")
     a, b = app.sides()
     right_a, right_b = (side.first.logits.argmax(1) == side.first.labels for side in (a, b))
-    counts = {"newly wrong": right_a & ~right_b, "fixed": ~right_a & right_b, "both wrong": ~right_a & ~right_b}
+    counts = {"newly wrong": right_a & ~right_b, "newly right": ~right_a & right_b, "both wrong": ~right_a & ~right_b}
     for name, images in counts.items():
         shown = page.get_by_text(f"{name} {images.sum():,}", exact=True)
         shown.wait_for()

@@ -23,7 +23,7 @@ def predictions(side):
 def test_only_b_shows_exactly_the_images_that_only_b_gets_right(visit, app):
     page = visit()
     a, b = app.sides()
-    page.get_by_role("radio", name="only B").or_(page.get_by_role("button", name="only B")).first.click()
+    page.get_by_role("radio", name="newly right").or_(page.get_by_role("button", name="newly right")).first.click()
     settle(page)
     run_a, run_b = a.first, b.first
     expected = (predictions(a)[0] != run_a.labels) & (predictions(b)[0] == run_b.labels)
@@ -31,7 +31,7 @@ def test_only_b_shows_exactly_the_images_that_only_b_gets_right(visit, app):
     assert ids(frame) == set(run_a.sample_ids[expected].tolist())
     assert len(frame) == expected.sum()
     again = visit(address(page))
-    assert parameters(again)["split"] == "only B"
+    assert parameters(again)["split"] == "newly right"
     assert tiles(again, "split").first.get_attribute("data-id") == tiles(page, "split").first.get_attribute("data-id")
     assert tiles(page, "split").first.get_attribute("data-id") == frame["sample_id"][0]
 
@@ -257,3 +257,12 @@ def test_the_cards_maps_are_square(visit):
     for chart in drawn.all()[2:]:  # behind the two models' bars
         box = chart.bounding_box()
         assert box["width"] == box["height"] > 200
+
+
+def test_a_link_opens_the_sections_that_were_open(visit):
+    page = visit()
+    page.locator("summary", has_text="Flips").click()
+    settle(page)
+    again = visit(address(page), elsewhere=True)
+    opened = again.locator("[data-testid=stMain] details[open] summary")
+    assert [text.split()[-1] for text in opened.all_inner_texts()] == ["Flips"]

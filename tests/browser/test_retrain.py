@@ -173,7 +173,7 @@ def test_start_watch_browse_reload_stop_elsewhere_compare_delete(browse, runs):
     before = load_run(runs / f"{PARENT}.npz")
     fixed = int((~before.correct & run.correct).sum())
     assert serious(page) == []
-    assert "Fixed: only correct after; " in main.inner_text() and f"· {fixed:,}" in main.inner_text()
+    assert "Newly right: only correct after; " in main.inner_text() and f"· {fixed:,}" in main.inner_text()
     sure = page.get_by_role("button", name="Delete it")
     press(page.get_by_role("button", name="Delete", exact=False).first, sure.is_visible)
     press(sure, lambda: not jobs(runs))

@@ -36,7 +36,15 @@ def difference() -> alt.TopLevelMixin:
 
 def metric_rows() -> alt.TopLevelMixin:
     columns = {"x": [0.8, np.nan], "low": [0.6, np.nan], "high": [1, np.nan], "significant": [True, False]}
-    frame = {"metric": NAMES[:2], "shown": "1 → 2", "ci": "1 to 2", **columns, "color": ["B", "A"], "method": "test"}
+    frame = {
+        "metric": NAMES[:2],
+        "shown": "1 → 2",
+        "ci": "1 to 2",
+        "lacking": "",
+        **columns,
+        "color": ["B", "A"],
+        "method": "test",
+    }
     return overview.metric_rows(pd.DataFrame(frame), ("old", "new"))
 
 
@@ -49,7 +57,14 @@ def bands() -> alt.TopLevelMixin:
 
 def split() -> alt.TopLevelMixin:
     return overview.split_bar(
-        pd.DataFrame({"group": list(style.SPLIT_COLORS), "images": [4, 3, 2, 1], "share": [0.4, 0.3, 0.2, 0.1]})
+        pd.DataFrame(
+            {
+                "group": list(style.SPLIT_COLORS),
+                "name": list("abcd"),
+                "images": [4, 3, 2, 1],
+                "share": [0.4, 0.3, 0.2, 0.1],
+            }
+        )
     )
 
 
@@ -250,7 +265,7 @@ def test_names_that_mean_something_to_javascript_are_drawn(make, names, monkeypa
     drawn = io.StringIO()
     make().save(drawn, format="svg")
     shown = set(re.findall(r"<text[^>]*>([^<]*)</text>", drawn.getvalue()))
-    assert set(names[:2]) <= {re.sub(r" ✓ \d+\.$", "", html.unescape(text)) for text in shown}
+    assert set(names[:2]) <= {re.sub(r"^✓ |, rank \d+$", "", html.unescape(text)) for text in shown}
 
 
 @pytest.mark.parametrize("names", [("constructor", "toString"), ("__proto__", 'it\'s "q"\\\\')])

@@ -140,13 +140,14 @@ def test_the_head_names_a_before_b(sections):
 
 def test_correctness_counts_the_images_of_each_model(sections):
     right = {letter: predicted(RUNS[letter][0]) == LABELS for letter in "AB"}
-    counts = {"only A": (right["A"] & ~right["B"]).sum(), "only B": (right["B"] & ~right["A"]).sum()}
+    counts = {"newly wrong": (right["A"] & ~right["B"]).sum(), "newly right": (right["B"] & ~right["A"]).sum()}
     section = sections["Correctness on the same images"]
     table = {row["Correctness"]: row["Images"] for row in section["tables"][0]}
     drawn = {said["group"]: (said["images"], color) for said, color in marks(section["images"][0], "bar")}
-    assert counts["only A"] != counts["only B"]
-    for group, count in counts.items():
-        assert table[group] == drawn[group][0] == f"{count:,}" and COLORS[group[-1]] in drawn[group][1]
+    assert counts["newly wrong"] != counts["newly right"]
+    for (group, count), letter in zip(counts.items(), "AB", strict=True):
+        assert table[f"{group} (only {letter} correct)"] == drawn[group][0] == f"{count:,}"
+        assert COLORS[letter] in drawn[group][1]
 
 
 def test_errors_within_the_superclass_are_those_of_the_model_named(sections):

@@ -45,6 +45,6 @@ def test_the_report_embeds_what_it_names_and_says_the_same_without(monkeypatch):
     suspects = int(((a.predictions == b.predictions) & ~a.correct).sum())
     assert page.count('class="picture"') == 16 + 16 + min(suspects, html.MAX_ROWS)
     broken, fixed = (a.correct & ~b.correct).sum(), (~a.correct & b.correct).sum()
-    assert f"Newly wrong, the first 16 of {broken}:" in page and f"Fixed, the first 16 of {fixed}:" in page
+    assert f"Newly wrong, the first 16 of {broken}:" in page and f"Newly right, the first 16 of {fixed}:" in page
     tables = re.findall(r"<table.*?</table>", page, re.S)
     assert tables == re.findall(r"<table.*?</table>", without, re.S)

@@ -199,4 +199,6 @@ def _heatmap(view, frame, rows, columns, show, chosen, key, targets, groups=()) 
         muted=frame["muted"] & claimed, chosen=(frame["true"] == chosen[0]) & (frame["predicted"] == chosen[1])
     )
     chart = heatmap(frame, rows, columns, show, groups)
+    with st.container(key=f"{key}-narrow-hint"):
+        st.caption("The matrix is wider than a narrow screen: move it sideways.")
     plot(chart, width="content", key=key, on_select=clicked)

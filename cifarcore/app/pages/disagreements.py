@@ -46,7 +46,7 @@ def _disagreements(view: View) -> None:
             return
     every = disagreement_tables.in_every_seed(view, group) if view.several_seeds else None
     if every is not None and st.toggle(
-        "In every seed",
+        f"In every seed ({every.sum():,})",
         key="every",
         bind="query-params",
         help="Every seed of each model is correct, or wrong, on the image",

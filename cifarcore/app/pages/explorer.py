@@ -22,6 +22,7 @@ from cifarcore.reports.tables import explorer as parts_of_maps
 from cifarcore.reports.tables import explorer_map as drawn
 from cifarcore.reports.tables import slices as slice_tables
 from cifarcore.reports.tables.explorer import Box, Lasso, marked
+from cifarcore.reports.tables.galleries import OUTCOMES_SAID
 from cifarcore.runs.memo import memo
 from cifarcore.runs.selections import selections
 
@@ -150,7 +151,7 @@ def _maps(view: View, kind: str, color: str, positions: list[np.ndarray | None],
         view.class_names,
         drawn.color_legend(view, color),
         view.pictures.url,
-        drawn.outcome_names(view),
+        OUTCOMES_SAID,
         {letter: drawn.superclass_places(view, each) for letter, each in of_side.items()},
     )
     maps(content, st.session_state[_START], st.session_state.get(_TURN, 0), key, lambda text: _selected(view, text))

@@ -18,12 +18,14 @@ from cifarcore.files import is_link, runs_dir
 from cifarcore.reports.charts.overview import difference_interval, split_bar
 from cifarcore.reports.charts.overview import metric_rows as metric_chart
 from cifarcore.reports.summary import SUMMARY
-from cifarcore.reports.tables.galleries import surest_first, surest_words
+from cifarcore.reports.tables.galleries import OUTCOMES, surest_first, surest_words
 from cifarcore.reports.tables.other_seeds import other_seeds_text
 from cifarcore.reports.tables.overview import (
     costs,
     metric_rows,
     metric_table,
+    split_frame,
+    split_text,
 )
 from cifarcore.runs.memo import memo
 from cifarcore.text import number
@@ -36,6 +38,7 @@ _SPLIT_HELP = {
     "only B": "{b} is correct, {a} is wrong",
     "neither": "Both models are wrong",
 }
+_GROUPS = {name: group for group, name in OUTCOMES.items()}
 
 
 def page(view: View) -> None:
@@ -104,27 +107,25 @@ def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
 @st.fragment
 def _split(view: View) -> None:
     st.subheader("Correctness on the same images")
-    groups = memo(disagreement.four_way, view.pair)
-    frame = disagreement.split_frame(groups)
-    plot(split_bar(frame), width="stretch", key=_BAR, on_select=_clicked)
-    counted = " · ".join(f"{group} {images:,}" for group, images in zip(frame["group"], frame["images"], strict=True))
-    st.caption(counted + (f" ({view.first_seeds})" if view.several_seeds else ""))
+    plot(split_bar(split_frame(view)), width="stretch", key=_BAR, on_select=_clicked)
+    st.caption(split_text(view))
     chosen = st.segmented_control(
         "Show the pictures of",
-        list(disagreement.FOUR_WAYS),
+        list(_GROUPS),
         key="split",
         bind="query-params",
-        help="Only A: A is correct and B is wrong. Only B: the other way round.",
+        help="Newly wrong: A is correct and B is wrong. Newly right: the other way round.",
     )
     if chosen:
-        rows = np.flatnonzero((groups == chosen) & view.in_filter)
+        group = _GROUPS[chosen]
+        rows = np.flatnonzero((memo(disagreement.four_way, view.pair) == group) & view.in_filter)
         rows = surest_first(view, rows)
         inside = " in the classes of the filter" if view.filtered else ""
         gallery(
             view,
             rows,
             "split",
-            _SPLIT_HELP[chosen].format(a=escape(view.names[0]), b=escape(view.names[1])) + inside + surest_words(view),
+            _SPLIT_HELP[group].format(a=escape(view.names[0]), b=escape(view.names[1])) + inside + surest_words(view),
             name=chosen,
         )
 
@@ -133,7 +134,7 @@ def _clicked() -> None:
     """A click on the bar chooses below it, so that the address and the keyboard know one choice."""
     groups = st.session_state[_BAR]["selection"].get("outcome", [])
     if groups:
-        st.session_state["split"] = groups[0]["group"]
+        st.session_state["split"] = OUTCOMES[groups[0]["group"]]
 
 
 def _downloads(view: View, table: pd.DataFrame) -> None:

@@ -1,5 +1,5 @@
-"""Retrained: what a short retraining changed, measured on the same test images, and which pictures it fixed and
-broke.
+"""Retrained: what a short retraining changed, measured on the same test images, and which pictures are newly
+right and newly wrong.
 """
 
 from functools import partial
@@ -19,6 +19,7 @@ from cifarcore.app.parts.sidebar import choose_next
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
+from cifarcore.evidence.flips import NEWLY_RIGHT, NEWLY_WRONG
 from cifarcore.files import runs_dir, seen, version
 from cifarcore.reports import headings
 from cifarcore.reports.charts.classes import dumbbells
@@ -157,21 +158,22 @@ def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
 
 
 def _pictures(view: View, focus: tuple[int, ...]) -> None:
-    """What was fixed and what was broken, side by side."""
+    """What is newly right and what is newly wrong, side by side."""
     filter_note(view, "the pictures below are", "the numbers above are")
     if view.several_seeds:
         st.caption(f"For {view.first_seeds}; the overview compares all chosen seeds.")
     changed = retrain_tables.changed_images(view, focus)
-    for place, key, title in zip(
+    for place, key, kind, what in zip(
         st.columns(2, gap="medium"),
-        ("fixed", "broken"),
-        ("**Fixed**: only correct after", "**Broken**: only correct before"),
+        ("fixed", "broken"),  # as addresses name their pages
+        (NEWLY_RIGHT, NEWLY_WRONG),
+        ("only correct after", "only correct before"),
         strict=True,
     ):
-        rows = changed[key]
+        rows = changed[kind]
         of_focus = f"; {np.isin(view.labels[rows], focus).sum():,} in focus" if focus else ""
         with place:
-            gallery(view, rows, key, title + of_focus)
+            gallery(view, rows, key, f"**{kind.capitalize()}**: {what}{of_focus}", name=kind)
 
 
 def _housekeeping(view: View, run: Run) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from cifarcore.app.addresses import begin_with_address, name_in_address
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
-from cifarcore.app.parts.layout import page_link
+from cifarcore.app.parts.layout import one_of, page_link
 from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
@@ -25,7 +26,7 @@ from cifarcore.reports.charts.robustness import by_severity
 from cifarcore.reports.charts.slices import accuracy_by_bin, forest
 from cifarcore.reports.tables import robustness as tables
 from cifarcore.reports.tables import slices as slice_tables
-from cifarcore.reports.tables.galleries import surest_first
+from cifarcore.reports.tables.galleries import WITHIN_SLICE, surest_words, within_slice
 from cifarcore.runs.selections import delete_selection, exported, import_selections, selections
 
 PARAMETER = "slice"
@@ -74,7 +75,8 @@ def _slices(view: View) -> None:
     if slices.table.empty:
         st.info(slice_tables.NOTHING_KNOWN, icon=":material/search_off:")
     else:
-        st.markdown(slice_tables.count_text(slices))
+        st.markdown(slice_tables.count_text(slices) + slice_tables.drawn_text(slices))
+        st.caption(f"{slice_tables.LEGEND} {slice_tables.BY_Q}")
         _forest(slices, slice_tables.forest_frame(slices), slice_tables.METHOD, _CHART, PARAMETER)
         _pictures(view, slices)
     _by_property(view, slices)
@@ -97,18 +99,24 @@ def _clicked(chart: str, key: str) -> None:
 
 def _pictures(view: View, slices) -> None:
     options = slices.table["slice"].tolist()
-    if st.session_state.get(PARAMETER) not in options:
-        st.session_state.pop(PARAMETER, None)
-    chosen = st.selectbox(
-        "Pictures of the slice (or click one in the chart)", options, key=PARAMETER, bind="query-params"
-    )
+    begin_with_address(PARAMETER, options)
+    chosen = st.selectbox("Pictures of the slice (or click one in the chart)", options, key=PARAMETER)
+    name_in_address(PARAMETER, chosen)  # the first one too: where the pictures are measured, another is
     mask = slices.mask(chosen)
     filter_note(view, "the gallery below is", "the charts are")
     if apart := slice_tables.apart_text(slices, chosen):
         st.markdown(escape(apart, 600))
     st.markdown(page_link("Mark them in the explorer", "explorer", {PARAMETER: chosen, "color": "slice"}))
-    rows = surest_first(view, np.flatnonzero(mask & view.in_filter))
-    gallery(view, rows, "slices", escape(chosen, 200), name=chosen)
+    _gallery(view, mask, "slices", chosen)
+
+
+def _gallery(view: View, mask: np.ndarray, key: str, name: str) -> None:
+    """The pictures of the slice `name`, all or those that one of the models gets wrong."""
+    kept = within_slice(view, np.flatnonzero(mask & view.in_filter))
+    shown = one_of("Show", WITHIN_SLICE, f"{key}-of", shown={each: f"{each} {len(kept[each]):,}" for each in kept})
+    words = name if shown == WITHIN_SLICE[0] else f"{name}, {shown}"
+    title = escape(words + surest_words(view), 300)
+    gallery(view, kept[shown], key, title, empty="No image of this slice is that.", name=words)
 
 
 def _by_property(view: View, slices) -> None:
@@ -126,7 +134,9 @@ def _by_property(view: View, slices) -> None:
 
 @st.fragment
 def _robustness(view: View) -> None:
-    box = st.expander("Robustness to corruptions", icon=":material/blur_on:", key="robustness-open", on_change="rerun")
+    box = st.expander(
+        "Robustness to corruptions", icon=":material/blur_on:", key="robustness-open", bind="query-params"
+    )
     if not box.open:
         return
     with box:
@@ -165,6 +175,7 @@ def _kept(view: View) -> None:
         return
     slices = slice_tables.of_selections(view, kept)
     names = slices.table["slice"].tolist()
+    st.caption(slice_tables.LEGEND)
     _forest(slices, slice_tables.forest_frame(slices, most=None), slice_tables.METHOD_OF_USER, _KEPT_CHART, KEPT)
     if st.session_state.get(KEPT) not in names:
         st.session_state.pop(KEPT, None)
@@ -179,8 +190,7 @@ def _kept(view: View) -> None:
                 st.rerun()
     filter_note(view, "the gallery below is", "the charts are")
     st.markdown(page_link("Mark them in the explorer", "explorer", {KEPT: name, "color": "slice"}))
-    rows = surest_first(view, np.flatnonzero(slices.masks[names.index(name)] & view.in_filter))
-    gallery(view, rows, "saved-images", escape(name, 200), name=name)
+    _gallery(view, slices.masks[names.index(name)], "saved-images", name)
 
 
 def _import(folder: Path) -> None:

@@ -89,6 +89,8 @@ def _dialog(view: View) -> None:
             else:
                 st.markdown(f"Predicted: **{escape(view.class_names[side.first.predictions[row]])}**")
                 st.caption(escape(absent.note("confidence", side.first), 300))
+        if view.a.first.has_scores or view.b.first.has_scores:
+            st.caption(charts.TOP_LEGEND)
     why(view, row)
     _neighbors(view, row)
     for column, side in zip(st.columns(2, gap="medium"), (view.a, view.b), strict=True):

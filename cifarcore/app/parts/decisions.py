@@ -36,7 +36,7 @@ def sections(view: View) -> None:
         ("Calibration", "speed", "calibration", training.calibration),
         ("Learning curves", "show_chart", "learning-curves", training.curves),
     ):
-        box = st.expander(title, icon=f":material/{icon}:", key=f"{key}-open", on_change="rerun")
+        box = st.expander(title, icon=f":material/{icon}:", key=f"{key}-open", bind="query-params")
         if box.open:
             with box:
                 draw(view)

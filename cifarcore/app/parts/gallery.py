@@ -14,7 +14,7 @@ from cifarcore.app.parts.tiles import items, tiles
 from cifarcore.app.safe_text import MOST_CSV_ROWS, csv
 from cifarcore.app.view import View
 from cifarcore.files import download_name
-from cifarcore.reports.tables.galleries import dots_legend, image_table
+from cifarcore.reports.tables.galleries import image_table, seeds_legend
 from cifarcore.text import plain
 
 PAGE_SIZE = 30
@@ -51,7 +51,7 @@ def gallery(
         st.session_state[page_key] = n_pages
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"{title or 'Images'} · **{len(rows):,}**", width="stretch")
-        if legend := dots_legend(view):
+        if legend := seeds_legend(view):
             st.caption(legend, width="content")
         page = 1
         if n_pages > 1:

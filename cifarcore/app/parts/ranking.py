@@ -33,7 +33,7 @@ def panel(view: View) -> None:
     if n_fitting < 3:
         return
     box = st.expander(
-        f"All {n_fitting} models ranked", icon=":material/leaderboard:", key="ranking-open", on_change="rerun"
+        f"All {n_fitting} models ranked", icon=":material/leaderboard:", key="ranking-open", bind="query-params"
     )
     if not box.open:
         return

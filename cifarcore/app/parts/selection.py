@@ -15,13 +15,14 @@ from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
 from cifarcore.files import runs_dir
 from cifarcore.reports.charts.style import SPLIT_COLORS
 from cifarcore.reports.tables.explorer_list import SHOWN, holds, listing
-from cifarcore.reports.tables.explorer_map import outcome_names
+from cifarcore.reports.tables.galleries import OUTCOMES_SAID
 from cifarcore.runs.memo import memo
 from cifarcore.runs.selections import save_selection
 
 ALL_CONFUSIONS = "all confusions"
 #: parameters of the address that narrow the list to what was clicked
 NARROWED = ("outcome", "within")
+_ENDED = "explorer-ended"  #: session state: what a click on a confusion ended
 
 
 def selection(view: View, rows: np.ndarray, where: str) -> None:
@@ -37,13 +38,14 @@ def selection(view: View, rows: np.ndarray, where: str) -> None:
             _save(view, rows)
     if not len(rows):
         return
+    if ended := st.session_state.pop(_ENDED, ""):
+        st.caption(f"No longer limited to {escape(ended)}, which holds no such confusion.")
     outcome, within = (st.query_params.get(name, "") for name in NARROWED)
     lists = holds(view, rows, outcome, within, str(st.session_state.get("confusion") or ""))
     counts(lists, SPLIT_COLORS, "explorer-counts", _narrow)
     left, right = st.columns([2, 1], vertical_alignment="bottom")
-    names = outcome_names(view)
-    shown = one_of("Show", SHOWN, "list", left, disabled=outcome in names)
-    if outcome in names:  # it says what is correct itself
+    shown = one_of("Show", SHOWN, "list", left, disabled=outcome in OUTCOMES_SAID)
+    if outcome in OUTCOMES_SAID:  # it says what is correct itself
         shown, rows = SHOWN[-1], rows[memo(four_way, view.pair)[rows] == outcome]
     if within in view.class_names:
         rows = rows[view.labels[rows] == view.class_names.index(within)]
@@ -58,7 +60,7 @@ def selection(view: View, rows: np.ndarray, where: str) -> None:
     )
     if confusion != ALL_CONFUSIONS:
         listed = listed.only(confusion)
-    title = ", ".join(filter(None, (names.get(outcome, shown), within if within in view.class_names else "")))
+    title = ", ".join(filter(None, (OUTCOMES_SAID.get(outcome, shown), within if within in view.class_names else "")))
     gallery(
         view,
         listed.rows,
@@ -77,15 +79,17 @@ def widen() -> None:
 
 
 def _narrow(of: str, value: str) -> None:
-    """Runs as a callback: list only what was clicked, or all again; what contradicts it ends."""
+    """Runs as a callback: list only what was clicked, or all again; what contradicts it ends, and is said."""
     if of == "confusion":
         st.session_state["confusion"] = value or ALL_CONFUSIONS
         if st.session_state.get("list") in SHOWN[1:3]:  # the panel counts the errors of both
             st.session_state["list"] = SHOWN[0]
+        ended = []
         if st.query_params.get("outcome") == FOUR_WAYS[0]:
-            st.query_params.pop("outcome")
-        if not value.startswith(f"{st.query_params.get('within', '')} → "):
-            st.query_params.pop("within", None)
+            ended.append(OUTCOMES_SAID[st.query_params.pop("outcome")])
+        if value and "within" in st.query_params and not value.startswith(f"{st.query_params['within']} → "):
+            ended.append(st.query_params.pop("within"))
+        st.session_state[_ENDED] = " and ".join(ended)
     elif of in NARROWED and value:
         st.query_params[of] = value
     elif of in NARROWED:

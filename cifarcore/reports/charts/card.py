@@ -7,6 +7,7 @@ import pandas as pd
 from cifarcore.reports.charts.style import COLORS, NEUTRAL, by_test, in_order
 
 _COLUMNS = ["name", "rank", "is_label"]
+TOP_LEGEND = "✓: the true class, with its rank among all classes"
 MAP_SIDE = 280
 MAP_LEGEND = "Pink diamond: this image; green: the others of its true class; grey: other test images"
 _LOST, _GAINED = (214, 39, 40), (31, 119, 180)  #: where hiding lowers the probability, and where it raises it
@@ -15,10 +16,11 @@ _DENSEST = 0.75
 
 def top_classes(frame: pd.DataFrame, letter: str) -> alt.LayerChart:
     """Bars of one model's most probable classes. Columns: name, probability (0..1), rank, is_label (true
-    class or not). The true class is said with its rank.
+    class or not). The true class is said with its rank, as TOP_LEGEND has it.
     """
     shown = [
-        f"{row.name} ✓ {row.rank}." if row.is_label else row.name for row in frame[_COLUMNS].itertuples(index=False)
+        f"✓ {row.name}, rank {row.rank}" if row.is_label else row.name
+        for row in frame[_COLUMNS].itertuples(index=False)
     ]
     frame = frame.assign(shown=shown)
     base = alt.Chart()

@@ -4,10 +4,12 @@ import altair as alt
 import pandas as pd
 
 from cifarcore.evidence.findings import FAILS, HOLDS, UNKNOWN
-from cifarcore.reports.charts.style import NEUTRAL, cut_to_width
+from cifarcore.reports.charts.style import NEUTRAL, wrapped_to_width
 
 _COLORS = {HOLDS: "#2a9d8f", UNKNOWN: NEUTRAL, FAILS: "#d6336c"}
-_STEP, _ROW = 52, 8  #: pixels of a row, and its middle's way down to the band
+#: what moves the lines of a title up, so that the last one stands above the band
+_LINES_ABOVE = "-12 * (length(split(datum.label, '\\n')) - 1)"
+_STEP, _ROW = 60, 12  #: pixels of a row, and its middle's way down to the band
 
 
 def bands(frame: pd.DataFrame) -> alt.LayerChart:
@@ -37,9 +39,18 @@ def bands(frame: pd.DataFrame) -> alt.LayerChart:
         x=alt.X("value:Q"), color=color, shape=alt.Shape("verdict:N", scale=shapes, legend=None)
     )
     text = (
-        base.mark_text(align="left", x=0, yOffset=_ROW - 17, color=NEUTRAL)
+        base.mark_text(
+            align="left",
+            baseline="bottom",
+            lineBreak="\n",
+            lineHeight=12,
+            dy=alt.ExprRef(_LINES_ABOVE),
+            x=0,
+            yOffset=_ROW - 10,
+            color=NEUTRAL,
+        )
         .encode(text=alt.Text("label:N"))
-        .transform_calculate(label=cut_to_width("title"))
+        .transform_calculate(label=wrapped_to_width("title"))
     )
     return alt.layer(
         band,

@@ -3,7 +3,16 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, SPLIT_COLORS, by_model, by_test, in_order, model_scale
+from cifarcore.reports.charts.style import (
+    COLORS,
+    NEUTRAL,
+    SPLIT_COLORS,
+    by_model,
+    by_test,
+    cut_to_width,
+    in_order,
+    model_scale,
+)
 from cifarcore.text import shortened
 
 _LETTER = 6  #: pixels of a letter
@@ -40,14 +49,17 @@ def difference_interval(row: pd.Series, names: tuple[str, str]) -> alt.LayerChar
 def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
     """Each metric's difference as a dot with its 95% CI, turned so that right is better for B, on a scale of its own.
 
-    Columns as tables.overview.metric_rows: metric, shown, brief (what is shown where that does not fit), ci, x, low,
-    high (-1..1; NaN without interval), significant, color ("A" or "B": whom it favours), method. Filled where
-    significant.
+    Columns as tables.overview.metric_rows: metric, shown, brief (what is shown where that does not fit), ci, lacking
+    (why there is no interval), x, low, high (-1..1; NaN without interval), significant, color ("A" or "B": whom it
+    favours), method. Filled where significant.
     """
     base = alt.Chart()
     # the numbers stand to the right of the intervals
     scale = alt.Scale(domain=[-1.1, 3.2], nice=False)
-    x = alt.X("x:Q", scale=scale, axis=alt.Axis(values=[0], labels=False, ticks=False, domain=False), title=None)
+    axis = alt.Axis(
+        values=[0], orient="top", ticks=False, domain=False, labelExpr="'← A better · B better →'", labelLimit=200
+    )
+    x = alt.X("x:Q", scale=scale, axis=axis, title=None)
     color = alt.Color("color:N", scale=model_scale(), legend=None)
     rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"), color=color)
     point = base.mark_point(size=70, strokeWidth=2, opacity=1).encode(
@@ -62,10 +74,16 @@ def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
         .encode(x=alt.XDatum(1.25), text=alt.Text("words:N"))
         .transform_calculate(words=f"width < {_WIDE} ? datum.brief : datum.shown")
     )
+    lacking = (
+        base.mark_text(align="left", color=NEUTRAL)
+        .encode(x=alt.XDatum(-1.05), text=alt.Text("why:N"))
+        .transform_calculate(why=cut_to_width("lacking", 2.1 * _LETTER))  # before the numbers
+    )
     return alt.layer(
         rule,
         point,
         text,
+        lacking,
         data=frame,
         height=alt.Step(26),
         description=f"Each metric with the 95% CI of its difference, right where {names[1]} is better than {names[0]}; "
@@ -82,25 +100,31 @@ def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
 
 
 def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
-    """How the test images split in four, as one bar. Columns: group, images, share (0..1), in the order of drawing.
+    """How the test images split in four, as one bar. Columns: group, name, images, share (0..1), in the order of
+    drawing.
 
     A click selects `group` (selection `outcome`).
     """
     frame = frame.assign(end=frame["share"].cumsum(), start=frame["share"].cumsum() - frame["share"])
-    frame["text"] = [f"{group} {images:,}" for group, images in zip(frame["group"], frame["images"], strict=True)]
+    frame["text"] = [f"{name} {images:,}" for name, images in zip(frame["name"], frame["images"], strict=True)]
     clicked = alt.selection_point("outcome", fields=["group"])
     fits = f"(datum.end - datum.start) * width > {_LETTER} * length(datum.text)"
-    base = alt.Chart(frame).transform_calculate(fitting=f"{fits} ? datum.text : ''")
+    base = alt.Chart(frame).transform_calculate(
+        fitting=f"{fits} ? datum.text : ''", besides=f"{fits} ? '' : datum.text"
+    )
     bars = (
         base.mark_bar(height=26, y=45, stroke="white", strokeWidth=1, cursor="pointer")
         .encode(
             x=alt.X("start:Q", axis=None, scale=alt.Scale(domain=[0, 1], nice=False)),
             x2=alt.X2("end:Q"),
             color=alt.Color(
-                "group:N", legend=None, scale=alt.Scale(domain=list(SPLIT_COLORS), range=list(SPLIT_COLORS.values()))
+                "name:N",
+                title="group",
+                legend=None,
+                scale=alt.Scale(domain=frame["name"].tolist(), range=[SPLIT_COLORS[group] for group in frame["group"]]),
             ),
             tooltip=[
-                alt.Tooltip("group:N"),
+                alt.Tooltip("name:N", title="group"),
                 alt.Tooltip("images:Q", format=","),
                 alt.Tooltip("share:Q", format=".1%"),
             ],
@@ -108,8 +132,15 @@ def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
         .add_params(clicked)
     )
     text = base.mark_text(color=NEUTRAL, align="left", y=18).encode(x=alt.X("start:Q"), text=alt.Text("fitting:N"))
+    # where there is no room above them, the two in the middle have their words below, away from one another
+    below = [
+        base.mark_text(color=NEUTRAL, align=align, y=70)
+        .encode(x=alt.X(f"{end}:Q"), text=alt.Text("besides:N"))
+        .transform_filter(f"datum.group == '{group}'")
+        for group, end, align in (("only A", "end", "right"), ("only B", "start", "left"))
+    ]
     # Streamlit takes 20 pixels of it for padding below
-    return alt.layer(bars, text, height=80, description="Test images by which of the two models is correct")
+    return alt.layer(bars, text, *below, height=90, description="Test images by which of the two models is correct")
 
 
 def learning_curves(frame: pd.DataFrame, names: tuple[str, str] = ("", "")) -> alt.Chart:

@@ -3,8 +3,10 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import NEUTRAL, by_model, by_test, in_order, interval_tips, middle_cut
+from cifarcore.reports.charts.style import NEUTRAL, by_model, by_test, cut_to_width, in_order, interval_tips, middle_cut
 
+#: a page on which names find no room beside the plot, and stand above their rows
+_NARROW = "(width >= 0 && containerSize()[0] < 520)"
 GAIN, LOSS = "#e07b1a", "#2f7fc1"
 
 
@@ -16,7 +18,7 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
     """
     clicked = alt.selection_point("slice_clicked", fields=["slice"])
     base = alt.Chart(frame).encode(
-        y=in_order(frame, "slice", limit=330, grid=True),
+        y=in_order(frame, "slice", limit=330, grid=True, unless=_NARROW),
         opacity=by_test(alt.OpacityValue, {"datum.significant": 1.0}, 0.45),
         color=by_test(alt.ColorValue, {"datum.difference > datum.rest": GAIN}, LOSS),
         tooltip=[
@@ -37,14 +39,20 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
     rules = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     # the rows take clicks and are not seen: an encoded opacity wins over a mark's
     unseen = {"x": alt.XValue(0), "x2": alt.X2Value("width"), "opacity": alt.OpacityValue(0)}
+    above = (
+        base.mark_text(align="left", x=0, yOffset=-12, color=NEUTRAL)
+        .encode(text=alt.Text("above:N"), color=alt.ColorValue(NEUTRAL), opacity=alt.OpacityValue(1))
+        .transform_calculate(above=f"{_NARROW} ? {cut_to_width('slice')} : ''")
+    )
     row = base.mark_bar(height=20).encode(**unseen).add_params(clicked)
     return alt.layer(
         points,
         line.encode(x=alt.X("whole:Q")),
         rules,
         points,
+        above,
         row,
-        height=alt.Step(22),
+        height=alt.Step(26),
         description="B minus A in each slice, with its 95% CI; pale where not significant",
     )
 

@@ -43,15 +43,22 @@ def cut_to_width(field: str, letter: float = 5.6) -> str:
     return f"length(datum.{field}) > {most} ? {cut} : datum.{field}"
 
 
-def in_order(frame: pd.DataFrame, field: str, limit: int = 150, least: int = 0, grid: bool = False) -> alt.Y:
+def wrapped_to_width(field: str, letter: float = 4.7) -> str:
+    """As `cut_to_width`, a field's text in lines, parted by line feeds, that end between words."""
+    return f"trim(replace(datum.{field}, regexp('(.{{1,' + floor(width / {letter}) + '}})( |$)', 'g'), '$1\\n'))"
+
+
+def in_order(
+    frame: pd.DataFrame, field: str, limit: int = 150, least: int = 0, grid: bool = False, unless: str = ""
+) -> alt.Y:
     """The vertical axis of names, in the order of the rows of `frame`; labels take from `least` to `limit` pixels and
-    are cut in their middle.
+    are cut in their middle. `unless` is a test of Vega's by which there are none.
 
     The order stands in the specification: where only the data change, Vega keeps the order of the old ones.
     """
     axis = alt.Axis(
         labelLimit=2 * limit,
-        labelExpr=middle_cut(limit // 6),
+        labelExpr=f"{unless} ? '' : {middle_cut(limit // 6)}" if unless else middle_cut(limit // 6),
         minExtent=least,
         labelOverlap=False,
         labelFlush=False,

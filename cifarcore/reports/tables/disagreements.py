@@ -11,6 +11,7 @@ import pandas as pd
 from cifarcore.data.known_images import DUPLICATE_KINDS
 from cifarcore.evidence import disagreement, known
 from cifarcore.reports.sides import Sides
+from cifarcore.reports.tables.galleries import OUTCOMES
 from cifarcore.reports.tables.known import duplicate_kinds, twin_ids, twin_labels, vote_lines
 from cifarcore.runs.memo import memo
 from cifarcore.text import number, plain, spaced
@@ -63,9 +64,9 @@ def inside(sides: Sides, group: str, sure: float = SURE) -> np.ndarray:
 
 def counted(sides: Sides, names: Sequence[str], sure: float = SURE) -> dict[str, str]:
     """The groups `names` as they stand on the page's segments, with their images: what replacing A by B breaks is newly
-    wrong, what it mends is fixed.
+    wrong, what it mends newly right.
     """
-    shown = {"only A correct": "newly wrong", "only B correct": "fixed"}
+    shown = {group: OUTCOMES[_FOUR_WAY[group]] for group in ("only A correct", "only B correct")}
     return {name: f"{shown.get(name, name)} {inside(sides, name, sure).sum():,}" for name in names}
 
 

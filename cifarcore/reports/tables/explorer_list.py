@@ -9,7 +9,7 @@ from cifarcore.evidence import softmax
 from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
 from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables.explorer import by_confusion, confusions
-from cifarcore.reports.tables.explorer_map import outcome_names
+from cifarcore.reports.tables.galleries import OUTCOMES_SAID
 from cifarcore.runs.memo import memo
 
 SHOWN = ("misclassified by either", "misclassified by A", "misclassified by B", "all, misclassified first")
@@ -63,9 +63,11 @@ def holds(sides: Sides, rows: np.ndarray, outcome: str, within: str, confusion: 
     """What the images `rows` are, as the panel of the selection counts them: outcomes, and the most frequent classes
     and confusions (by either model). Each list has key, title, items (value, name, count) and the value chosen.
     """
-    labels, names = sides.labels[rows], outcome_names(sides)
+    labels = sides.labels[rows]
     groups = memo(four_way, sides.pair)[rows]
-    outcomes = [{"value": group, "name": names[group], "count": int((groups == group).sum())} for group in FOUR_WAYS]
+    outcomes = [
+        {"value": group, "name": OUTCOMES_SAID[group], "count": int((groups == group).sum())} for group in FOUR_WAYS
+    ]
     of_class = np.bincount(labels, minlength=sides.n_classes)
     classes = [
         {"value": sides.class_names[index], "name": sides.class_names[index], "count": int(of_class[index])}

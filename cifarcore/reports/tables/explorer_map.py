@@ -116,14 +116,6 @@ def _shortened(name: str, most: int = 24) -> str:
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
 
 
-def outcome_names(sides: Sides) -> dict[str, str]:
-    """Each of FOUR_WAYS as it is shown, with the models' names."""
-    a, b = sides.names
-    return {"both correct": "both correct", "only A": f"only {a} correct", "only B": f"only {b} correct"} | {
-        "neither": "neither correct"
-    }
-
-
 def titles(sides: Sides) -> dict[str, str]:
     """The names of both maps, by letter."""
     return {side.letter: plain(side.first_title) for side in (sides.a, sides.b)}

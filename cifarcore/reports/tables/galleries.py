@@ -6,11 +6,22 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.evidence import softmax
+from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
+from cifarcore.evidence.flips import NEWLY_RIGHT, NEWLY_WRONG
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.runs.memo import memo
 from cifarcore.text import number, plain
 
 MOST_DOTS = 10  # seeds of which each has a dot
+#: what each outcome is called everywhere, by what replacing A by B changes; and where there is room
+OUTCOMES = dict(zip(FOUR_WAYS, ("both correct", NEWLY_WRONG, NEWLY_RIGHT, "neither"), strict=True))
+OUTCOMES_SAID = OUTCOMES | {
+    "only A": f"{NEWLY_WRONG} (only A correct)",
+    "only B": f"{NEWLY_RIGHT} (only B correct)",
+    "neither": "neither correct",
+}
+#: what the pictures of a slice are narrowed to
+WITHIN_SLICE = ("all", NEWLY_WRONG, NEWLY_RIGHT, "misclassified by B")
 
 
 def surest_first(sides: Sides, rows: np.ndarray) -> np.ndarray:
@@ -22,6 +33,14 @@ def surest_first(sides: Sides, rows: np.ndarray) -> np.ndarray:
 def surest_words(sides: Sides) -> str:
     """The order of `surest_first` in words, to follow what is shown; nothing where no confidence is known."""
     return ", most confident first" if sides.a.first.has_scores or sides.b.first.has_scores else ""
+
+
+def within_slice(sides: Sides, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """`rows`, `surest_first`, of which each of WITHIN_SLICE is true under the first seeds."""
+    rows = surest_first(sides, rows)
+    outcome, wrong = memo(four_way, sides.pair)[rows], ~sides.b.first.correct[rows]
+    kept = (np.ones(len(rows), bool), outcome == "only A", outcome == "only B", wrong)
+    return {name: rows[mask] for name, mask in zip(WITHIN_SLICE, kept, strict=True)}
 
 
 def wrong_first(sides: Sides, rows: np.ndarray) -> np.ndarray:
@@ -53,12 +72,13 @@ def predictions(side: Side, rows: np.ndarray, names: Sequence[str], several_seed
     ]
 
 
-def dots_legend(sides: Sides) -> str:
-    """What the dots of `predictions` mean, by an example; empty where there are none."""
-    n = max(len(side.runs) for side in (sides.a, sides.b))
-    if not sides.several_seeds or n > MOST_DOTS:
+def seeds_legend(sides: Sides) -> str:
+    """Whose predictions the tiles show, and what their dots mean by an example; empty without several seeds."""
+    if not sides.several_seeds:
         return ""
-    return f"{'●' * (n - 1)}○ correct in {n - 1} of {n} seeds"
+    n = max(len(side.runs) for side in (sides.a, sides.b))
+    dots = f" · {'●' * (n - 1)}○ correct in {n - 1} of {n} seeds" if n <= MOST_DOTS else ""
+    return f"Predictions of {sides.first_seeds}{dots}"
 
 
 def image_table(sides: Sides, rows: np.ndarray, notes: Sequence[str] | None = None) -> pd.DataFrame:

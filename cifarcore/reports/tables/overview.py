@@ -10,6 +10,7 @@ from cifarcore.evidence.comparison import Comparison
 from cifarcore.evidence.opposing import LOWER_IS_BETTER
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.summary import TITLES
+from cifarcore.reports.tables.galleries import OUTCOMES, OUTCOMES_SAID
 from cifarcore.runs.layout import dataset_fingerprint, dataset_name
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
@@ -77,6 +78,7 @@ def metric_rows(sides: Sides, result: Comparison) -> pd.DataFrame:
                 "shown": f"{number(row['a'], '.4f')} → {number(row['b'], '.4f')} · {number(row['difference'], '+.4f')}",
                 "brief": number(row["difference"], "+.4f"),
                 "ci": ends,
+                "lacking": "" if ends else (row["why"] or row["method"].split(";")[0]).replace("no interval", "no CI"),
                 "x": x if ends else np.nan,
                 "low": low,
                 "high": high,
@@ -177,10 +179,26 @@ def _std_unless_equal(values: list[float]) -> float:
     return std(values) if len(set(values)) > 1 else np.nan
 
 
+def split_frame(sides: Sides) -> pd.DataFrame:
+    """disagreement.split_frame of the first seeds, with a column name: what each group is called."""
+    frame = disagreement.split_frame(memo(disagreement.four_way, sides.pair))
+    return frame.assign(name=frame["group"].map(OUTCOMES))
+
+
+def split_text(sides: Sides) -> str:
+    """How many images are in each group of `split_frame`, and of which seeds."""
+    frame = split_frame(sides)
+    counts = zip(frame["group"].map(OUTCOMES_SAID), frame["images"], strict=True)
+    return " · ".join(f"{name} {images:,}" for name, images in counts) + (
+        f" ({sides.first_seeds})" if sides.several_seeds else ""
+    )
+
+
 def split_table(frame: pd.DataFrame) -> pd.DataFrame:
     """disagreement.split_frame as text."""
+    names = frame["group"].map(OUTCOMES_SAID)
     shares = [f"{share:.1%}" for share in frame["share"]]
-    return pd.DataFrame({"Correctness": frame["group"], "Images": [f"{n:,}" for n in frame["images"]], "Share": shares})
+    return pd.DataFrame({"Correctness": names, "Images": [f"{n:,}" for n in frame["images"]], "Share": shares})
 
 
 def severity_text(sides: Sequence[Side]) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.evidence import comparison, crossed, metrics, verdict
+from cifarcore.evidence.flips import NEWLY_RIGHT, NEWLY_WRONG
 from cifarcore.evidence.shares import share_difference
 from cifarcore.reports.headings import FOCUS, OVERALL
 from cifarcore.reports.sides import Sides
@@ -88,12 +89,12 @@ def focus_classes(run: Run, names: object) -> tuple[int, ...]:
 
 
 def changed_images(sides: Sides, focus: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Rows of the images in the filter that the retraining (from A to B) "fixed" and "broken": wrong before and correct
-    after, and the other way round. Those of the classes `focus` come first, of either kind the most confident.
+    """Rows of the images in the filter that the retraining (from A to B) made newly right (wrong before and correct
+    after) and newly wrong. Those of the classes `focus` come first, of either kind the most confident.
     """
     before, after = sides.a.first.correct, sides.b.first.correct
     changed = {}
-    for name, images in (("fixed", ~before & after), ("broken", before & ~after)):
+    for name, images in ((NEWLY_RIGHT, ~before & after), (NEWLY_WRONG, before & ~after)):
         rows = surest_first(sides, np.flatnonzero(images & sides.in_filter))
         changed[name] = rows[np.argsort(~np.isin(sides.labels[rows], focus), kind="stable")]
     return changed

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cifarcore.data.property_files import kept_at, properties_of, sources
 from cifarcore.evidence import known, slices
-from cifarcore.evidence.slices import Slices, columns_of
+from cifarcore.evidence.slices import Bins, Slices, bins_of, columns_of
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
@@ -32,6 +32,12 @@ METHOD_OF_USER = (
     "over them. This holds for slices chosen without knowing which images the models classify correctly; those picked "
     "for their errors differ by selection."
 )
+#: what the marks of the chart mean, in Markdown
+LEGEND = (
+    ":orange[●] B − A is greater than on the other images, :blue[●] smaller; pale: not significant. Line: 95% CI; "
+    "dashed: B − A of all images."
+)
+BY_Q = "Ordered by q, the smallest first."
 HELD_OUT = "B − A, held out"  #: the effect in the half of the images that did not propose the slice
 NOTHING_KNOWN = "These images have no known properties to search."
 NOT_MEASURED = (
@@ -49,20 +55,42 @@ def picture_sources(sides: Sides) -> tuple[Path, ...]:
 
 def slices_of(sides: Sides, with_models: bool = False) -> Slices:
     """What slices.find finds by the properties that are known here, computed once."""
+    return memo(_found, sides.a.runs, sides.b.runs, _measured(sides), with_models)
+
+
+def bins_of_images(sides: Sides) -> tuple[Bins, ...]:
+    """What `slices_of` searches that does not depend on the models, without a search."""
+    every: tuple[Bins, ...] = memo(_bins, sides.a.runs, sides.b.runs, _measured(sides))
+    return every
+
+
+def _measured(sides: Sides) -> tuple[tuple[Path, int], ...]:
+    """The sources whose pictures are measured, and when they were."""
     kept = [(source, kept_at(source)) for source in picture_sources(sides)]
-    measured = tuple((source, path.stat().st_mtime_ns) for source, path in kept if path.is_file())
-    return memo(_found, sides.a.runs, sides.b.runs, measured, with_models)
+    return tuple((source, path.stat().st_mtime_ns) for source, path in kept if path.is_file())
+
+
+def _bins(runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence[tuple[Path, int]]) -> tuple[Bins, ...]:
+    properties = _properties(runs_a, runs_b, measured)
+    return tuple(filter(None, (bins_of(each) for each in properties if not each.of_models)))
 
 
 def _found(
     runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence[tuple[Path, int]], with_models: bool
 ) -> Slices:
+    return slices.find(runs_a, runs_b, _properties(runs_a, runs_b, measured), with_models)
+
+
+def _properties(
+    runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence[tuple[Path, int]]
+) -> list[slices.Property]:
     pixels = properties_of(runs_a[0].sample_ids, [source for source, _ in measured])
     properties = [*slices.of_pixels(pixels), *slices.of_images(runs_a[0]), *slices.of_runs(runs_a, runs_b)]
     known = columns_of(runs_b[0]) | columns_of(runs_a[0])
     taken = {each.name for each in properties}
-    properties += slices.of_columns({f"{name} (metadata)" if name in taken else name: known[name] for name in known})
-    return slices.find(runs_a, runs_b, properties, with_models)
+    return properties + slices.of_columns(
+        {f"{name} (metadata)" if name in taken else name: known[name] for name in known}
+    )
 
 
 def forest_frame(slices: Slices, most: int | None = MOST_SHOWN) -> pd.DataFrame:
@@ -122,6 +150,11 @@ def count_text(slices: Slices) -> str:
     count, listed = len(slices.significant), len(slices.table)
     verb = "slice differs" if count == 1 else "slices differ"
     return f"{count} {verb} significantly from the rest in B − A, of {listed} listed"
+
+
+def drawn_text(slices: Slices) -> str:
+    """Which of the slices listed are drawn, to follow `count_text`; "" where all are."""
+    return f"; the {MOST_SHOWN} of smallest q are drawn, the table has all" if len(slices.table) > MOST_SHOWN else ""
 
 
 def lacking(sides: Sides) -> str:

@@ -55,7 +55,7 @@ def test_each_group_holds_its_images_in_their_order(folder, listed):
     app = run(folder, "disagreements")
     names = [name for name in GROUPS if name != "disputed labels"]  # nobody was asked about made images
     shown = app.segmented_control(key="group").options
-    assert len(shown) == len(names) and shown[0].startswith("newly wrong ") and shown[1].startswith("fixed ")
+    assert len(shown) == len(names) and shown[0].startswith("newly wrong ") and shown[1].startswith("newly right ")
     for group, counted in zip(names, shown, strict=True):
         if group != "train-test duplicates":
             app.segmented_control(key="group").set_value(group).run()

@@ -27,8 +27,8 @@ def test_the_page_shows_what_changed_and_which_pictures(folder):
     )
     before, after = made_run(model="cnn", preset="quick"), made_run(model="cnn", preset="quick-retrained", accuracy=0.7)
     for title, count in (
-        ("Fixed", (~before.correct & after.correct).sum()),
-        ("Broken", (before.correct & ~after.correct).sum()),
+        ("Newly right", (~before.correct & after.correct).sum()),
+        ("Newly wrong", (before.correct & ~after.correct).sum()),
     ):
         assert any(title in line and f"**{count:,}**" in line for line in said.splitlines())
     title = app.title[0].value

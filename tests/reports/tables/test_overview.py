@@ -107,7 +107,9 @@ def test_learning_curves_in_minutes(view):
 
 def test_outcomes_errors_and_temperatures_in_words(view):
     frame = pd.DataFrame({"group": ["only A", "neither"], "images": [1234, 0], "share": [0.1234, 0.0]})
-    assert split_table(frame).to_numpy().tolist() == [["only A", "1,234", "12.3%"], ["neither", "0", "0.0%"]]
+    assert split_table(frame).to_numpy().tolist() == [
+        ["newly wrong (only A correct)", "1,234", "12.3%"], ["neither correct", "0", "0.0%"],
+    ]  # fmt: skip
     parts = []
     for letter in "AB":
         row = disagreement.severity(RUNS[letter][0]).loc["within superclass"]

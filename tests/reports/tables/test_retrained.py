@@ -108,7 +108,7 @@ def test_the_change_as_text():
     ]  # fmt: skip
 
 
-def test_fixed_and_broken_images_those_of_the_focus_first():
+def test_newly_right_and_newly_wrong_images_those_of_the_focus_first():
     before, after = made_run(accuracy=0.5), made_run(accuracy=0.6, seed=1)
     sides = Sides(Side("A", "before", (before,)), Side("B", "after", (after,)), 0, 0, np.array([0, 2, 3, 5, 7]))
     sure = np.maximum(*(softmax(run.logits.astype(float), axis=1).max(axis=1) for run in (before, after)))
@@ -116,7 +116,10 @@ def test_fixed_and_broken_images_those_of_the_focus_first():
     kept = np.isin(before.labels, sides.classes)
     for focus in ((), (2, 5)):
         changed = changed_images(sides, focus)
-        for name, images in (("fixed", right_after & ~right_before), ("broken", right_before & ~right_after)):
+        for name, images in (
+            ("newly right", right_after & ~right_before),
+            ("newly wrong", right_before & ~right_after),
+        ):
             rows = np.flatnonzero(images & kept).tolist()
             assert changed[name].tolist() == sorted(
                 rows, key=lambda row: (bool(focus) and before.labels[row] not in focus, -sure[row])
