@@ -137,19 +137,24 @@ def apart(slices: Slices, name: str) -> pd.DataFrame:
     is most over- or under-represented inside: columns condition, inside, outside (shares), z (of their difference),
     largest |z| first. Empty where the slice is not known, or holds all images or none.
     """
+    mask, properties = slices.mask(name), [part.split(": ")[0] for part in name.split(" & ")]
+    others = [each for each in slices.bins if each.property.name not in properties and not each.property.of_models]
+    return apart_of(others, np.zeros(slices.n_images, bool) if mask is None else mask)
+
+
+def apart_of(bins: Iterable[Bins], mask: np.ndarray, over: bool = False) -> pd.DataFrame:
+    """As `apart`, of the images `mask`, bool (N,), in each of the `bins`; with `over` by the condition of each that is
+    most over-represented.
+    """
     columns = ["condition", "inside", "outside", "z"]
-    mask = slices.mask(name)
-    if mask is None or not 0 < mask.sum() < len(mask):
+    if not 0 < mask.sum() < len(mask):
         return pd.DataFrame(columns=columns)
     rows = []
-    properties = [part.split(": ")[0] for part in name.split(" & ")]
-    for each in slices.bins:
-        if each.property.name in properties or each.property.of_models:
-            continue
+    for each in bins:
         inside, outside, every = (each.masks[:, part].mean(axis=1) for part in (mask, ~mask, np.ones_like(mask)))
         error = np.sqrt(every * (1 - every) * (1 / mask.sum() + 1 / (~mask).sum()))
         z = (inside - outside) / np.where(error > 0, error, np.inf)
-        most = int(np.abs(z).argmax())
+        most = int((z if over else np.abs(z)).argmax())
         rows.append((f"{each.property.name}: {each.labels[most]}", inside[most], outside[most], z[most]))
     return pd.DataFrame(rows, columns=columns).sort_values("z", key=np.abs, ascending=False, ignore_index=True)
 

@@ -361,6 +361,27 @@ def test_the_panel_counts_the_selection_and_a_click_narrows_the_list(visit, app)
     assert ids(csv_of(there, GALLERY)) == ids_of(app, right_b & ~right_a & (a.labels == index))
     press_in_panel(page, "outcome:only B")  # once more: all again
     assert ids(csv_of(page, GALLERY)) == ids_of(app, wrong(app) & (a.labels == index))
+    commonest = page.locator(".list", has_text="Confusions").locator("button")
+    commonest.filter(has_not_text=f"{name} → ").first.click()
+    settle(page)
+    assert (
+        f"No longer limited to {name}, which holds no such confusion"
+        in page.locator("main, section").first.inner_text()
+    )
+    assert "within" not in parameters(page)
+
+
+def test_what_the_errors_have_in_common_is_counted_and_narrows_the_list(visit, app):
+    page = visit("explorer?marked=A,-1e9,1e9,-1e9,1e9")
+    run = app.sides()[0].first
+    first = page.locator(".list", has_text="Superclasses of the errors").locator("button").first
+    name, count = (first.locator(f".{part}").inner_text() for part in ("name", "count"))
+    first.click()
+    settle(page)
+    of = [each.replace("_", " ") for each in run.superclass_names].index(name)
+    expected = ids_of(app, wrong(app) & (run.superclass_of[run.labels] == of))
+    assert len(expected) == int(count.replace(",", "")) and ids(csv_of(page, GALLERY)) == expected
+    assert ids(csv_of(visit(address(page)), GALLERY)) == expected
 
 
 def press_in_panel(page, value):

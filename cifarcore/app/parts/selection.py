@@ -14,14 +14,16 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
 from cifarcore.files import runs_dir
 from cifarcore.reports.charts.style import SPLIT_COLORS
+from cifarcore.reports.tables.explorer_common import having, in_common
 from cifarcore.reports.tables.explorer_list import SHOWN, holds, listing
 from cifarcore.reports.tables.galleries import OUTCOMES_SAID
+from cifarcore.reports.tables.slices import lacking
 from cifarcore.runs.memo import memo
 from cifarcore.runs.selections import save_selection
 
 ALL_CONFUSIONS = "all confusions"
 #: parameters of the address that narrow the list to what was clicked
-NARROWED = ("outcome", "within")
+NARROWED = ("outcome", "within", "having")
 _ENDED = "explorer-ended"  #: session state: what a click on a confusion ended
 
 
@@ -40,9 +42,14 @@ def selection(view: View, rows: np.ndarray, where: str) -> None:
         return
     if ended := st.session_state.pop(_ENDED, ""):
         st.caption(f"No longer limited to {escape(ended)}, which holds no such confusion.")
-    outcome, within = (st.query_params.get(name, "") for name in NARROWED)
+    outcome, within, condition = (st.query_params.get(name, "") for name in NARROWED)
     lists = holds(view, rows, outcome, within, str(st.session_state.get("confusion") or ""))
-    counts(lists, SPLIT_COLORS, "explorer-counts", _narrow)
+    counts([*lists, *in_common(view, rows, condition)], SPLIT_COLORS, "explorer-counts", _narrow)
+    if missing := lacking(view):
+        st.caption(missing)
+    inside = having(view, condition) if condition else None
+    if inside is not None:
+        rows = rows[inside[rows]]
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     shown = one_of("Show", SHOWN, "list", left, disabled=outcome in OUTCOMES_SAID)
     if outcome in OUTCOMES_SAID:  # it says what is correct itself
@@ -60,14 +67,15 @@ def selection(view: View, rows: np.ndarray, where: str) -> None:
     )
     if confusion != ALL_CONFUSIONS:
         listed = listed.only(confusion)
-    title = ", ".join(filter(None, (OUTCOMES_SAID.get(outcome, shown), within if within in view.class_names else "")))
+    kept = (within if within in view.class_names else "", condition if inside is not None else "")
+    title = ", ".join(filter(None, (OUTCOMES_SAID.get(outcome, shown), *kept)))
     gallery(
         view,
         listed.rows,
         "marked-images",
         escape(title[0].upper() + title[1:]),
         listed.notes,
-        "None of the selected images matches." if outcome or within else "None of the images is misclassified.",
+        "None of the selected images matches." if any((outcome, *kept)) else "None of the images is misclassified.",
         f"marked {shown}",
     )
 

@@ -1,0 +1,32 @@
+"""What the errors of a selection have in common, against counts by NumPy."""
+
+from dataclasses import replace
+
+import numpy as np
+from pages import two_models
+
+from cifarcore.reports.sides import Side, Sides
+from cifarcore.reports.tables.explorer_common import having, in_common
+
+
+def test_superclasses_and_properties_of_the_errors_are_counted():
+    a, b = two_models(n_images=2000)
+    wrong = ~(a.correct & b.correct)
+    rng = np.random.default_rng(0)
+    light = np.where(wrong & (rng.random(2000) < 0.8), "dark", np.where(rng.random(2000) < 0.3, "dark", "bright"))
+    a = replace(a, metadata_names=np.array(["light", "even"]), metadata_values=np.stack([light, list("xxyy") * 500], 1))
+    sides = Sides(Side("A", "a", (a,)), Side("B", "b", (b,)), 0, 0, np.arange(a.n_classes))
+    rows = np.arange(0, 2000, 2)
+    errors = np.isin(np.arange(2000), rows) & wrong
+    kinds, properties = in_common(sides, rows, "light: dark")
+    of_super = {str(name).replace("_", " "): int((errors & (a.superclass_of[a.labels] == k)).sum()) for k, name in
+                enumerate(a.superclass_names)}  # fmt: skip
+    assert kinds["title"] == f"Superclasses of the errors ({errors.sum():,})"
+    assert [item["count"] for item in kinds["items"]] == sorted(of_super.values(), reverse=True)[:6]
+    assert {item["name"]: item["count"] for item in kinds["items"]}.items() <= of_super.items()
+    (item,) = properties["items"]  # what is even among the errors and elsewhere is left out
+    dark = light == "dark"
+    assert item["value"] == "light: dark" == properties["chosen"] and item["count"] == (errors & dark).sum()
+    assert item["name"] == f"light: dark · {dark[errors].mean():.0%}, elsewhere {dark[~errors].mean():.0%}"
+    assert having(sides, "light: dark").tolist() == dark.tolist() and having(sides, "light: odd") is None
+    assert in_common(sides, np.flatnonzero(~wrong), "") == []
