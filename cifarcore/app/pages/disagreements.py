@@ -74,7 +74,7 @@ def _disagreements(view: View) -> None:
     within = _within(view, table)
     rows, notes = disagreement_tables.ranked(view, group, mask & within & view.in_filter)
     order = disagreement_tables.order_words(view, group)
-    title = ", ".join(filter(None, (group[0].upper() + group[1:], order)))
+    title = ", ".join(filter(None, (disagreement_tables.called(group).capitalize(), order)))
     outside = int((mask & within).sum()) - len(rows)
     twins = disagreement_tables.twins_of(view, group, rows)
     gallery(view, rows, "disagreements", title, notes, "No image of these classes is in this group.", group, twins)

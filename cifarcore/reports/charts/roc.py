@@ -86,9 +86,10 @@ def _square(
     )
     if points is not None:
         shape = alt.Shape("model:N", scale=alt.Scale(domain=list(COLORS), range=["circle", "diamond"]), legend=None)
-        layers.append(
-            alt.Chart(points)
-            .mark_point(filled=True, size=130, opacity=1, clip=True, stroke="white", strokeWidth=1)
+        shown = [points[name].between(*domain) for name, domain in zip((x_name, y_name), domains, strict=True)]
+        layers.append(  # not clipped: half a mark at an edge is no mark
+            alt.Chart(points[shown[0] & shown[1]])
+            .mark_point(filled=True, size=130, opacity=1, stroke="white", strokeWidth=1)
             .encode(
                 color=color,
                 shape=shape,

@@ -63,11 +63,13 @@ def inside(sides: Sides, group: str, sure: float = SURE) -> np.ndarray:
 
 
 def counted(sides: Sides, names: Sequence[str], sure: float = SURE) -> dict[str, str]:
-    """The groups `names` as they stand on the page's segments, with their images: what replacing A by B breaks is newly
-    wrong, what it mends newly right.
-    """
-    shown = {group: OUTCOMES[_FOUR_WAY[group]] for group in ("only A correct", "only B correct")}
-    return {name: f"{shown.get(name, name)} {inside(sides, name, sure).sum():,}" for name in names}
+    """The groups `names` as they stand on the page's segments, with their images."""
+    return {name: f"{called(name)} {inside(sides, name, sure).sum():,}" for name in names}
+
+
+def called(group: str) -> str:
+    """One of GROUPS by its name on the page: what replacing A by B breaks is newly wrong, what it mends newly right."""
+    return OUTCOMES[_FOUR_WAY[group]] if group in ("only A correct", "only B correct") else group
 
 
 def in_every_seed(sides: Sides, group: str) -> np.ndarray | None:

@@ -69,12 +69,13 @@ def page_table(
 def label_frame(curves: pd.DataFrame, names: tuple[str, str], x: str, y: str, at: float) -> pd.DataFrame:
     """Where each curve's name stands: columns model, text, `x`, `y`, above (bool).
 
-    Each curve is read at `at`; the higher one's name stands above it, the lower one's below.
+    Each curve is read at `at`; the name of the higher one (where they meet, of the one that is higher on the whole)
+    stands above it, that of the lower one below.
     """
-    heights = {
-        letter: float(np.interp(at, of[x], of[y])) for letter, of in curves.groupby("model", sort=True) if len(of)
-    }
-    higher = max(heights, key=heights.__getitem__) if heights else ""
+    every = {letter: of for letter, of in curves.groupby("model", sort=True) if len(of)}
+    heights = {letter: float(np.interp(at, of[x], of[y])) for letter, of in every.items()}
+    whole = {letter: np.interp(np.linspace(0, 1, 101), of[x], of[y]).mean() for letter, of in every.items()}
+    higher = max(heights, key=lambda letter: (round(heights[letter], 3), whole[letter])) if heights else ""
     rows = [
         {
             "model": letter, "text": keyed(letter, names["AB".index(letter)]), x: at, y: height,

@@ -373,3 +373,10 @@ def test_pairs_to_choose_from_and_the_one_to_begin_with():
     assert roc_tables.first_pair(sides) == max(both_ways, key=both_ways.get)
     two = two_models(n_classes=2)
     assert roc_tables.first_pair(Sides(side("A", two[0]), side("B", two[1]), 0, 0, np.array([1, 0]))) == (1, 0)
+
+
+def test_where_curves_meet_the_name_of_the_one_that_is_higher_elsewhere_stands_above():
+    fpr = np.array([0.0, 0.2, 0.5, 1.0])
+    curves = pd.DataFrame({"model": ["A"] * 4 + ["B"] * 4, "fpr": [*fpr, *fpr], "tpr": [0, 0.5, 1, 1, 0, 0.9, 1, 1]})
+    labels = label_frame(curves, ("old", "new"), "fpr", "tpr", 0.5).set_index("model")
+    assert labels["above"].to_dict() == {"A": False, "B": True}
