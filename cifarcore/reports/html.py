@@ -27,6 +27,7 @@ from cifarcore.reports.sections import decision_sections
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables import classes, confusion, disagreements, known, overview, roc
 from cifarcore.reports.tables.findings import findings_table, superclass_gains
+from cifarcore.reports.tables.galleries import OUTCOMES
 from cifarcore.reports.tables.other_seeds import other_seeds_text
 from cifarcore.runs.run import Run
 from cifarcore.text import counted, number, shown
@@ -36,32 +37,45 @@ MAX_ROWS = 25  #: of a table that could be as long as the test set
 MAX_CLASSES = 200  #: that are drawn; beyond it those that change most
 MAX_POINTS = 10_000  #: drawn of each map
 
+_WRAPPED = ", ".join(f".wrap-{i} td:nth-child({i})" for i in range(1, markup.MOST_COLUMNS + 1))
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; background: #fff }
-body, td { color: #1d2127 } h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.2rem }
+:root { color-scheme: light dark; --ground: #fff }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem }
+body { background: var(--ground) } body, td { color: #1d2127 }
+h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin-top: 2.2rem }
 .verdict { border: 1px solid #ccd1d8; border-radius: 8px; padding: .6rem 1rem }
 .a { color: #2a6fab } .b { color: #a0520c } .note, figcaption, th { color: #565d68 }
-figure { margin: 1rem 0 } img { max-width: 100%; height: auto } .scroll { overflow-x: auto }
+figure { margin: 1rem 0 } img { max-width: 100%; height: auto }
+/* what is wider than the page is moved within its frame, whose edge is shaded where there is more */
+.scroll, figure { overflow-x: auto; background:
+  linear-gradient(to right, var(--ground) 40%, transparent) left / 2rem 100% no-repeat local,
+  linear-gradient(to left, var(--ground) 40%, transparent) right / 2rem 100% no-repeat local,
+  linear-gradient(to right, #8887, transparent) left / .8rem 100% no-repeat scroll,
+  linear-gradient(to left, #8887, transparent) right / .8rem 100% no-repeat scroll }
+figcaption { position: sticky; left: 0 }
+@media (max-width: 700px) { figure img { max-width: none } }
 table { border-collapse: collapse; font-size: .85rem }
 th, td { padding: .2rem .6rem; text-align: left; white-space: nowrap; vertical-align: top }
-th, td { border-bottom: 1px solid #e3e6ea }
+th, td { border-bottom: 1px solid #e3e6ea } th { white-space: normal; vertical-align: bottom }
+WRAPPED { white-space: normal; min-width: 11rem }
+@media (max-width: 700px) { WRAPPED { min-width: 18rem } }
 .wide td:nth-child(-n+2) { white-space: normal; min-width: 12rem }
 .pictures { display: flex; flex-wrap: wrap; gap: .6rem }
 .picture { width: 6.6rem; font-size: .75rem; line-height: 1.25; overflow-wrap: anywhere }
 .picture img { width: 64px; height: 64px; image-rendering: pixelated }
 .wrapped td { white-space: normal; overflow-wrap: anywhere }
 @media (prefers-color-scheme: dark) {
-  body { background: #14161a } body, td { color: #e6e8eb } .a { color: #6fb0e8 } .b { color: #f09a45 }
+  :root { --ground: #14161a } body, td { color: #e6e8eb } .a { color: #6fb0e8 } .b { color: #f09a45 }
   .note, figcaption, th { color: #b9bdc5 } a { color: #6fb0e8 } th, td, .verdict { border-color: #3a3f47 }
-  img { background: #fff }
+  img[src^="data:image/png"] { background: #fff }
 }
 @media print {
-  body { background: #fff } body, td, .note, figcaption, th { color: #000 } nav { display: none }
+  :root { color-scheme: light; --ground: #fff } body, td, .note, figcaption, th { color: #000 } nav { display: none }
   body { max-width: none; margin: 0 } .scroll { overflow: visible } th, td { white-space: normal; padding: .2rem .3rem }
-  .wide td:nth-child(-n+2) { min-width: 0 }
+  .wide td:nth-child(-n+2), WRAPPED { min-width: 0 }
   figure, tr, .verdict, .picture { break-inside: avoid } h2 { break-after: avoid } table { font-size: .7rem }
 }
-"""
+""".replace("WRAPPED", _WRAPPED)
 _HASHES = ["Fingerprint", "File digest"]
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DUMBBELLS = (
@@ -207,7 +221,9 @@ def _maps(sides: Sides) -> str:
     outcome = outcome[rows]
     drawn = []
     for letter, run in (("A", a), ("B", b)):
-        frame = pd.DataFrame({"x": run.tsne[rows, 0], "y": run.tsne[rows, 1], "outcome": outcome})
+        frame = pd.DataFrame(
+            {"x": run.tsne[rows, 0], "y": run.tsne[rows, 1], "outcome": [OUTCOMES[each] for each in outcome]}
+        )
         drawn.append(_outcome_map(frame, f"{letter}: {run.name}"))
     map_sources = [str(run.meta.get("map_source") or "an unknown source") for run in (a, b)]
     sources = map_sources[0] if map_sources[0] == map_sources[1] else f"{map_sources[0]} (A) and {map_sources[1]} (B)"
@@ -221,7 +237,7 @@ def _maps(sides: Sides) -> str:
 
 
 def _outcome_map(frame: pd.DataFrame, title: str) -> alt.Chart:
-    colors = alt.Scale(domain=list(SPLIT_COLORS), range=list(SPLIT_COLORS.values()))
+    colors = alt.Scale(domain=list(OUTCOMES.values()), range=[SPLIT_COLORS[group] for group in OUTCOMES])
     place = {"axis": None, "scale": alt.Scale(zero=False)}
     color = alt.Color("outcome:N", scale=colors, legend=alt.Legend(title=None, orient="bottom", symbolOpacity=1))
     chart = (

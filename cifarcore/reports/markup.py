@@ -14,6 +14,15 @@ import pandas as pd
 from cifarcore.text import shown
 
 #: the reader's letters may be wider than those by which a chart was laid out, and a picture is cut at its edges
+_LONG = 28  #: letters of a cell from which its column's lines wrap
+MOST_COLUMNS = 12  #: of a table, of which any may wrap
+#: letters, of light and of dark pages: a chart within a page is a picture, which the page's style does not reach
+_LETTERS = {
+    "#000": ("#1d2127", "#d5d8dd"),
+    "#8a8f98": ("#565d68", "#b9bdc5"),
+    "#2f7fc1": ("#2a6fab", "#6fb0e8"),
+    "#e07b1a": ("#a0520c", "#f09a45"),
+}
 _PADDING = {"left": 36, "right": 20, "top": 5, "bottom": 5}
 
 
@@ -27,14 +36,27 @@ def table(rows: pd.DataFrame, most: int | None = None) -> str:
         return '<p class="note">None.</p>'
     listed = rows if most is None else rows.head(most)
     more = f'<p class="note">The first {most} of {len(rows):,}.</p>' if most is not None and len(rows) > most else ""
+    wrapped = [f" wrap-{i}" for i, name in enumerate(listed, 1) if listed[name].astype(str).str.len().max() > _LONG]
     cells: str = listed.to_html(index=False, border=0, escape=True, na_rep="", max_rows=None)
-    return f'<div class="scroll">{cells}</div>{more}'
+    return f'<div class="scroll{"".join(wrapped)}">{cells}</div>{more}'
 
 
 def chart(drawing: alt.Chart | alt.LayerChart, width: int, description: str | None = None) -> str:
     """The chart as an image in the page: drawn now, so that it needs no script, apart from the page's markup."""
-    svg = drawn(drawing.properties(width=width, padding=_PADDING), "svg")
+    svg = _with_style(drawn(drawing.properties(width=width, padding=_PADDING), "svg"))
     return image(svg, "image/svg+xml", description or str(drawing.description))
+
+
+def _with_style(svg: bytes) -> bytes:
+    """The drawing with letters that can be read on light and on dark ground, and no ground of its own."""
+    light, dark = (
+        "".join(f'text[fill="{letter}"]{{fill:{colors[mode]}}}' for letter, colors in _LETTERS.items())
+        for mode in (0, 1)
+    )
+    lines = '[stroke="#ddd"]{stroke:#3a3f47}'
+    style = f"svg>rect{{fill:none}}{light}@media (prefers-color-scheme:dark){{{dark}{lines}}}"
+    head, end, rest = svg.partition(b">")
+    return head + end + f"<style>{style}</style>".encode() + rest
 
 
 def drawn(drawing: alt.TopLevelMixin, kind: str, scale: float = 1.0) -> bytes:

@@ -1,6 +1,7 @@
 """The HTML report in a real browser that has no network."""
 
 import base64
+import re
 
 from cifarcore.data.cifar100 import load_test_images
 from cifarcore.reports.result import first_two
@@ -31,6 +32,40 @@ def test_chromium_draws_it_with_the_network_off(app, chromium, tmp_path):
     assert width <= 1280
     here = load_test_images() is not None and "CIFAR-100" in str(a.first.meta.get("dataset"))
     assert (pictured > 40) == here
+
+
+def test_no_table_is_cut_and_charts_can_be_read_in_the_dark(app, chromium, tmp_path):
+    a, b = app.sides()
+    path = first_two([*a.runs, *b.runs]).to_html(tmp_path / "report.html")
+    page = chromium.new_page(viewport={"width": 1280, "height": 1000}, color_scheme="dark")
+    page.goto(path.as_uri())
+    cut = "[...document.querySelectorAll('.scroll, figure')].filter(each => each.scrollWidth > each.clientWidth + 1)"
+    assert page.evaluate(f"{cut}.map(each => each.innerText.slice(0, 60))") == []
+    page.set_viewport_size({"width": 400, "height": 1000})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.evaluate("Math.min(...[...document.querySelectorAll('figure img')].map(each => each.width))") >= 400
+    charts = page.locator("figure img[src^='data:image/svg']").evaluate_all("images => images.map(image => image.src)")
+    for scheme, ground in (("dark", 0x14), ("light", 0xFF)):
+        page.emulate_media(color_scheme=scheme)
+        for source in charts:
+            page.set_content(base64.b64decode(source.split(",", 1)[1]).decode())
+            fills = set(
+                page.locator("svg text").evaluate_all("texts => texts.map(text => getComputedStyle(text).fill)")
+            )
+            colors = [tuple(map(int, re.findall(r"\d+", fill)[:3])) for fill in fills if fill != "none"]
+            assert colors and min(contrast(color, (ground,) * 3) for color in colors) >= 4.5, (scheme, fills)
+    page.close()
+
+
+def contrast(one, other):
+    """WCAG's, of two colours of sRGB."""
+
+    def luminance(color):
+        parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in color)]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
 def test_on_paper_no_column_and_no_label_is_lost(app, chromium, tmp_path):

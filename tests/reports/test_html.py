@@ -10,7 +10,6 @@ import pytest
 from made import classes_only, made_run
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.evidence.disagreement import FOUR_WAYS
 from cifarcore.evidence.seed_notes import mean_notes
 from cifarcore.reports import html
 from cifarcore.reports.result import compare, first_two
@@ -178,16 +177,17 @@ def test_each_map_is_of_its_model(runs, monkeypatch):
     shown = html._maps(sides)
     assert list(drawn) == ["A: cnn-made-0", "B: resnet18-made-0"] and "made from features" in shown
     right = [run.correct for run in (runs[0], runs[2])]
-    words = {(True, True): "both correct", (True, False): "only A", (False, True): "only B", (False, False): "neither"}
+    names = ["both correct", "newly wrong", "newly right", "neither"]
+    words = dict(zip(((True, True), (True, False), (False, True), (False, False)), names, strict=True))
     for run, frame in zip((runs[0], runs[2]), drawn.values(), strict=True):
         assert len(frame) == 300
         place = {tuple(point): row for row, point in enumerate(run.tsne.tolist())}
         rows = [place[point] for point in frame[["x", "y"]].itertuples(index=False, name=None)]
         assert frame["outcome"].tolist() == [words[bool(right[0][row]), bool(right[1][row])] for row in rows]
-        assert frame["outcome"].drop_duplicates().tolist() == list(FOUR_WAYS), "errors are drawn last"
+        assert frame["outcome"].drop_duplicates().tolist() == names, "errors are drawn last"
     spec = outcome_map(frame, "a title").to_dict()
     assert (spec["width"], spec["height"], spec["title"]) == (420, 420, "a title")
-    assert spec["encoding"]["color"]["scale"]["domain"] == ["both correct", "only A", "only B", "neither"]
+    assert spec["encoding"]["color"]["scale"]["domain"] == names
     assert spec["encoding"]["x"]["field"] == "x" and spec["encoding"]["y"]["field"] == "y"
     no_map = replace(runs[2], tsne=None)
     for a, b in ((runs[0], no_map), (no_map, runs[0])):
