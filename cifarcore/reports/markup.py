@@ -41,20 +41,26 @@ def table(rows: pd.DataFrame, most: int | None = None) -> str:
     return f'<div class="scroll{"".join(wrapped)}">{cells}</div>{more}'
 
 
-def chart(drawing: alt.Chart | alt.LayerChart, width: int, description: str | None = None) -> str:
-    """The chart as an image in the page: drawn now, so that it needs no script, apart from the page's markup."""
-    svg = _with_style(drawn(drawing.properties(width=width, padding=_PADDING), "svg"))
+def chart(drawing: alt.Chart | alt.LayerChart, width: int, description: str | None = None, follows: bool = True) -> str:
+    """The chart as an image in the page: drawn now, so that it needs no script, apart from the page's markup. It
+    `follows` the reader's light or dark, unless it stands on a light ground always.
+    """
+    svg = _with_style(drawn(drawing.properties(width=width, padding=_PADDING), "svg"), follows)
     return image(svg, "image/svg+xml", description or str(drawing.description))
 
 
-def _with_style(svg: bytes) -> bytes:
-    """The drawing with letters that can be read on light and on dark ground, and no ground of its own."""
+def _with_style(svg: bytes, follows: bool) -> bytes:
+    """The drawing with letters that can be read on light and, if it `follows`, on dark ground, and no ground of its
+    own.
+    """
     light, dark = (
         "".join(f'text[fill="{letter}"]{{fill:{colors[mode]}}}' for letter, colors in _LETTERS.items())
         for mode in (0, 1)
     )
     lines = '[stroke="#ddd"]{stroke:#3a3f47}'
-    style = f"svg>rect{{fill:none}}{light}@media (prefers-color-scheme:dark){{{dark}{lines}}}"
+    style = f"svg>rect{{fill:none}}{light}"
+    if follows:
+        style += f"@media (prefers-color-scheme:dark){{{dark}{lines}}}"
     head, end, rest = svg.partition(b">")
     return head + end + f"<style>{style}</style>".encode() + rest
 

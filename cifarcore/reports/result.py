@@ -133,7 +133,7 @@ class Result:
         return (
             f'<style>{_STYLE}</style><div class="cifarcore-result"><p><b>{escape(self.verdict)}.</b> '
             f"{escape(self.sentence)}</p>{notes}{markup.table(self._metric_table())}{asked}"
-            f'<div class="tall">{markup.chart(chart, 620, html.DUMBBELLS)}</div></div>'
+            f'<div class="tall">{markup.chart(chart, 620, html.DUMBBELLS, follows=False)}</div></div>'
         )
 
     def html(self, all_runs: Sequence[Run] = ()) -> str:

@@ -1,5 +1,6 @@
 """What `cifarcore.compare` gives: the comparison's own numbers, in a notebook, a terminal and in files."""
 
+import base64
 import json
 import re
 from dataclasses import replace
@@ -88,6 +89,8 @@ def test_in_a_notebook_it_has_verdict_metrics_and_chart_and_needs_nothing_else(r
     assert single.notes and all(escape(note) in single._repr_html_() for note in single.notes)
     assert f">{result.metrics.loc['accuracy', 'a']:.4f} ±" in page and "resnet18-made (B)</th>" in page
     assert page.count("<img ") == 1 and "data:image/svg+xml;base64," in page
+    drawing = base64.b64decode(re.search('svg.xml;base64,([^"]+)', page)[1]).decode()
+    assert "prefers-color-scheme" not in drawing, "the card is light in a dark notebook too"
     assert not re.search(r"<script|<link|<iframe|\ssrc=\"(?!data:)|href=|url\(|@import", page)
     assert re.search(r"\.cifarcore-result \{ background: #fff; color: #1d2127", page)  # whatever the notebook's theme
 
