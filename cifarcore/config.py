@@ -47,6 +47,8 @@ class TrainConfig:
     momentum: float = option(0.9, "SGD momentum", low=0, high=1)
     nesterov: bool = option(False, "Nesterov momentum")
     weight_decay: float = option(5e-4, "weight decay, on every weight", low=0)
+    muon: float = option(0.0, "peak learning rate of Muon, for all but head, biases and norms; 0: none", low=0)
+    muon_decay: float = option(0.1, "weight decay of what Muon trains", low=0)
     schedule: str = option(
         "step", "learning-rate schedule; step is PyTorch's StepLR", choices=("step", "onecycle", "cosine")
     )

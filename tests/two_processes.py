@@ -26,6 +26,7 @@ CONFIGS = {
         replace(SMALL, mix="both", policy="trivialaugment", erasing=0.5, ema_decay=0.9, label_smoothing=0.1), 301
     ),
     "dataloader": (replace(SMALL, loader="dataloader"), 301),
+    "muon": (replace(SMALL, muon=0.02), 301),
     "frozen layers": (replace(SMALL, train_layers="last_block"), 301),
     "float32, distilled": (replace(SMALL, teacher="teacher.pt"), 301),  # in the folder in which the trainings run
     "float32, distilled from scores made once": (replace(SMALL, teacher="teacher.pt", teacher_once=True), 301),

@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, O
 from torch.optim.sgd import sgd
 
 from cifarcore.config import TrainConfig
+from cifarcore.training.muon import Muon
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
@@ -32,14 +33,36 @@ def freeze(model: nn.Module, train_layers: str) -> list[nn.Module]:
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
-    """One group a trained stage, its learning rate multiplied by `layer_decay` once for each stage nearer the input."""
+    """One group a trained stage, its learning rate multiplied by `layer_decay` once for each stage nearer the input.
+
+    With `muon` the matrices and kernels of a stage but the head make a group of their own, before that of the rest.
+    """
     stages = [[parameter for parameter in stage.parameters() if parameter.requires_grad] for stage in model.stages()]
     depth = len(stages) - 1
-    return [
-        {"params": parameters, "lr": config.learning_rate * config.layer_decay ** (depth - index)}
-        for index, parameters in enumerate(stages)
-        if parameters
-    ]
+    groups = []
+    for index, parameters in enumerate(stages):
+        by_muon = [each for each in parameters if config.muon and index < depth and each.dim() > 1]
+        rest = [each for each in parameters if not (config.muon and index < depth and each.dim() > 1)]
+        decay = config.layer_decay ** (depth - index)
+        of_muon = {"weight_decay": config.muon_decay, "muon": config.momentum, "momentum": 0.0, "nesterov": False}
+        groups += [{"params": by_muon, "lr": config.muon * decay} | of_muon] if by_muon else []
+        groups += [{"params": rest, "lr": config.learning_rate * decay}] if rest else []
+    return groups
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.SGD:
+    """SGD on all that learns in `model`, or Muon and SGD; `config` is resolved."""
+    settings = dict(
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        nesterov=config.nesterov,
+        weight_decay=config.weight_decay,
+        fused=True if config.loader == "memory" else None,
+    )
+    groups = parameter_groups(model, config)
+    if not config.muon:
+        return torch.optim.SGD(groups, **settings)
+    return Muon(groups, torch.bfloat16 if config.precision == "bfloat16" else None, **settings)
 
 
 class Sgd:

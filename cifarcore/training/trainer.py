@@ -25,7 +25,7 @@ from cifarcore.training.cpu_layers import for_cpu
 from cifarcore.training.distributed import World
 from cifarcore.training.hardware import autocast, gradient_scaler, hardware, sum_type, versions
 from cifarcore.training.models import build_model
-from cifarcore.training.optimization import distillation_loss, freeze, parameter_groups, scheduler
+from cifarcore.training.optimization import build_optimizer, distillation_loss, freeze, scheduler
 from cifarcore.training.predict import predict
 
 
@@ -77,14 +77,7 @@ class Trainer:
             model = for_cpu(model)
         self.model = world.over_whole_batch(model.to(config.device, memory_format=self.layout))
         self.frozen = freeze(self.model, config.train_layers)
-        self.optimizer = torch.optim.SGD(
-            parameter_groups(self.model, config),
-            lr=config.learning_rate,
-            momentum=config.momentum,
-            nesterov=config.nesterov,
-            weight_decay=config.weight_decay,
-            fused=True if config.loader == "memory" else None,
-        )
+        self.optimizer = build_optimizer(self.model, config)
         self.scaler = gradient_scaler(config)
         self.parallel_model = world.parallel(self.model)
         self.scheduler = scheduler(self.optimizer, config, self.steps_per_epoch, self.total_steps)

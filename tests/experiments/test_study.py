@@ -21,10 +21,11 @@ from cifarcore.experiments.study_plan import BASE, PLAN
 from cifarcore.presets import preset_config
 from cifarcore.runs.layout import HISTORY_COLUMNS
 from cifarcore.runs.run import load_run, save_run
+from cifarcore.training import muon
 from cifarcore.training.checkpoints import load_checkpoint
 from cifarcore.training.loop import Stopped
 from cifarcore.training.models import empty_model
-from cifarcore.training.optimization import freeze
+from cifarcore.training.optimization import freeze, parameter_groups
 
 TINY = dict(
     dataset="synthetic",
@@ -44,6 +45,7 @@ TOGETHER = [
     {"stem", "image_size"},
     {"first_size", "first_epochs"},
     {"teacher", "teacher_once"},
+    {"muon", "batch_size", "learning_rate"},
 ]
 
 
@@ -87,7 +89,7 @@ def test_an_entry_is_one_change_against_its_base(change):
 
 def multiplications(config: TrainConfig) -> float:
     """Of a whole training, an image's: forward once, backward twice (by inputs and by weights) where something
-    learns.
+    learns; and its share of what Muon multiplies at each step.
     """
 
     def forward(config, layers):
@@ -115,7 +117,15 @@ def multiplications(config: TrainConfig) -> float:
         )
     counted, learning = forward(config, torch.nn.Conv2d | torch.nn.Linear)
     taught = 2 * forward(preset_config("resnet18", "quick"), torch.nn.Conv2d)[0].sum() if config.teacher_once else 0
-    return config.epochs * (counted.sum() + 2 * counted[learning].sum()) + taught
+    return config.epochs * (counted.sum() + 2 * counted[learning].sum() + orthogonalised(config)) + taught
+
+
+def orthogonalised(config: TrainConfig) -> float:
+    """What Muon multiplies at each step, for each image of the batch: three products in each of its iterations."""
+    with torch.device("meta"):
+        groups = parameter_groups(empty_model(config, 100), config)
+    shapes = [sorted(each.flatten(1).shape) for group in groups if "muon" in group for each in group["params"]]
+    return sum(muon.TIMES * (2 * m * m * n + m**3) for m, n in shapes) / max(1, config.batch_size)
 
 
 @pytest.mark.parametrize("change", PLAN, ids=lambda change: f"{change.model}-{change.name}")

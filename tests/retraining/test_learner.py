@@ -289,6 +289,13 @@ def test_the_steps_are_those_of_torchs_sgd(parent, dataset):
     assert all(torch.allclose(found[name], expected[name], atol=1e-6) for name in found)
 
 
+def test_a_network_that_muon_trained_is_retrained_by_sgd(parent, dataset):
+    by_muon = replace(parent, config=replace(parent.config, muon=0.03))
+    theirs, ours = (learner(each, dataset).optimizer.param_groups for each in (parent, by_muon))
+    assert [group["lr"] for group in ours] == [group["lr"] for group in theirs]
+    assert [len(group["params"]) for group in ours] == [len(group["params"]) for group in theirs]
+
+
 def test_a_head_learns_without_torchs_compiler():
     """Importing it would take a third of the time from the start of a head's retraining to its first step."""
     code = (

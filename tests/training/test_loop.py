@@ -110,8 +110,14 @@ def test_training_leaves_the_callers_random_numbers_alone(dataset, tmp_path):
 
 @pytest.mark.parametrize(
     "config",
-    [TINY, EVERYTHING, replace(TINY, loader="dataloader"), replace(TINY, schedule="onecycle")],
-    ids=["plain", "everything", "dataloader", "onecycle"],
+    [
+        TINY,
+        EVERYTHING,
+        replace(TINY, loader="dataloader"),
+        replace(TINY, schedule="onecycle"),
+        replace(EVERYTHING, muon=0.02),
+    ],
+    ids=["plain", "everything", "dataloader", "onecycle", "muon"],
 )
 def test_stopped_and_resumed_is_bit_for_bit_the_same(dataset, tmp_path, config):
     whole = load_checkpoint(fit(config, dataset, tmp_path / "whole"))

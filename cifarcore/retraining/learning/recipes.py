@@ -57,6 +57,7 @@ def train_config(parent: TrainConfig, config: RetrainConfig, recipe: Recipe) -> 
         warmup=WARMUP,
         momentum=Sgd.MOMENTUM,
         nesterov=True,
+        muon=0.0,
         ema_decay=0.0,
         crop_padding=config.crop_padding,
         flip=config.flip,
