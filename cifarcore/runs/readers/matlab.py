@@ -59,14 +59,15 @@ def convert(path: Path, out: Path) -> None:
 
 def _refuse_bomb(path: Path) -> None:
     """Each variable is packed on its own; all are unpacked here block by block, and kept nowhere."""
-    size = 0
+    size, whole = 0, path.stat().st_size
     with path.open("rb") as file:
         file.seek(_HEADER - 2)
         order = ">" if file.read(2) == b"MI" else "<"
         while len(tag := file.read(8)) == 8:
             kind, length = struct.unpack(f"{order}II", tag)
-            content = file.read(length)
             size += length
+            refuse_large(size)
+            content = file.read(min(length, whole))  # for what is asked of it, room is made before it is read
             unpacking = zlib.decompressobj()
             while kind == _COMPRESSED and content and size <= MAX_BYTES:
                 try:

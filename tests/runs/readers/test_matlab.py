@@ -1,6 +1,7 @@
 """MATLAB's files, and arrays of bytes and of bfloat16, are the same run as plain ones."""
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -12,6 +13,8 @@ from made import made_run
 from scipy.io import savemat
 
 from cifarcore.runs.formats import read_predictions
+from cifarcore.runs.layout import MAX_BYTES
+from cifarcore.runs.readers import matlab
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +75,17 @@ def test_bytes_and_bfloat16(run, tmp_path):
     table = pd.DataFrame({"file": [b"a.png", b"b.png"], "cat": [0.1, 0.9], "dog": [0.9, 0.1]})
     table.to_parquet(tmp_path / "x.parquet")
     assert read_predictions(tmp_path / "x.parquet").files == ("a.png", "b.png")
+
+
+@pytest.mark.parametrize("claimed", [0xFFFFFFF0, MAX_BYTES - 1])
+def test_no_room_is_made_for_what_a_variable_claims_to_be(tmp_path, claimed):
+    path = tmp_path / "claims.mat"
+    path.write_bytes(b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + struct.pack("<II", 15, claimed) + b"x" * 50)
+    tracemalloc.start()
+    if claimed > MAX_BYTES:
+        assert "GiB when read" in refused(path, tmp_path)
+    else:
+        matlab._refuse_bomb(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1 << 20
