@@ -60,10 +60,10 @@ def plain(text: object, limit: int = 80) -> str:
     return no_formula(one_line(text, limit))
 
 
-def distinct(names: Iterable[str]) -> list[str]:
-    """`plain` of each name, with a number where shortening made it like one before."""
+def distinct(names: Iterable[str], limit: int = 80) -> list[str]:
+    """`plain` of each name, with a number where that made it like one before."""
     shown: dict[str, None] = {}
-    for name in map(plain, names):
+    for name in (plain(each, limit) for each in names):
         numbered = (f"{name} ({number})" for number in itertools.count(2))
         shown[name if name not in shown else next(text for text in numbered if text not in shown)] = None
     return list(shown)

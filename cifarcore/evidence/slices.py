@@ -3,6 +3,7 @@
 Properties come from pixels (measured before), from what people know of the images, from the runs, and from the user.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,7 +18,7 @@ from cifarcore.evidence.paired import ALPHA, Z, q_values
 from cifarcore.evidence.pairwise import PairMean
 from cifarcore.evidence.slice_search import Conditions, against_rest, halves, search
 from cifarcore.runs.run import Run
-from cifarcore.text import plain, spaced
+from cifarcore.text import distinct, plain, spaced
 
 MOST_BINS = 5
 _ABOUT_A_FIFTH = 0.22
@@ -50,6 +51,10 @@ class Bins:
     labels: tuple[str, ...]
     masks: np.ndarray
 
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        return tuple(f"{self.property.name}: {label}" for label in self.labels)
+
 
 @dataclass(frozen=True, eq=False)
 class Slices:
@@ -64,11 +69,15 @@ class Slices:
 
     def mask(self, name: str) -> np.ndarray | None:
         """Which images are in the slice `name`, bool (N,), conditions joined by " & "; None where one is not known."""
+        return None if (joined := self.joined(name)) is None else np.all([self.masks[row] for row in joined], axis=0)
+
+    def joined(self, name: str) -> tuple[int, ...] | None:
+        """The conditions, one or two, that `name` joins; any may hold an & of its own. None where one is not known."""
         place = {text: row for row, text in enumerate(self.conditions)}
-        parts = [name] if name in place else name.split(" & ")
-        if not all(part in place for part in parts):
-            return None
-        return np.all([self.masks[place[part]] for part in parts], axis=0)
+        if name in place:
+            return (place[name],)
+        ends = ((name[: at.start()], name[at.start() + 3 :]) for at in re.finditer("(?= & )", name))
+        return next(((place[one], place[other]) for one, other in ends if one in place and other in place), None)
 
     @property
     def significant(self) -> pd.DataFrame:
@@ -92,7 +101,7 @@ def find(
     masks = np.concatenate([np.zeros((0, len(a)), dtype=bool), *(each.masks for each in searched)])
     groups = np.repeat(np.arange(len(searched)), [len(each.labels) for each in searched])
     table = search(b - a, Conditions(masks, groups), halves(runs_a[0].sample_ids))
-    names = tuple(f"{each.property.name}: {label}" for each in searched for label in each.labels)
+    names = tuple(distinct((text for each in searched for text in each.conditions), 200))
     pairs = [(int(i), int(j)) for i, j in table[["first", "second"]].to_numpy()]
     table["slice"] = [names[i] + (f" & {names[j]}" if j >= 0 else "") for i, j in pairs]
     inside = [masks[i] & masks[j] if j >= 0 else masks[i] for i, j in pairs]
@@ -137,8 +146,8 @@ def apart(slices: Slices, name: str) -> pd.DataFrame:
     is most over- or under-represented inside: columns condition, inside, outside (shares), z (of their difference),
     largest |z| first. Empty where the slice is not known, or holds all images or none.
     """
-    mask, properties = slices.mask(name), [part.split(": ")[0] for part in name.split(" & ")]
-    others = [each for each in slices.bins if each.property.name not in properties and not each.property.of_models]
+    mask, its = slices.mask(name), {slices.conditions[row] for row in slices.joined(name) or ()}
+    others = [each for each in slices.bins if not each.property.of_models and not its & set(each.conditions)]
     return apart_of(others, np.zeros(slices.n_images, bool) if mask is None else mask)
 
 
@@ -155,7 +164,7 @@ def apart_of(bins: Iterable[Bins], mask: np.ndarray, over: bool = False) -> pd.D
         error = np.sqrt(every * (1 - every) * (1 / mask.sum() + 1 / (~mask).sum()))
         z = (inside - outside) / np.where(error > 0, error, np.inf)
         most = int((z if over else np.abs(z)).argmax())
-        rows.append((f"{each.property.name}: {each.labels[most]}", inside[most], outside[most], z[most]))
+        rows.append((each.conditions[most], inside[most], outside[most], z[most]))
     return pd.DataFrame(rows, columns=columns).sort_values("z", key=np.abs, ascending=False, ignore_index=True)
 
 
@@ -219,11 +228,10 @@ def of_pixels(values: dict[str, np.ndarray]) -> list[Property]:
 def of_images(run: Run) -> list[Property]:
     """What is known of the images without a model: superclass (or class, of few), duplicates, disputed labels."""
     properties = []
+    names = tuple(distinct(map(spaced, run.class_names if run.superclass_names is None else run.superclass_names)))
     if run.superclass_of is not None:
-        names = tuple(plain(spaced(name)) for name in run.superclass_names)
         properties.append(Property("superclass", run.superclass_of[run.labels].astype(int), "known", names))
     elif run.n_classes <= MOST_CATEGORIES:
-        names = tuple(plain(spaced(name)) for name in run.class_names)
         properties.append(Property("class", run.labels.astype(int), "known", names))
     rows = known.official_rows(run)
     if (rows >= 0).any():
@@ -237,9 +245,7 @@ def of_images(run: Run) -> list[Property]:
 
 
 def of_runs(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> list[Property]:
-    """What depends on the models: confidence, nearest training images, clusters of the features (the last two of the
-    first seed), and how many seeds err.
-    """
+    """What depends on the models: confidence, nearest training images and clusters of the first seed, errors."""
     properties = []
     for letter, runs in (("A", runs_a), ("B", runs_b)):
         first = runs[0]
@@ -270,9 +276,7 @@ def _cluster_names(cluster: np.ndarray, run: Run) -> tuple[str, ...]:
 
 
 def columns_of(run: Run) -> dict[str, np.ndarray]:
-    """The run's metadata by column: float (N,) with NaN where nothing is known, where all else are numbers; else text
-    (N,).
-    """
+    """The run's metadata by column: numbers, float (N,) with NaN where nothing is known, else text (N,)."""
     columns: dict[str, np.ndarray] = {}
     if run.metadata_names is None or run.metadata_values is None:
         return columns
@@ -286,11 +290,10 @@ def columns_of(run: Run) -> dict[str, np.ndarray]:
 def of_columns(columns: dict[str, np.ndarray]) -> list[Property]:
     """The user's own: numbers, float (N,), or text, unicode (N,), where empty is not known."""
     properties = []
-    for name, values in columns.items():
-        if values.dtype.kind == "f":
-            properties.append(Property(plain(name), values, "own"))
-        else:
+    for name, values in zip(distinct(columns), columns.values(), strict=True):
+        categories: tuple[str, ...] = ()
+        if values.dtype.kind != "f":
             texts, index = np.unique(values, return_inverse=True)
-            index = np.where(values == "", -1, index)
-            properties.append(Property(plain(name), index, "own", tuple(plain(text) for text in texts.tolist())))
+            values, categories = np.where(values == "", -1, index), tuple(distinct(texts.tolist()))
+        properties.append(Property(name, values, "own", categories))
     return properties

@@ -13,6 +13,7 @@ from cifarcore.data.ids import rows_of
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import atomic_write, refuse_links
 from cifarcore.runs.archive import read_npz
+from cifarcore.runs.layout import MAX_CLASSES
 from cifarcore.runs.run import Run
 
 SUFFIX = ".corruptions"
@@ -94,6 +95,8 @@ def load_corrupted(path: Path) -> Corrupted:
             raise CifarcoreError(f"predictions {predictions.shape} of {len(ids):,} images")
         if clean.dtype.kind not in "iu" or predictions.dtype.kind not in "iu" or len(set(conditions)) < len(conditions):
             raise CifarcoreError("predictions that are no classes, or one condition twice")
+        if any(each.size and not 0 <= each.min() <= each.max() < MAX_CLASSES for each in (clean, predictions)):
+            raise CifarcoreError("predictions of no class")
         for name, severity in conditions:
             if name not in CORRUPTIONS or severity not in SEVERITIES:
                 raise CifarcoreError(f"corruption {name[:40]!r} at severity {severity}")

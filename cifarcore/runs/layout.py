@@ -153,8 +153,8 @@ def check_values(arrays: dict[str, np.ndarray], path: Path) -> None:
                 raise refusal(path, f"array {name!r} holds {low if low < 0 else high}, outside 0..{bound - 1}")
     if "clusters" in arrays and not 0 <= arrays["clusters"].min() <= arrays["clusters"].max() < MAX_CLUSTERS:
         raise refusal(path, f"array 'clusters' holds numbers outside 0..{MAX_CLUSTERS - 1}")
-    if "metadata_values" in arrays and not _is_unicode(arrays["metadata_values"]):
-        raise refusal(path, "array 'metadata_values' holds code points beyond Unicode; use plain text")
+    if "metadata_values" in arrays and not _is_unicode(arrays["metadata_values"], with_halves=False):
+        raise refusal(path, "array 'metadata_values' holds code points that are no characters; use plain text")
     for name in ("class_names", "superclass_names", "metadata_names"):
         if name in arrays:
             _check_names(arrays[name], name, path)
@@ -180,9 +180,12 @@ def _check_names(names: np.ndarray, array: str, path: Path) -> None:
         raise refusal(path, f"array {array!r} holds a name with control characters; use plain text")
 
 
-def _is_unicode(array: np.ndarray) -> bool:
-    """NumPy takes any 32-bit number for a character; Python's strings are corrupt with some."""
-    return bool(np.frombuffer(array.tobytes(), np.uint32).max(initial=0) <= sys.maxunicode)
+def _is_unicode(array: np.ndarray, with_halves: bool = True) -> bool:
+    """NumPy takes any 32-bit number for a character; Python's strings are corrupt with some, and no table is made of
+    halves of surrogate pairs.
+    """
+    points = np.frombuffer(array.tobytes(), np.uint32)
+    return bool(points.max(initial=0) <= sys.maxunicode) and (with_halves or not (points >> 11 == 0x1B).any())
 
 
 def _is_text(text: str) -> bool:

@@ -14,6 +14,7 @@ from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
 from cifarcore.runs.layout import MAX_METADATA
 from cifarcore.runs.predictions import as_sample_ids
 from cifarcore.runs.readers.roles import role_of
+from cifarcore.runs.readers.tables import refuse_unbounded
 from cifarcore.text import one_line
 
 MAX_BYTES = 1 << 26  #: of the file
@@ -85,11 +86,14 @@ def _read(path: str) -> pd.DataFrame:
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise CifarcoreError(f"metadata {Path(path).name}: more than {MAX_BYTES >> 20} MiB; leave columns out")
+        content = Path(path).read_bytes()
+        try:
+            refuse_unbounded(content, MAX_METADATA, ",;\t")
+        except CifarcoreError as error:
+            raise CifarcoreError(f"metadata {Path(path).name}: {error}") from None
         with open(path, encoding="utf-8-sig", newline="") as file:
             header = file.readline()
         separator = max(",;\t", key=header.count)
-        if header.count(separator) > MAX_METADATA + 1:
-            raise CifarcoreError(f"metadata {Path(path).name}: more than {MAX_METADATA} columns; leave some out")
         table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, header=None, encoding="utf-8-sig")
     except (OSError, UnicodeError, ValueError, pd.errors.ParserError) as error:
         raise CifarcoreError(f"metadata {path}: cannot be read as CSV ({' '.join(str(error).split()):.200})") from None

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cifarcore.errors import CifarcoreError
+from cifarcore.errors import CifarcoreError, readable
 from cifarcore.files import atomic_write, plain_name, refuse_links, sole_writer
+from cifarcore.runs.layout import MAX_METADATA
+from cifarcore.runs.readers.tables import refuse_unbounded
+from cifarcore.text import no_formula
 
 FOLDER = "selections"
 MAX_BYTES = 1 << 26
@@ -33,7 +36,8 @@ class Selection:
 
 def exported(kept: Sequence[Selection]) -> bytes:
     """One CSV of all these: a row for each image, with columns slice, sample_id and label."""
-    rows = [table.assign(**{_NAME: each.name})[[_NAME, *_COLUMNS]] for each in kept for table in [_table(each)]]
+    names = [no_formula(readable(each.name)) for each in kept]  # of files, which may be called anything
+    rows = [_table(each).assign(**{_NAME: name})[[_NAME, *_COLUMNS]] for name, each in zip(names, kept, strict=True)]
     return pd.concat(rows).to_csv(index=False).encode() if rows else b""
 
 
@@ -45,10 +49,10 @@ def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list
     if len(content) > MAX_BYTES:
         raise CifarcoreError(f"{file_name}: is larger than {MAX_BYTES >> 20} MiB, which no selection is")
     try:
-        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+        table = _read_csv(content)
         names = table[_NAME] if _NAME in table else pd.Series(Path(file_name).stem, index=table.index)
         imported = [_selection(str(name), rows) for name, rows in table[_COLUMNS].groupby(names, sort=True)]
-    except (KeyError, ValueError, OverflowError) as error:
+    except (CifarcoreError, KeyError, ValueError, OverflowError) as error:
         raise CifarcoreError(f"{file_name}: is no CSV with sample_id and label ({_reason(error)})") from None
     if not imported:
         raise CifarcoreError(f"{file_name}: holds no image")
@@ -115,11 +119,15 @@ def _read(path: Path) -> Selection:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CifarcoreError(f"{path.name}: is larger than {MAX_BYTES >> 20} MiB, which no selection is")
-        table = pd.read_csv(path, dtype=str, usecols=_COLUMNS, keep_default_na=False)
-        return _selection(path.stem, table)
-    except (OSError, ValueError, OverflowError) as error:
+        return _selection(path.stem, _read_csv(path.read_bytes()))
+    except (OSError, CifarcoreError, KeyError, ValueError, OverflowError) as error:
         message = f"{path.name}: is no list of sample_id and label ({_reason(error)}); remove it"
         raise CifarcoreError(message) from None
+
+
+def _read_csv(content: bytes) -> pd.DataFrame:
+    refuse_unbounded(content, MAX_METADATA)
+    return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
 
 
 def _table(each: Selection) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.runs.selections import Selection
 from cifarcore.runs.test_sets import pack_path
-from cifarcore.text import interval, number, p_value, plain
+from cifarcore.text import distinct, interval, number, p_value, plain
 
 MOST_SHOWN = 15
 #: properties that a slice is said to differ in from the rest, and by how many standard errors at least
@@ -88,9 +88,8 @@ def _properties(
     properties = [*slices.of_pixels(pixels), *slices.of_images(runs_a[0]), *slices.of_runs(runs_a, runs_b)]
     known = columns_of(runs_b[0]) | columns_of(runs_a[0])
     taken = {each.name for each in properties}
-    return properties + slices.of_columns(
-        {f"{name} (metadata)" if name in taken else name: known[name] for name in known}
-    )
+    named = {f"{name} (metadata)" if plain(name) in taken else name: known[name] for name in known}
+    return properties + slices.of_columns(named)
 
 
 def forest_frame(slices: Slices, most: int | None = MOST_SHOWN) -> pd.DataFrame:
@@ -121,8 +120,7 @@ def slice_table(slices: Slices) -> pd.DataFrame:
 def of_selections(sides: Sides, kept: Sequence[Selection]) -> Slices:
     """The user's own slices as slices.of_user finds them."""
     masks = [each.among(sides.sample_ids, sides.labels) for each in kept]
-    names = [plain(each.name) for each in kept]
-    return slices.of_user(sides.a.runs, sides.b.runs, names, np.array(masks).reshape(len(kept), -1))
+    return slices.of_user(sides.a.runs, sides.b.runs, _names_of(kept), np.array(masks).reshape(len(kept), -1))
 
 
 def mask_of(sides: Sides, name: str) -> np.ndarray | None:
@@ -133,8 +131,13 @@ def mask_of(sides: Sides, name: str) -> np.ndarray | None:
 
 def mask_of_own(sides: Sides, kept: Sequence[Selection], name: str) -> np.ndarray | None:
     """Which images are in the user's slice `name`, bool (N,); None where none is called that."""
-    masks = (each.among(sides.sample_ids, sides.labels) for each in kept if plain(each.name) == name)
-    return next(masks, None)
+    named = dict(zip(_names_of(kept), kept, strict=True))
+    return named[name].among(sides.sample_ids, sides.labels) if name in named else None
+
+
+def _names_of(kept: Sequence[Selection]) -> list[str]:
+    """What each is called where it is shown: its file may have been given any name."""
+    return distinct(each.name for each in kept)
 
 
 def apart_text(slices_found: Slices, name: str) -> str:

@@ -61,6 +61,18 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
     return replace(read, unused=(*read.unused, *unused))
 
 
+def refuse_unbounded(content: bytes, most: int, separators: str = ",") -> None:
+    """Raises CifarcoreError for text of more lines than images are read, or of more than `most` columns beside one or
+    two that say which image it is: pandas makes a name, and a column, of each.
+    """
+    refuse_long((content.count(b"\n") + content.count(b"\r")) // 2 - 1)
+    header = re.split(rb"[\r\n]", content.lstrip(b"\xef\xbb\xbf \t\r\n"), maxsplit=1)[0]
+    if max(header.count(separator.encode()) for separator in separators) > most + 1:
+        raise CifarcoreError(f"more than {most} columns; leave some out")
+    if header.count(b'"') % 2:  # the rest of the header would be further lines
+        raise CifarcoreError("a heading has a line break; write the header on one line")
+
+
 def _without_fractions(values: np.ndarray, names: Collection[str]) -> np.ndarray:
     """Classes by number as text without the .0 that pandas gives them where a cell was empty once; unless one of
     `names` is such.
