@@ -266,3 +266,16 @@ def test_a_link_opens_the_sections_that_were_open(visit):
     again = visit(address(page), elsewhere=True)
     opened = again.locator("[data-testid=stMain] details[open] summary")
     assert [text.split()[-1] for text in opened.all_inner_texts()] == ["Flips"]
+
+
+def test_a_matrix_that_a_narrow_screen_cuts_is_said_to_be_moved(visit):
+    page = visit("confusion", viewport={"width": 400, "height": 1000})
+    hint = page.get_by_text("move it sideways").first
+    frame = page.locator(".st-key-confusion-folded").first
+    for width, said in ((400, True), (1280, False)):
+        page.set_viewport_size({"width": width, "height": 1000})
+        settle(page)
+        assert hint.is_visible() == said
+        moves = """each => [each, ...each.querySelectorAll('*')].some(part => part.scrollWidth > part.clientWidth + 20
+            && /auto|scroll/.test(getComputedStyle(part).overflowX))"""
+        assert frame.evaluate(moves) or not said

@@ -29,6 +29,7 @@ SHOWN = ("B − A", "A", "B")
 LEVELS = ("superclasses", "classes")
 MOST_DRAWN = 150  # classes along an axis
 PICTURES = 3  # of each ranked cell
+NARROW = 9  # classes that a narrow screen holds
 _FOLDED, _UNFOLDED, _WHOLE = "confusion-folded", "confusion-unfolded", "confusion-whole"
 
 
@@ -199,6 +200,7 @@ def _heatmap(view, frame, rows, columns, show, chosen, key, targets, groups=()) 
         muted=frame["muted"] & claimed, chosen=(frame["true"] == chosen[0]) & (frame["predicted"] == chosen[1])
     )
     chart = heatmap(frame, rows, columns, show, groups)
-    with st.container(key=f"{key}-narrow-hint"):
-        st.caption("The matrix is wider than a narrow screen: move it sideways.")
+    if len(columns) > NARROW:
+        with st.container(key=f"{key}-narrow-hint"):
+            st.caption("The matrix is wider than a narrow screen: move it sideways.")
     plot(chart, width="content", key=key, on_select=clicked)

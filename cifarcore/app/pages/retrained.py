@@ -24,6 +24,7 @@ from cifarcore.files import runs_dir, seen, version
 from cifarcore.reports import headings
 from cifarcore.reports.charts.classes import dumbbells
 from cifarcore.reports.tables import retrained as retrain_tables
+from cifarcore.reports.tables.galleries import surest_words
 from cifarcore.retraining import folders
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
@@ -171,9 +172,9 @@ def _pictures(view: View, focus: tuple[int, ...]) -> None:
         strict=True,
     ):
         rows = changed[kind]
-        of_focus = f"; {np.isin(view.labels[rows], focus).sum():,} in focus" if focus else ""
+        of_focus = f"; {np.isin(view.labels[rows], focus).sum():,} in focus, these first" if focus else ""
         with place:
-            gallery(view, rows, key, f"**{kind.capitalize()}**: {what}{of_focus}", name=kind)
+            gallery(view, rows, key, f"**{kind.capitalize()}**: {what}{of_focus}{surest_words(view)}", name=kind)
 
 
 def _housekeeping(view: View, run: Run) -> None:

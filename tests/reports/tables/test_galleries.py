@@ -8,7 +8,15 @@ from made import classes_only
 from two_seeds import LABELS, RUNS, answers, softmax
 
 from cifarcore.reports.sides import Side
-from cifarcore.reports.tables.galleries import image_table, predictions, surest_first, surest_words, wrong_first
+from cifarcore.reports.tables.galleries import (
+    image_table,
+    predictions,
+    seeds_legend,
+    surest_first,
+    surest_words,
+    within_slice,
+    wrong_first,
+)
 
 NAMES = np.array([name.replace("_", " ") for name in RUNS["A"][0].class_names])
 
@@ -67,3 +75,20 @@ def test_the_table_of_images_has_each_models_predictions_and_both_probabilities(
         np.testing.assert_allclose(column["probability_of_label"], of_label, atol=1e-6)
         wrong = np.sum([answer[rows] != LABELS[rows] for answer in answers(letter)], axis=0)
         assert column["wrong_seeds"].tolist() == wrong.tolist() and set(column["seeds"]) == {2}
+
+
+def test_a_slice_is_narrowed_to_what_changes_under_the_first_seeds(view):
+    rows = np.arange(1, 500, 2)
+    right_a, right_b = (side.first.logits.argmax(1) == view.labels for side in (view.a, view.b))
+    kept = within_slice(view, rows)
+    expected = {"all": True, "newly wrong": right_a & ~right_b, "newly right": right_b & ~right_a,
+                "misclassified by B": ~right_b}  # fmt: skip
+    assert list(kept) == list(expected)
+    for name, images in expected.items():
+        assert kept[name].tolist() == [row for row in surest_first(view, rows) if np.broadcast_to(images, 500)[row]]
+
+
+def test_whose_predictions_are_shown_is_said_where_there_are_several_seeds(view):
+    assert seeds_legend(view) == f"Predictions of {view.first_seeds} · ●○ correct in 1 of 2 seeds"
+    one = (replace(side, runs=side.runs[:1]) for side in (view.a, view.b))
+    assert seeds_legend(replace(view, **dict(zip("ab", one, strict=True)))) == ""
