@@ -32,6 +32,7 @@ _REASONS: tuple[tuple[Collection[str], Callable[[Run], bool], str], ...] = (
         lambda run: bool(_through_softmax(run)[0]),
         "as logits what lies within 0..1 and sums to one, as after softmax; import these scores as probabilities",
     ),
+    (("macro_auc",), lambda run: bool((run.labels == run.labels[:1]).all()), "images of one class alone"),
     (("log_loss",), lambda run: bool(run.meta.get(ZEROS)), "the true class of some images a probability of zero"),
 )
 

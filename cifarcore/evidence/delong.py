@@ -28,7 +28,9 @@ class OneVsRest:
 
     auc: np.ndarray  #: float (R, C)
     covariance: np.ndarray  #: float (C, R, R), of the runs' AUCs of one class
-    influence: np.ndarray  #: float (R, N): what each image adds to the macro-AUC, all else equal
+    #: float (R, N): what each image adds to the macro-AUC, all else equal; NaN for the only image of its class, which
+    #: tells nothing of how its images vary
+    influence: np.ndarray
 
 
 def auc_covariance(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -67,7 +69,7 @@ def one_vs_rest(runs: Sequence[Run]) -> OneVsRest:
         # an image of another class adds the share of positives above it, 1 - below
         influence -= below / n_others
         influence += 1 / n_others
-        influence[:, rows] += above / len(rows) - 1 / n_others
+        influence[:, rows] += above / len(rows) - 1 / n_others if len(rows) > 1 else np.nan
     influence /= max(np.isfinite(auc[0]).sum(), 1)
     without = [not run.has_scores for run in runs]
     auc[without], influence[without] = np.nan, np.nan

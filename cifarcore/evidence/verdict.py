@@ -57,7 +57,7 @@ def metric_differences(runs: Sequence[Run], n_a: int, areas: delong.OneVsRest) -
 def _method(name: str, runs: Sequence[Run], estimate: crossed.Difference) -> str:
     """The test and the interval of a metric that is no share of images, in words; why there is none."""
     if np.isnan(estimate.low):
-        single = int((np.bincount(runs[0].labels) == 1).sum()) if name == "macro_f1" else 0
+        single = int((np.bincount(runs[0].labels) == 1).sum()) if name in ("macro_f1", "macro_auc") else 0
         classes = "class has" if single == 1 else "classes have"
         return f"no interval: {f'{single} {classes} a single image' if single else 'nothing varies'}"
     return (

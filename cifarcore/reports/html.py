@@ -92,7 +92,7 @@ METHODS = (
     "Intervals: 95%. One run each: shares of images (accuracy, top-5 and superclass accuracy, recall) by Tango's score "
     "interval (Statistics in Medicine 1998); AUC by DeLong, DeLong and Clarke-Pearson, Biometrics 1988; others normal, "
     "from each image's influence on the number, that on macro-F1 by the jackknife within classes (Efron and Stein, "
-    "Ann. Statist. 1981), so that a class of a single image leaves macro-F1 without an interval. Several seeds: "
+    "Ann. Statist. 1981). A class of a single image leaves macro-F1 and macro-AUC without an interval. Several seeds: "
     "Student's t over seeds and images, as in the verdict. Those of the report's claims are clipped to the possible "
     "values.",
     "Superclass accuracy: the superclass whose classes' probabilities sum to the most is the predicted one.",

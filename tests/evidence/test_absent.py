@@ -196,6 +196,14 @@ def test_whether_a_number_can_be_had(scored, hard):
     assert absent.why("log_loss", scored[1], hard[0]) == REASON
 
 
+def test_images_of_one_class_have_no_roc_curve(scored):
+    one = [run.take(np.flatnonzero(run.labels == 1)) for run in scored]
+    found = comparison.compare(one[:1], one[1:2])
+    assert np.isnan(found.metrics.loc["macro_auc", "difference"])
+    assert found.metrics.loc["macro_auc", "why"].endswith("images of one class alone")
+    assert not found.metrics.loc["brier", "why"] and not absent.why("macro_auc", *scored)
+
+
 def test_nothing_warns(hard):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -67,7 +67,7 @@ def test_the_influence_of_an_image_on_macro_f1_where_classes_have_no_images(pair
     np.testing.assert_allclose(crossed.macro_f1_influence(run), macro_f1_influence(run), atol=1e-12)
 
 
-def test_one_image_of_each_class_gives_accuracy_an_interval_and_macro_f1_none(pair):
+def test_one_image_of_each_class_gives_accuracy_an_interval_and_means_over_classes_none(pair):
     first = np.unique(pair[0].labels, return_index=True)[1]
     a, b = (run.take(first) for run in pair)
     table = compare([a], [b]).metrics
@@ -76,9 +76,10 @@ def test_one_image_of_each_class_gives_accuracy_an_interval_and_macro_f1_none(pa
     assert (row["low"], row["high"]) == pytest.approx(tuple(map(float, shares.tango_interval(only_a, only_b, 100))))
     for sides in ((a, b), (a, bundled("cnn-quick-1").take(first), b, bundled("resnet18-quick-1").take(first))):
         n = len(sides) // 2
-        row = compare(sides[:n], sides[n:]).metrics.loc["macro_f1"]
-        assert np.isnan([row["low"], row["high"], row["p"]]).all()
-        assert row["method"] == "no interval: 100 classes have a single image"
+        for name in ("macro_f1", "macro_auc"):
+            row = compare(sides[:n], sides[n:]).metrics.loc[name]
+            assert np.isnan([row["low"], row["high"], row["p"]]).all() and np.isfinite(row["difference"])
+            assert row["method"] == "no interval: 100 classes have a single image"
 
 
 def test_intervals_cover_from_two_images_a_class_on(pair):
