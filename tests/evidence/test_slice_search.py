@@ -190,6 +190,9 @@ def test_a_slice_is_tested_by_welchs_t_with_no_less_variance_than_all_images():
     assert slice_search.against_rest(np.zeros(9), np.arange(9) < 4)[-1] == 1
     assert slice_search.against_rest(values, inside & (np.arange(300) < 1))[-1] == 1
     assert np.isnan(slice_search.against_rest(values, inside | True)[0])
+    for few in (np.arange(300) < 2, np.arange(300) >= 2):  # two inside, and two outside, are enough
+        assert np.isfinite(slice_search.against_rest(values, few)).all()
+        assert np.isnan(slice_search.against_rest(values, few ^ (np.arange(300) == 1))[0])
 
 
 def test_what_is_looked_at_has_support_and_is_of_two_properties():

@@ -220,7 +220,7 @@ def test_no_note_where_nothing_is_open(plain):
     assert text == (
         "Only the 600 images that all runs share are compared; up to 1,400 of a run are left out."
     )  # fmt: skip
-    (text,) = notes([run.take(np.array([4])) for run in plain], 2, left_out=1400)
+    _, text = notes([run.take(np.array([4])) for run in plain], 2, left_out=1400)
     assert text.startswith("Only the 1 image that all runs share is compared; up to 1,400 of")
     (text,) = notes(plain, 2, left_out=1400, relabelled=12)
     assert text.endswith(" left out, 12 of them because the files give them different labels.")
