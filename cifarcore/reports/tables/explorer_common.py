@@ -25,7 +25,7 @@ def in_common(sides: Sides, rows: np.ndarray, chosen: str) -> list[dict]:
     for each in (each for each in every if each.property.name == _SUPERCLASS):
         images = (each.masks & errors).sum(axis=1)
         kinds = [k for k in np.argsort(-images, kind="stable")[:MOST] if images[k]]
-        items = [(f"{_SUPERCLASS}: {each.labels[k]}", each.labels[k], images[k]) for k in kinds]
+        items = [(each.conditions[k], each.labels[k], images[k]) for k in kinds]
         lists.append((f"Superclasses of the errors ({count:,})", items))
     others = [each for each in every if each.property.name != _SUPERCLASS]
     shared = slices.apart_of(others, errors, over=True)
@@ -49,7 +49,6 @@ def in_common(sides: Sides, rows: np.ndarray, chosen: str) -> list[dict]:
 def having(sides: Sides, condition: str) -> np.ndarray | None:
     """Which images meet the condition, bool (N,); None where none is called that."""
     for each in bins_of_images(sides):
-        for label, mask in zip(each.labels, each.masks, strict=True):
-            if f"{each.property.name}: {label}" == condition:
-                return mask
+        if condition in each.conditions:
+            return np.asarray(each.masks[each.conditions.index(condition)])
     return None
