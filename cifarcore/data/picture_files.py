@@ -1,6 +1,8 @@
 """One picture file, read as hostile: what it is known by, and how it is shown."""
 
 import hashlib
+import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +38,7 @@ def read_picture(path: Path) -> Picture:
     try:
         if not path.is_file():
             raise ValueError("no file")
-        with Image.open(path, formats=FORMATS) as picture:
+        with path.open("rb", buffering=0) as raw, Image.open(_Clipped(raw), formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels; at most {MOST_PIXELS:,} are read")
             whole = not _loses_bits(picture)
@@ -55,6 +57,15 @@ def read_picture(path: Path) -> Picture:
         reason = " ".join(str(error).split()).replace(str(path), "").strip() or type(error).__name__
         raise CifarcoreError(f"{path}: cannot be read as a picture ({reason:.200})") from None
     return Picture(sample_id, shown, exact)
+
+
+class _Clipped(io.BufferedReader):
+    """A file that is asked for no more than is left of it: Python makes room for all that a chunk claims to be."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0:
+            return super().read()
+        return super().read(min(size, max(0, os.fstat(self.fileno()).st_size - self.tell())))
 
 
 def _loses_bits(picture: Image.Image) -> bool:

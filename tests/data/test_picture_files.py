@@ -1,6 +1,7 @@
 """Picture files: different ones are known apart, the same ones are the same, and each is shown as it is meant."""
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -139,3 +140,19 @@ def test_the_same_pixels_in_another_shape_are_not_taken_for_one_picture(tmp_path
         Image.new("RGB", size, "red").save(tmp_path / "plain" / name / "1.png")
     with pytest.raises(CifarcoreError, match=r"a/1\.png and b/1\.png have the same pixels in another shape"):
         read_pictures(list_folder(tmp_path / "plain"), np.arange(2), tmp_path / "pack.zip")
+
+
+def test_no_room_is_made_for_what_a_part_of_a_picture_claims_to_be(tmp_path):
+    path = tmp_path / "claims.png"
+    Image.fromarray(np.zeros((24, 24, 3), np.uint8)).save(path)
+    content = path.read_bytes()
+    at = content.index(b"IDAT")
+    path.write_bytes(content[: at - 4] + struct.pack(">I", 0xFFFFFF00) + content[at:])
+    tracemalloc.start()
+    try:
+        read_picture(path)
+    except CifarcoreError as error:
+        assert "MemoryError" not in str(error)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 << 20
