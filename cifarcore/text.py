@@ -18,8 +18,9 @@ _NUMBERS = re.compile(r"[+-]|[+-]?[\d.,]+%?( (to|±) [+-]?[\d.,]+%?)?")
 
 
 def number(value: float, form: str) -> str:
-    """A number as text, with a true minus; nothing for NaN."""
-    return "" if np.isnan(value) else format(value, form).replace("-", "−")
+    """A number as text, with a true minus, which nothing that is rounded to zero has; nothing for NaN."""
+    text = "" if np.isnan(value) else format(value, form)
+    return text.replace("-", "−") if text.strip("-+0.,%") else text.replace("-", "+" if "+" in form else "")
 
 
 def interval(low: float, high: float, form: str) -> str:
