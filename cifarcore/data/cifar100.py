@@ -1,18 +1,25 @@
-"""CIFAR-100 as uint8 arrays, from `cifar100.npz` or torchvision's download, and the ids that name its images.
+"""CIFAR-100 as uint8 arrays, from `cifar100.npz` or a download, and the ids that name its images.
 
 Imports torchvision only to download, so the app can read pictures here without torch.
 """
 
+import hashlib
 import os
+import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
+from cifarcore.data import hugging_face
+from cifarcore.data.downloading import Fetching, RemoteFile, SourceError, first_that_works
 from cifarcore.data.ids import fingerprint as fingerprint
 from cifarcore.data.ids import sample_ids as sample_ids
+from cifarcore.data.known_images import known_images
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import atomic_write
+from cifarcore.files import atomic_write, no_leftovers
 from cifarcore.places import cache_folder, expanded
 
 ARRAYS_FILE = "cifar100.npz"
@@ -20,13 +27,15 @@ PYTHON_FOLDER = "cifar-100-python"
 #: of the official splits, see `fingerprint`
 TRAIN_FINGERPRINT = "d732fed4cfb9372211df33f1ad762bcc"
 TEST_FINGERPRINT = "e3d27e8917a57d46cee355d836ce9731"
+#: of the training images' ids and labels (uint8) in the official order: BLAKE2b, 16-byte digest
+TRAIN_ORDER = "719413730d7e1646ef603cf99bdec5e3"
 #: sample ids of CIFAR-100's test images that are exact copies of training images
 DUPLICATES = (
     0x084A07922067634D, 0x3450FDD6DE7CB047, 0x36C95BDA288F3A30, 0x5748531A944835F0, 0x7D5819F6327134D3,
     0x83606FD95CAB5B0A, 0x8B8EBD67F3DC23FB, 0xC75783A4A226F554, 0xCCCA1C4EEE5EF338, 0xEA0D4DC9E95C9F65,
 )  # fmt: skip
-# A dead network fails in seconds, a firewall that swallows packets would hold the download for minutes.
-DOWNLOAD_TIMEOUT_SECONDS = 20
+HOME_PAGE = "https://www.cs.toronto.edu/~kriz/cifar.html"
+ARCHIVE_BYTES = 169_001_437  #: of what torchvision downloads
 
 _SHAPES = {"x_train": (50000, 32, 32, 3), "y_train": (50000,), "x_test": (10000, 32, 32, 3), "y_test": (10000,)}
 
@@ -98,15 +107,18 @@ def load_cifar100(folder: str | Path | None = None, download: bool = True) -> Da
     """
     folder = data_dir(folder)
     if not (folder / ARRAYS_FILE).exists():
-        _write_arrays(folder, download)
+        try:
+            arrays = _without_cache(folder, download)
+            with atomic_write(folder / ARRAYS_FILE) as file:
+                np.savez_compressed(file, **arrays)
+        except OSError as error:  # of the folder or the disk
+            raise _no_data(folder, error.strerror or str(error)) from None
     arrays = {name: _read_array(folder, name) for name in _SHAPES}
-    for split, expected in (("train", TRAIN_FINGERPRINT), ("test", TEST_FINGERPRINT)):
-        actual = fingerprint(sample_ids(arrays[f"x_{split}"]), arrays[f"y_{split}"])
-        if actual != expected:
-            raise CifarcoreError(
-                f"{folder / ARRAYS_FILE}: holds other images or labels than CIFAR-100 (fingerprint of the {split} "
-                f"split {actual}, expected {expected}); delete the file and run `cifarcore data` again"
-            )
+    if other := _other_than_published(arrays):
+        raise CifarcoreError(
+            f"{folder / ARRAYS_FILE}: holds other images or labels than CIFAR-100 ({other}); delete the file and run "
+            "`cifarcore data` again"
+        )
     return Dataset("CIFAR-100", **arrays)
 
 
@@ -180,33 +192,89 @@ def _read_array(folder: Path, name: str) -> np.ndarray:
     return array.astype(np.int64) if name.startswith("y_") else array
 
 
-def _write_arrays(folder: Path, download: bool) -> None:
-    import socket
+def _other_than_published(arrays: dict[str, np.ndarray]) -> str:
+    """Which split has another fingerprint than CIFAR-100's, and which; empty where none has."""
+    for split, expected in (("train", TRAIN_FINGERPRINT), ("test", TEST_FINGERPRINT)):
+        actual = fingerprint(sample_ids(arrays[f"x_{split}"]), arrays[f"y_{split}"])
+        if actual != expected:
+            return f"fingerprint of the {split} split {actual}, expected {expected}"
+    return ""
 
-    present = (folder / PYTHON_FOLDER).exists()
-    if not (present or download):
-        raise _no_data(folder, "no data there")
+
+def _without_cache(folder: Path, download: bool) -> dict[str, np.ndarray]:
+    """The arrays of `cifar100.npz`, from torchvision's files or a download."""
+    try:
+        if (folder / PYTHON_FOLDER).exists():
+            return _torchvision_arrays(folder)
+        reason = "no data there"
+    except Exception as error:  # of a wrong checksum, of damaged files: many kinds
+        reason = " ".join(str(error).split()) or type(error).__name__
+    if not download:
+        raise _no_data(folder, reason)
     from torchvision.datasets import CIFAR100
 
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
+    folder.mkdir(parents=True, exist_ok=True)
+    second = hugging_face.files()
+    sources = (
+        (urlsplit(CIFAR100.url).netloc, partial(_from_toronto, folder)),
+        (urlsplit(second["test"].url).netloc, partial(_from_hugging_face, folder, second)),
+    )
     try:
-        # torchvision checks the MD5 sum of every file, the ones already there among them
-        train, test = (CIFAR100(folder, train=train, download=download) for train in (True, False))
-    except Exception as error:  # of the network, of a wrong checksum, of an archive that was cut off: many kinds
-        raise _no_data(folder, " ".join(str(error).split()) or type(error).__name__) from None
-    finally:
-        socket.setdefaulttimeout(before)
+        return first_that_works(sources)
+    except SourceError as error:
+        raise _no_data(folder, str(error)) from None
+
+
+def _from_toronto(folder: Path, fetching: Fetching) -> dict[str, np.ndarray]:
+    from torchvision.datasets import CIFAR100
+    from torchvision.datasets.utils import check_integrity, extract_archive
+
+    archive = folder / CIFAR100.filename
+    if not check_integrity(archive, CIFAR100.tgz_md5):  # it may have been put there by hand
+        fetching.total = ARCHIVE_BYTES
+        with no_leftovers(archive), atomic_write(archive) as file:
+            fetching.fetch(RemoteFile(CIFAR100.url, ARCHIVE_BYTES, "md5", CIFAR100.tgz_md5), file)
+    extract_archive(os.fspath(archive), os.fspath(folder))
+    return _torchvision_arrays(folder)
+
+
+def _torchvision_arrays(folder: Path) -> dict[str, np.ndarray]:
+    from torchvision.datasets import CIFAR100
+
     arrays = {}
-    for split, part in (("train", train), ("test", test)):
+    for split in ("train", "test"):
+        part = CIFAR100(folder, train=split == "train")  # checks the MD5 sum of every file
         arrays |= {f"x_{split}": part.data, f"y_{split}": np.asarray(part.targets, dtype=np.uint8)}
-    with atomic_write(folder / ARRAYS_FILE) as file:
-        np.savez_compressed(file, **arrays)
+    return arrays
+
+
+def _from_hugging_face(folder: Path, files: dict[str, RemoteFile], fetching: Fetching) -> dict[str, np.ndarray]:
+    fetching.total = sum(file.size for file in files.values())
+    arrays = {}
+    for split, file in files.items():
+        with tempfile.TemporaryFile(dir=folder) as out:
+            fetching.fetch(file, out)
+            arrays[f"x_{split}"], arrays[f"y_{split}"] = hugging_face.read_split(out, _SHAPES[f"y_{split}"][0])
+    if other := _other_than_published(arrays):
+        raise SourceError(f"has other images or labels than CIFAR-100, {other}")
+    return _in_official_order(arrays)
+
+
+def _in_official_order(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The rows as torchvision has them: by content, as far as their order is known here.
+
+    Raises SourceError where the training images are in another one, which the validation split depends on.
+    """
+    ids = sample_ids(arrays["x_train"]).astype("<u8").tobytes() + arrays["y_train"].tobytes()
+    if hashlib.blake2b(ids, digest_size=16).hexdigest() != TRAIN_ORDER:
+        raise SourceError("has the training images in another order than they were published in")
+    order = np.argsort(known_images().rows_of(sample_ids(arrays["x_test"]), arrays["y_test"]))
+    return arrays | {name: arrays[name][order] for name in ("x_test", "y_test")}
 
 
 def _no_data(folder: Path, reason: str) -> CifarcoreError:
     return CifarcoreError(
-        f"CIFAR-100 could not be found in {folder} ({reason[:200]}): let it download where there is a network, "
-        f"or point --data or CIFARCORE_DATA at a folder with {ARRAYS_FILE} or {PYTHON_FOLDER}/, or use --dataset "
-        "synthetic"
+        f"CIFAR-100 could not be found in {folder} ({reason[:300]}): let it download where there is a network, "
+        f"or put cifar-100-python.tar.gz of {HOME_PAGE} there and run `cifarcore data`, or point --data or "
+        f"CIFARCORE_DATA at a folder with {ARRAYS_FILE} or {PYTHON_FOLDER}/, or use --dataset synthetic"
     )

@@ -1,91 +1,30 @@
 """The data folder: a download that is cut off, and a cache that is damaged or holds something else."""
 
-import hashlib
-import io
-import pickle
-import tarfile
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import numpy as np
 import pytest
+from hosts import Host, as_hugging_face, as_toronto, make_archive, make_small, serving
 from made import made_run
 from processes import cifarcore
 
 from cifarcore.data import cifar100 as data
-from cifarcore.data.cifar100 import CLASS_NAMES
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.run import save_run
 
-SHAPES = {"x_train": (500, 32, 32, 3), "y_train": (500,), "x_test": (100, 32, 32, 3), "y_test": (100,)}
+NOWHERE = "http://127.0.0.1:9"  #: nobody listens there
 
 
 @pytest.fixture
 def small(monkeypatch):
     """A data set of CIFAR-100's form, 600 images instead of 60,000."""
-    chance = np.random.default_rng(0)
-    arrays = {name: chance.integers(0, 256, shape, np.uint8) for name, shape in SHAPES.items()}
-    arrays |= {name: (np.arange(shape[0]) % 100).astype(np.uint8) for name, shape in SHAPES.items() if len(shape) == 1}
-    monkeypatch.setattr(data, "_SHAPES", SHAPES)
-    for split in ("train", "test"):
-        name = data.fingerprint(data.sample_ids(arrays[f"x_{split}"]), arrays[f"y_{split}"].astype(np.int64))
-        monkeypatch.setattr(data, f"{split.upper()}_FINGERPRINT", name)
-    return arrays
+    return make_small(monkeypatch)
 
 
 @pytest.fixture
 def archive(small, monkeypatch):
-    """`small` as torchvision's download, and torchvision's checksums of it."""
-    from torchvision.datasets import CIFAR100
-
-    members, sums = {}, {}
-    for split in ("train", "test"):
-        images, labels = small[f"x_{split}"], small[f"y_{split}"].tolist()
-        pixels = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
-        members[split] = pickle.dumps({"data": pixels, "fine_labels": labels, "coarse_labels": labels})
-    members["meta"] = pickle.dumps({"fine_label_names": list(CLASS_NAMES)})
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, content in members.items():
-            sums[name] = hashlib.md5(content).hexdigest()
-            info = tarfile.TarInfo(f"{data.PYTHON_FOLDER}/{name}")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    monkeypatch.setattr(CIFAR100, "train_list", [["train", sums["train"]]])
-    monkeypatch.setattr(CIFAR100, "test_list", [["test", sums["test"]]])
-    monkeypatch.setattr(CIFAR100, "meta", {"filename": "meta", "key": "fine_label_names", "md5": sums["meta"]})
-    monkeypatch.setattr(CIFAR100, "tgz_md5", hashlib.md5(buffer.getvalue()).hexdigest())
-    return buffer.getvalue()
-
-
-@contextmanager
-def serving(content: bytes, monkeypatch, cut: int | None = None, status: int = 200, said: int | None = None):
-    """torchvision's URL leads to a server here that sends `content`, and hangs up after `cut` bytes."""
-    from torchvision.datasets import CIFAR100
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self):
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(content) if said is None else said))
-            self.end_headers()
-
-        def do_GET(self):
-            self.do_HEAD()
-            self.wfile.write(content[:cut])
-            self.wfile.flush()
-            self.connection.close()
-
-        def log_message(self, *arguments):
-            pass
-
-    with ThreadingHTTPServer(("localhost", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(CIFAR100, "url", f"http://localhost:{server.server_port}/{CIFAR100.filename}")
-        try:
-            yield
-        finally:
-            server.shutdown()
+    """`small` as torchvision's download; the second source is not there."""
+    as_toronto(NOWHERE, monkeypatch)
+    as_hugging_face(NOWHERE, {"test": b"", "train": b""}, monkeypatch)
+    return make_archive(small, monkeypatch)
 
 
 def refused(folder) -> str:
@@ -98,20 +37,22 @@ def refused(folder) -> str:
 @pytest.mark.parametrize("kind", ["cut early", "cut late", "error 404", "another file", "no server"])
 def test_a_download_that_fails_says_so_and_the_next_one_works(archive, small, kind, tmp_path, monkeypatch):
     (tmp_path / "notes.txt").write_text("mine")
-    sent = {
-        "cut early": (archive, 1000, 200),
-        "cut late": (archive, len(archive) - 10, 200),
-        "error 404": (b"gone", None, 404),
-        "another file": (archive[::-1], None, 200),
-        "no server": (b"", None, 200),
-    }[kind]
-    with serving(sent[0], monkeypatch, sent[1], sent[2]):
-        if kind != "no server":
+    hosts = {
+        "cut early": Host({"": archive}, cut=1000),
+        "cut late": Host({"": archive}, cut=len(archive) - 10),
+        "error 404": Host({"": b"gone"}, status=404),
+        "another file": Host({"": archive[::-1]}),
+    }
+    if kind in hosts:
+        with serving(hosts[kind]) as address:
+            as_toronto(address, monkeypatch)
             assert "could not be found" in refused(tmp_path)
-    if kind == "no server":
+        assert hosts[kind].asked == 1
+    else:
         assert "could not be found" in refused(tmp_path)
     assert not (tmp_path / data.ARRAYS_FILE).exists() and data.load_test_images(tmp_path) is None
-    with serving(archive, monkeypatch):
+    with serving(Host({"": archive})) as address:
+        as_toronto(address, monkeypatch)
         dataset = data.load_cifar100(tmp_path)
     assert np.array_equal(dataset.x_test, small["x_test"]) and np.array_equal(dataset.y_train, small["y_train"])
     assert (tmp_path / "notes.txt").read_text() == "mine" and not list(tmp_path.glob(".*tmp"))
@@ -121,7 +62,8 @@ def test_a_damaged_folder_of_torchvision_is_fetched_again(archive, small, tmp_pa
     (tmp_path / data.PYTHON_FOLDER).mkdir()
     (tmp_path / data.PYTHON_FOLDER / "train").write_bytes(b"half of it")
     (tmp_path / "cifar-100-python.tar.gz").write_bytes(archive[:5000])
-    with serving(archive, monkeypatch):
+    with serving(Host({"": archive})) as address:
+        as_toronto(address, monkeypatch)
         assert np.array_equal(data.load_cifar100(tmp_path).x_train, small["x_train"])
 
 

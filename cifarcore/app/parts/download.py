@@ -12,10 +12,10 @@ import streamlit as st
 from cifarcore.app.pictures import HOW_TO_GET
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
-from cifarcore.data.cifar100 import data_dir
+from cifarcore.data.downloading import progress_share
 
-ARCHIVE, BYTES = "cifar-100-python.tar.gz", 169_001_437  #: as torchvision keeps it
 REFRESH_SECONDS = 1.0
+_LINE = 900  #: letters: where both sources fail, each with its reason, and what to do
 
 
 @dataclass
@@ -33,6 +33,14 @@ class _Download:
                 command = [sys.executable, "-m", "cifarcore", "data"]
                 self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
             self.log = Path(log.name)
+
+    def last_line(self) -> str:
+        """Of what the process wrote: how far it is, or why it failed."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:  # temporary files are cleared by some systems
+            return ""
+        return lines[-1] if lines else ""
 
 
 @st.cache_resource(show_spinner=False)  # one for all sessions, so that none downloads what another does
@@ -63,16 +71,18 @@ def _offer(under_way: bool, why: str, key: str) -> None:
     if under_way:
         if status is not None:
             st.rerun(scope="app")  # the pictures are there, or why not is said
-        archive = data_dir() / ARCHIVE
-        share = min(1.0, archive.stat().st_size / BYTES) if archive.exists() else 0.0
-        st.progress(share, f"Downloading CIFAR-100: {share:.0%}" if share < 1 else "Unpacking and checking CIFAR-100")
+        line = download.last_line()
+        share = progress_share(line)
+        if share is None:
+            st.progress(0.0, "Downloading CIFAR-100")
+        else:
+            st.progress(share, escape(line, _LINE) if share < 1 else "Unpacking and checking CIFAR-100")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.info(why, icon=":material/hide_image:", width="stretch")
         pressed = st.button("Download CIFAR-100", icon=":material/download:", key=key)
     if status:
-        last = download.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-        st.error(f"The download failed: {escape(last[0] if last else 'no reason given', 400)}")
+        st.error(f"The download failed: {escape(download.last_line() or 'no reason given', _LINE)}")
     if pressed:
         download.start()
         st.rerun(scope="app")
