@@ -21,6 +21,7 @@ from cifarcore.runs.layout import (
     MAX_BYTES,
     MAX_IMAGES,
     check_shapes,
+    is_unicode,
     refusal,
 )
 
@@ -109,7 +110,21 @@ def read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """All arrays of any `.npz`, read as carefully as a run file's. Raises RunFileError."""
     with opened(Path(path), foreign=True) as (_, archive, headers):
-        return {name: read_array(archive, entry) for name, (entry, _, _) in headers.items()}
+        arrays = {name: read_array(archive, entry) for name, (entry, _, _) in headers.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind == "U" and not is_unicode(array):
+            raise refusal(Path(path), f"array {name!r} holds code points beyond Unicode; use plain text")
+    return arrays
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """The array of an `.npy`, mapped: a header that promises more than the file holds is refused before anything is
+    allocated. Raises CifarcoreError for text that is none, ValueError for damage.
+    """
+    array = np.lib.format.open_memmap(path, mode="r")
+    if array.dtype.kind == "U" and not is_unicode(native(array)):
+        raise CifarcoreError("holds code points beyond Unicode; use plain text")
+    return array
 
 
 def native(array: np.ndarray) -> np.ndarray:

@@ -100,7 +100,7 @@ def load_corrupted(path: Path) -> Corrupted:
         for name, severity in conditions:
             if name not in CORRUPTIONS or severity not in SEVERITIES:
                 raise CifarcoreError(f"corruption {name[:40]!r} at severity {severity}")
-    except (CifarcoreError, KeyError, ValueError, TypeError, OSError) as error:
+    except (CifarcoreError, KeyError, ValueError, TypeError, OverflowError, OSError) as error:
         reason = str(error).removeprefix(f"{path}: ")[:200]
         raise CifarcoreError(
             f"{path}: damaged ({reason}); delete it and run `cifarcore evaluate CHECKPOINT --corruption all` again"

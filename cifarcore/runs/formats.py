@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.archive import read_npz
+from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions, as_class_labels, checked_scores, refuse_ranked
 from cifarcore.runs.readers.arrays import from_npy, from_npz
@@ -134,7 +134,7 @@ def read_labels(path: str | Path) -> np.ndarray:
     path = Path(path)
     try:
         if path.suffix.lower() == ".npy":
-            return as_class_labels(np.lib.format.open_memmap(path, mode="r"))
+            return as_class_labels(map_npy(path))
         if path.suffix.lower() == ".npz":
             arrays = read_npz(path)
             name = only(arrays, LABELS) or (next(iter(arrays)) if len(arrays) == 1 else None)

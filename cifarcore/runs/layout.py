@@ -153,7 +153,7 @@ def check_values(arrays: dict[str, np.ndarray], path: Path) -> None:
                 raise refusal(path, f"array {name!r} holds {low if low < 0 else high}, outside 0..{bound - 1}")
     if "clusters" in arrays and not 0 <= arrays["clusters"].min() <= arrays["clusters"].max() < MAX_CLUSTERS:
         raise refusal(path, f"array 'clusters' holds numbers outside 0..{MAX_CLUSTERS - 1}")
-    if "metadata_values" in arrays and not _is_unicode(arrays["metadata_values"], with_halves=False):
+    if "metadata_values" in arrays and not is_unicode(arrays["metadata_values"], with_halves=False):
         raise refusal(path, "array 'metadata_values' holds code points that are no characters; use plain text")
     for name in ("class_names", "superclass_names", "metadata_names"):
         if name in arrays:
@@ -169,7 +169,7 @@ def check_values(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 
 def _check_names(names: np.ndarray, array: str, path: Path) -> None:
-    if not _is_unicode(names):
+    if not is_unicode(names):
         raise refusal(path, f"array {array!r} holds code points beyond Unicode; use plain text")
     texts = names.tolist()
     if len(set(texts)) < len(texts):
@@ -180,7 +180,7 @@ def _check_names(names: np.ndarray, array: str, path: Path) -> None:
         raise refusal(path, f"array {array!r} holds a name with control characters; use plain text")
 
 
-def _is_unicode(array: np.ndarray, with_halves: bool = True) -> bool:
+def is_unicode(array: np.ndarray, with_halves: bool = True) -> bool:
     """NumPy takes any 32-bit number for a character; Python's strings are corrupt with some, and no table is made of
     halves of surrogate pairs.
     """
@@ -196,7 +196,7 @@ def _is_text(text: str) -> bool:
 def parse_meta(array: np.ndarray | None, path: Path) -> dict[str, Any]:
     if array is None:
         return {}
-    if not _is_unicode(array):
+    if not is_unicode(array):
         raise refusal(path, "array 'meta' holds code points beyond Unicode; write it with json.dumps")
 
     def refuse_constant(name: str) -> None:

@@ -87,7 +87,8 @@ def test_a_few_predictions_that_another_processor_rounds_otherwise_are_no_other_
     ("name", "value"),
     [("sample_ids", np.arange(100)), ("clean", np.zeros(99, int)), ("clean", np.zeros(100)),
      ("predictions", np.zeros((3, 100), int)), ("corruption", np.array(["fog", "smog"])),
-     ("severity", np.array([1, 9])), ("severity", np.array([5, 5])), ("predictions", None)],
+     ("severity", np.array([1, 9])), ("severity", np.array([5, 5])), ("severity", np.array([1, np.inf])),
+     ("corruption", np.array([2**31, 2**31], np.uint32).view("<U1")), ("predictions", None)],
 )  # fmt: skip
 def test_a_damaged_file_is_refused_in_one_line_that_names_it(run, name, value):
     found = of(run)

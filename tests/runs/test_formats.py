@@ -275,3 +275,18 @@ def test_errors_of_the_libraries_that_read_are_one_line(tmp_path):
     content[-8 - length : -8] = b"\xff" * length
     (tmp_path / "x.parquet").write_bytes(content)
     assert "x.parquet: " in refused(tmp_path / "x.parquet", tmp_path)
+
+
+def test_text_of_code_points_that_are_no_characters_is_refused(tmp_path):
+    """NumPy takes any 32-bit number for a character, of which Python makes no text."""
+    labels = np.array(list("abc") * 4)
+    labels.view(np.uint32)[3] = 2**31
+    np.savez(tmp_path / "x.npz", logits=np.ones((12, 3)), labels=labels)
+    np.save(tmp_path / "native.npy", labels)
+    np.save(tmp_path / "swapped.npy", labels.astype(labels.dtype.newbyteorder(">")))
+    for name in ("x.npz", "native.npy", "swapped.npy"):
+        for read in (read_predictions, read_labels):
+            with pytest.raises(CifarcoreError, match="holds code points beyond Unicode"):
+                read(tmp_path / name)
+    np.save(tmp_path / "sound.npy", np.array(["é", "😀"]).astype(">U1"))
+    assert read_labels(tmp_path / "sound.npy").tolist() == ["é", "😀"]

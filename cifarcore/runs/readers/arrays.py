@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.archive import read_npz
+from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.predictions import Predictions, as_texts
 from cifarcore.runs.readers.columns import roles_of, with_roles
 from cifarcore.runs.readers.roles import CLASSES, PREDICTED, SCORES, only, role_of
@@ -56,8 +56,8 @@ def _named(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def from_npy(path: Path, known: Collection[str] = ()) -> Predictions:
-    try:  # mapped, so that a header that promises more than the file holds is refused before anything is allocated
-        return Predictions(plain(np.lib.format.open_memmap(path, mode="r")))
+    try:
+        return Predictions(plain(map_npy(path)))
     except ValueError as error:
         if "Python objects" not in str(error):
             raise

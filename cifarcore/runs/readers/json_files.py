@@ -61,7 +61,10 @@ def _vector(packed: Any) -> list[float]:
     try:
         unpacking = zlib.decompressobj()
         content = unpacking.decompress(b64decode(packed["base64"]), MAX_CLASSES * 8 + 1000)
-        return np.load(io.BytesIO(content), allow_pickle=False).tolist()
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+        if array.dtype.kind not in "fiub":
+            raise ValueError(f"{array.dtype}")
+        return array.tolist()
     except (TypeError, KeyError, ValueError, EOFError, zlib.error) as error:
         raise CifarcoreError(
             f"holds $binary that is no array of numbers ({' '.join(str(error).split())[:100]})"

@@ -112,7 +112,7 @@ def test_shapes_that_name_pictures(folder, tmp_path):
 
 def packed(numbers):
     buffer = io.BytesIO()
-    np.save(buffer, np.array(numbers, np.float32))
+    np.save(buffer, numbers if isinstance(numbers, np.ndarray) else np.array(numbers, np.float32))
     return {"$binary": {"base64": b64encode(zlib.compress(buffer.getvalue())).decode(), "subType": "00"}}
 
 
@@ -146,6 +146,7 @@ PAIR = {"label": "a", "score": 1}
         ({"label": [1, 2], "logits": [[1, 2]] * 3}, "'label' has 2 items, and others 3"),
         ([[PAIR, {"label": "b", "score": 0}], [PAIR]], "holds 1 of at least 2"),
         ([{"logits": {"$binary": {"base64": "AAAA"}}}], "$binary that is no array of numbers"),
+        ([{"logits": packed(np.array([2**31], np.uint32).view("<U1"))}], "$binary that is no array of numbers (<U1)"),
     ],
 )  # fmt: skip
 def test_what_is_refused(tmp_path, value, said):
