@@ -12,7 +12,7 @@ from cifarcore.errors import CifarcoreError, readable
 from cifarcore.files import atomic_write, plain_name, refuse_links, sole_writer
 from cifarcore.runs.layout import MAX_METADATA
 from cifarcore.runs.readers.tables import refuse_unbounded
-from cifarcore.text import no_formula
+from cifarcore.text import no_formula, one_line
 
 FOLDER = "selections"
 MAX_BYTES = 1 << 26
@@ -46,17 +46,24 @@ def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list
 
     Raises CifarcoreError for what is no such table, and as `save_selection`, where nothing of it is kept.
     """
+    file = one_line(file_name, 100)
     if len(content) > MAX_BYTES:
-        raise CifarcoreError(f"{file_name}: is larger than {MAX_BYTES >> 20} MiB, which no selection is")
+        raise CifarcoreError(f"{file}: is larger than {MAX_BYTES >> 20} MiB, which no selection is")
     try:
         table = _read_csv(content)
         names = table[_NAME] if _NAME in table else pd.Series(Path(file_name).stem, index=table.index)
         imported = [_selection(str(name), rows) for name, rows in table[_COLUMNS].groupby(names, sort=True)]
     except (CifarcoreError, KeyError, ValueError, OverflowError) as error:
-        raise CifarcoreError(f"{file_name}: is no CSV with sample_id and label ({_reason(error)})") from None
+        raise CifarcoreError(f"{file}: is no CSV with sample_id and label ({_reason(error)})") from None
     if not imported:
-        raise CifarcoreError(f"{file_name}: holds no image")
-    taken = [each.name for each in imported if (runs_folder / FOLDER / f"{plain_name(each.name.strip())}.csv").exists()]
+        raise CifarcoreError(f"{file}: holds no image")
+    if not all(each.name.strip() for each in imported):
+        raise CifarcoreError(f"{file}: holds a slice without a name; give it one")
+    names = [plain_name(each.name.strip()) for each in imported]
+    alike = [name for name in names if [each.casefold() for each in names].count(name.casefold()) > 1]
+    if alike:
+        raise CifarcoreError(f"{file}: holds two slices that would both be called {alike[0]}; rename one of them")
+    taken = [name for name in names if (runs_folder / FOLDER / f"{name}.csv").exists()]
     if taken:
         raise CifarcoreError(f"a slice {taken[0]} is kept already; rename it in the file, or delete it first")
     return [save_selection(runs_folder, each.name, each.sample_ids, each.labels) for each in imported]
@@ -127,7 +134,10 @@ def _read(path: Path) -> Selection:
 
 def _read_csv(content: bytes) -> pd.DataFrame:
     refuse_unbounded(content, MAX_METADATA)
-    return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+    if not isinstance(table.index, pd.RangeIndex):  # pandas would take the first fields for names of rows
+        raise ValueError("rows have more fields than the header")
+    return table
 
 
 def _table(each: Selection) -> pd.DataFrame:

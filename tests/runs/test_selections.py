@@ -82,6 +82,10 @@ def test_exported_slices_are_imported_again(tmp_path):
         (b"sample_id,label\n", "holds no image"),
         (b"\xff\xfe\x00", "is no CSV"),
         (b"slice,sample_id,label\na-new,01,1\nkept,01,1\n", "a slice kept is kept already"),
+        (b"slice,sample_id,label\na b,01,1\na-b,02,1\n", "two slices that would both be called a-b"),
+        (b"slice,sample_id,label\nnew,01,1\nNEW,02,1\n", "two slices that would both be called"),
+        (b"slice,sample_id,label\nab,01,1\n ,02,1\n", "a slice without a name"),
+        (b"sample_id,label\nff,1,2,3\n", "rows have more fields than the header"),
     ],
 )
 def test_what_is_no_export_is_refused_and_nothing_of_it_kept(tmp_path, content, reason):
@@ -89,3 +93,9 @@ def test_what_is_no_export_is_refused_and_nothing_of_it_kept(tmp_path, content, 
     with pytest.raises(CifarcoreError, match=reason):
         import_selections(tmp_path, "mine.csv", content)
     assert [each.name for each in selections.selections(tmp_path)[0]] == ["kept"]
+
+
+def test_a_files_name_is_shown_in_one_line_however_long_it_is(tmp_path):
+    with pytest.raises(CifarcoreError) as caught:
+        import_selections(tmp_path, "a\nb" + "x" * 5000 + ".csv", b"")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
