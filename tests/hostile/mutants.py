@@ -285,7 +285,7 @@ def _built(draw: Draw, whole: Whole) -> bytes:
         if name not in hostile:
             members.append((name, whole.members[name]))
         elif draw.integer(0, 5):
-            members.append((name, _member(draw, name, whole.arrays[name])))
+            members.append((name, member(draw, name, whole.arrays[name])))
     strange = draw.integer(0, 15)
     if strange == 0:
         members.append((pick(draw, NAMES)[:65000], draw.octets(50)))
@@ -307,7 +307,7 @@ def _built(draw: Draw, whole: Whole) -> bytes:
     return bytes(content)
 
 
-def _member(draw: Draw, name: str, array: np.ndarray) -> bytes:
+def member(draw: Draw, name: str, array: np.ndarray) -> bytes:
     """The bytes of one array, hostile in one way."""
     way = draw.integer(0, 9)
     if way == 0:

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from made import made_run, whole_run
-from mutants import EDGES, METAS, TEXTS, Chance, Draw, Whole, edited, hostile_file, outcome, pick
+from mutants import EDGES, METAS, TEXTS, Chance, Draw, Whole, edited, hostile_file, member, npy, outcome, pick, zipped
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.run import save_run
+from cifarcore.text import one_line
 
 Attempt = Callable[[Draw], str]
 #: a refusal that says so did not know the size before: the limit of memory ended it
@@ -384,6 +385,93 @@ def jobs(folder: Path) -> Attempt:
     return attempt
 
 
+def selections(folder: Path) -> Attempt:
+    """Lists of images that lie beside the runs, and those that are imported."""
+    from cifarcore.runs import selections as kept_lists
+
+    run, place = made_run(n_classes=4, n_images=12), folder / kept_lists.FOLDER
+    one = kept_lists.Selection("one", run.sample_ids[:6], run.labels[:6])
+    other = kept_lists.Selection("other", run.sample_ids[4:], run.labels[4:])
+    whole = [kept_lists.exported([one])] + [kept_lists.exported([one, other])] * 2
+    whole.append(whole[0].replace(b"slice,", b"").replace(b"one,", b""))
+    place.mkdir()
+
+    def read_kept() -> None:
+        found, refused = kept_lists.selections(folder)
+        for each in found:
+            assert each.among(run.sample_ids, run.labels).shape == (12,) and len(each.sample_ids) == len(each.labels)
+        kept_lists.exported(found).decode("utf-8-sig")
+        if refused:
+            raise CifarcoreError(refused[0])
+
+    def attempt(draw: Draw) -> str:
+        for path in place.glob("*.csv"):
+            path.unlink()
+        content = pick(draw, whole)
+        way = draw.integer(0, 5)
+        if way < 4:
+            content = edited(draw, content)
+        if way in (3, 4):
+            at = draw.integer(0, len(content))
+            content = content[:at] + str(_value(draw)).encode("utf-8", "replace") + content[at:]
+        if draw.integer(0, 1):
+            (place / "kept.csv").write_bytes(content)
+            return f"kept: {said(read_kept, 'kept.csv')}"
+        name = f"{_text(draw).encode('utf-8', 'replace').decode()}.csv"
+
+        def take() -> None:
+            try:
+                names = kept_lists.import_selections(folder, name, content)
+            except CifarcoreError:
+                assert not list(place.iterdir()), "nothing of what is refused is kept"
+                raise
+            read_kept()  # what was taken is read again
+            assert sorted(each.name for each in kept_lists.selections(folder)[0]) == sorted(names)
+
+        return f"imported: {said(take, one_line(name, 100))}"
+
+    return attempt
+
+
+def corrupted(folder: Path) -> Attempt:
+    """Predictions on corrupted images beside a run, and the comparison of two runs by them."""
+    from cifarcore.data.corruptions import CORRUPTIONS, SEVERITIES
+    from cifarcore.evidence import robustness
+    from cifarcore.runs import corrupted as beside
+
+    run = replace(made_run(n_classes=4, n_images=12), path=folder / "run.npz")
+    conditions = tuple((name, severity) for name in list(CORRUPTIONS)[:2] for severity in SEVERITIES[:2])
+    predictions = np.random.default_rng(0).integers(0, 4, (4, 12), np.int16)
+    sound = beside.Corrupted(run.sample_ids, run.predictions.astype(np.int16), conditions, predictions)
+    path = beside.corrupted_path(run.path)
+    beside.save_corrupted(sound, path)
+    content = path.read_bytes()
+    with np.load(io.BytesIO(content)) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+
+    def read() -> None:
+        found = beside.corrupted_of(run)
+        if found is None:  # of other images
+            return
+        assert found.predictions.shape == (len(found.conditions), len(found.sample_ids))
+        assert set(found.sample_ids.tolist()) <= set(run.sample_ids.tolist())
+        robustness.compare([(run, found)], [(run, sound)])
+        sound.merged(found) if len(found.sample_ids) == 12 else None
+
+    def attempt(draw: Draw) -> str:
+        if draw.integer(0, 1):
+            path.write_bytes(edited(draw, content))
+        else:
+            hostile = {pick(draw, sorted(arrays)) for _ in range(draw.integer(1, 2))}
+            parts = [
+                (name, (member(draw, name, each) if name in hostile else npy(each))) for name, each in arrays.items()
+            ]
+            path.write_bytes(zipped(parts[draw.integer(0, 1) and draw.integer(0, 1) :]))
+        return said(read, str(path))
+
+    return attempt
+
+
 def addresses(folder: Path) -> Attempt:
     """Texts of an address, and names that become files, links, pictures and requests."""
     from cifarcore.app import pictures as served
@@ -453,8 +541,8 @@ def pages(folder: Path) -> Attempt:
 
 #: what is fuzzed -> its share of the cases
 SHARES: dict[Callable[[Path], Attempt], float] = {
-    runs: 0.1, meta: 0.2, pictures: 0.12, packs: 0.12, tables: 0.06, columnar: 0.06, checkpoints: 0.04, jobs: 0.1,
-    addresses: 0.199, pages: 0.001,
+    runs: 0.1, meta: 0.18, pictures: 0.12, packs: 0.12, tables: 0.06, columnar: 0.06, checkpoints: 0.04, jobs: 0.1,
+    addresses: 0.179, selections: 0.02, corrupted: 0.02, pages: 0.001,
 }  # fmt: skip
 TARGETS = {target.__name__: target for target in SHARES}
 

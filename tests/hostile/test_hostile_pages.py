@@ -16,11 +16,12 @@ from places import mount
 from processes import ROOT
 from streamlit.testing.v1 import AppTest
 
+from cifarcore.app import main
 from cifarcore.app.safe_text import MOST_CSV_ROWS, csv
 from cifarcore.retraining import setup
 from cifarcore.runs.run import save_run
 
-PAGES = ("overview", "classes", "confusion", "roc", "explorer", "disagreements", "retrained", "findings")
+PAGES = [name for name, *_ in main.PAGES]
 NAMES = (
     "<img src=x onerror=\"document.title='hacked'\">",
     "[x](javascript:alert(1))",
@@ -59,8 +60,8 @@ META = {
     "training_data": {"images": 10**300},
 }
 # what Markdown or HTML would make an element of; a backslash before it keeps it text
-# (links to the app's own page Classes are the app's)
-RENDERED = re.compile(r"(?<!\\)(<(img|b|i|u|h1|script)\b|!?\[[^\]]*\]\((?!classes\?)|:red\[no)")
+# (links to the app's own pages are the app's, as long as all that they say is encoded)
+RENDERED = re.compile(r"(?<!\\)(<(img|b|i|u|h1|script)\b|!?\[[^\]]*\]\((?!(classes|explorer)\?[\w.%+=&-]*\))|:red\[no)")
 # where Streamlit finds the icon of a page's tab; no text of a file is in it
 ICONS = "https://fonts.gstatic.com/s/i/short-term/release/materialsymbolsrounded/"
 TIMEOUT = 60
@@ -119,7 +120,7 @@ def is_safe(cell) -> bool:
     return (
         not isinstance(cell, str)
         or cell[:1] not in "=+-@\t\r"
-        or bool(re.fullmatch(r"[+-]?[\d.,]*( (to|±) [+-]?[\d.,]+)?( points)?", cell))
+        or bool(re.fullmatch(r"[+-]?[\d.,]*%?( (to|±) [+-]?[\d.,]+%?)?( points)?", cell))
     )
 
 
