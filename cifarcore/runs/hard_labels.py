@@ -7,7 +7,7 @@ import numpy as np
 from cifarcore.config import ImportConfig
 from cifarcore.data.cifar100 import CLASS_NAMES
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.class_names import names_of, outside, read_class_names
+from cifarcore.runs.class_names import Names, outside, read_class_names
 from cifarcore.runs.classes import are_digits
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions
@@ -53,10 +53,9 @@ def _by_name(
         lists = [[[name] for name in occurring]]
     texts, inverse = np.unique(predicted, return_inverse=True)
     for names in lists:
-        place = {alias: at for at, aliases in enumerate(names) for alias in aliases}
-        at = names_of(list(place)).places(texts.tolist())
+        at = Names(names).places(texts.tolist())
         if (at >= 0).all():
-            return tuple(aliases[0] for aliases in names), np.array(list(place.values()))[at][inverse]
+            return tuple(aliases[0] for aliases in names), at[inverse]
     unknown = int((at[inverse] < 0).sum())
     raise CifarcoreError(
         f"{unknown:,} of {len(predicted):,} predictions are no class's name (such as {texts[at < 0][0][:60]!r}); name "

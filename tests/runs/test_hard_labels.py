@@ -230,3 +230,16 @@ def test_folders_named_by_numbers_are_ambiguous_for_numbers(tmp_path):
     frame.drop(columns="label").to_csv(path, index=False)
     assert "--class-names" in refused(path, tmp_path, **options)
     assert taken(path, tmp_path, **options, order="natural").run.correct.all()
+
+
+def test_a_name_of_two_classes_is_neither_ones_prediction(folder, table):
+    """ImageNet has two cranes; a prediction of that name was taken for one of the second."""
+    (folder / "names.txt").write_text("cat\tcrane\ndog\tcrane\neel\nfox\n")
+    options = {"images": str(folder / "pics"), "class_names": str(folder / "names.txt")}
+    path = folder / "mine.csv"
+    table.assign(prediction=table["prediction"].replace("cat", "crane")).drop(columns="number").to_csv(
+        path, index=False
+    )
+    assert "predictions are no class's name (such as 'crane')" in refused(path, folder, **options)
+    table.drop(columns="number").to_csv(path, index=False)
+    check(taken(path, folder, **options), table)
