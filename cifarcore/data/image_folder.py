@@ -16,6 +16,8 @@ from cifarcore.data.picture_files import EXTENSIONS, read_picture
 from cifarcore.errors import CifarcoreError
 
 _MAX_COMMENT = 65_000
+_LONGEST = 1_000  #: a label's name
+_DEEPEST = 255  #: folders of a path that are looked at
 _AMBIGUOUS, _MISSING = -1, -2  # instead of a row
 
 
@@ -66,6 +68,8 @@ def flat_folder(root: str | Path, label_of: Mapping[str, str]) -> ImageFolder:
         )
     if wrong := [name for name in names if "/" in name]:
         raise CifarcoreError(f"label {wrong[0][:60]!r} holds a slash; give another name")
+    if (longest := max(map(len, names))) > _LONGEST:
+        raise CifarcoreError(f"a label has {longest:,} characters; give class indices or names")
     place = {name: index for index, name in enumerate(names)}
     return ImageFolder(
         root, tuple(names), tuple(f"{label}/{path}" for path, label in labelled),
@@ -194,7 +198,8 @@ class _Places:
 
     def __init__(self, listed: Sequence[str]):
         self._listed = listed
-        self._classes = {PurePosixPath(name).parts[0] for name in listed}
+        self._classes = {name.split("/")[0] for name in listed}
+        self._deepest = min(_DEEPEST, max((name.count("/") + 1 for name in listed), default=0))
         self._at: dict[str, int] = {}
         self._own: dict[str, int] = {}
         for row, name in enumerate(listed):
@@ -204,12 +209,13 @@ class _Places:
 
     def row(self, name: str) -> int:
         parts = PurePosixPath(name).parts
-        row = next((self._at[end] for i in range(len(parts)) if (end := "/".join(parts[i:])) in self._at), None)
+        ends = ("/".join(parts[i:]) for i in range(max(0, len(parts) - self._deepest), len(parts)))
+        row = next((self._at[end] for end in ends if end in self._at), None)
         if row is not None:
             return row
         row = self._own.get(parts[-1] if parts else "", _MISSING)
         named = set(parts[-2:-1]) & self._classes  # a class that lacks the file is not another class's of that name
-        other = row >= 0 and PurePosixPath(self._listed[row]).parts[0] not in named
+        other = row >= 0 and self._listed[row].split("/")[0] not in named
         return _MISSING if named and (row == _AMBIGUOUS or other) else row
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from cifarcore.data import cifar100
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.formats import read_lines
+from cifarcore.runs.predictions import text_array
 
 _SYNSET = re.compile(r"(n\d{8})[\s,]+(\S.*)")
 _MARKS = ",;\t"
@@ -215,7 +216,7 @@ def superclasses(names: tuple[str, ...], path: str = "", known: dict[str, str] |
         return {}
     groups = sorted({kin[name] for name in names})
     return {
-        "superclass_names": np.array(groups),
+        "superclass_names": text_array(groups),
         "superclass_of": np.array([groups.index(kin[name]) for name in names], np.int16),
     }
 

@@ -15,7 +15,7 @@ from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
 from cifarcore.runs.class_names import read_class_names
 from cifarcore.runs.classes import are_digits
 from cifarcore.runs.formats import read_lines
-from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.predictions import Predictions, text_array
 
 _SEPARATORS = (",", "\t", ";", r"\s+")
 
@@ -67,7 +67,8 @@ def labels_of(files: Sequence[str], label_of: Mapping[str, str]) -> np.ndarray:
             raise CifarcoreError(
                 f"{wrong.sum():,} of {len(files):,} files {problem} --labels (first: {first[:100]!r}){remedy}"
             )
-    return np.array(tuple(label_of.values()))[lines]
+    labels = tuple(label_of.values())
+    return text_array([labels[line] for line in lines.tolist()])
 
 
 def _is_file(cell: str) -> bool:

@@ -142,7 +142,8 @@ def read_labels(path: str | Path) -> np.ndarray:
                 raise CifarcoreError(f"no array of labels (one of {', '.join(LABELS)})")
             return as_class_labels(arrays[name])
         lines = read_lines(path)
-        return as_class_labels(np.array(lines[1:] if lines[0].lower() in LABELS else lines))
+        texts = lines[1:] if lines[0].lower() in LABELS else lines
+        return as_class_labels(np.array(texts, dtype=object))
     except (OSError, ValueError, EOFError, CifarcoreError) as error:
         raise CifarcoreError(f"labels {path.name}: {str(error).removeprefix(f'{path}: ')}") from None
 

@@ -28,7 +28,7 @@ from cifarcore.runs.understood import NOT_USED, summary_of_run
 
 FOLDER = "imported"
 _SEED = re.compile(r"\d+")
-_OF_SEED = re.compile(r"[-_. ]*(seed|run|fold)?[-_. ]*\d*$", re.IGNORECASE)
+_OF_SEED = re.compile(r"[-_. ]*((seed|run|fold)[-_. ]*)?\d*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from cifarcore.runs.label_doubts import not_cifar100s
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import read_metadata
 from cifarcore.runs.notes import doubts, not_told_by_labels, numbered_rows, refuse_repeated, without_repeated
-from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.predictions import Predictions, text_array
 from cifarcore.runs.row_order import in_row_order
 from cifarcore.runs.run import Run
 from cifarcore.runs.scores import CLASSES, FLOOR, KINDS, SOFTMAX, ZEROS, as_logits, is_softmax, of_part, zeros
@@ -78,7 +78,7 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
     n = len(scores)
     named_by = {"model": config.model, "preset": config.preset}
     run = Run(
-        class_names=np.array(classes.names),
+        class_names=text_array(classes.names),
         sample_ids=np.zeros(n, np.uint64) if predictions.sample_ids is None else predictions.sample_ids,
         labels=truth.astype(np.int16),
         logits=scores,

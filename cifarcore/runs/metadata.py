@@ -12,7 +12,7 @@ import pandas as pd
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
 from cifarcore.runs.layout import MAX_METADATA
-from cifarcore.runs.predictions import as_sample_ids
+from cifarcore.runs.predictions import as_sample_ids, refuse_long_texts
 from cifarcore.runs.readers.roles import role_of
 from cifarcore.runs.readers.tables import refuse_unbounded
 from cifarcore.text import one_line
@@ -32,7 +32,7 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
     by_id = next((column for column in table if role_of(column) == "sample_ids"), None)
     by_file = next((column for column in table if role_of(column) in ("files", "place")), None)
     if by_id is not None and ids is not None:
-        key, keys = by_id, as_sample_ids(table[by_id].to_numpy(str)).tolist()
+        key, keys = by_id, as_sample_ids(table[by_id].to_numpy()).tolist()
     elif by_file is not None and files is not None:
         key, keys = by_file, table[by_file].tolist()
     else:
@@ -50,6 +50,7 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
             )
     wanted = ids.tolist() if key == by_id and ids is not None else _named(name, list(of_key), files or ())
     nothing = ("",) * len(columns)
+    refuse_long_texts(max(len(cell) for row in values for cell in row), len(wanted) * len(columns))
     kept = np.array([of_key.get(of_image, nothing) for of_image in wanted], dtype=str)
     known = sum(of_image in of_key for of_image in wanted)
     if not known:

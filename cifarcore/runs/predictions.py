@@ -3,12 +3,13 @@
 Knows no file and no test set: `formats` reads them, `importing` brings them onto a test set.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.layout import MAX_CLASSES, MAX_NAME_LENGTH
+from cifarcore.runs.layout import MAX_BYTES, MAX_CLASSES, MAX_NAME_LENGTH
 
 RANKED = 5  #: classes from which rows that all fall are no coincidence, even of a network that knows nothing
 
@@ -89,9 +90,21 @@ def as_class_labels(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind in "iu":
         return values.astype(np.int64)
     texts = [str(value).strip() for value in values.tolist()]
-    if (longest := max(map(len, texts), default=0)) > MAX_NAME_LENGTH:  # as an array, every row takes that room
+    if (longest := max(map(len, texts), default=0)) > MAX_NAME_LENGTH:
         raise CifarcoreError(f"a label has {longest:,} characters; give class indices or names")
+    return text_array(texts)
+
+
+def text_array(texts: Sequence[str]) -> np.ndarray:
+    """Texts as an array (n,). Raises CifarcoreError where that is too large."""
+    refuse_long_texts(max(map(len, texts), default=0), len(texts))
     return np.array(texts, dtype=str)
+
+
+def refuse_long_texts(longest: int, count: int) -> None:
+    """Raises CifarcoreError where an array of so many texts is too large: each takes the room of the longest."""
+    if 4 * longest * count > MAX_BYTES:
+        raise CifarcoreError(f"one of {count:,} texts has {longest:,} characters, too many to keep; shorten it")
 
 
 def as_sample_ids(values: np.ndarray) -> np.ndarray:

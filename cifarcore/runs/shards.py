@@ -63,20 +63,21 @@ def _joined(parts: list[Predictions]) -> Predictions:
 
 def _without_padding(predictions: Predictions) -> Predictions:
     keys = next(values for name in _NAMING if (values := getattr(predictions, name)) is not None)
-    _, first, inverse = np.unique(np.asarray(keys), return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[inverse] != np.arange(len(inverse)))
+    rows: dict[Any, int] = {}
+    first = np.array([rows.setdefault(key, row) for row, key in enumerate(keys)])
+    again = np.flatnonzero(first != np.arange(len(first)))
     if not len(again):
         return predictions
-    before = first[inverse][again]
+    before = first[again]
     scores, labels = predictions.scores, predictions.labels
     same = _same(scores[again], scores[before]) & (True if labels is None else labels[again] == labels[before])
     if not same.all():
         row = int(again[(~same).argmax()])
         raise CifarcoreError(
-            f"{np.asarray(keys)[row]!s:.100}: two files say different things of this image; keep one, or give --files "
+            f"{keys[row]!s:.100}: two files say different things of this image; keep one, or give --files "
             "seeds if they are of several seeds"
         )
-    kept = np.sort(first)
+    kept = np.unique(first)
     changes = {
         name: values[kept]
         for name in ("scores", "labels", "sample_ids", "rows")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.layout import MAX_CLASSES
+from cifarcore.runs.layout import MAX_BYTES, MAX_CLASSES
 from cifarcore.runs.readers.roles import SCORES
 from cifarcore.text import quoted
 
@@ -23,7 +23,9 @@ _NUMPY = re.compile(r"np\.\w+\(([^()]*)\)")
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 #: by one walk through the text: an open quote would be looked for from each quote on
 _ALL_QUOTED = re.compile(rf"[\[\], \n\t]*+(?:(?:{_QUOTED.pattern})[\[\], \n\t]*+)++")
-_LIST = re.compile(r"\s*((tensor|array)\()?\s*[\[{]")
+#: characters of a cell with the scores of all classes; of each, Python's reader of lists takes 500 bytes
+_LONGEST = 1 << 21
+_LIST = re.compile(r"\s*((tensor|array)\(\s*)?[\[{]")
 
 
 class Cells(NamedTuple):
@@ -81,12 +83,15 @@ def _rows(heading: str, column: pd.Series) -> list[list[Any]] | None:
     cells = column.tolist()
     if not cells or not _is_list(cells[0]):
         return None
-    rows = []
+    rows, numbers = [], 0
     for i, cell in enumerate(cells):
         if not _is_list(cell):
             raise CifarcoreError(f"{quoted(heading)} holds no list in row {i}, as it does in row 0")
         row = _parsed(heading, i, cell) if isinstance(cell, str) else cell
         rows.append(list(row.items()) if isinstance(row, dict) else list(map(_pair, row)))
+        numbers += len(row)
+        if 8 * numbers > MAX_BYTES:
+            raise CifarcoreError(f"{quoted(heading)} holds more numbers than the {MAX_BYTES >> 30} GiB that are read")
     return rows
 
 
@@ -98,6 +103,11 @@ def _is_list(cell: object) -> bool:
 
 def _parsed(heading: str, row: int, text: str) -> Any:
     """A list as JSON, Python or NumPy print it."""
+    if len(text) > _LONGEST:
+        raise CifarcoreError(
+            f"{quoted(heading)} has {len(text):,} characters in row {row}; give the scores of at most {MAX_CLASSES:,} "
+            "classes"
+        )
     if "..." in text:
         raise CifarcoreError(
             f"{quoted(heading)} was shortened to '...' when row {row} was printed; write numbers, as .npy does"

@@ -148,8 +148,7 @@ def one_of_labels(names: list[str], columns: Mapping[str, np.ndarray]) -> str:
     """Of several columns of labels that agree one to one, the one of names."""
     best = min(names, key=lambda name: columns[name].dtype.kind in "iuf")
     for name in names if len(names) > 1 else ():
-        one, other = (np.unique(columns[key].astype(str), axis=0, return_inverse=True)[1] for key in (best, name))
-        pairs = set(zip(one.ravel().tolist(), other.ravel().tolist(), strict=True))
+        pairs = set(zip(*(map(str, columns[key].tolist()) for key in (best, name)), strict=True))
         if not len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}):
             raise CifarcoreError(_contradiction(best, name))
     return best

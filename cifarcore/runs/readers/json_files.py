@@ -64,6 +64,8 @@ def _vector(packed: Any) -> list[float]:
         array = np.load(io.BytesIO(content), allow_pickle=False)
         if array.dtype.kind not in "fiub":
             raise ValueError(f"{array.dtype}")
+        if not array.size:  # lists of nothing may be without end
+            raise ValueError(f"shape {array.shape}")
         return array.tolist()
     except (TypeError, KeyError, ValueError, EOFError, zlib.error) as error:
         raise CifarcoreError(
@@ -127,7 +129,7 @@ def _columns(value: dict[str, Any], known: Collection[str]) -> Predictions:
     if lists and all(name.lower().endswith(EXTENSIONS) for name in value):
         return from_table(pd.DataFrame({"file": list(value), "scores": list(value.values())}), known)
     names = only(lists, CLASSES)
-    classes = None if names is None else as_texts(np.array(lists.pop(names)), names)
+    classes = None if names is None else _names(lists.pop(names), names)
     if not lists:
         raise CifarcoreError(f"holds {', '.join(list(value)[:10])[:200]}, but no list of predictions; {_REMEDY}")
     longest = max(map(len, lists.values()))
@@ -140,6 +142,11 @@ def _columns(value: dict[str, Any], known: Collection[str]) -> Predictions:
     read = from_table(pd.DataFrame(rows), known)
     left = tuple(name for name in value if name not in rows and name != names)
     return replace(read, columns=read.columns if classes is None else classes, unused=(*read.unused, *left))
+
+
+def _names(given: list[Any], heading: str) -> tuple[str, ...]:
+    texts = any(isinstance(each, str) for each in given)
+    return as_texts(np.array(given, dtype=object if texts else None), heading)
 
 
 def _of_records(records: list[dict[str, Any]]) -> pd.DataFrame:

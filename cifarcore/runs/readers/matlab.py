@@ -16,7 +16,7 @@ from scipy.io import loadmat
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.archive import native, read_npz
 from cifarcore.runs.layout import MAX_BYTES
-from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.predictions import Predictions, text_array
 from cifarcore.runs.readers.apart import read_apart
 from cifarcore.runs.readers.arrays import from_arrays
 from cifarcore.runs.readers.tables import refuse_large
@@ -44,7 +44,7 @@ def arrays_in(path: Path) -> dict[str, np.ndarray]:
     arrays = {name: np.asarray(value) for name, value in values.items() if not name.startswith("__")}
     for name, array in arrays.items():
         if array.dtype.kind == "O" and all(isinstance(cell, str) for cell in array.ravel().tolist()):
-            arrays[name] = array.astype(str)
+            arrays[name] = text_array(array.ravel().tolist()).reshape(array.shape)
     return {name: native(array) for name, array in arrays.items() if array.dtype.kind in "fiubU" and array.size}
 
 

@@ -43,7 +43,7 @@ def predicted_classes(columns: Mapping[str, np.ndarray], roles: Roles) -> tuple[
 
 def _may_be_of(labels: np.ndarray | None, values: np.ndarray) -> bool:
     """Whether some of the values are labels; a comment has none of them."""
-    return labels is None or bool(np.isin(values.astype(str), labels.astype(str)).any())
+    return labels is None or not set(map(str, labels.tolist())).isdisjoint(map(str, values.tolist()))
 
 
 def _may_be(name: str) -> bool:

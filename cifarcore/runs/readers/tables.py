@@ -80,7 +80,7 @@ def _without_fractions(values: np.ndarray, names: Collection[str]) -> np.ndarray
     texts = texts_of(values)
     if not texts or set(texts) & set(names) or not all(map(_WHOLE.fullmatch, texts)):
         return values
-    return np.array([text.partition(".")[0] for text in texts])
+    return np.array([text.partition(".")[0] for text in texts], dtype=object)
 
 
 def _scores(table: pd.DataFrame, roles: Roles, used: list[str]) -> np.ndarray:
