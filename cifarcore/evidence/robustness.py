@@ -16,6 +16,7 @@ from cifarcore.runs.corrupted import Corrupted
 from cifarcore.runs.run import Run
 
 RESAMPLES = 2000
+_AT_ONCE = 1 << 22  #: weights of images in resamples that are in memory at a time
 CLEAN = 0  #: the severity of images as they are
 Scored = tuple[Run, Corrupted]
 
@@ -50,20 +51,18 @@ class Robustness:
 def compare(scored_a: Sequence[Scored], scored_b: Sequence[Scored]) -> Robustness | None:
     """Compare two models, each a list of runs (one per seed) with what they predict on corrupted images.
 
-    Only images and conditions that all of them have count, and corruptions of which all have the same severities. A
+    Row i of every run must be the same image. Only images and conditions that all of them have count. A
     difference is B - A of each image's correctness (mean over seeds), its interval Student's t over images; false
     discoveries are controlled at 5% over the corruptions. None where nothing is shared, or fewer than two images.
     """
     every = [*scored_a, *scored_b]
     if not scored_a or not scored_b:
         return None
-    ids = every[0][1].sample_ids
-    for run, found in every:
-        ids = ids[(rows_of(found.sample_ids, ids) >= 0) & (rows_of(run.sample_ids, ids) >= 0)]
+    kept = np.flatnonzero(np.all([_held(*each) for each in every], axis=0))
     shared = [c for c in every[0][1].conditions if all(c in found.conditions for _, found in every)]
-    if len(ids) < 2 or not shared:
+    if len(kept) < 2 or not shared:
         return None
-    (clean_a, a), (clean_b, b) = (_correct(side, ids, shared) for side in (scored_a, scored_b))
+    (clean_a, a), (clean_b, b) = (_correct(side, kept, shared) for side in (scored_a, scored_b))
     names = list(dict.fromkeys(name for name, _ in shared))
     of_name = [np.array([name == each for name, _ in shared]) for each in names]
     by_name_a, by_name_b = (np.stack([side[of].mean(axis=0) for of in of_name]) for side in (a, b))
@@ -78,7 +77,7 @@ def compare(scored_a: Sequence[Scored], scored_b: Sequence[Scored]) -> Robustnes
     means["lost"] = (means["clean"][0] - means["corrupted"][0], means["clean"][1] - means["corrupted"][1])
     error, relative = _ratios(by_name_a, by_name_b, clean_a, clean_b)
     return Robustness(
-        len(ids),
+        len(kept),
         (len(scored_a), len(scored_b)),
         pd.DataFrame(curves).assign(severity=[CLEAN, *levels]).drop(columns="p"),
         by_corruption,
@@ -88,17 +87,22 @@ def compare(scored_a: Sequence[Scored], scored_b: Sequence[Scored]) -> Robustnes
     )
 
 
+def _held(run: Run, found: Corrupted) -> np.ndarray:
+    """Which images of the run are in the file, bool (N,): one that has two labels as often as it is there."""
+    ids = pd.Series(run.sample_ids)
+    return (ids.groupby(ids).cumcount() < ids.map(pd.Series(found.sample_ids).value_counts())).to_numpy()
+
+
 def _correct(
-    scored: Sequence[Scored], ids: np.ndarray, shared: Sequence[tuple[str, int]]
+    scored: Sequence[Scored], rows: np.ndarray, shared: Sequence[tuple[str, int]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Correctness of each image, clean (n,) and under each condition (K, n): means over the runs."""
+    """Correctness of the images in `rows` (n,), clean (n,) and under each condition (K, n): means over the runs."""
     clean, changed = [], []
     for run, found in scored:
-        labels = run.labels[rows_of(run.sample_ids, ids)]
-        rows = rows_of(found.sample_ids, ids)
+        labels, at = run.labels[rows], rows_of(found.sample_ids, run.sample_ids[rows])
         places = [found.conditions.index(condition) for condition in shared]
-        clean.append(found.clean[rows] == labels)
-        changed.append(found.predictions[places][:, rows] == labels)
+        clean.append(found.clean[at] == labels)
+        changed.append(found.predictions[places][:, at] == labels)
     return np.mean(clean, axis=0), np.mean(changed, axis=0)
 
 
@@ -117,11 +121,13 @@ def _row(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
 
 def _ratios(a: np.ndarray, b: np.ndarray, clean_a: np.ndarray, clean_b: np.ndarray) -> tuple[Ratio, Ratio]:
     """Mean corruption error and its relative form, of correctness by corruption (K, n) and on clean images (n,)."""
-    n = len(clean_a)
-    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), RESAMPLES) / n
-    weights = np.vstack([np.full((1, n), 1 / n), drawn])
-    errors_a, errors_b = 1 - weights @ a.T, 1 - weights @ b.T
-    base_a, base_b = ((1 - weights @ clean)[:, None] for clean in (clean_a, clean_b))
+    n, k = len(clean_a), len(a)
+    every, even = np.vstack([a, b, clean_a, clean_b]).T, np.full(n, 1 / n)
+    generator, step = np.random.default_rng(0), max(1, _AT_ONCE // n)
+    sizes = (min(step, RESAMPLES - done) for done in range(0, RESAMPLES, step))
+    means = [generator.multinomial(n, even, size) / n @ every for size in sizes]
+    errors = 1 - np.vstack([every.mean(axis=0), *means])
+    errors_a, errors_b, base_a, base_b = np.split(errors, [k, 2 * k, 2 * k + 1], axis=1)
     return _ratio(errors_b, errors_a), _ratio(errors_b - base_b, errors_a - base_a)
 
 

@@ -12,7 +12,8 @@ from cifarcore.data.corruptions import CORRUPTIONS, SEVERITIES
 from cifarcore.data.ids import rows_of
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import atomic_write, refuse_links
-from cifarcore.runs.archive import read_npz
+from cifarcore.runs.archive import opened, read_array, read_npz
+from cifarcore.runs.class_names import names_of
 from cifarcore.runs.layout import MAX_CLASSES
 from cifarcore.runs.run import Run
 
@@ -20,6 +21,7 @@ SUFFIX = ".corruptions"
 #: of the clean images' predictions that must be the run's own; another processor may round a near tie otherwise
 LEAST_ALIKE = 0.995
 MOST_BYTES = 1 << 28
+MOST_IMAGES = 100_000  #: CIFAR-100 has 10,000; a bootstrap takes a time and room that grow with them
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,8 @@ def load_corrupted(path: Path) -> Corrupted:
         whole = (len(conditions), len(ids))
         if ids.dtype != np.uint64 or ids.ndim != 1 or clean.shape != ids.shape or predictions.shape != whole:
             raise CifarcoreError(f"predictions {predictions.shape} of {len(ids):,} images")
+        if len(ids) > MOST_IMAGES:
+            raise CifarcoreError(f"{len(ids):,} images; at most {MOST_IMAGES:,} are read")
         if clean.dtype.kind not in "iu" or predictions.dtype.kind not in "iu" or len(set(conditions)) < len(conditions):
             raise CifarcoreError("predictions that are no classes, or one condition twice")
         if any(each.size and not 0 <= each.min() <= each.max() < MAX_CLASSES for each in (clean, predictions)):
@@ -109,7 +113,8 @@ def load_corrupted(path: Path) -> Corrupted:
 
 
 def corrupted_of(run: Run) -> Corrupted | None:
-    """What is kept beside the run's file, of those of its images that the run has; None where there is nothing.
+    """What is kept beside the run's file, of those of its images that the run has, with its classes as the run counts
+    them, which may not be the file's order; None where there is nothing.
 
     Raises CifarcoreError where it is damaged, or of another network than gave the run's predictions.
     """
@@ -121,10 +126,22 @@ def corrupted_of(run: Run) -> Corrupted | None:
     here = rows >= 0
     if not here.any():
         return None
-    if np.mean(run.predictions[rows[here]] == found.clean[here]) < LEAST_ALIKE:
+    counted = _with_classes_of(run, found)
+    if counted is None or np.mean(run.predictions[rows[here]] == counted.clean[here]) < LEAST_ALIKE:
         raise CifarcoreError(
             f"{path} is of another network than {run.path.name}; delete it and run `cifarcore evaluate CHECKPOINT "
             "--corruption all` again"
         )
+    found = counted
     return replace(found, sample_ids=found.sample_ids[here], clean=found.clean[here],
                    predictions=found.predictions[:, here])  # fmt: skip
+
+
+def _with_classes_of(run: Run, found: Corrupted) -> Corrupted | None:
+    """`found`, whose classes count those of the run's file, counting those of the run; None where it has others."""
+    with opened(Path(run.path or "")) as (_, archive, headers):
+        written = read_array(archive, headers["class_names"][0])
+    places = names_of(run.class_names.tolist()).places(written.tolist()).astype(np.int16)
+    if (places < 0).any() or max(found.clean.max(), found.predictions.max(initial=0)) >= len(places):
+        return None
+    return replace(found, clean=places[found.clean], predictions=places[found.predictions])

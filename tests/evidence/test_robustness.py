@@ -1,5 +1,6 @@
 """Two models on corrupted images, against NumPy, SciPy and a bootstrap of its own."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -128,3 +129,37 @@ def test_a_ratio_without_anything_below_it_is_not_said():
     assert np.isnan(none.error.value) and np.isnan(none.relative.value)
     alike = compare([(run, found)], [(run, found)])
     assert alike.by_corruption["p"].eq(1).all() and alike.by_corruption["low"].isna().all() and alike.error.value == 1
+
+
+def test_an_image_under_two_labels_counts_under_each(models):
+    """CIFAR-100 has two such images, which counted twice under the first label."""
+    (a, found), _ = models[0][0], models[1]
+    rows = np.arange(N)
+    rows[1] = 0
+    ids, labels = a.sample_ids[rows], a.labels[rows].copy()
+    labels[1] = (labels[0] + 1) % 10
+    twice = replace(a, sample_ids=ids, labels=labels, logits=a.logits[rows])
+    of_ids = replace(found, sample_ids=ids, clean=found.clean[rows], predictions=found.predictions[:, rows])
+    both = compare([(twice, of_ids)], [(twice, of_ids)])
+    assert both.n_images == N
+    assert both.overall.loc["clean", "accuracy_a"] == twice.correct.mean()
+    once = replace(
+        found, sample_ids=ids[1:], clean=found.clean[rows][1:], predictions=found.predictions[:, rows][:, 1:]
+    )
+    first = np.arange(N) != 1
+    kept = compare([(twice, once)], [(twice, once)])
+    assert (kept.n_images, kept.overall.loc["clean", "accuracy_a"]) == (N - 1, twice.correct[first].mean())
+
+
+def test_a_bootstrap_of_many_images_takes_little_memory(models):
+    """Of two million images it took 30 GB, of a file of a few MB."""
+    run, found = models[0][0]
+    times = 60
+    ids = np.arange(N * times, dtype=np.uint64)
+    many = replace(run, sample_ids=ids, labels=np.tile(run.labels, times), logits=np.tile(run.logits, (times, 1)))
+    of_many = Corrupted(ids, np.tile(found.clean, times), CONDITIONS[:1], np.tile(found.predictions[:1], times))
+    tracemalloc.start()
+    compare([(many, of_many)], [(many, of_many)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 << 20, "480 MB as one array"

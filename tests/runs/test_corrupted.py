@@ -7,6 +7,7 @@ import pytest
 from made import made_run
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs.alignment import align
 from cifarcore.runs.corrupted import Corrupted, corrupted_of, corrupted_path, load_corrupted, save_corrupted, subset
 from cifarcore.runs.run import load_run, save_run
 
@@ -107,4 +108,41 @@ def test_a_damaged_file_is_refused_in_one_line_that_names_it(run, name, value):
 def test_a_file_of_other_bytes_is_refused(run):
     corrupted_path(run.path).write_bytes(b"PK" + bytes(100))
     with pytest.raises(CifarcoreError, match="damaged"):
+        corrupted_of(run)
+
+
+@pytest.mark.parametrize("swapped", [(3, 8), tuple(range(10))])
+def test_classes_count_as_the_run_has_them_whatever_their_order_in_its_file(tmp_path, run, swapped):
+    """A run brought into another's order of classes was taken for another network, or was scored in its file's order
+    where few images are of the classes that moved.
+    """
+    order = np.arange(10)
+    order[list(swapped)] = np.roll(swapped, 1)
+    back = np.argsort(order)
+    other = made_run(n_images=400, model="other", val=False, neighbors=False)
+    other = replace(other, class_names=other.class_names[order], superclass_of=other.superclass_of[order],
+                    labels=back[other.labels].astype(np.int16), logits=other.logits[:, order])  # fmt: skip
+    other = load_run(save_run(other, tmp_path / "other-0.npz"))
+    found = of(other)
+    save_corrupted(found, corrupted_path(other.path))
+    same(corrupted_of(other), found)
+    kept = corrupted_of(align(run, other).b)
+    np.testing.assert_array_equal(kept.clean, order[found.clean])
+    np.testing.assert_array_equal(kept.predictions, order[found.predictions])
+
+
+def test_predictions_of_more_classes_than_the_run_has_are_another_networks(run):
+    found = of(run)
+    found.predictions[0, 0] = 10
+    save_corrupted(found, corrupted_path(run.path))
+    with pytest.raises(CifarcoreError, match="another network"):
+        corrupted_of(run)
+
+
+def test_more_images_than_are_resampled_are_refused(run, monkeypatch):
+    save_corrupted(of(run), corrupted_path(run.path))
+    monkeypatch.setattr("cifarcore.runs.corrupted.MOST_IMAGES", 100)
+    assert corrupted_of(run) is not None
+    monkeypatch.setattr("cifarcore.runs.corrupted.MOST_IMAGES", 99)
+    with pytest.raises(CifarcoreError, match="100 images; at most 99 are read"):
         corrupted_of(run)
