@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.errors import CifarcoreError, readable
-from cifarcore.files import atomic_write, plain_name, refuse_links, sole_writer
+from cifarcore.files import Version, atomic_write, plain_name, refuse_changed, refuse_links, sole_writer
 from cifarcore.runs.layout import MAX_METADATA
 from cifarcore.runs.readers.tables import refuse_unbounded
 from cifarcore.text import no_formula, one_line
@@ -29,9 +29,12 @@ class Selection:
     labels: np.ndarray  #: int (n,)
 
     def among(self, sample_ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Which of the images (N,) are in it, bool (N,)."""
+        """Which of the images (N,) are in it, bool (N,): by content, since runs may count the classes in another order;
+        one that has two labels under that of the selection.
+        """
         keys = pd.MultiIndex.from_arrays([self.sample_ids, self.labels])
-        return np.asarray(pd.MultiIndex.from_arrays([sample_ids, labels.astype(np.int64)]).isin(keys))
+        alike = np.asarray(pd.MultiIndex.from_arrays([sample_ids, labels.astype(np.int64)]).isin(keys))
+        return alike | np.isin(sample_ids, self.sample_ids) & ~np.isin(sample_ids, sample_ids[alike])
 
 
 def exported(kept: Sequence[Selection]) -> bytes:
@@ -63,7 +66,7 @@ def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list
     alike = [name for name in names if [each.casefold() for each in names].count(name.casefold()) > 1]
     if alike:
         raise CifarcoreError(f"{file}: holds two slices that would both be called {alike[0]}; rename one of them")
-    taken = [name for name in names if (runs_folder / FOLDER / f"{name}.csv").exists()]
+    taken = [name for name in names if selection_path(runs_folder, name).exists()]
     if taken:
         raise CifarcoreError(f"a slice {taken[0]} is kept already; rename it in the file, or delete it first")
     return [save_selection(runs_folder, each.name, each.sample_ids, each.labels) for each in imported]
@@ -79,7 +82,7 @@ def save_selection(runs_folder: Path, title: str, sample_ids: np.ndarray, labels
     if not len(sample_ids):
         raise CifarcoreError("no image is selected; select some")
     name = plain_name(title.strip())
-    path = runs_folder / FOLDER / f"{name}.csv"
+    path = selection_path(runs_folder, name)
     refuse_links(path.parent, path)
     table = _table(Selection(name, sample_ids, labels))
     try:
@@ -94,10 +97,16 @@ def save_selection(runs_folder: Path, title: str, sample_ids: np.ndarray, labels
     return name
 
 
-def delete_selection(runs_folder: Path, name: str) -> None:
-    """Forget a selection. Raises CifarcoreError where it cannot be removed."""
-    path = runs_folder / FOLDER / f"{name}.csv"
+def selection_path(runs_folder: Path, name: str) -> Path:
+    """Where the selection of that name is kept."""
+    return runs_folder / FOLDER / f"{name}.csv"
+
+
+def delete_selection(runs_folder: Path, name: str, seen: Version | None = None) -> None:
+    """Forget a selection. Raises CifarcoreError where it cannot be removed, or is another one than was `seen`."""
+    path = selection_path(runs_folder, name)
     refuse_links(path.parent, path)
+    refuse_changed(path, seen)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -124,6 +133,8 @@ def selections(runs_folder: Path) -> tuple[list[Selection], list[str]]:
 def _read(path: Path) -> Selection:
     refuse_links(path)
     try:
+        if not path.is_file():  # a pipe would be read for ever
+            raise CifarcoreError("no file")
         if path.stat().st_size > MAX_BYTES:
             raise CifarcoreError(f"{path.name}: is larger than {MAX_BYTES >> 20} MiB, which no selection is")
         return _selection(path.stem, _read_csv(path.read_bytes()))

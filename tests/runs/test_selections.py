@@ -1,9 +1,12 @@
 """Selections that the user keeps beside the runs: names made safe, nothing overwritten, bad files refused in a line."""
 
+import os
+
 import numpy as np
 import pytest
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.files import seen
 from cifarcore.runs import selections
 from cifarcore.runs.selections import delete_selection, exported, import_selections, save_selection
 
@@ -16,10 +19,48 @@ def test_what_is_saved_is_read_and_known_by_content_and_label(tmp_path):
     (kept,), refused = selections.selections(tmp_path)
     assert refused == [] and kept.name == "Dark-otters"
     assert kept.among(IDS, LABELS).tolist() == [True, True, False]
-    assert kept.among(IDS, np.array([0, 0, 4])).tolist() == [True, False, False]
+    assert kept.among(np.repeat(IDS, 2), np.array([0, 1, 0, 4, 4, 0])).tolist() == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
     assert kept.among(IDS[:0], LABELS[:0]).tolist() == []
     delete_selection(tmp_path, "Dark-otters")
     assert selections.selections(tmp_path) == ([], []) == selections.selections(tmp_path / "nowhere")
+
+
+def test_a_selection_holds_its_images_whatever_the_order_of_the_classes(tmp_path):
+    """Of runs that count the classes otherwise it held a part of its images, or none, without a word."""
+    save_selection(tmp_path, "x", IDS, LABELS)
+    (kept,), _ = selections.selections(tmp_path)
+    for labels in ([4, 0, 0], [0, 1, 1], [4, 4, 4]):
+        assert kept.among(np.append(IDS, np.uint64(7)), np.array([*labels, 4])).tolist() == [True] * 3 + [False]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="runs where there are named pipes")
+def test_a_pipe_among_the_selections_is_refused_and_not_waited_for(tmp_path):
+    save_selection(tmp_path, "x", IDS, LABELS)
+    os.mkfifo(tmp_path / selections.FOLDER / "pipe.csv")
+    kept, refused = selections.selections(tmp_path)
+    assert [each.name for each in kept] == ["x"]
+    assert refused == ["pipe.csv: is no list of sample_id and label (no file); remove it"]
+
+
+def test_another_selection_than_was_seen_is_not_deleted(tmp_path):
+    save_selection(tmp_path, "x", IDS, LABELS)
+    path = selections.selection_path(tmp_path, "x")
+    before = seen(path)
+    delete_selection(tmp_path, "x")
+    with pytest.raises(CifarcoreError, match="has changed since it was shown"):
+        delete_selection(tmp_path, "x", before)
+    save_selection(tmp_path, "x", IDS[:1], LABELS[:1])
+    with pytest.raises(CifarcoreError, match="has changed since it was shown"):
+        delete_selection(tmp_path, "x", before)
+    delete_selection(tmp_path, "x", seen(path))
+    assert not path.exists()
 
 
 def test_names_lead_nowhere_else_and_none_is_overwritten(tmp_path):

@@ -20,17 +20,18 @@ from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent
 from cifarcore.evidence.slices import Slices, accuracy_by
-from cifarcore.files import runs_dir
+from cifarcore.files import Version, runs_dir, seen
 from cifarcore.reports import headings
 from cifarcore.reports.charts.robustness import by_severity
 from cifarcore.reports.charts.slices import accuracy_by_bin, forest
 from cifarcore.reports.tables import robustness as tables
 from cifarcore.reports.tables import slices as slice_tables
 from cifarcore.reports.tables.galleries import WITHIN_SLICE, surest_words, within_slice
-from cifarcore.runs.selections import delete_selection, exported, import_selections, selections
+from cifarcore.runs.selections import delete_selection, exported, import_selections, selection_path, selections
 
 PARAMETER = "slice"
 KEPT = "saved"  #: the parameter that names a selection of the user's
+_NOT_DELETED = "slices-not-deleted"  #: why the slice that was asked to go is still there
 _CHART, _KEPT_CHART = "slices-forest", "saved-forest"
 
 
@@ -155,6 +156,8 @@ def _robustness(view: View) -> None:
 def _kept(view: View) -> None:
     """The slices that were saved on the explorer's maps, or imported."""
     folder = runs_dir(view.root)
+    if problem := st.session_state.pop(_NOT_DELETED, ""):
+        st.error(escape(problem, 300))
     kept, refused = selections(folder)
     for line in refused:
         st.warning(escape(line, 300), icon=":material/description:")
@@ -181,16 +184,20 @@ def _kept(view: View) -> None:
         st.session_state.pop(KEPT, None)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         name = st.selectbox("Pictures of your slice", names, key=KEPT, bind="query-params", width=420)
-        if st.button("Delete this slice", icon=":material/delete:"):
-            try:
-                delete_selection(folder, kept[names.index(name)].name)
-            except CifarcoreError as error:
-                st.error(escape(error, 300))
-            else:
-                st.rerun()
+        file = kept[names.index(name)].name
+        # as a callback of the slice that was shown: another tab may have deleted it since
+        shown = seen(selection_path(folder, file))
+        st.button("Delete this slice", icon=":material/delete:", on_click=_delete, args=(folder, file, shown))
     filter_note(view, "the gallery below is", "the charts are")
     st.markdown(page_link("Mark them in the explorer", "explorer", {KEPT: name, "color": "slice"}))
     _gallery(view, slices.masks[names.index(name)], "saved-images", name)
+
+
+def _delete(folder: Path, name: str, shown: Version | None) -> None:
+    try:
+        delete_selection(folder, name, shown)
+    except CifarcoreError as error:
+        st.session_state[_NOT_DELETED] = str(error)
 
 
 def _import(folder: Path) -> None:

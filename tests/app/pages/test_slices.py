@@ -11,7 +11,7 @@ from pages import run, text, two_models, write
 from cifarcore.app.pages import slices
 from cifarcore.evidence.slices import find, of_images
 from cifarcore.runs.corrupted import Corrupted, corrupted_path, save_corrupted
-from cifarcore.runs.selections import save_selection
+from cifarcore.runs.selections import delete_selection, save_selection, selections
 
 
 @pytest.fixture
@@ -49,6 +49,21 @@ def test_own_slices_are_tested_exported_and_imported(folder, listed):
         table["Significant"].to_dict() == {"better": "yes", "first": ""} and table.loc["better", "B − A"] == "+100.0%"
     )
     assert sorted(listed.rows) == list(range(100)) and "a family of their own" in text(app)
+
+
+def test_a_slice_that_another_tab_deleted_takes_no_other_with_it(folder, listed):
+    """The first slice of the list was deleted in place of the one that was shown."""
+    a, b = two_models(n_images=500)
+    write(folder, a, b)
+    for name, rows in (("first", slice(0, 100)), ("second", slice(100, 200))):
+        save_selection(folder, name, a.sample_ids[rows], a.labels[rows])
+    app = run(folder, "slices", {"saved": "second"})
+    delete_selection(folder, "second")
+    next(each for each in app.button if each.label == "Delete this slice").click().run()
+    assert [each.name for each in selections(folder)[0]] == ["first"]
+    assert "has changed since it was shown" in text(app)
+    next(each for each in app.button if each.label == "Delete this slice").click().run()
+    assert selections(folder) == ([], []) and "has changed" not in text(app) and not app.exception
 
 
 def test_without_slices_of_ones_own_the_way_to_some_is_said(folder, listed):
