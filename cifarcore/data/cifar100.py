@@ -234,8 +234,13 @@ def _from_toronto(folder: Path, fetching: Fetching) -> dict[str, np.ndarray]:
         fetching.total = ARCHIVE_BYTES
         with no_leftovers(archive), atomic_write(archive) as file:
             fetching.fetch(RemoteFile(CIFAR100.url, ARCHIVE_BYTES, "md5", CIFAR100.tgz_md5), file)
-    extract_archive(os.fspath(archive), os.fspath(folder))
-    return _torchvision_arrays(folder)
+    try:
+        extract_archive(os.fspath(archive), os.fspath(folder))
+        return _torchvision_arrays(folder)
+    except OSError:
+        raise
+    except Exception as error:  # of tarfile, of pickle, of a wrong checksum: many kinds
+        raise SourceError(f"sends what cannot be unpacked, {error}") from None
 
 
 def _torchvision_arrays(folder: Path) -> dict[str, np.ndarray]:

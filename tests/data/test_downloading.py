@@ -164,6 +164,15 @@ def test_the_archive_that_was_put_there_by_hand_is_taken(two_hosts, small, archi
     assert [host.asked for host in two_hosts] == [0, 0]
 
 
+def test_an_archive_without_its_files_is_left_for_the_second_host(two_hosts, small, tmp_path, monkeypatch):
+    from torchvision.datasets import CIFAR100
+
+    monkeypatch.setattr(CIFAR100, "train_list", [["train", "0" * 32]])
+    data.load_cifar100(tmp_path)
+    check_same(tmp_path, small)
+    assert [host.asked for host in two_hosts] == [1, 2]
+
+
 def serve_by_hugging_face(two_hosts, splits, monkeypatch, **changed):
     """Other splits at the second host, whose checksums fit; the first is down."""
     toronto, face = two_hosts
