@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import itertools
 import pickle
 import tarfile
 import threading
@@ -91,6 +92,7 @@ class Host:
     length: str | None = None  #: what it says of the length; "" for nothing
     pause: float = 0  #: seconds after each piece
     piece: int = 1 << 20
+    at_once: int = 0  #: bytes before the first pause
     leads: str = ""  #: a redirect
     sent: int = 0
     asked: int = 0
@@ -113,12 +115,13 @@ def serving(host: Host) -> Iterator[str]:
                 self.send_header("Content-Length", host.length or str(len(content)))
             self.end_headers()
             content = b"" if leads else content[: host.cut]
-            for start in range(0, len(content), host.piece):
+            starts = [0, *range(host.at_once, len(content), host.piece), len(content)]
+            for start, end in itertools.pairwise(starts):
                 try:
-                    self.wfile.write(content[start : start + host.piece])
+                    self.wfile.write(content[start:end])
                 except OSError:  # nobody reads on
                     return
-                host.sent += len(content[start : start + host.piece])
+                host.sent += end - start
                 if closed.wait(host.pause):
                     return
 

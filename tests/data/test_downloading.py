@@ -3,6 +3,7 @@
 import io
 import sys
 import tempfile
+import urllib.request
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ DOWN = {
     "shorter by what it says": dict(length="1000"),
     "longer by what it says": dict(length="1000000000"),
     "no HTTP": dict(status=9999),
-    "silent": dict(pause=60, piece=100),
+    "silent": dict(pause=600, piece=100),
     "a redirect to a file": dict(leads="file:///etc/passwd?"),
     "a redirect to FTP": dict(leads="ftp://127.0.0.1:9"),
     "a redirect in circles": dict(leads="/again"),
@@ -109,12 +110,31 @@ def test_a_redirect_within_the_scheme_is_followed(two_hosts, small, tmp_path):
     assert toronto.asked == 2 and face.asked == 0
 
 
+@pytest.mark.parametrize("leads", ["http://a.example/x", "ftp://a.example/x", "file:///etc/passwd"])
+def test_no_redirect_leads_from_https_to_another_scheme(leads):
+    def redirected(to):
+        request = urllib.request.Request("https://a.example/x")
+        return downloading._SameScheme().redirect_request(request, io.BytesIO(), 302, "Found", {}, to)
+
+    assert redirected("https://b.example/y").full_url == "https://b.example/y"
+    with pytest.raises(SourceError, match="leads elsewhere"):
+        redirected(leads)
+
+
 def test_a_slow_first_host_is_left_for_the_second(two_hosts, small, hasty, tmp_path):
     toronto, face = two_hosts
     toronto.piece, toronto.pause = 500, 0.05  # ten kilobytes a second
     data.load_cifar100(tmp_path)
     check_same(tmp_path, small)
     assert 0 < toronto.sent < 100_000 and face.asked == 2
+
+
+def test_a_host_that_becomes_slow_is_left_as_well(two_hosts, small, hasty, tmp_path):
+    toronto, face = two_hosts
+    toronto.at_once, toronto.piece, toronto.pause = 1_500_000, 500, 0.05
+    data.load_cifar100(tmp_path)
+    check_same(tmp_path, small)
+    assert 1_500_000 < toronto.sent < 1_600_000 and face.asked == 2
 
 
 def test_a_host_that_is_fast_enough_is_kept(two_hosts, small, hasty, tmp_path):
