@@ -214,6 +214,7 @@ def digest_of(header: RunHeader) -> str:
 @cached(LRUCache(MOST_BYTES, getsizeof=size_of), condition=threading.Condition())  # as loaded_run
 def _aligned(files: tuple[Version, ...], n_a: int) -> tuple[tuple[Run, ...], tuple[int, int]]:
     runs = each(loaded_run, files)
+    comparison.refuse_too_large(runs)
     first = align(runs[0], runs[n_a])
     together = hashlib.blake2b(" ".join(run.digest for run in runs).encode(), digest_size=8).hexdigest()
     brought = [

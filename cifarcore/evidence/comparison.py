@@ -89,6 +89,13 @@ def refuse_too_large(runs: Sequence[Run | RunHeader]) -> None:
     classes, scores = max(run.n_classes for run in runs), sum(run.n_images * run.n_classes for run in runs)
     needed = (40 + 8 * len(runs)) * classes**2 + 6 * scores  # as measured, in bytes
     refuse_beyond_memory(needed, f"comparing runs of {classes:,} classes")
+    for run in runs:
+        if isinstance(run, Run) and run.metadata_values is not None:
+            n, columns = run.metadata_values.shape
+            # of each column up to 20 conditions, and which images meet them, of all images and of halves of them
+            refuse_beyond_memory(
+                60 * n * columns, f"searching the slices of {n:,} images by {columns} columns of metadata"
+            )
 
 
 def names_of(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> tuple[str, str]:

@@ -20,6 +20,7 @@ MOST_OVERLAP = 0.5
 BEYOND_PARENT = 2.0
 #: of the 5% for all tests, what slices of one condition get; those of two get the rest
 FOR_ONE_CONDITION = 0.5
+_AT_ONCE = 1 << 26  # numbers of which sums are taken in memory
 _CANDIDATES = 2000  # of two conditions, looked at for overlap in the order of their z
 _COLUMNS = (
     "first", "second", "support", "chosen_by", "difference", "low", "high", "rest", "gap", "p", "q", "significant",
@@ -117,10 +118,16 @@ def _mask(masks: np.ndarray, pair: tuple[int, int]) -> np.ndarray:
 
 
 def _sums(values: np.ndarray, masks: np.ndarray) -> _Sums:
-    bits = masks.astype(np.float32)
     centred = values - values.mean()
-    sums, squares = ((bits * weight.astype(np.float32)) @ bits.T for weight in (centred, centred**2))
-    return _Sums(len(values), bits @ bits.T, sums, squares, float((centred**2).sum()))
+    counts, sums, squares = np.zeros((3, len(masks), len(masks)), np.float32)
+    step = max(1, _AT_ONCE // max(1, len(masks)))
+    for start in range(0, len(values), step):
+        rows = slice(start, start + step)
+        bits = masks[:, rows].astype(np.float32)
+        counts += bits @ bits.T
+        for of, weight in ((sums, centred[rows]), (squares, centred[rows] ** 2)):
+            of += (bits * weight.astype(np.float32)) @ bits.T
+    return _Sums(len(values), counts, sums, squares, float((centred**2).sum()))
 
 
 def _usable(whole: _Sums, groups: np.ndarray) -> np.ndarray:

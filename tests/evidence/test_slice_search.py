@@ -1,6 +1,7 @@
 """The search for slices against NumPy and SciPy on small made-up test sets, and its bounds on equal models."""
 
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -234,3 +235,24 @@ def test_every_slice_looked_at_is_in_the_family_that_q_is_of():
         assert row.difference == pytest.approx(np.mean(means)) and row.support == inside.sum()
         assert row.gap == pytest.approx(row.difference - row.rest)
     assert set(table["chosen_by"]) == {1, 2} and (table["second"] >= 0).any()
+
+
+def test_sums_are_the_same_whatever_is_summed_at_once(monkeypatch):
+    rng = np.random.default_rng(5)
+    values, masks = rng.normal(size=1003), rng.random((7, 1003)) < 0.3
+    whole = slice_search._sums(values, masks)
+    monkeypatch.setattr(slice_search, "_AT_ONCE", 7 * 100)
+    parts = slice_search._sums(values, masks)
+    np.testing.assert_array_equal(parts.counts, masks.astype(int) @ masks.T.astype(int))
+    for name in ("sums", "squares", "total"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-4, atol=1e-4)
+
+
+def test_sums_of_many_images_take_little_memory(monkeypatch):
+    masks = np.random.default_rng(5).random((100, 50_000)) < 0.3
+    monkeypatch.setattr(slice_search, "_AT_ONCE", 100 * 1000)
+    tracemalloc.start()
+    slice_search._sums(np.arange(50_000.0), masks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20, "20 MB of bits alone"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from cifarcore import memory
 from cifarcore.app import catalog
 from cifarcore.data.packs import Pack
 from cifarcore.errors import CifarcoreError
-from cifarcore.evidence.comparison import compare
+from cifarcore.evidence.comparison import compare, refuse_too_large
 from cifarcore.files import MOST_LISTED, version
 from cifarcore.runs import archive, memo
 from cifarcore.runs.formats import read_labels, read_predictions
@@ -291,6 +292,20 @@ def test_few_images_of_many_classes_are_refused_where_their_matrices_do_not_fit(
     assert "comparing runs of 2,000 classes takes about 0.2 GiB, too much for" in refused(compare, [run], [run])
     app = page(folder, "confusion")
     assert "too much for" in text(app)
+
+
+def test_columns_of_metadata_whose_slices_do_not_fit_are_refused(folder, monkeypatch):
+    """A hundred columns are some two thousand conditions, each with a truth value for each image."""
+    letters = np.array(list("abcdefghij"))[np.random.default_rng(0).integers(10, size=(2000, 100))]
+    for model in ("cnn", "resnet18"):
+        run = made_run(n_images=2000, model=model, val=False, neighbors=False)
+        names = np.array([f"column {i}" for i in range(100)])
+        save_run(replace(run, metadata_names=names, metadata_values=letters), folder / f"{model}-made-0.npz")
+    runs = [load_run(folder / f"{model}-made-0.npz") for model in ("cnn", "resnet18")]
+    refuse_too_large(runs)
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 20 * MIB)
+    assert "the slices of 2,000 images by 100 columns of metadata takes about" in refused(refuse_too_large, runs)
+    assert "too much for" in text(page(folder, "overview"))
 
 
 def test_caches_are_bounded_by_bytes(tmp_path):
