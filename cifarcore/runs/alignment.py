@@ -5,10 +5,12 @@ order.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from pathlib import Path
 
 import numpy as np
 
 from cifarcore.data.ids import image_keys, rows_of
+from cifarcore.runs.archive import opened, read_array
 from cifarcore.runs.class_names import names_of
 from cifarcore.runs.layout import BY_ROW, RunFileError
 from cifarcore.runs.run import Run, derived_digest
@@ -131,6 +133,15 @@ def _with_classes_of(a: Run, b: Run) -> Run:
     if b.train_neighbor_labels is not None:
         changes["train_neighbor_labels"] = to_a[b.train_neighbor_labels]
     return replace(b, **changes, digest=derived_digest(b, columns))
+
+
+def places_of_file(run: Run) -> np.ndarray:
+    """Where each class of the run's file, in that order, stands among those of the run, int64 (C,); -1 for none: what
+    is kept beside the file counts as that does, the run may be in another's order. Raises RunFileError.
+    """
+    with opened(Path(run.path or "")) as (_, archive, headers):
+        written = read_array(archive, headers["class_names"][0])
+    return names_of(run.class_names.tolist()).places(written.tolist())
 
 
 def _with_superclasses_of(run: Run, other: Run) -> Run:

@@ -12,8 +12,8 @@ from cifarcore.data.corruptions import CORRUPTIONS, SEVERITIES
 from cifarcore.data.ids import rows_of
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import atomic_write, refuse_links
-from cifarcore.runs.archive import opened, read_array, read_npz
-from cifarcore.runs.class_names import names_of
+from cifarcore.runs.alignment import places_of_file
+from cifarcore.runs.archive import read_npz
 from cifarcore.runs.layout import MAX_CLASSES
 from cifarcore.runs.run import Run
 
@@ -139,9 +139,7 @@ def corrupted_of(run: Run) -> Corrupted | None:
 
 def _with_classes_of(run: Run, found: Corrupted) -> Corrupted | None:
     """`found`, whose classes count those of the run's file, counting those of the run; None where it has others."""
-    with opened(Path(run.path or "")) as (_, archive, headers):
-        written = read_array(archive, headers["class_names"][0])
-    places = names_of(run.class_names.tolist()).places(written.tolist()).astype(np.int16)
+    places = places_of_file(run).astype(np.int16)
     if (places < 0).any() or max(found.clean.max(), found.predictions.max(initial=0)) >= len(places):
         return None
     return replace(found, clean=places[found.clean], predictions=places[found.predictions])

@@ -23,6 +23,7 @@ from cifarcore.places import cache_folder
 from cifarcore.reports.charts.card import overlay
 from cifarcore.reports.sides import Side
 from cifarcore.retraining.folders import weights_path
+from cifarcore.runs.alignment import places_of_file
 from cifarcore.text import number
 
 TIMEOUT_SECONDS = 300
@@ -56,7 +57,7 @@ def why(view: View, row: int) -> None:
             st.caption(f"No weights of {escape(side.first_title, 100)} are beside its run file{name}.")
     if not sides:
         return
-    paths = {side.letter: kept_at(side, int(view.sample_ids[row])) for side in sides}
+    paths = {side.letter: kept_at(side, pixels) for side in sides}
     if any(_read(path, pixels.shape[:2]) is None for path in paths.values()):
         place = st.empty()
         if not place.button("Compute the maps", icon=":material/visibility:", key="card-why"):
@@ -77,13 +78,14 @@ def why(view: View, row: int) -> None:
 
 
 def _draw(view: View, side: Side, row: int, pixels: np.ndarray, kept: Kept | None, most: float) -> None:
-    if kept is None or kept.predicted != side.first.predictions[row]:
+    predicted = None if kept is None else _class_of(side, kept)
+    if kept is None or predicted is None or predicted != side.first.predictions[row]:
         st.caption(
             f"The weights beside {escape(side.first_title, 100)} are not those that gave its scores; "
             "`cifarcore evaluate` scores them."
         )
         return
-    name = view.class_names[kept.predicted]
+    name = view.class_names[predicted]
     st.image(overlay(pixels, kept.drop, most), width=SHOWN_WIDTH)
     st.caption(
         f"{escape(side.first_title, 100)}: {escape(name)} at {number(kept.probability, '.0%')}; hiding the most "
@@ -91,12 +93,22 @@ def _draw(view: View, side: Side, row: int, pixels: np.ndarray, kept: Kept | Non
     )
 
 
-def kept_at(side: Side, sample_id: int) -> Path:
-    """Where the map of one image is kept: a file of its own for each version of the weights."""
+def _class_of(side: Side, kept: Kept) -> int | None:
+    """The class that the network predicts, as the run counts them; None where it has none of it."""
+    try:
+        places = places_of_file(side.first)
+    except CifarcoreError:  # deleted meanwhile
+        return None
+    return int(places[kept.predicted]) if 0 <= kept.predicted < len(places) else None
+
+
+def kept_at(side: Side, pixels: np.ndarray) -> Path:
+    """Where the map of one picture is kept: a file of its own for each version of the weights."""
     weights = _weights(side)
     if weights is None:
         raise CifarcoreError("no weights are beside the run file")
-    name = hashlib.blake2b(repr((version(weights), sample_id)).encode(), digest_size=16).hexdigest()
+    named = repr((version(weights), pixels.shape)).encode() + pixels.tobytes()
+    name = hashlib.blake2b(named, digest_size=16).hexdigest()
     return cache_folder() / "why" / f"{name}.npz"
 
 

@@ -102,3 +102,32 @@ def test_the_overlay_is_red_where_the_probability_falls_and_blue_where_it_rises(
     ((red, blue, none),) = overlay(grey, np.array([[0.5, -0.5, 0.0]]), 0.5)
     assert none.tolist() == [100, 100, 100] and red[0] > 150 > red[2] and blue[2] > 150 > blue[0]
     assert overlay(grey, np.zeros((1, 3)), 0.0).tolist() == grey.tolist()
+
+
+def test_the_map_of_another_picture_of_the_same_id_is_not_shown(opened, monkeypatch):
+    """A pack's JPEG can claim any id: the map of one picture was laid over another."""
+    assert "important patch lowers it by" in text(pressed(opened()))
+    monkeypatch.setattr(pictures.Album, "pixels", lambda self, sample_id: PICTURE[::-1])
+    app = opened(weights=None)
+    assert "important patch lowers it by" not in text(app) and any(b.label == "Compute the maps" for b in app.button)
+
+
+def test_the_weights_of_a_run_in_anothers_order_of_classes_explain_its_prediction(folder, checkpoint, monkeypatch):
+    """They were said not to be those that gave its scores, unless both orders have the class at one place."""
+    monkeypatch.setattr(pictures.Album, "pixels", lambda self, sample_id: PICTURE)
+    a, b = made_run(accuracy=0.5, model="cnn"), made_run(accuracy=0.7, model="resnet18")
+    order = np.roll(np.arange(b.n_classes), 1)
+    given = int(score(checkpoint, PICTURE[None], "cpu")[0].argmax())
+    logits = b.logits[:, order].copy()
+    logits[ROW] = 0
+    logits[ROW, given] = 5
+    b = replace(b, class_names=b.class_names[order], superclass_of=b.superclass_of[order], logits=logits, digest="",
+                labels=np.argsort(order)[b.labels].astype(np.int16), val_labels=None, val_logits=None,
+                val_sample_ids=None, train_neighbor_ids=None, train_neighbor_labels=None,
+                train_neighbor_cosine=None)  # fmt: skip
+    write(folder, a, b)
+    save_checkpoint(checkpoint, folder / "resnet18-made-0.pt")
+    app = AppTest.from_function(card_alone, kwargs={"root": str(folder.parent)}, default_timeout=TIMEOUT)
+    app.query_params["image"] = f"{a.sample_ids[ROW]:016x}-{a.labels[ROW]}"
+    said = text(pressed(app.run())).replace("\\", "")
+    assert f"{b.class_names[given].replace('_', ' ')} at " in said and "are not those" not in said
