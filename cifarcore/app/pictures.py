@@ -68,6 +68,10 @@ class Pictures:
         """Which of `sample_ids`, uint64 (n,), have a picture here; bool (n,)."""
         return self._rows.of(np.asarray(sample_ids, np.uint64)) >= 0
 
+    def is_exact(self, sample_id: int) -> bool:
+        """As Pack.is_exact; those of a data set are."""
+        return not isinstance(self._images, Pack) or self._images.is_exact(int(sample_id))
+
     def pixels(self, sample_id: int) -> np.ndarray | None:
         """The image, uint8 (H, W, 3), or None where it is not here."""
         if isinstance(self._images, Pack):
@@ -79,7 +83,8 @@ class Pictures:
 class Album:
     """The pictures of a view, wherever they are: the data folder's, the drawn ones, packs beside runs.
 
-    The first source that has a picture shows it, so that no pack hides a picture of a data set.
+    The first source that has a picture shows it, one that its pixels tell to be of its id before any other, so that no
+    pack hides a picture of a data set or of another run.
     """
 
     def __init__(self, parts: Sequence[Pictures], sample_ids: np.ndarray | None = None, remedy: str = ""):
@@ -118,7 +123,8 @@ class Album:
 
     def pixels(self, sample_id: int) -> np.ndarray | None:
         """As Pictures.pixels."""
-        candidates = (part.pixels(sample_id) for part in self._useful)
+        ranked = sorted(self._useful, key=lambda part: not part.is_exact(sample_id))
+        candidates = (part.pixels(sample_id) for part in ranked)
         return next((pixels for pixels in candidates if pixels is not None), None)
 
     def urls(self, sample_ids: np.ndarray) -> list[str | None]:

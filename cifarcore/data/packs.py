@@ -85,6 +85,11 @@ class Pack:
         self.ids, last = np.unique(entries["id"], return_index=True)
         self._entries = entries[last]
 
+    def is_exact(self, sample_id: int) -> bool:
+        """Whether its picture of that id, if it has one, is told by its pixels to be that."""
+        row = int(np.searchsorted(self.ids, np.uint64(sample_id)))
+        return row < len(self.ids) and int(self.ids[row]) == sample_id and bool(self._entries["exact"][row])
+
     def pixels(self, sample_id: int) -> np.ndarray | None:
         """The picture, uint8 (H, W, 3) with sides of at most SIDE; None where it cannot be read."""
         row = int(np.searchsorted(self.ids, np.uint64(sample_id)))

@@ -5,6 +5,7 @@ Where a picture is not on this machine there is none, and the report says the sa
 
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image
@@ -22,14 +23,15 @@ SIDE = 64  #: pixels at most, of larger pictures
 def thumbnails(sample_ids: np.ndarray, runs: Sequence[Run]) -> dict[int, bytes]:
     """The PNG of each of `sample_ids`, uint64 (n,), that is here, by its id."""
     pictures = _of_cifar100(sample_ids) if len(sample_ids) else {}
+    packs = []
     for path in dict.fromkeys(pack_path(run.path) for run in runs if run.path):
-        wanted = [i for i in sample_ids.tolist() if i not in pictures]
-        try:
-            pack = Pack(path) if wanted and path.is_file() else None
-        except (CifarcoreError, OSError):
-            continue
-        pixels = {} if pack is None else {i: pack.pixels(i) for i in wanted}
-        pictures |= {i: _png(each) for i, each in pixels.items() if each is not None}
+        with suppress(CifarcoreError, OSError):
+            packs += [Pack(path)] if path.is_file() and len(pictures) < len(set(sample_ids.tolist())) else []
+    for i in (i for i in sample_ids.tolist() if i not in pictures):
+        # one that its pixels tell to be of the id before any other
+        found = (pack.pixels(i) for pack in sorted(packs, key=lambda pack, i=i: not pack.is_exact(i)))
+        if (pixels := next((each for each in found if each is not None), None)) is not None:
+            pictures[i] = _png(pixels)
     return pictures
 
 

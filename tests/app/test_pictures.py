@@ -3,6 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from cifarcore.data.known_images import known_images
 from cifarcore.data.packs import Pack
 from cifarcore.data.synthetic import make_synthetic
 from cifarcore.errors import CifarcoreError
+from cifarcore.reports.thumbnails import thumbnails
 
 
 @pytest.fixture
@@ -188,6 +190,20 @@ def test_no_jpeg_of_a_pack_is_believed_to_be_of_cifar_100(tmp_path, no_data):
     album = images.test_pictures(np.append(known, np.uint64(77)), [tmp_path / "forged.zip"])
     assert album.knows(np.append(known, np.uint64(77))).tolist() == [False] * 5 + [True]
     assert album.pixels(int(known[0])) is None and album.urls(known) == [None] * 5
+
+
+def test_a_jpeg_of_another_runs_pack_hides_no_picture_that_its_pixels_tell(tmp_path, no_data):
+    pack, ids = pack_of(tmp_path / "birds", owl=(9, 80, 7), wren=(200, 1, 1))
+    with zipfile.ZipFile(tmp_path / "forged.zip", "w") as archive:
+        for sample_id in (*ids.tolist(), 77):
+            archive.writestr(f"{sample_id:016x}.jpg", jpeg())
+    album = images.test_pictures(np.append(ids, np.uint64(77)), [tmp_path / "forged.zip", pack])
+    assert (album.pixels(int(ids[0])) == (9, 80, 7)).all() and (read(album.urls(ids)[1]) == (200, 1, 1)).all()
+    assert album.pixels(77).shape == (32, 32, 3)
+    found = thumbnails(ids, [SimpleNamespace(path=tmp_path / f"{name}.npz") for name in ("forged", "birds")])
+    (tmp_path / "forged.zip").rename(tmp_path / "forged.pictures.zip")
+    runs = [SimpleNamespace(path=tmp_path / f"{name}.npz") for name in ("forged", "birds")]
+    assert thumbnails(ids, runs) == found and len(found) == 2
 
 
 def test_a_pack_is_not_believed(tmp_path, no_data):
