@@ -34,7 +34,7 @@ def split_frame(groups: np.ndarray) -> pd.DataFrame:
 
 
 def both_sure(pair: AlignedPair) -> np.ndarray:
-    """The product of both models' confidences, float (N,): where their predictions differ, how hard they clash."""
+    """The product of both models' confidences, float (N,): large where both are sure, of different classes even."""
     return softmax.confidence(pair.a) * softmax.confidence(pair.b)
 
 

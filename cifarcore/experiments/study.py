@@ -30,7 +30,7 @@ def study_path(change: Change, seed: int, folder: str | Path) -> Path:
 
 
 def is_done(change: Change, config: TrainConfig, folder: str | Path) -> bool:
-    """Whether the run files of an entry are there. Raises CifarcoreError where one is of other settings than
+    """Whether the run files of an entry are there. Raises CifarcoreError where one was trained with other settings than
     `config`.
     """
     parts = [change, mirrored(change)] if change.name == BASE else [change]
@@ -41,7 +41,9 @@ def is_done(change: Change, config: TrainConfig, folder: str | Path) -> bool:
             name for name in ours if name not in _OF_THE_MACHINE and theirs.get(name, ours[name]) != ours[name]
         ]
         if different:
-            raise CifarcoreError(f"{path} is of other settings ({', '.join(different)}); move it away to train it anew")
+            raise CifarcoreError(
+                f"{path} was trained with other settings ({', '.join(different)}); move it to train again"
+            )
     return all(path.exists() for path in paths)
 
 

@@ -113,7 +113,9 @@ def _nothing_to_compare() -> dict:
 def _against(base: list[Run], group: list[Run]) -> dict:
     runs = on_shared_images([*base, *group])
     if any(run.n_images != other.n_images for run, other in zip(runs, [*base, *group], strict=True)):
-        raise CifarcoreError(f"{group[0].name} is of other images than {base[0].name}; name runs of one study")
+        raise CifarcoreError(
+            f"{group[0].name} was evaluated on other images than {base[0].name}; name runs of one study"
+        )
     share = accuracy_difference(runs, len(base))
     better = dict(zip("BA", VERDICTS, strict=True)).get(better_of(share.difference, share.p), NO_EFFECT)
     return {name: getattr(share, name) for name in ("difference", "low", "high", "p")} | {"verdict": better}

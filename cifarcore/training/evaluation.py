@@ -181,7 +181,7 @@ def features_of(path: Path, run: Run, load_dataset: Callable[[str], Dataset]) ->
     rows = all_rows_of(features.test_ids, run.sample_ids)
     if rows is None:
         raise CifarcoreError(
-            f"{features_path(path)} is of other test images than {path}; run `cifarcore evaluate` again"
+            f"{features_path(path)} holds the features of other test images than {path}; run `cifarcore evaluate` again"
         )
     if features.scores != scores_digest(run.logits):
         raise CifarcoreError(
