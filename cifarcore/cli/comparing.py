@@ -85,17 +85,19 @@ def compare(
 def _written(outputs: Iterable[Output]) -> Iterator[list[Path]]:
     """Write every output that is asked for and can be; raise at the end why the others could not, all of them."""
     written: list[Path] = []
-    problems: list[Exception] = []
+    problems: dict[str, Exception] = {}  # two reports may lack the same thing
     for path, write in outputs:
         if path:
             try:
                 write(path)
                 written.append(path)
             except (CifarcoreError, OSError) as error:
-                problems.append(error)
+                problems.setdefault(str(error), error)
     yield written
-    if problems:
-        raise ExceptionGroup("not written", problems)
+    if len(problems) > 1:
+        raise ExceptionGroup("not written", list(problems.values()))
+    for error in problems.values():
+        raise error
 
 
 def _refuse_same(runs: list[Path], outputs: dict[str, Path | None]) -> None:
