@@ -2,8 +2,11 @@
 
 import os
 import platform
+import subprocess
+import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import filelock
 import psutil
@@ -22,6 +25,24 @@ _BOOT_SECONDS = 60.0
 
 #: so often a holder that has not yet written down who it is, is looked for
 LOOKS = 5
+
+
+def detached(arguments: list[str], log: BinaryIO, **more: str) -> subprocess.Popen:
+    """`python -m` with `arguments` in a session of its own, what it prints in `log`; its environment has `more`."""
+    here = str(Path(__file__).resolve().parent.parent.parent)
+    given = {
+        "PYTHONPATH": os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH")))),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONIOENCODING": "utf-8",
+        # threads that spin while they wait take the processor from those that work: beside other load a job halves
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"),
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # what a session is on Windows
+        env=os.environ | given | more,
+    )  # fmt: skip
 
 
 def lower_priority() -> None:

@@ -4,7 +4,6 @@ No torch: each of them is a job like any other. `python -m cifarcore.retraining.
 """
 
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from cifarcore.files import is_link, refuse_links
 from cifarcore.retraining import setup
 from cifarcore.retraining.folders import file_digest, job_folder, jobs, retrained_dir, taken, weights_path
 from cifarcore.retraining.jobs import explained, read_job, refuse_if_busy
-from cifarcore.retraining.processes import identity, is_alive
+from cifarcore.retraining.processes import detached, identity, is_alive
 from cifarcore.retraining.progress import read_json, read_text, write_json
 from cifarcore.runs.run import load_run
 
@@ -82,17 +81,10 @@ def start(runs_folder: str | Path, name: str, seeds: Sequence[int]) -> None:
     _asked(runs_folder, name)
     place = retrained_dir(runs_folder)
     refuse_links(place, place / _STATE, place / _LOG)
-    here = str(Path(__file__).resolve().parent.parent.parent)
-    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     with explained(place):
         (place / _STATE).unlink(missing_ok=True)
         with (place / _LOG).open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(Path(runs_folder).resolve()), name, *map(str, seeds)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
-                env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
-            )  # fmt: skip
+            process = detached([__name__, str(Path(runs_folder).resolve()), name, *map(str, seeds)], log)
     deadline = time.monotonic() + _START_SECONDS
     while not read(runs_folder).begun:
         if process.poll() is not None:

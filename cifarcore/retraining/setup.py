@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -31,7 +30,7 @@ from cifarcore.retraining.folders import (
     weights_path,
 )
 from cifarcore.retraining.jobs import DiskFull, Job, explained, read_job, refuse_if_busy, refuse_others_files
-from cifarcore.retraining.processes import TOKEN, identity
+from cifarcore.retraining.processes import TOKEN, detached, identity
 from cifarcore.retraining.progress import LOG, PROCESS, SETUP, STARTED, read_json, write_json
 from cifarcore.runs.run import Run, RunHeader, load_run, read_header
 
@@ -201,15 +200,8 @@ def spawn(arguments: list[str], log: Path, token: str = "") -> subprocess.Popen:
     """`cifarcore retrain` in a session of its own, its output at the end of `log`; it is known by `token`. Raises
     CifarcoreError where that cannot be.
     """
-    here = str(Path(__file__).resolve().parent.parent.parent)
-    path = os.pathsep.join(filter(None, (here, os.environ.get("PYTHONPATH"))))
     with explained(log.parent), log.open("ab") as file:
-        return subprocess.Popen(
-            [sys.executable, "-m", "cifarcore", "retrain", *arguments],
-            stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # what a session is on Windows
-            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", TOKEN: token},
-        )  # fmt: skip
+        return detached(["cifarcore", "retrain", *arguments], file, **{TOKEN: token})
 
 
 def read_setup(folder: Path) -> Setup:

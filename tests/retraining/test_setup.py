@@ -278,7 +278,7 @@ def test_the_command_is_a_list_and_never_goes_through_a_shell(made, monkeypatch)
         def poll(self):
             return 2
 
-    monkeypatch.setattr(setup.subprocess, "Popen", Process)
+    monkeypatch.setattr(processes.subprocess, "Popen", Process)
     hostile = made / "x; touch HACKED $(touch HACKED).npz"
     hostile.write_bytes((made / "cnn-made-0.npz").read_bytes())
     hostile.with_suffix(".pt").write_bytes(b"weights")
@@ -355,7 +355,7 @@ def test_a_job_behind_a_launcher_is_recognised(trained, tmp_path, monkeypatch):
     launcher = tmp_path / "python"
     launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n')
     launcher.chmod(0o755)
-    monkeypatch.setattr(setup.sys, "executable", str(launcher))
+    monkeypatch.setattr(processes.sys, "executable", str(launcher))
     runs = copied(trained, tmp_path / "runs")
     job = setup.start(replace(HEAD, seconds=1), runs / "cnn-tiny-0.npz", runs)
     started, process = (read_json(job.folder / name) for name in (progress.STARTED, progress.PROCESS))
@@ -414,3 +414,15 @@ def test_killed_at_random_and_gone_on(trained, tmp_path, seed):
 @pytest.mark.parametrize("seed", range(2, 20))
 def test_killed_at_random_and_gone_on_many_times(trained, tmp_path, seed):
     kill_at_random(trained, copied(trained, tmp_path / "runs"), seed)
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "passive"), ("active", "active")])
+def test_threads_of_a_job_do_not_spin_while_they_wait_unless_they_are_told_to(tmp_path, monkeypatch, given, used):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if given:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    (tmp_path / "asked.py").write_text("import os; print(os.environ['OMP_WAIT_POLICY'], os.environ['MORE'])")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with (tmp_path / "log").open("wb") as log:
+        assert processes.detached(["asked"], log, MORE="told").wait(60) == 0
+    assert (tmp_path / "log").read_text().split() == [used, "told"]
