@@ -95,9 +95,11 @@ def _chosen() -> Path:
 
 
 def _linked(paths: Sequence[Path]) -> Path:
-    """A folder of the user's with a link to each run file, its weights and its pictures; always the same for the same
+    """A folder of the user's with a link to each run file and what is kept beside it; always the same for the same
     files.
     """
+    from cifarcore.runs.corrupted import corrupted_path  # with pandas, which starting the server does not need
+
     names = [path.name for path in paths]
     if len(set(names)) < len(names):
         raise CifarcoreError(
@@ -107,10 +109,10 @@ def _linked(paths: Sequence[Path]) -> Path:
     folder = _chosen() / key
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
-        for beside in (path, path.with_suffix(".pt"), path.with_name(path.stem + PACK)):
+        for beside in (path, path.with_suffix(".pt"), corrupted_path(path), path.with_name(path.stem + PACK)):
             link = folder / beside.name
+            link.unlink(missing_ok=True)  # of what is gone by now, too
             if beside.exists():
-                link.unlink(missing_ok=True)
                 try:
                     link.symlink_to(beside)
                 except OSError:  # Windows without the right to make links

@@ -46,6 +46,10 @@ def test_run_files_of_several_folders_are_opened_together(tmp_path):
     assert load_run(folder / "cnn.npz").digest == load_run(paths[0]).digest
     assert start.runs_folder(paths[::-1]) == folder
     assert start.runs_folder(paths[:1]) != folder
+    paths[0].with_suffix(".corruptions").write_bytes(b"predictions")
+    paths[0].with_suffix(".pt").unlink()
+    start.runs_folder(paths)
+    assert sorted(path.name for path in folder.iterdir()) == ["cnn.corruptions", "cnn.npz", "resnet18.npz"]
 
 
 def test_what_cannot_be_opened_is_refused(tmp_path):
