@@ -30,3 +30,19 @@ def test_superclasses_and_properties_of_the_errors_are_counted():
     assert item["name"] == f"light: dark · {dark[errors].mean():.0%}, elsewhere {dark[~errors].mean():.0%}"
     assert having(sides, "light: dark").tolist() == dark.tolist() and having(sides, "light: odd") is None
     assert in_common(sides, np.flatnonzero(~wrong), "") == []
+
+
+def test_a_condition_of_two_columns_or_values_narrows_to_neither():
+    """The images of the first were listed for the second."""
+    a, b = two_models(n_images=200)
+    halves, fifths = np.arange(200) % 2, np.arange(200) % 5
+    values = [
+        np.where(halves, "b: c", "d"),
+        np.where(fifths == 0, "c", "e"),
+        np.where(halves, "1.00001", "1.00002"),
+    ]
+    named = {"metadata_names": np.array(["a", "a: b", "x"]), "metadata_values": np.stack(values, 1)}
+    a = replace(a, **named)
+    sides = Sides(Side("A", "a", (a,)), Side("B", "b", (b,)), 0, 0, np.arange(a.n_classes))
+    assert having(sides, "a: b: c") is None and having(sides, "x: 1") is None
+    assert having(sides, "a: b: e").tolist() == (fifths != 0).tolist()
