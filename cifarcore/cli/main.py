@@ -37,10 +37,7 @@ def _options(debug: Annotated[bool, typer.Option("--debug", help="Show the trace
 
 @app.command()
 def data(data: DataOption = None) -> None:
-    """Download CIFAR-100, or check what is there; prints the counts and the fingerprint of the test split.
-
-    It comes from www.cs.toronto.edu, or from huggingface.co (or the mirror $HF_ENDPOINT) where that is down or slow.
-    """
+    """Download CIFAR-100 from www.cs.toronto.edu, or huggingface.co where that is slow or down; or check it."""
     from cifarcore.data.cifar100 import TEST_FINGERPRINT, data_dir, load_cifar100
 
     folder = data_dir(data)
