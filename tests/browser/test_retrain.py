@@ -97,6 +97,9 @@ def open_dialog(page):
 def open_settings(page, seconds=None):
     open_dialog(page)
     page.locator("[role=dialog] .st-key-retrain-start button").wait_for()
+    if seconds == LONG:  # on kept features it would end by itself, after some passes
+        page.locator(".st-key-retrain-layers input").first.click()
+        page.get_by_role("option", name="Everything", exact=True).click()
     if seconds:
         page.get_by_label("Budget", exact=True).fill(str(seconds))
         page.get_by_label("Budget", exact=True).press("Enter")
