@@ -40,7 +40,7 @@ def test_a_selection_holds_its_images_whatever_the_order_of_the_classes(tmp_path
         assert kept.among(np.append(IDS, np.uint64(7)), np.array([*labels, 4])).tolist() == [True] * 3 + [False]
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="runs where there are named pipes")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here: run on Linux or macOS")
 def test_a_pipe_among_the_selections_is_refused_and_not_waited_for(tmp_path):
     save_selection(tmp_path, "x", IDS, LABELS)
     os.mkfifo(tmp_path / selections.FOLDER / "pipe.csv")
