@@ -104,12 +104,12 @@ def _glass_blur(x: np.ndarray, strength: tuple[float, float], draws: _Draws) -> 
 def _along(x: np.ndarray, length: float, angles: np.ndarray) -> np.ndarray:
     """Each image's mean along a line of its own angle, `length` pixels long, by bilinear interpolation."""
     steps = np.linspace(-length / 2, length / 2, 2 * int(np.ceil(length)) + 1)
-    found = np.zeros_like(x)
+    blurred = np.zeros_like(x)
     for i, angle in enumerate(angles):
         for step in steps:
             shift = (step * np.sin(angle), step * np.cos(angle), 0)
-            found[i] += scipy.ndimage.shift(x[i], shift, order=1, mode="nearest")
-    return found / len(steps)
+            blurred[i] += scipy.ndimage.shift(x[i], shift, order=1, mode="nearest")
+    return blurred / len(steps)
 
 
 def _motion_blur(x: np.ndarray, length: float, draws: _Draws) -> np.ndarray:
@@ -130,11 +130,11 @@ def _magnified(size: int, factor: float) -> np.ndarray:
 
 def _zoom_blur(x: np.ndarray, most: float, draws: _Draws) -> np.ndarray:
     factors = np.arange(1, most, 0.01)
-    found = np.zeros_like(x)
+    zoomed = np.zeros_like(x)
     for factor in factors:
         down, across = _magnified(x.shape[1], factor), _magnified(x.shape[2], factor)
-        found += np.einsum("ab,nbwc,vw->navc", down, x, across, optimize=True)
-    return found / len(factors)
+        zoomed += np.einsum("ab,nbwc,vw->navc", down, x, across, optimize=True)
+    return zoomed / len(factors)
 
 
 def _plasma(x: np.ndarray, decay: float, draws: _Draws) -> np.ndarray:
@@ -194,12 +194,12 @@ def _elastic(x: np.ndarray, strength: tuple[float, float], draws: _Draws) -> np.
     )
     noise *= height / np.maximum(noise.std(axis=(2, 3), keepdims=True), 1e-6)
     grid = np.stack(np.meshgrid(*map(np.arange, x.shape[1:3]), indexing="ij"))
-    found = np.empty_like(x)
+    warped = np.empty_like(x)
     for i, displacement in enumerate(noise):
         for channel in range(x.shape[-1]):
             place = grid + displacement
-            found[i, ..., channel] = scipy.ndimage.map_coordinates(x[i, ..., channel], place, order=1, mode="reflect")
-    return found
+            warped[i, ..., channel] = scipy.ndimage.map_coordinates(x[i, ..., channel], place, order=1, mode="reflect")
+    return warped
 
 
 def _pictures(x: np.ndarray, change: Callable[[Image.Image], Image.Image]) -> np.ndarray:

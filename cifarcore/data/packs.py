@@ -86,7 +86,7 @@ class Pack:
         self._entries = entries[last]
 
     def is_exact(self, sample_id: int) -> bool:
-        """Whether its picture of that id, if it has one, is told by its pixels to be that."""
+        """Whether the pixels of its picture of that id, if it has one, give that id."""
         row = int(np.searchsorted(self.ids, np.uint64(sample_id)))
         return row < len(self.ids) and int(self.ids[row]) == sample_id and bool(self._entries["exact"][row])
 

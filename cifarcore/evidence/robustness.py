@@ -59,7 +59,7 @@ def compare(scored_a: Sequence[Scored], scored_b: Sequence[Scored]) -> Robustnes
     if not scored_a or not scored_b:
         return None
     kept = np.flatnonzero(np.all([_held(*each) for each in every], axis=0))
-    shared = [c for c in every[0][1].conditions if all(c in found.conditions for _, found in every)]
+    shared = [c for c in every[0][1].conditions if all(c in corrupted.conditions for _, corrupted in every)]
     if len(kept) < 2 or not shared:
         return None
     (clean_a, a), (clean_b, b) = (_correct(side, kept, shared) for side in (scored_a, scored_b))
@@ -87,10 +87,10 @@ def compare(scored_a: Sequence[Scored], scored_b: Sequence[Scored]) -> Robustnes
     )
 
 
-def _held(run: Run, found: Corrupted) -> np.ndarray:
+def _held(run: Run, corrupted: Corrupted) -> np.ndarray:
     """Which images of the run are in the file, bool (N,): one that has two labels as often as it is there."""
     ids = pd.Series(run.sample_ids)
-    return (ids.groupby(ids).cumcount() < ids.map(pd.Series(found.sample_ids).value_counts())).to_numpy()
+    return (ids.groupby(ids).cumcount() < ids.map(pd.Series(corrupted.sample_ids).value_counts())).to_numpy()
 
 
 def _correct(
@@ -98,11 +98,11 @@ def _correct(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Correctness of the images in `rows` (n,), clean (n,) and under each condition (K, n): means over the runs."""
     clean, changed = [], []
-    for run, found in scored:
-        labels, at = run.labels[rows], rows_of(found.sample_ids, run.sample_ids[rows])
-        places = [found.conditions.index(condition) for condition in shared]
-        clean.append(found.clean[at] == labels)
-        changed.append(found.predictions[places][:, at] == labels)
+    for run, corrupted in scored:
+        labels, at = run.labels[rows], rows_of(corrupted.sample_ids, run.sample_ids[rows])
+        places = [corrupted.conditions.index(condition) for condition in shared]
+        clean.append(corrupted.clean[at] == labels)
+        changed.append(corrupted.predictions[places][:, at] == labels)
     return np.mean(clean, axis=0), np.mean(changed, axis=0)
 
 

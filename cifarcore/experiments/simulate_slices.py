@@ -66,7 +66,7 @@ class Report:
     """What one search reported: how many slices, and of the one that is mostly the planted one what was measured."""
 
     reported: int
-    found: bool = False
+    detected: bool = False
     excess: float = np.nan  #: the effect reported less the true one
     covered: bool = False  #: whether the interval holds the true one
 
@@ -79,7 +79,7 @@ def checks(searches: int = SEARCHES, seed: int = 0, designs: tuple[Design, ...] 
         if not design.planted:
             yield Check(str(design), float(np.mean([each.reported > 0 for each in reports])), 0, ALPHA)
             continue
-        hits = [each for each in reports if each.found]
+        hits = [each for each in reports if each.detected]
         what = f"{design} (of those found, effect {100 * np.mean([each.excess for each in hits]):+.1f} points too far "
         what += f"from 0, 95% CI covers {np.mean([each.covered for each in hits]):.1%})" if hits else ")"
         yield Check(what, len(hits) / searches, design.least, 1)

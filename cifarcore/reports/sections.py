@@ -76,11 +76,13 @@ def _robustness(sides: Sides, drawn: bool) -> list[Section]:
     why = robustness.why_not(sides)
     if why == robustness.HOW:
         return []
-    if why or (found := robustness.robustness_of(sides)) is None:
+    if why or (compared := robustness.robustness_of(sides)) is None:
         return [(ROBUSTNESS, [_paragraph(why)])]
-    chart = markup.chart(by_severity(robustness.severity_frame(found), sides.names), 600) if drawn else ""
-    told = _paragraph(robustness.summary_text(found, sides.names))
-    return [(ROBUSTNESS, [told, chart, markup.table(robustness.corruption_table(found)), _note(robustness.METHOD)])]
+    chart = markup.chart(by_severity(robustness.severity_frame(compared), sides.names), 600) if drawn else ""
+    summary = _paragraph(robustness.summary_text(compared, sides.names))
+    return [
+        (ROBUSTNESS, [summary, chart, markup.table(robustness.corruption_table(compared)), _note(robustness.METHOD)])
+    ]
 
 
 def _known(runs: Sequence[Run], n_a: int) -> list[Section]:

@@ -29,8 +29,8 @@ def thumbnails(sample_ids: np.ndarray, runs: Sequence[Run]) -> dict[int, bytes]:
             packs += [Pack(path)] if path.is_file() and len(pictures) < len(set(sample_ids.tolist())) else []
     for i in (i for i in sample_ids.tolist() if i not in pictures):
         # one that its pixels tell to be of the id before any other
-        found = (pack.pixels(i) for pack in sorted(packs, key=lambda pack, i=i: not pack.is_exact(i)))
-        if (pixels := next((each for each in found if each is not None), None)) is not None:
+        offered = (pack.pixels(i) for pack in sorted(packs, key=lambda pack, i=i: not pack.is_exact(i)))
+        if (pixels := next((each for each in offered if each is not None), None)) is not None:
             pictures[i] = _png(pixels)
     return pictures
 

@@ -71,16 +71,16 @@ def kept_at(path: Path, sample_ids: np.ndarray, clean: np.ndarray) -> Corrupted 
     return kept
 
 
-def save_corrupted(found: Corrupted, path: Path) -> None:
-    """Write `found` beside what `path` holds already; see `kept_at`."""
-    if kept := kept_at(path, found.sample_ids, found.clean):
-        found = kept.merged(found)
-    names = np.array([name for name, _ in found.conditions])
-    severities = np.array([severity for _, severity in found.conditions], np.int8)
+def save_corrupted(corrupted: Corrupted, path: Path) -> None:
+    """Write `corrupted` beside what `path` holds already; see `kept_at`."""
+    if kept := kept_at(path, corrupted.sample_ids, corrupted.clean):
+        corrupted = kept.merged(corrupted)
+    names = np.array([name for name, _ in corrupted.conditions])
+    severities = np.array([severity for _, severity in corrupted.conditions], np.int8)
     with atomic_write(path) as file:
         np.savez_compressed(
-            file, sample_ids=found.sample_ids, clean=found.clean.astype(np.int16), corruption=names,
-            severity=severities, predictions=found.predictions.astype(np.int16),
+            file, sample_ids=corrupted.sample_ids, clean=corrupted.clean.astype(np.int16), corruption=names,
+            severity=severities, predictions=corrupted.predictions.astype(np.int16),
         )  # fmt: skip
 
 
@@ -121,25 +121,25 @@ def corrupted_of(run: Run) -> Corrupted | None:
     path = None if run.path is None else corrupted_path(run.path)
     if path is None or not path.is_file():
         return None
-    found = load_corrupted(path)
-    rows = rows_of(run.sample_ids, found.sample_ids)
+    corrupted = load_corrupted(path)
+    rows = rows_of(run.sample_ids, corrupted.sample_ids)
     here = rows >= 0
     if not here.any():
         return None
-    counted = _with_classes_of(run, found)
+    counted = _with_classes_of(run, corrupted)
     if counted is None or np.mean(run.predictions[rows[here]] == counted.clean[here]) < LEAST_ALIKE:
         raise CifarcoreError(
             f"{path} is of another network than {run.path.name}; delete it and run `cifarcore evaluate CHECKPOINT "
             "--corruption all` again"
         )
-    found = counted
-    return replace(found, sample_ids=found.sample_ids[here], clean=found.clean[here],
-                   predictions=found.predictions[:, here])  # fmt: skip
+    corrupted = counted
+    return replace(corrupted, sample_ids=corrupted.sample_ids[here], clean=corrupted.clean[here],
+                   predictions=corrupted.predictions[:, here])  # fmt: skip
 
 
-def _with_classes_of(run: Run, found: Corrupted) -> Corrupted | None:
-    """`found`, whose classes count those of the run's file, counting those of the run; None where it has others."""
+def _with_classes_of(run: Run, corrupted: Corrupted) -> Corrupted | None:
+    """`corrupted`, whose classes count those of the run's file, counting those of the run; None where it has others."""
     places = places_of_file(run).astype(np.int16)
-    if (places < 0).any() or max(found.clean.max(), found.predictions.max(initial=0)) >= len(places):
+    if (places < 0).any() or max(corrupted.clean.max(), corrupted.predictions.max(initial=0)) >= len(places):
         return None
-    return replace(found, clean=places[found.clean], predictions=places[found.predictions])
+    return replace(corrupted, clean=places[corrupted.clean], predictions=places[corrupted.predictions])

@@ -20,7 +20,7 @@ def conditions_of(asked: Sequence[str]) -> tuple[tuple[str, int], ...]:
 
     Raises CifarcoreError for a name or a severity that is not known.
     """
-    found = []
+    conditions = []
     for text in asked:
         name, _, severity = text.partition(":")
         if name != ALL and name not in CORRUPTIONS:
@@ -28,8 +28,8 @@ def conditions_of(asked: Sequence[str]) -> tuple[tuple[str, int], ...]:
         if severity and severity not in map(str, SEVERITIES):
             raise CifarcoreError(f"severity {severity[:40]} of {name}: it is one of {', '.join(map(str, SEVERITIES))}")
         levels = (int(severity),) if severity else ALL_AT
-        found += [(each, level) for each in (CORRUPTIONS if name == ALL else (name,)) for level in levels]
-    return tuple(dict.fromkeys(found))
+        conditions += [(each, level) for each in (CORRUPTIONS if name == ALL else (name,)) for level in levels]
+    return tuple(dict.fromkeys(conditions))
 
 
 def evaluate_corrupted(
@@ -57,8 +57,8 @@ def evaluate_corrupted(
     kept_at(out, ids, clean)  # refused before the work is done
     for name in dict.fromkeys(name for name, _ in conditions):
         of_name = tuple(condition for condition in conditions if condition[0] == name)
-        found = np.stack([predicted(corrupted(images, ids, *condition)) for condition in of_name])
-        save_corrupted(Corrupted(ids, clean, of_name, found), out)
-        for (_, severity), classes in zip(of_name, found, strict=True):
+        classes_of = np.stack([predicted(corrupted(images, ids, *condition)) for condition in of_name])
+        save_corrupted(Corrupted(ids, clean, of_name, classes_of), out)
+        for (_, severity), classes in zip(of_name, classes_of, strict=True):
             on_condition(name, severity, float(np.mean(classes == labels)))
     return out

@@ -92,8 +92,8 @@ def _explorer(view: View) -> None:
 
 def _slice(view: View) -> np.ndarray | None:
     """Which images are in the slice that the address names, bool (N,): one of the user's own, else one found."""
-    if own := st.query_params.get(SAVED, ""):
-        return slice_tables.mask_of_own(view, selections(runs_dir(view.root))[0], own)
+    if name := st.query_params.get(SAVED, ""):
+        return slice_tables.mask_of_own(view, selections(runs_dir(view.root))[0], name)
     name = st.query_params.get(SLICE, "")
     return slice_tables.mask_of(view, name) if name else None
 

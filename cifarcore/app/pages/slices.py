@@ -144,10 +144,10 @@ def _robustness(view: View) -> None:
         if why := tables.why_not(view):
             st.info(escape(why, 400), icon=":material/blur_on:")
             return
-        found = tables.robustness_of(view)
-        st.markdown(escape(tables.summary_text(found, view.names), 800))
-        plot(by_severity(tables.severity_frame(found), view.names), width="stretch", key="robustness-severity")
-        table = tables.corruption_table(found)
+        robustness = tables.robustness_of(view)
+        st.markdown(escape(tables.summary_text(robustness, view.names), 800))
+        plot(by_severity(tables.severity_frame(robustness), view.names), width="stretch", key="robustness-severity")
+        table = tables.corruption_table(robustness)
         st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))
         st.caption(tables.METHOD)
 

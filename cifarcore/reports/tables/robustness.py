@@ -36,7 +36,7 @@ def robustness_of(sides: Sides) -> Robustness | None:
 
 
 def _compared(runs_a: tuple[Run, ...], runs_b: tuple[Run, ...], _: Any) -> Robustness | None:
-    scored = [[(run, found) for run in runs if (found := corrupted_of(run))] for runs in (runs_a, runs_b)]
+    scored = [[(run, corrupted) for run in runs if (corrupted := corrupted_of(run))] for runs in (runs_a, runs_b)]
     return robustness.compare(*scored)
 
 
@@ -48,9 +48,9 @@ def why_not(sides: Sides) -> str:
         return str(error)
 
 
-def severity_frame(found: Robustness) -> pd.DataFrame:
+def severity_frame(compared: Robustness) -> pd.DataFrame:
     """severity, model ("A", "B") and accuracy, as charts.robustness.by_severity takes them."""
-    table = found.by_severity
+    table = compared.by_severity
     parts = [
         pd.DataFrame({"severity": table["severity"], "model": letter, "accuracy": table[f"accuracy_{letter.lower()}"]})
         for letter in "AB"
@@ -58,9 +58,9 @@ def severity_frame(found: Robustness) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def corruption_table(found: Robustness) -> pd.DataFrame:
+def corruption_table(compared: Robustness) -> pd.DataFrame:
     """A row for each corruption, the largest B − A first, as text."""
-    table = found.by_corruption.sort_values("difference", ascending=False, kind="stable")
+    table = compared.by_corruption.sort_values("difference", ascending=False, kind="stable")
     return pd.DataFrame(
         {
             "Corruption": [spaced(name) for name in table["corruption"]],
@@ -74,22 +74,25 @@ def corruption_table(found: Robustness) -> pd.DataFrame:
     )
 
 
-def summary_text(found: Robustness, names: tuple[str, str]) -> str:
+def summary_text(compared: Robustness, names: tuple[str, str]) -> str:
     """What corruption costs either model, and who stands it better, in a few sentences."""
-    hit, lost = found.overall.loc["corrupted"], found.overall.loc["lost"]
-    levels = [str(level) for level in found.by_severity["severity"] if level != CLEAN]
-    seeds = "" if found.seeds == (1, 1) else f" (mean of {found.seeds[0]} and {found.seeds[1]} runs)"
-    told = [
-        f"Under {len(found.by_corruption)} corruptions at severity {', '.join(levels)}, {names[0]} classifies "
-        f"{hit['accuracy_a']:.1%} of {found.n_images:,} test images correctly and {names[1]} {hit['accuracy_b']:.1%}"
+    hit, lost = compared.overall.loc["corrupted"], compared.overall.loc["lost"]
+    levels = [str(level) for level in compared.by_severity["severity"] if level != CLEAN]
+    seeds = "" if compared.seeds == (1, 1) else f" (mean of {compared.seeds[0]} and {compared.seeds[1]} runs)"
+    sentences = [
+        f"Under {len(compared.by_corruption)} corruptions at severity {', '.join(levels)}, {names[0]} classifies "
+        f"{hit['accuracy_a']:.1%} of {compared.n_images:,} test images correctly and {names[1]} {hit['accuracy_b']:.1%}"
         f"{seeds}: B − A {_points(hit)}.",
         f"Corruption costs {names[0]} {100 * lost['accuracy_a']:.1f} points and {names[1]} "
         f"{100 * lost['accuracy_b']:.1f}: {_loses(lost, names)}.",
     ]
-    for ratio, what in ((found.error, "Mean corruption error"), (found.relative, "relative mean corruption error")):
+    for ratio, what in (
+        (compared.error, "Mean corruption error"),
+        (compared.relative, "relative mean corruption error"),
+    ):
         if not np.isnan(ratio.value):
-            told.append(f"{what[0].upper()}{what[1:]} of B over A {_ratio(ratio)}.")
-    return " ".join(told)
+            sentences.append(f"{what[0].upper()}{what[1:]} of B over A {_ratio(ratio)}.")
+    return " ".join(sentences)
 
 
 def _points(row: pd.Series) -> str:
@@ -109,14 +112,14 @@ def _ratio(ratio: Ratio) -> str:
 
 def robustness_numbers(sides: Sides) -> dict[str, Any] | None:
     """For the JSON; None where there is nothing to compare."""
-    if why_not(sides) or (found := robustness_of(sides)) is None:
+    if why_not(sides) or (compared := robustness_of(sides)) is None:
         return None
     return {
-        "images": found.n_images,
-        "runs": list(found.seeds),
-        "overall": found.overall.rename_axis("what").reset_index().to_dict("records"),
-        "by_severity": found.by_severity.to_dict("records"),
-        "by_corruption": found.by_corruption.to_dict("records"),
-        "mean_corruption_error": vars(found.error),
-        "relative_mean_corruption_error": vars(found.relative),
+        "images": compared.n_images,
+        "runs": list(compared.seeds),
+        "overall": compared.overall.rename_axis("what").reset_index().to_dict("records"),
+        "by_severity": compared.by_severity.to_dict("records"),
+        "by_corruption": compared.by_corruption.to_dict("records"),
+        "mean_corruption_error": vars(compared.error),
+        "relative_mean_corruption_error": vars(compared.relative),
     }
