@@ -77,7 +77,7 @@ def begin_with_address(key: str, options: Sequence[str]) -> str:
     return chosen
 
 
-def name_in_address(key: str, value: str) -> None:
-    """Have the address name what `key` is, default or not."""
-    if st.query_params.get(key) != value:
-        st.query_params[key] = value
+def name_in_address(**values: str) -> None:
+    """Have the address name what these keys are, default or not; told to the browser once for all of them."""
+    if any(st.query_params.get(key) != value for key, value in values.items()):
+        st.query_params.update(values)

@@ -1,5 +1,6 @@
 """What a page shows: the two models, their pictures and the filter of classes."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from cifarcore.evidence import comparison
 from cifarcore.files import runs_dir, version
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.layout import RunFileError
-from cifarcore.runs.memo import memo
+from cifarcore.runs.memo import is_kept, memo
 from cifarcore.runs.run import Run, RunHeader
 
 MOST_OTHERS = 12
@@ -68,5 +69,6 @@ def _loaded(headers: list[RunHeader]) -> tuple[Run, ...]:
 
 def compared(view: View) -> comparison.Comparison:
     """comparison.compare of the two sides, computed once (seconds for 10,000 x 100 the first time)."""
-    with st.spinner("Comparing the two models…"):
-        return memo(comparison.compare, view.a.runs, view.b.runs)
+    what = (comparison.compare, view.a.runs, view.b.runs)
+    with nullcontext() if is_kept(*what) else st.spinner("Comparing the two models…"):
+        return memo(*what)

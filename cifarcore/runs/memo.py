@@ -31,6 +31,12 @@ def memo(function: Callable[..., Any], *arguments: Any) -> Any:
     return _remembered(function, arguments)[1]
 
 
+def is_kept(function: Callable[..., Any], *arguments: Any) -> bool:
+    """Whether `memo` has this result at hand."""
+    with _remembered.cache_condition:
+        return _remembered.cache_key(function, arguments) in _remembered.cache
+
+
 def _key(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Hashable:
     return (function.__module__, function.__qualname__, tuple(_known_by(argument) for argument in arguments))
 

@@ -12,7 +12,7 @@ from made import made_run
 
 from cifarcore.runs import memo as memory
 from cifarcore.runs.alignment import AlignedPair, align
-from cifarcore.runs.memo import MOST_RESULTS, memo, size_of
+from cifarcore.runs.memo import MOST_RESULTS, is_kept, memo, size_of
 
 CALLS: list[object] = []
 
@@ -117,3 +117,9 @@ def test_what_is_larger_than_all_may_be_is_computed_each_time(monkeypatch):
     for number in range(5):
         results[number] = (1, np.zeros(20))
     assert len(results) < 5 and 4 in results and "small" not in results, "the oldest make room"
+
+
+def test_what_is_kept_is_known_before_it_is_asked_for():
+    assert not is_kept(counted, "not yet")
+    memo(counted, "not yet")
+    assert is_kept(counted, "not yet") and not is_kept(counted, "never")

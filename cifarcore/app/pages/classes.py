@@ -69,7 +69,7 @@ def _classes(view: View, frame: pd.DataFrame, metric: str, chosen: str) -> None:
             f"The first {len(drawn)} of {len(frame):,} classes are shown; the filter in the sidebar chooses others."
         )
     with st.container(height=620 if len(drawn) > 28 else "content", border=False):
-        plot(dumbbells(drawn, metric, chosen), width="stretch", key=_CHART, on_select=_clicked)
+        plot(dumbbells, drawn, metric, chosen, width="stretch", key=_CHART, on_select=_clicked)
     with st.expander("Table", icon=":material/table:"):
         titles = {"a": f"A: {metric}", "b": f"B: {metric}", "difference": "B − A", "low": "95% CI from", "high": "to"}
         forms = {title: ".4f" if name in "ab" else "+.4f" for name, title in titles.items()}
@@ -87,7 +87,7 @@ def _gains(view: View) -> None:
         st.markdown(
             "B − A in recall of the classes, by superclass, with 95% CIs; FDR controlled at 5% over the superclasses."
         )
-        plot(gains(gain), width="stretch", key="classes-gains")
+        plot(gains, gain, width="stretch", key="classes-gains")
 
 
 def _clicked() -> None:
@@ -108,7 +108,7 @@ def _choose(view: View) -> int:
 def _outcomes(view: View, chosen: int) -> None:
     name, superclass = escape(view.class_names[chosen]), escape(view.superclass(chosen))
     st.markdown(f"**{escape(class_text(view, chosen), 300)}**" + (f" ({superclass})" if superclass else ""))
-    plot(outcomes(outcome_frame(view, chosen)), width="stretch", key="classes-outcomes")
+    plot(outcomes, outcome_frame(view, chosen), width="stretch", key="classes-outcomes")
     if view.filtered:
         outside = share_outside(view, np.array([chosen]))
         st.caption(f"Classified outside the filter: A {outside['A']:.1%}, B {outside['B']:.1%}")

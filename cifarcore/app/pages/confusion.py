@@ -199,8 +199,7 @@ def _heatmap(view, frame, rows, columns, show, chosen, key, targets, groups=()) 
     frame = frame.assign(
         muted=frame["muted"] & claimed, chosen=(frame["true"] == chosen[0]) & (frame["predicted"] == chosen[1])
     )
-    chart = heatmap(frame, rows, columns, show, groups)
     if len(columns) > NARROW:
         with st.container(key=f"{key}-narrow-hint"):
             st.caption("The matrix is wider than a narrow screen: move it sideways.")
-    plot(chart, width="content", key=key, on_select=clicked)
+    plot(heatmap, frame, rows, columns, show, groups, width="content", key=key, on_select=clicked)

@@ -95,7 +95,7 @@ def _group(names: list[str], shown: dict[str, str]) -> str:
     group = st.segmented_control(
         "Images", names, default=names[0], required=True, key="group", format_func=lambda name: shown[name]
     )
-    name_in_address("group", group)
+    name_in_address(group=group)
     return group
 
 
@@ -112,7 +112,9 @@ def _against_chance(table) -> None:
             )
             shown = of_kind.head(MOST_DRAWN[kind]).sort_values("ratio", ascending=False, kind="stable")
             plot(
-                disagreement_charts.against_chance(shown, kind),
+                disagreement_charts.against_chance,
+                shown,
+                kind,
                 width="stretch",
                 key=key,
                 on_select=lambda key=key: _clicked(key),

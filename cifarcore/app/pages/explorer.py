@@ -4,8 +4,11 @@ A box, a lasso or a click marks the same images in both maps (in the browser) an
 the run's map).
 """
 
+import threading
+
 import numpy as np
 import streamlit as st
+from cachetools import LRUCache, cached
 
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import head
@@ -27,6 +30,7 @@ from cifarcore.runs.memo import memo
 from cifarcore.runs.selections import selections
 
 MAPS = {"t-SNE": "tsne", "UMAP": "umap"}
+MOST_MAPS = 8  #: that are kept as they are sent: 2 MB each of 50,000 images
 
 
 COLORS = ("correctness", "correct or wrong", "class", "superclass", "confidence")
@@ -134,17 +138,33 @@ def _titles(view: View, kind: str) -> None:
 
 
 def _maps(view: View, kind: str, color: str, positions: list[np.ndarray | None], inside: np.ndarray | None) -> None:
-    rows = parts_of_maps.drawn(np.flatnonzero(view.in_filter))
-    if len(rows) < view.in_filter.sum():
+    if (shown := int(view.in_filter.sum())) > parts_of_maps.MOST_DRAWN:
         st.caption(
-            f"{len(rows):,} of {view.in_filter.sum():,} images are drawn, chosen at random; "
+            f"{parts_of_maps.MOST_DRAWN:,} of {shown:,} images are drawn, chosen at random; "
             "a selection is among all of them."
         )
     key = f"explorer-{kind}"
     if key not in st.session_state:  # the page opened again
         st.session_state[_START] = st.query_params.get(PARAMETER, "")
+    content = _content(view, kind, color, positions, inside)
+    maps(content, st.session_state[_START], st.session_state.get(_TURN, 0), key, lambda text: _selected(view, text))
+
+
+def _known_by(
+    view: View, kind: str, color: str, positions: list[np.ndarray | None], inside: np.ndarray | None
+) -> tuple:
+    """Everything that the maps show; what is marked on them is no part of it."""
+    runs = [(side.first.digest or id(side.first), side.first_title) for side in (view.a, view.b)]
+    chosen = (view.classes.tobytes(), None if inside is None else inside.tobytes())
+    return (*runs, kind, color, *chosen, view.pictures.name)
+
+
+# a box or a click draws the page again, and the maps are what they were
+@cached(LRUCache(MOST_MAPS), key=_known_by, condition=threading.Condition())
+def _content(view: View, kind: str, color: str, positions: list[np.ndarray | None], inside: np.ndarray | None) -> dict:
+    rows = parts_of_maps.drawn(np.flatnonzero(view.in_filter))
     of_side = {side.letter: each for side, each in zip((view.a, view.b), positions, strict=True) if each is not None}
-    content = map_charts.content(
+    return map_charts.content(
         drawn.map_frame(view, rows, kind, color, view.pictures.knows(view.sample_ids[rows]), inside),
         drawn.titles(view),
         {letter: drawn.places(view, each) for letter, each in of_side.items()},
@@ -154,7 +174,6 @@ def _maps(view: View, kind: str, color: str, positions: list[np.ndarray | None],
         OUTCOMES_SAID,
         {letter: drawn.superclass_places(view, each) for letter, each in of_side.items()},
     )
-    maps(content, st.session_state[_START], st.session_state.get(_TURN, 0), key, lambda text: _selected(view, text))
 
 
 def _selected(view: View, text: str) -> None:
@@ -200,7 +219,10 @@ def _start_with(text: str) -> None:
 
 def _by_numbers(positions: list[np.ndarray | None]) -> None:
     letters = [letter for letter, each in zip("AB", positions, strict=True) if each is not None]
-    with st.expander("Select by coordinates", icon=":material/keyboard:"), st.form("explorer-box", border=False):
+    box = st.expander("Select by coordinates", icon=":material/keyboard:", key="coordinates-open", bind="query-params")
+    if not box.open:
+        return
+    with box, st.form("explorer-box", border=False):
         columns = st.columns([1, 1, 1, 1, 1, 1], vertical_alignment="bottom")
         columns[0].selectbox("Map of", letters, key="box-map")
         for column, name, end in zip(columns[1:5], _FIELDS, parts_of_maps.ends(positions), strict=True):

@@ -35,7 +35,7 @@ def page(view: View) -> None:
         "Each row is on a scale of its own. Grey: the band in which the claim holds, with its bounds. Mark and line: "
         "the measurement with its 95% CI."
     )
-    plot(bands(band_frame(measured, view.names)), width="stretch", key="findings-bands")
+    plot(bands, band_frame(measured, view.names), width="stretch", key="findings-bands")
     lacking = absent.notes((*view.a.runs, *view.b.runs), ("macro_auc", "top5", "confidence"))
     for note in (*lacking, *seed_notes.mean_notes(view.a.runs, view.b.runs)):
         st.caption(escape(note, 300))

@@ -50,7 +50,7 @@ def page(view: View) -> None:
     rows = metric_rows(view, result)
     with left:
         if len(rows):
-            plot(metric_chart(rows, view.names), width="stretch", key="overview-metrics")
+            plot(metric_chart, rows, view.names, width="stretch", key="overview-metrics")
     with right:
         beside = st.container()  # drawn last, since it reads further run files
     lines = [escape(note, 400) for note in result.notes]
@@ -79,7 +79,14 @@ def _verdict(view: View, result: Comparison) -> None:
         for column, letter, name in zip(columns, "AB", view.names, strict=False):
             column.metric(f"{key_badge(letter)} {escape(name, 24)}", number(accuracy[letter.lower()], ".2%"))
         if np.isfinite(accuracy["low"]):
-            plot(difference_interval(accuracy, view.names), columns[2], width="stretch", key="overview-interval")
+            plot(
+                difference_interval,
+                accuracy,
+                view.names,
+                place=columns[2],
+                width="stretch",
+                key="overview-interval",
+            )
         st.markdown(escape(result.sentence, 1000))
 
 
@@ -107,7 +114,7 @@ def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
 @st.fragment
 def _split(view: View) -> None:
     st.subheader("Correctness on the same images")
-    plot(split_bar(split_frame(view)), width="stretch", key=_BAR, on_select=_clicked)
+    plot(split_bar, split_frame(view), width="stretch", key=_BAR, on_select=_clicked)
     st.caption(split_text(view))
     chosen = st.segmented_control(
         "Show the pictures of",

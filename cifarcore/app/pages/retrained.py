@@ -140,7 +140,7 @@ def _focus_classes(view: View, focus: tuple[int, ...]) -> None:
     st.subheader("The focus classes before and after", anchor=False)
     with st.spinner("Comparing the classes…"):
         frame = retrain_tables.focus_frame(view, focus)
-    plot(dumbbells(frame, "F1"), width="stretch", key="retrained-focus")
+    plot(dumbbells, frame, "F1", width="stretch", key="retrained-focus")
     st.caption(
         ":blue[●] before (A) :orange[◆] after (B); to the right B − A with its 95% CI, filled where recall changes "
         "significantly (FDR controlled at 5% over all classes)."

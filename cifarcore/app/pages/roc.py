@@ -81,7 +81,7 @@ def _roc(view: View) -> None:
     points = None if task is None else roc_tables.operating_points((view.a, view.b), task, share)
     at = 0.5 * roc_charts.CORNER if corner else 0.5
     labels = label_frame(curves, view.names, "fpr", "tpr", at)
-    plot(roc_charts.roc(curves, points, labels, title, corner), place, width="content", key="roc-chart")
+    plot(roc_charts.roc, curves, points, labels, title, corner, place=place, width="content", key="roc-chart")
     precisions = None
     if task is not None and task.negative is None:
         precisions = average_precisions((view.a, view.b), task)
@@ -99,8 +99,9 @@ def _precision(view: View, task: Task, points: pd.DataFrame, title: str) -> None
     curves = precision_frame((view.a, view.b), task)
     prevalence = float((view.labels == task.positive).mean())
     labels = label_frame(curves, view.names, "recall", "precision", 0.5)
-    chart = roc_charts.precision_recall(curves, points, labels, prevalence, title)
-    plot(chart, st.container(key="roc-precision-plot"), width="content", key="roc-precision")
+    with st.container(key="roc-precision-plot"):
+        given = (curves, points, labels, prevalence, title)
+        plot(roc_charts.precision_recall, *given, width="content", key="roc-precision")
     st.caption(
         f"{prevalence:.2%} of the images are of this class: even a low false positive rate can mean more false alarms "
         "than hits, which precision shows. Dashed: chance."

@@ -85,7 +85,7 @@ def _slices(view: View) -> None:
 
 def _forest(slices: Slices, frame: pd.DataFrame, method: str, chart: str, key: str) -> None:
     """The slices as a forest plot, where a click sets the list `key`, and as a table."""
-    plot(forest(frame, slices.difference), width="stretch", key=chart, on_select=partial(_clicked, chart, key))
+    plot(forest, frame, slices.difference, width="stretch", key=chart, on_select=partial(_clicked, chart, key))
     st.caption(method)
     with st.expander("Table", icon=":material/table:"):
         st.dataframe(slice_tables.slice_table(slices), hide_index=True)
@@ -102,7 +102,7 @@ def _pictures(view: View, slices) -> None:
     options = slices.table["slice"].tolist()
     begin_with_address(PARAMETER, options)
     chosen = st.selectbox("Pictures of the slice (or click one in the chart)", options, key=PARAMETER)
-    name_in_address(PARAMETER, chosen)  # the first one too: where the pictures are measured, another is
+    name_in_address(**{PARAMETER: chosen})  # the first one too: where the pictures are measured, another is
     mask = slices.mask(chosen)
     filter_note(view, "the gallery below is", "the charts are")
     if apart := slice_tables.apart_text(slices, chosen):
@@ -130,7 +130,7 @@ def _by_property(view: View, slices) -> None:
     if chosen.property.of_models:
         st.caption("This property depends on the models.")
     table = accuracy_by(view.a.runs, view.b.runs, chosen)
-    plot(accuracy_by_bin(table, view.names), width="stretch", key="slices-property")
+    plot(accuracy_by_bin, table, view.names, width="stretch", key="slices-property")
 
 
 @st.fragment
@@ -146,7 +146,7 @@ def _robustness(view: View) -> None:
             return
         robustness = tables.robustness_of(view)
         st.markdown(escape(tables.summary_text(robustness, view.names), 800))
-        plot(by_severity(tables.severity_frame(robustness), view.names), width="stretch", key="robustness-severity")
+        plot(by_severity, tables.severity_frame(robustness), view.names, width="stretch", key="robustness-severity")
         table = tables.corruption_table(robustness)
         st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))
         st.caption(tables.METHOD)

@@ -82,7 +82,9 @@ def _dialog(view: View) -> None:
             )
             if side.first.has_scores:
                 plot(
-                    charts.top_classes(tables.top_classes(view, side, row), side.letter),
+                    charts.top_classes,
+                    tables.top_classes(view, side, row),
+                    side.letter,
                     width="stretch",
                     key=f"card-top-{side.letter}",
                 )
@@ -173,8 +175,8 @@ def _place(view: View, side: Side, row: int) -> None:
         return
     title = f"{plain(side.group)}: position on its t-SNE map"
     st.markdown(escape(title, 200))
-    chart = charts.place_on_map(tables.map_around(view, side, row), title)
-    plot(chart, width="content", key=f"card-map-{side.letter}")
+    around = tables.map_around(view, side, row)
+    plot(charts.place_on_map, around, title, width="content", key=f"card-map-{side.letter}")
     st.caption(charts.MAP_LEGEND)
 
 

@@ -89,7 +89,8 @@ def _good_enough(view: View) -> None:
     st.markdown(escape(tables.equivalence_text(judged, view.names), 800))
     if not judged.why:
         share = judged.share
-        plot(charts.margin_chart(100 * share.difference, 100 * share.low, 100 * share.high, margin), width="stretch")
+        ends = (100 * share.difference, 100 * share.low, 100 * share.high)
+        plot(charts.margin_chart, *ends, margin, width="stretch")
 
 
 def _table(view: View, table: pd.DataFrame) -> None:
@@ -111,7 +112,7 @@ def _abstention(view: View) -> None:
     frame = memo(tables.curve_frame, *runs_of(view))
     if frame.empty:  # the sentence has said why
         return
-    plot(charts.risk_coverage(frame, view.names, percent / 100), width="stretch")
+    plot(charts.risk_coverage, frame, view.names, percent / 100, width="stretch")
     _table(view, table)
     st.caption(
         "AUGRC: the probability that an image is misclassified with more confidence than another (Traub et al., "

@@ -31,7 +31,7 @@ def one_of(
         begin_with_address(key, options)
     chosen = place.segmented_control(label, options, default=options[0], required=True, key=key, **more) or options[0]
     if shown is not None:
-        name_in_address(key, chosen)
+        name_in_address(**{key: chosen})
     return chosen
 
 

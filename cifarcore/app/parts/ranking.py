@@ -95,7 +95,7 @@ def _groups(names: list[str], catalog: Catalog, view: View) -> pd.DataFrame:
     with st.spinner("Comparing every two models…"):
         accuracies, pairs = _pairs(files, version(view.a.first.path))
     keys = {plain(side.group): side.letter for side in (view.a, view.b)}
-    plot(group_chart(tables.group_frame(accuracies, pairs), keys), width="stretch")
+    plot(group_chart, tables.group_frame(accuracies, pairs), keys, width="stretch")
     return pairs
 
 

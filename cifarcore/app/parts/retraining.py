@@ -193,9 +193,9 @@ def _progress(folder: Path, name: str) -> None:
         most = tables.seconds_in_all(progress)
         if len(accuracy):
             if accuracy["change"].notna().any():
-                plot(charts.accuracy_curves(accuracy, most), width="stretch", key="retrain-accuracy")
+                plot(charts.accuracy_curves, accuracy, most, width="stretch", key="retrain-accuracy")
             st.caption(tables.accuracy_sentence(progress))
-        plot(charts.loss_curve(loss, most), width="stretch", key="retrain-loss")
+        plot(charts.loss_curve, loss, most, width="stretch", key="retrain-loss")
     if now := progress.learning:
         st.caption(
             f"Step {now.get('step', 0):,.0f} · {now.get('passes', 0):.2f} epochs · "

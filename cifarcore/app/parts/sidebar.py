@@ -101,9 +101,9 @@ def _two_models(catalog: Catalog) -> tuple[tuple[str, str], tuple[str, str]]:
             elif missing_seed and asked in (None, group):  # of another model it may well be missing
                 what = f"{escape(missing_seed)} of {escape(group)} was not found; showing {escape(seed)}."
                 st.warning(what, icon=":material/link_off:")
-            name_in_address(letter, group)
-            name_in_address(of_seeds, seed)
         chosen.append((group, seed))
+    (group_a, seed_a), (group_b, seed_b) = chosen
+    name_in_address(A=group_a, seedA=seed_a, B=group_b, seedB=seed_b)
     return chosen[0], chosen[1]
 
 

@@ -105,20 +105,29 @@ def confusions(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> pd.DataFrame
 
     Columns: true, predicted (class indices), a, b (images that A, that B so confuses) and images (by either).
     """
-    wrong_a, wrong_b = a != labels, b != labels
-    errors = pd.DataFrame(
-        {
-            "image": np.concatenate([np.flatnonzero(wrong_a), np.flatnonzero(wrong_b)]),
-            "true": np.concatenate([labels[wrong_a], labels[wrong_b]]),
-            "predicted": np.concatenate([a[wrong_a], b[wrong_b]]),
-            "a": np.repeat([1, 0], [wrong_a.sum(), wrong_b.sum()]),
-        }
-    )
-    errors["b"] = 1 - errors["a"]
-    table = errors.groupby(["true", "predicted"], as_index=False).agg(
-        a=("a", "sum"), b=("b", "sum"), images=("image", "nunique")
-    )
-    return table.sort_values(["images", "true", "predicted"], ascending=[False, True, True], ignore_index=True)
+    true, of_a, of_b = (np.asarray(each, np.int64) for each in (labels, a, b))
+    n = int(max(each.max(initial=0) for each in (true, of_a, of_b))) + 1
+    wrong_a, wrong_b = of_a != true, of_b != true
+    pair_a, pair_b = (true * n + of_a)[wrong_a], (true * n + of_b)[wrong_b]
+    pairs, places = np.unique(np.concatenate([pair_a, pair_b]), return_inverse=True)
+    counts = [np.bincount(each, minlength=len(pairs)) for each in (places[: len(pair_a)], places[len(pair_a) :])]
+    alike = np.searchsorted(pairs, (true * n + of_a)[wrong_a & (of_a == of_b)])
+    images = counts[0] + counts[1] - np.bincount(alike, minlength=len(pairs))
+    order = np.argsort(-images, kind="stable")  # of one number by true and predicted
+    columns = {"true": pairs // n, "predicted": pairs % n, "a": counts[0], "b": counts[1], "images": images}
+    return pd.DataFrame({name: values[order] for name, values in columns.items()})
+
+
+def places_of(table: pd.DataFrame, labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """The row of `confusions`' table that counts each of n images as `predicted`, int (n,); -1 where that is right."""
+    true, given = np.asarray(labels, np.int64), np.asarray(predicted, np.int64)
+    n = int(max(true.max(initial=0), given.max(initial=0), table[["true", "predicted"]].to_numpy().max(initial=0))) + 1
+    pairs = (table["true"] * n + table["predicted"]).to_numpy()
+    by_pair = np.argsort(pairs)
+    wrong = true != given
+    places = np.full(len(true), -1)
+    places[wrong] = by_pair[np.searchsorted(pairs, (true * n + given)[wrong], sorter=by_pair)]
+    return places
 
 
 def by_confusion(labels: np.ndarray, a: np.ndarray, b: np.ndarray, sure: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -129,12 +138,8 @@ def by_confusion(labels: np.ndarray, a: np.ndarray, b: np.ndarray, sure: np.ndar
     `confusions`' rows, int (n,), -1 for an image that both have right.
     """
     table = confusions(labels, a, b)
-    place = {pair: index for index, pair in enumerate(zip(table["true"], table["predicted"], strict=True))}
     none = len(table)
-    of_a, of_b = (
-        np.array([place.get((t, p), none) for t, p in zip(labels.tolist(), predicted.tolist(), strict=True)], int)
-        for predicted in (a, b)
-    )
-    group = np.minimum(of_a, of_b)
+    of_a, of_b = (places_of(table, labels, predicted) for predicted in (a, b))
+    group = np.minimum(np.where(of_a < 0, none, of_a), np.where(of_b < 0, none, of_b))
     order = np.lexsort((-sure, group))
     return order, np.where(group[order] == none, -1, group[order])

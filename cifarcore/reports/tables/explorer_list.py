@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from cifarcore.evidence import softmax
 from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
 from cifarcore.reports.sides import Sides
-from cifarcore.reports.tables.explorer import by_confusion, confusions
+from cifarcore.reports.tables.explorer import by_confusion, confusions, places_of
 from cifarcore.reports.tables.galleries import OUTCOMES_SAID
 from cifarcore.runs.memo import memo
 
@@ -23,11 +22,12 @@ class Listing:
     rows: np.ndarray  #: int (n,)
     notes: list[str]  #: "" for an image that is not misclassified by a model shown
     confusions: list[str]  #: that these images hold, most images first
-    of_models: pd.DataFrame  #: a, b: each model's confusion of each row, "" where it is not misclassified or not shown
+    of_models: np.ndarray  #: int (n, 2): A's and B's confusion of each row, -1 where it is right or not shown
 
     def only(self, confusion: str) -> "Listing":
         """Its images that a model confuses so, each under this confusion."""
-        fits = (self.of_models == confusion).any(axis=1).to_numpy()
+        called = [place for place, name in enumerate(self.confusions) if name == confusion]
+        fits = np.isin(self.of_models, called).any(axis=1)
         notes = [confusion] * int(fits.sum())
         return Listing(self.rows[fits], notes, self.confusions, self.of_models[fits])
 
@@ -47,15 +47,7 @@ def listing(sides: Sides, rows: np.ndarray, shown: str) -> Listing:
     order, group = by_confusion(labels, given_a, given_b, sure)
     table = confusions(labels, given_a, given_b)
     titles = [_title(sides, *pair) for pair in table[["true", "predicted"]].itertuples(index=False)]
-    of_models = pd.DataFrame(
-        {
-            letter: [
-                "" if true == predicted else _title(sides, true, predicted)
-                for true, predicted in zip(labels[order], given[order], strict=True)
-            ]
-            for letter, given in (("a", given_a), ("b", given_b))
-        }
-    )
+    of_models = np.stack([places_of(table, labels, given)[order] for given in (given_a, given_b)], axis=1)
     return Listing(rows[order], [titles[place] if place >= 0 else "" for place in group], titles, of_models)
 
 

@@ -38,7 +38,26 @@ def listed(monkeypatch):
     monkeypatch.setattr(explorer, "gallery", gallery)
     monkeypatch.setattr(selection, "gallery", gallery)
     monkeypatch.setattr(map_charts, "content", drawn)
+    explorer._content.cache_clear()
     return seen
+
+
+def test_maps_are_made_once_for_all_selections_and_anew_for_what_they_show(folder, listed):
+    a, b = two_models()
+    write(folder, a, b)
+    app = run(folder, "explorer")
+    first = listed.frame
+    app.query_params["marked"] = "A,0,1,0,1"
+    app.run()
+    assert listed.rows is not None and listed.frame is first
+    app.selectbox(key="color").set_value("class").run()
+    assert listed.frame is not first and not listed.frame["a_color"].equals(first["a_color"])
+    second = listed.frame
+    app.slider(key="hardest").set_value(3).run()
+    assert len(listed.frame) < len(second)
+    write(folder, made_run(model="cnn", accuracy=0.9), b)
+    app.run()
+    assert not app.exception and (listed.frame["a_class"] == listed.frame["label"]).mean() > 0.8
 
 
 def inside(positions, x0, x1, y0, y1):
@@ -154,7 +173,8 @@ def test_without_superclasses_they_are_no_colour(folder, listed):
 def test_numbers_typed_select_and_clearing_ends_it(folder, listed):
     a, b = two_models()
     write(folder, a, b)
-    app = run(folder, "explorer")
+    assert not run(folder, "explorer").number_input  # the fields are drawn once they are asked for
+    app = run(folder, "explorer", {"coordinates-open": "true"})
     assert listed.rows is None
     app.selectbox(key="box-map").set_value("B")
     app.number_input(key="box-x from").set_value(0.25)
