@@ -63,11 +63,12 @@ WRAPPED { white-space: normal; min-width: 11rem }
 .pictures { display: flex; flex-wrap: wrap; gap: .6rem }
 .picture { width: 6.6rem; font-size: .75rem; line-height: 1.25; overflow-wrap: anywhere }
 .picture img { width: 64px; height: 64px; image-rendering: pixelated }
+.keys i { display: inline-block; width: .7rem; height: .7rem; margin: 0 .4rem 0 1rem; border-radius: 50% }
+.keys i:first-child { margin-left: 0 }
 .wrapped td { white-space: normal; overflow-wrap: anywhere }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #14161a } body, td { color: #e6e8eb } .a { color: #6fb0e8 } .b { color: #f09a45 }
   .note, figcaption, th { color: #b9bdc5 } a { color: #6fb0e8 } th, td, .verdict { border-color: #3a3f47 }
-  img[src^="data:image/png"] { background: #fff }
 }
 @media print {
   :root { color-scheme: light; --ground: #fff } body, td, .note, figcaption, th { color: #000 } nav { display: none }
@@ -220,32 +221,36 @@ def _maps(sides: Sides) -> str:
     rows = rows[np.argsort([FOUR_WAYS.index(each) for each in outcome[rows]], kind="stable")]  # errors are drawn last
     outcome = outcome[rows]
     drawn = []
-    for letter, run in (("A", a), ("B", b)):
+    for run in (a, b):
         frame = pd.DataFrame(
             {"x": run.tsne[rows, 0], "y": run.tsne[rows, 1], "outcome": [OUTCOMES[each] for each in outcome]}
         )
-        drawn.append(_outcome_map(frame, f"{letter}: {run.name}"))
+        drawn.append(_outcome_map(frame))
     map_sources = [str(run.meta.get("map_source") or "an unknown source") for run in (a, b)]
     sources = map_sources[0] if map_sources[0] == map_sources[1] else f"{map_sources[0]} (A) and {map_sources[1]} (B)"
     with alt.data_transformers.enable("default", max_rows=None):
-        picture = markup.drawn(alt.hconcat(*drawn), "png", 1.5)
-    return markup.image(
+        # points alone, on no ground: what is written beside them follows the reader's light or dark
+        maps = alt.hconcat(*drawn, background="transparent").configure_view(stroke=None)
+        picture = markup.drawn(maps, "png", 1.5)
+    keys = "".join(f'<i style="background:{SPLIT_COLORS[group]}"></i>{name}' for group, name in OUTCOMES.items())
+    return f'<p class="keys">{keys}</p>' + markup.image(
         picture,
         "image/png",
-        f"t-SNE of the first seed of each, coloured by correctness; made from {sources}",
+        f"t-SNE of the first seed of each, {a.name} (A) left and {b.name} (B) right, coloured by correctness; "
+        f"made from {sources}",
     )
 
 
-def _outcome_map(frame: pd.DataFrame, title: str) -> alt.Chart:
+def _outcome_map(frame: pd.DataFrame) -> alt.Chart:
     colors = alt.Scale(domain=list(OUTCOMES.values()), range=[SPLIT_COLORS[group] for group in OUTCOMES])
     place = {"axis": None, "scale": alt.Scale(zero=False)}
-    color = alt.Color("outcome:N", scale=colors, legend=alt.Legend(title=None, orient="bottom", symbolOpacity=1))
+    color = alt.Color("outcome:N", scale=colors, legend=None)
     chart = (
         alt.Chart(frame)
         .mark_circle(size=7, opacity=0.6)
         .encode(x=alt.X("x:Q", **place), y=alt.Y("y:Q", **place), color=color)
     )
-    return chart.properties(width=420, height=420, title=title)
+    return chart.properties(width=420, height=420)
 
 
 def _findings(runs_a: Sequence[Run], runs_b: Sequence[Run], all_runs: Sequence[Run]) -> list[str]:
@@ -269,6 +274,8 @@ def _gains(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> str:
 def _changed(sides: Sides, result: Comparison, claim: str) -> str:
     table = classes.changed_classes(sides, result, claim)
     names = [f"{name} {number(gain, '+.2f')}" for name, gain in table.itertuples(index=False)]
+    if not names:
+        return f"<p>Recall {claim} significantly in no class.</p>"
     n = counted(len(table), "class", "classes")
     return f"<p><b>Recall {claim} ({n}):</b> {escape(', '.join(names))}</p>"
 

@@ -45,6 +45,13 @@ def test_no_table_is_cut_and_charts_can_be_read_in_the_dark(app, chromium, tmp_p
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert page.evaluate("Math.min(...[...document.querySelectorAll('figure img')].map(each => each.width))") >= 400
     charts = page.locator("figure img[src^='data:image/svg']").evaluate_all("images => images.map(image => image.src)")
+    drawn = """image => {
+        const canvas = document.createElement('canvas');
+        canvas.getContext('2d').drawImage(image, 0, 0);
+        return [...canvas.getContext('2d').getImageData(2, 2, 1, 1).data];
+    }"""
+    maps = page.locator("figure img[src^='data:image/png']")
+    assert maps.evaluate(drawn)[3] == 0 and maps.evaluate("e => getComputedStyle(e).backgroundColor") == CLEAR
     for scheme, ground in (("dark", 0x14), ("light", 0xFF)):
         page.emulate_media(color_scheme=scheme)
         for source in charts:
@@ -55,6 +62,9 @@ def test_no_table_is_cut_and_charts_can_be_read_in_the_dark(app, chromium, tmp_p
             colors = [tuple(map(int, re.findall(r"\d+", fill)[:3])) for fill in fills if fill != "none"]
             assert colors and min(contrast(color, (ground,) * 3) for color in colors) >= 4.5, (scheme, fills)
     page.close()
+
+
+CLEAR = "rgba(0, 0, 0, 0)"
 
 
 def contrast(one, other):

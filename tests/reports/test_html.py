@@ -1,5 +1,7 @@
 """The HTML report: one file, readable with the network off, whatever names a run file holds."""
 
+import base64
+import io
 import re
 from dataclasses import replace
 from html import escape
@@ -8,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made import classes_only, made_run
+from PIL import Image
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.seed_notes import mean_notes
@@ -146,8 +149,12 @@ def test_classes_whose_recall_changes_are_listed_with_their_change(runs):
             for name, gain in zip(table["name"], table["recall_difference"], strict=True)
         ]
         expected = f"<p><b>Recall {claim} ({counted(len(table), 'class', 'classes')}):</b> {', '.join(names)}</p>"
+        if not names:
+            expected = f"<p>Recall {claim} significantly in no class.</p>"
         assert html._changed(sides, result, claim) == expected
     assert "improved (0 classes)" not in html._changed(sides, result, "improved")
+    unchanged = replace(result, class_table=result.class_table.assign(claim="not significant"))
+    assert html._changed(sides, unchanged, "declined") == "<p>Recall declined significantly in no class.</p>"
 
 
 def test_long_tables_and_many_classes_are_cut(runs, monkeypatch):
@@ -165,28 +172,37 @@ def test_long_tables_and_many_classes_are_cut(runs, monkeypatch):
 
 def test_each_map_is_of_its_model(runs, monkeypatch):
     sides, _ = sides_and_result(runs)
-    drawn = {}
+    drawn = []
 
-    def drawing(frame, title):
-        drawn[title] = frame
-        return outcome_map(frame, title)
+    def drawing(frame):
+        drawn.append(frame)
+        return outcome_map(frame)
 
     outcome_map = html._outcome_map
     monkeypatch.setattr(html, "_outcome_map", drawing)
     monkeypatch.setattr(html, "MAX_POINTS", 300)
     shown = html._maps(sides)
-    assert list(drawn) == ["A: cnn-made-0", "B: resnet18-made-0"] and "made from features" in shown
+    assert len(drawn) == 2 and "cnn-made-0 (A) left and resnet18-made-0 (B) right" in shown
+    assert "made from features" in shown
     right = [run.correct for run in (runs[0], runs[2])]
     names = ["both correct", "newly wrong", "newly right", "neither"]
     words = dict(zip(((True, True), (True, False), (False, True), (False, False)), names, strict=True))
-    for run, frame in zip((runs[0], runs[2]), drawn.values(), strict=True):
+    for run, frame in zip((runs[0], runs[2]), drawn, strict=True):
         assert len(frame) == 300
         place = {tuple(point): row for row, point in enumerate(run.tsne.tolist())}
         rows = [place[point] for point in frame[["x", "y"]].itertuples(index=False, name=None)]
         assert frame["outcome"].tolist() == [words[bool(right[0][row]), bool(right[1][row])] for row in rows]
         assert frame["outcome"].drop_duplicates().tolist() == names, "errors are drawn last"
-    spec = outcome_map(frame, "a title").to_dict()
-    assert (spec["width"], spec["height"], spec["title"]) == (420, 420, "a title")
+    picture = Image.open(io.BytesIO(base64.b64decode(shown.split("base64,")[1].split('"')[0])))
+    pixels = np.asarray(picture.convert("RGBA")).reshape(-1, 4)
+    assert 0.5 < (pixels[:, 3] == 0).mean() < 1, "light or dark, the page's own ground is seen"
+    colors = re.findall(r'background:#(\w{6})"></i>([a-z ]+)<?', shown)
+    assert [name for _, name in colors] == names
+    for color, _ in colors:
+        channels = [int(color[at : at + 2], 16) for at in (0, 2, 4)]
+        assert (np.abs(pixels[pixels[:, 3] > 100, :3].astype(int) - channels).max(axis=1) < 12).any(), color
+    spec = outcome_map(frame).to_dict()
+    assert (spec["width"], spec["height"]) == (420, 420)
     assert spec["encoding"]["color"]["scale"]["domain"] == names
     assert spec["encoding"]["x"]["field"] == "x" and spec["encoding"]["y"]["field"] == "y"
     no_map = replace(runs[2], tsne=None)
