@@ -104,7 +104,10 @@ def test_columns_without_names_count_the_classes_of_a_folder_in_one_of_two_order
         said = refused(path, tmp_path, **options)
         assert "--order imagefolder (this order) or natural (that of numbers)" in said
         made.check(taken(path, tmp_path, **options, order="natural").run)
+        np.savez(path, probs=made.probabilities, path=made.files)
+        made.check(taken(path, tmp_path, **options, order="imagefolder").run)
         np.savez(path, probs=scores, path=made.files, labels=np.argsort(natural)[made.labels])
+        assert "labels" in refused(path, tmp_path, **options, order="imagefolder")  # which count the other order
         made.check(taken(path, tmp_path, **options).run)
         np.savez(path, probs=made.probabilities, path=made.files, labels=made.labels)
         made.check(taken(path, tmp_path, **options).run)
@@ -206,6 +209,15 @@ def test_classes_that_count_from_one(tmp_path, headings):
     np.savez(tmp_path / "theirs.npz", probs=made.probabilities[last], files_=0, path=np.array(made.files)[last],
              labels=made.labels[last] + 1)  # fmt: skip
     assert "they count from 1: use --first-class 1" in refused(tmp_path / "theirs.npz", tmp_path, images=str(made.root))
+
+
+def test_labels_that_are_no_class_are_counted_without_those_of_the_first_class(tmp_path):
+    made = plain(tmp_path / "pictures")
+    names = [made.names[c] for c in made.labels]
+    names[-1] = "a yeti"
+    np.savez(tmp_path / "theirs.npz", probs=made.probabilities, path=made.files, labels=names)
+    said = refused(tmp_path / "theirs.npz", tmp_path, images=str(made.root))
+    assert f"1 of {len(names)} labels are not class names (such as 'a yeti')" in said
 
 
 def test_classes_that_differ_by_case_alone(tmp_path):

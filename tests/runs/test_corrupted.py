@@ -87,7 +87,7 @@ def test_a_few_predictions_that_another_processor_rounds_otherwise_are_no_other_
 @pytest.mark.parametrize(
     ("name", "value"),
     [("sample_ids", np.arange(100)), ("clean", np.zeros(99, int)), ("clean", np.zeros(100)),
-     ("predictions", np.zeros((3, 100), int)), ("corruption", np.array(["fog", "smog"])),
+     ("predictions", np.zeros((3, 100), int)), ("clean", np.full(100, -1)), ("corruption", np.array(["fog", "smog"])),
      ("severity", np.array([1, 9])), ("severity", np.array([5, 5])), ("severity", np.array([1, np.inf])),
      ("corruption", np.array([2**31, 2**31], np.uint32).view("<U1")), ("predictions", None)],
 )  # fmt: skip

@@ -99,6 +99,8 @@ def test_rounded_probabilities_sum_to_one_as_far_as_their_rounding_allows():
         assert abs(rounded[0].sum() - 1) > 0.05
         for kind in ("", "probabilities"):
             assert scores.as_logits(rounded, kind)[1] == "log_probabilities"
+    without_zeros = np.full((5, 30), 0.03, np.float32)
+    assert scores.as_logits(without_zeros, "")[1] == "log_probabilities"
     given = rng.dirichlet(np.full(100, 0.05), 500)
     # what no rounding explains is refused as before
     assert "do not sum to one" in refused((given * rng.uniform(0.9, 1.1, (500, 1))).astype(np.float32), "probabilities")
