@@ -179,8 +179,9 @@ class Maps extends Selecting {
       if (!panel) return;
       canvas.setPointerCapture(event.pointerId);
       this.pointers.set(event.pointerId, at(event));
-      const tool = event.button === 1 || event.shiftKey || this.pointers.size > 1 ? "pan" : this.tool;
-      this.drag = { panel, tool, path: null, start: at(event), last: at(event) };
+      const pinching = this.pointers.size > 1;
+      const tool = event.button === 1 || event.shiftKey || pinching ? "pan" : this.tool;
+      this.drag = { panel, tool, pinching, path: null, start: at(event), last: at(event) };
       this.tip.hidden = true;
       if (event.button === 1) event.preventDefault();
     };
@@ -211,7 +212,8 @@ class Maps extends Selecting {
       const { drag } = this;
       this.drag = null;
       if (!drag) return;
-      if (event.type === "pointercancel") return this.draw(); // the browser took the finger to scroll
+      // the browser took the finger to scroll, or two of them zoomed
+      if (event.type === "pointercancel" || drag.pinching) return this.draw();
       const { panel, tool, path, start } = drag, row = path ? -1 : this.nearest(panel, start);
       if (path && tool === "box") this.choose(this.boxText(panel, start, path.at(-1)));
       else if (path && tool === "lasso" && path.length > 2) this.choose(this.lassoText(panel, path));
