@@ -1,5 +1,7 @@
 """Overview: which model is better, by how much, how sure that is, and on which images."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -12,7 +14,7 @@ from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import csv, escape
 from cifarcore.app.view import View, compared, other_seeds
-from cifarcore.evidence import disagreement
+from cifarcore.evidence import comparison, disagreement
 from cifarcore.evidence.comparison import Comparison
 from cifarcore.files import is_link, runs_dir
 from cifarcore.reports.charts.overview import difference_interval, split_bar
@@ -28,6 +30,7 @@ from cifarcore.reports.tables.overview import (
     split_text,
 )
 from cifarcore.runs.memo import memo
+from cifarcore.runs.run import Run
 from cifarcore.text import number
 
 MOST_SUMMARY_BYTES = 1 << 20
@@ -47,7 +50,7 @@ def page(view: View) -> None:
     _verdict(view, result)
     filter_note(view, "the pictures below are", "all numbers here are")
     left, right = st.columns([1.6, 1], gap="medium")
-    rows = metric_rows(view, result)
+    rows = memo(_metric_rows, view.a.runs, view.b.runs)
     with left:
         if len(rows):
             plot(metric_chart, rows, view.names, width="stretch", key="overview-metrics")
@@ -69,6 +72,10 @@ def page(view: View) -> None:
     _downloads(view, table)
     with beside:
         ranking.beside(view)
+
+
+def _metric_rows(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> pd.DataFrame:
+    return metric_rows(memo(comparison.compare, runs_a, runs_b))
 
 
 def _verdict(view: View, result: Comparison) -> None:
@@ -149,7 +156,7 @@ def _downloads(view: View, table: pd.DataFrame) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Metrics (CSV)",
-            csv(table),
+            lambda: csv(table),
             "cifarcore-metrics.csv",
             "text/csv",
             icon=":material/download:",

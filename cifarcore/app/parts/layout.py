@@ -44,8 +44,7 @@ def notes(lines: Sequence[str]) -> None:
     """Draw notes, in Markdown, as one line that says how many there are and opens; nothing where there is none."""
     if lines:
         with st.expander(f"{len(lines)} note{'s' if len(lines) > 1 else ''}", icon=":material/notes:"):
-            for line in lines:
-                st.caption(line)
+            st.caption("\n\n".join(lines))  # one element for all
 
 
 def page_frame(page: Callable[[View], None], view: View | Problem) -> None:

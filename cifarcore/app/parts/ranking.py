@@ -93,9 +93,9 @@ def _groups(names: list[str], catalog: Catalog, view: View) -> pd.DataFrame:
     """Draw the groups, the models compared in their colours; returns all pairs."""
     files = tuple((name, _files(catalog.groups[name])) for name in names)
     with st.spinner("Comparing every two models…"):
-        accuracies, pairs = _pairs(files, version(view.a.first.path))
+        frame, pairs = _pairs(files, version(view.a.first.path))
     keys = {plain(side.group): side.letter for side in (view.a, view.b)}
-    plot(group_chart, tables.group_frame(accuracies, pairs), keys, width="stretch")
+    plot(group_chart, frame, keys, width="stretch")
     return pairs
 
 
@@ -110,13 +110,15 @@ def _all_pairs(models: list[str], catalog: Catalog, view: View) -> None:
 
 # here and below by files and their times: hundreds of runs are ranked, which need not lie in memory as for `memo`
 @st.cache_resource(show_spinner=False, max_entries=16)
-def _pairs(files: tuple[tuple[str, Files], ...], first: Version) -> tuple[dict[str, float], pd.DataFrame]:
-    """Mean accuracy of each model, and groups.pairs_of all; of each run only what is correct is kept."""
+def _pairs(files: tuple[tuple[str, Files], ...], first: Version) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """tables.group_frame and groups.pairs_of of all models; of each run only what is correct is kept."""
     reference = loaded_run(first)
     correct = {
         name: np.stack([align(reference, loaded_run(file)).b.correct for file in of_model]) for name, of_model in files
     }
-    return {name: float(each.mean()) for name, each in correct.items()}, groups.pairs_of(correct, reference.labels)
+    accuracies = {name: float(each.mean()) for name, each in correct.items()}
+    pairs = groups.pairs_of(correct, reference.labels)
+    return tables.group_frame(accuracies, pairs), pairs
 
 
 def _ranked(catalog: Catalog, view: View) -> tuple[pd.DataFrame, int]:
