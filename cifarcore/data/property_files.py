@@ -6,6 +6,7 @@ One .npz for CIFAR-100's test images and one for each pack of pictures or folder
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from cifarcore.files import atomic_write
 
 #: of a photo as it is on disk, before it is scaled down to be measured
 SIZES = ("megapixels", "aspect ratio")
+_EXACT = "exact"  #: whether the pixels that were measured tell the id that they are kept under
+_NAMES = (*PROPERTIES, _EXACT)
 _MOST_BYTES = 1 << 28
 Progress = Callable[[int, int], None]
 
@@ -34,7 +37,7 @@ def cache_folder() -> Path:
 def kept_at(source: Path) -> Path:
     """The file for the pictures in `source`: cifar100.npz, a pack, or a folder of photos, as it is now."""
     stat = source.stat()
-    named = f"{source.resolve()} {stat.st_mtime_ns} {stat.st_size if source.is_file() else ''} {sorted(PROPERTIES)}"
+    named = f"{source.resolve()} {stat.st_mtime_ns} {stat.st_size if source.is_file() else ''} {sorted(_NAMES)}"
     return cache_folder() / f"{hashlib.blake2b(os.fsencode(named), digest_size=12).hexdigest()}.npz"
 
 
@@ -45,17 +48,18 @@ def sources(data: str | Path | None, packs: Sequence[Path]) -> list[Path]:
 
 
 def properties_of(ids: np.ndarray, files: Sequence[Path]) -> dict[str, np.ndarray]:
-    """Each property of the images `ids`, uint64 (N,), as far as it was measured: float32 (N,), NaN where it was not."""
+    """Each property of the images `ids`, uint64 (N,), as far as it was measured: float32 (N,), NaN where it was not.
+
+    Of pictures whose pixels tell their id before any other, whichever file they are in.
+    """
     values: dict[str, np.ndarray] = {}
-    for source in files:
-        kept = _read(kept_at(source))
-        if kept is None:
-            continue
-        rows = rows_of(kept.pop("sample_ids"), ids)
-        for name, column in kept.items():
+    for kept, exact in [(each, exact) for exact in (True, False) for each in _kept(files)]:
+        rows = rows_of(kept["sample_ids"], ids)
+        of_kind = (rows >= 0) & (kept[_EXACT][rows] == exact)
+        for name in kept.keys() - {"sample_ids", _EXACT}:
             whole = values.setdefault(name, np.full(len(ids), np.nan, np.float32))
-            new = (rows >= 0) & np.isnan(whole)
-            whole[new] = column[rows[new]]
+            new = of_kind & np.isnan(whole)
+            whole[new] = kept[name][rows[new]]
     return {name: column for name, column in values.items() if np.isfinite(column).any()}
 
 
@@ -73,11 +77,13 @@ def measure_source(source: Path, on_progress: Progress = lambda *_: None) -> Pat
         pack = Pack(source)
         pixels = ((sample_id, pack.pixels(sample_id)) for sample_id in pack.ids.tolist())
         arrays = _one_by_one(pixels, len(pack.ids), on_progress)
+        arrays[_EXACT] = np.array([pack.is_exact(sample_id) for sample_id in pack.ids.tolist()], bool)
     else:
         read = cifar100.load_test_images(source.parent)
         if read is None:
             raise CifarcoreError(f"{source}: not there; run `cifarcore data`")
         arrays = {"sample_ids": sample_ids(read[0]), **measure(read[0], on_progress)}
+    arrays.setdefault(_EXACT, np.ones(len(arrays["sample_ids"]), bool))
     with atomic_write(path) as file:
         np.savez_compressed(file, **arrays)
     return path
@@ -112,6 +118,15 @@ def _one_by_one(pictures, total: int, on_progress: Progress) -> dict[str, np.nda
     return {"sample_ids": np.array(ids, np.uint64), **kept}
 
 
+def _kept(files: Sequence[Path]) -> list[dict[str, np.ndarray]]:
+    """What was measured of the sources that are still there."""
+    kept = []
+    for source in files:
+        with suppress(OSError):  # deleted meanwhile
+            kept.append(_read(kept_at(source)))
+    return [each for each in kept if each is not None]
+
+
 def _read(path: Path) -> dict[str, np.ndarray] | None:
     """What is kept in `path`; None where it is not there, or is no file of this kind, and is to be made anew."""
     try:
@@ -123,8 +138,9 @@ def _read(path: Path) -> dict[str, np.ndarray] | None:
         return None
     ids = arrays.get("sample_ids")
     fits = ids is not None and ids.dtype == np.uint64 and ids.ndim == 1
+    fits = fits and _EXACT in arrays and arrays[_EXACT].dtype == bool
     if not fits or any(
-        a.shape != ids.shape or name not in ("sample_ids", *PROPERTIES, *SIZES) for name, a in arrays.items()
+        a.shape != ids.shape or name not in ("sample_ids", *_NAMES, *SIZES) for name, a in arrays.items()
     ):
         return None
     return arrays

@@ -1,5 +1,7 @@
 """Properties kept by sample id: of CIFAR-100's file, of packs and of folders of photos; measured once, read by id."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,7 +10,8 @@ from cifarcore.data import property_files
 from cifarcore.data.ids import sample_ids
 from cifarcore.data.image_folder import list_folder, read_pictures
 from cifarcore.data.image_properties import PROPERTIES, measure
-from cifarcore.data.packs import PACK
+from cifarcore.data.packs import PACK, packed
+from cifarcore.data.picture_files import Picture
 from cifarcore.data.property_files import SIZES, kept_at, measure_source, properties_of
 from cifarcore.errors import CifarcoreError
 
@@ -52,6 +55,26 @@ def test_a_pack_is_measured_like_its_pictures(photos, tmp_path):
     measure_source(path)
     found = properties_of(ids, [path])
     assert found["contrast"] == pytest.approx(np.concatenate([measure(each[None])["contrast"] for each in pixels]))
+
+
+def test_what_is_measured_of_a_picture_that_only_claims_an_id_gives_way_to_one_whose_pixels_tell_it(photos, tmp_path):
+    """As of pictures: the JPEG of a pack that is read first can claim any id."""
+    root, pixels = photos
+    true, forged = tmp_path / f"true{PACK}", tmp_path / f"forged{PACK}"
+    with true.open("wb") as file:
+        ids = read_pictures(list_folder(root), np.arange(4), file)
+    grey = Image.new("RGB", (9, 9), "grey")
+    with zipfile.ZipFile(forged, "w") as archive:
+        for sample_id in (ids[0], np.uint64(5)):
+            archive.writestr(*packed(Picture(int(sample_id), grey, exact=False)))
+    for source in (forged, true):
+        measure_source(source)
+    contrast = np.concatenate([measure(each[None])["contrast"] for each in pixels])
+    for files in ((forged, true), (true, forged)):
+        found = properties_of(np.r_[ids, np.uint64(5)], files)["contrast"]
+        assert found[:4] == pytest.approx(contrast) and found[4] == 0
+    forged.unlink()
+    assert properties_of(ids, [forged, true])["contrast"] == pytest.approx(contrast)
 
 
 def test_what_is_kept_is_not_measured_again_and_what_is_damaged_is(photos, monkeypatch):
