@@ -64,7 +64,7 @@ def page(view: View) -> None:
         )
         if not gone:
             st.button("Compare with the parent", on_click=_choose, args=(choice,), icon=":material/compare_arrows:")
-    elif (digest := _parent_digest(run)) and digest != loaded_run(version(view.a.first.path)).digest:
+    elif (digest := _parent_digest(run)) and digest != _digest_now(view.a.first):
         st.caption(f"The run file of {escape(parent)} has changed since the retraining.")
     _focus_classes(view, focus)
     if view.a.first.name == parent:
@@ -79,6 +79,14 @@ def _parent_digest(run: Run) -> str:
     parent = run.meta.get("parent")
     digest = parent.get("digest") if isinstance(parent, dict) else None
     return digest if isinstance(digest, str) else ""
+
+
+def _digest_now(run: Run) -> str:
+    """Of the run file as it is now; "" where it cannot be read any more."""
+    try:
+        return "" if run.path is None else loaded_run(version(run.path)).digest
+    except (CifarcoreError, OSError):
+        return ""
 
 
 def _none_chosen(view: View) -> None:

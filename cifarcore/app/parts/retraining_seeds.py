@@ -27,7 +27,7 @@ def other_seeds(view: View, run: Run, focus: tuple[int, ...], folder: Path, busy
     st.subheader("Other seeds", anchor=False)
     try:
         before, *after = comparison.on_shared_images([view.a.first, *_seeds_of(run, folder)])
-    except CifarcoreError as error:  # a file that was replaced meanwhile
+    except (CifarcoreError, OSError) as error:  # a file that was replaced or deleted meanwhile
         st.warning(escape(error, 300), icon=":material/casino:")
         return
     if len(after) > 1:

@@ -8,6 +8,9 @@ from pages import text
 from retrainings import labels, retrained, run, with_weights
 from sklearn.metrics import accuracy_score, f1_score
 
+from cifarcore.app.pages import retrained as retrained_page
+from cifarcore.app.parts import retraining_seeds
+from cifarcore.files import version
 from cifarcore.retraining import repeats
 
 
@@ -71,6 +74,25 @@ def test_other_seeds_are_shown_with_their_mean_and_more_can_be_asked_for(folder,
     assert table["Run"].tolist()[:3] == ["minute", "minute-seed1", "minute-seed2"] and "±" in table.iloc[3, 2]
     app.button(key="retrained-repeat").click().run()
     assert asked == [(folder, "minute", (3, 4))]
+
+
+def test_files_that_are_deleted_while_the_page_is_drawn_leave_the_rest_of_it(folder, monkeypatch):
+    """Of the parent and of another seed; Windows may refuse to read them, and tidy programs take them away."""
+    retrained(folder)
+    other = folder / "retrained" / "minute-seed1.npz"
+    retrained(folder, "minute-seed1", seed=1)
+    run(folder, A="cnn-quick", B="retrained/minute")
+
+    def gone(path):
+        if path in (other, folder / "cnn-quick-0.npz"):
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return version(path)
+
+    monkeypatch.setattr(retraining_seeds, "version", gone)
+    monkeypatch.setattr(retrained_page, "version", gone)
+    said = text(run(folder, A="cnn-quick", B="retrained/minute").main)
+    assert "No such file or directory" in said and "has changed since the retraining" in said
+    assert "Keep this run" in said
 
 
 def test_without_its_settings_a_run_is_not_repeated(folder):
