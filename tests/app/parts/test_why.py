@@ -104,6 +104,15 @@ def test_the_overlay_is_red_where_the_probability_falls_and_blue_where_it_rises(
     assert overlay(grey, np.zeros((1, 3)), 0.0).tolist() == grey.tolist()
 
 
+@pytest.mark.parametrize("damage", [lambda whole: whole[:60], lambda whole: whole[:70] + b"x" * 20 + whole[90:]])
+def test_a_map_that_was_damaged_is_computed_again(tmp_path, damage):
+    path = tmp_path / "map.npz"
+    np.savez_compressed(path, drop=np.zeros((32, 32), np.float32), predicted=1, probability=0.5)
+    assert why._read(path, (32, 32)) is not None
+    path.write_bytes(damage(path.read_bytes()))
+    assert why._read(path, (32, 32)) is None
+
+
 def test_the_map_of_another_picture_of_the_same_id_is_not_shown(opened, monkeypatch):
     """A pack's JPEG can claim any id: the map of one picture was laid over another."""
     assert "important patch lowers it by" in text(pressed(opened()))
