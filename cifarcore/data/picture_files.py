@@ -51,7 +51,9 @@ def read_picture(path: Path) -> Picture:
             elif whole:
                 sample_id = _digest(f"{original.mode} {original.width} {original.height} ".encode(), original.tobytes())
             else:
-                sample_id = _digest(path.read_bytes())
+                with path.open("rb") as file:  # a part at a time: what follows the picture may be of any size
+                    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).digest()
+                sample_id = int.from_bytes(digest, "little")
             exact = original.mode == "RGB" and whole and not turned
     except Exception as error:  # Pillow's decoders raise many kinds on damaged bytes
         reason = " ".join(str(error).split()).replace(str(path), "").strip() or type(error).__name__

@@ -1,5 +1,6 @@
 """Picture files: different ones are known apart, the same ones are the same, and each is shown as it is meant."""
 
+import hashlib
 import struct
 import tracemalloc
 import zlib
@@ -94,6 +95,22 @@ def test_colours_of_16_bits_are_known_apart_although_pillow_reads_8(tmp_path, wr
     found = [read_picture(tmp_path / f"{seed}{write.__name__}.png") for seed in range(3)]
     assert len({each.sample_id for each in found}) == 3 and not any(each.exact for each in found)
     assert len({each.shown.tobytes() for each in found}) == 1
+
+
+def test_a_picture_known_by_its_file_is_read_a_part_at_a_time(tmp_path):
+    """All that follows it in the file was read at once: a file of any size is."""
+    pixels = (_drawing(0, 6)[..., None] + np.arange(3)).astype(">u2")
+    path = tmp_path / "long.png"
+    path.write_bytes(_png(pixels))
+    with path.open("r+b") as file:
+        file.truncate(64 << 20)
+    tracemalloc.start()
+    found = read_picture(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 8 << 20
+    digest = hashlib.blake2b(path.read_bytes(), digest_size=8).digest()
+    assert found.sample_id == int.from_bytes(digest, "little")
 
 
 def test_an_orientation_turns_what_is_shown_not_what_it_is_known_by(tmp_path):
