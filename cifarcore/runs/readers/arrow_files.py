@@ -28,7 +28,7 @@ def arrow_table(path: Path) -> "pyarrow.Table":
     with pyarrow.memory_map(str(path)) as source:
         start = 8 if source.read(len(_FILE)) == _FILE else 0  # a file is a stream with a head and a foot
         source.seek(start)
-        refuse_large(sum(map(_unpacked, _messages(source))))
+        refuse_large(sum(map(_size, _messages(source))))
         source.seek(start)
         with pyarrow.ipc.open_stream(source) as stream:
             refuse_repeated(stream.schema.names)
@@ -49,14 +49,22 @@ def _messages(source: "pyarrow.NativeFile") -> "Iterator[pyarrow.Message]":
             return
 
 
-def _unpacked(message: "pyarrow.Message") -> int:
-    """Bytes of a message's buffers once they are unpacked: each compressed one says so in its first eight bytes."""
+def _size(message: "pyarrow.Message") -> int:
+    """Bytes that a message takes once it is read: those of its buffers, or 8 for each value: nulls are in no buffer."""
     if message.body is None or message.type not in ("record batch", "dictionary"):
         return 0
     header = np.frombuffer(message.metadata, np.uint8)
     batch = _follow(header, _field(header, _root(header), 2))
     if message.type == "dictionary":
         batch = _follow(header, _field(header, batch, 1))
+    at = _follow(header, _field(header, batch, 1))
+    fields = _number(header, at, "<u4")
+    values = header[at + 4 : at + 4 + 16 * fields].copy().view("<i8").reshape(fields, 2)[:, 0]
+    return max(_unpacked(message, header, batch), 8 * sum(each for each in values.tolist() if each > 0))
+
+
+def _unpacked(message: "pyarrow.Message", header: np.ndarray, batch: int) -> int:
+    """Bytes of a message's buffers once they are unpacked: each compressed one says so in its first eight bytes."""
     if _field(header, batch, 3) is None:  # not compressed
         return len(message.body)
     at = _follow(header, _field(header, batch, 2))

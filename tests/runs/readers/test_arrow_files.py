@@ -2,6 +2,7 @@
 
 import struct
 import sys
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,8 @@ from import_checks import refused, same, taken
 from made import made_run
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs.readers import tables
+from cifarcore.runs.readers.tables import from_table
 
 pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
 
@@ -115,3 +118,31 @@ def test_a_file_that_ends_its_reader_does_not_end_the_app(tmp_path, monkeypatch)
     launcher.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(launcher))
     assert "x.parquet: the process that reads it ended; write CSV" in refused(tmp_path / "x.parquet", tmp_path)
+
+
+@pytest.mark.parametrize("kind", [pyarrow.null(), pyarrow.int8(), pyarrow.struct([("a", pyarrow.null())])])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_values_in_lists_count_as_the_numbers_that_they_become(tmp_path, monkeypatch, kind, fixed):
+    """A list of nothing takes no byte of the file, and was gigabytes in memory."""
+    monkeypatch.setattr(tables, "MAX_BYTES", 8 << 20)
+    values = pyarrow.nulls(2 << 20, kind)
+    of = pyarrow.FixedSizeListArray.from_arrays(values, len(values)) if fixed else pyarrow.ListArray.from_arrays(
+        pyarrow.array([0, len(values)], pyarrow.int32()), values)  # fmt: skip
+    table = pyarrow.table({"label": ["a"], "scores": of})
+    options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
+    with pyarrow.ipc.new_stream(tmp_path / "x.arrow", table.schema, options=options) as stream:
+        stream.write_table(table)
+    with pytest.raises(CifarcoreError, match="GiB when read"):
+        table_in(tmp_path / "x.arrow")
+
+
+def test_numbers_in_lists_are_no_objects(tmp_path):
+    """One of each took five times their size."""
+    scores = np.random.default_rng(0).random((300, 2000)).astype(np.float32)
+    frame = pd.DataFrame({"label": ["a"] * 300, "scores": list(scores)})
+    tracemalloc.start()
+    read = from_table(frame)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(read.scores, scores)
+    assert most < 5 * scores.nbytes  # as they are read they are float64, and checked
