@@ -16,44 +16,12 @@ from cifarcore.evidence import absent, known, softmax
 from cifarcore.evidence.flips import share_interval
 from cifarcore.evidence.paired import ALPHA, Z, q_values
 from cifarcore.evidence.pairwise import PairMean
+from cifarcore.evidence.slice_bins import MOST_CATEGORIES, Bins, Property, cut
 from cifarcore.evidence.slice_search import Conditions, against_rest, halves, search
 from cifarcore.runs.run import Run
 from cifarcore.text import distinct, plain, spaced
 
-MOST_BINS = 5
-_ABOUT_A_FIFTH = 0.22
 NAMED_CLASSES = 3  #: of a cluster
-MOST_CATEGORIES = 20  #: the most frequent ones are searched
-_FIFTHS = ("lowest fifth", "second fifth", "middle fifth", "fourth fifth", "highest fifth")
-#: kinds of properties that depend on the models compared, so that a gap in them may follow from how they are made
-OF_MODELS = ("model",)
-
-
-@dataclass(frozen=True, eq=False)
-class Property:
-    """One value for each image, either numbers (NaN where not known) or categories."""
-
-    name: str
-    values: np.ndarray  #: float (N,), or int (N,) indices into `categories`, -1 where not known
-    kind: str  #: "pixels", "known" (of the images), "model", "outcome" (never searched) or "own" (the user's)
-    categories: tuple[str, ...] = ()
-
-    @property
-    def of_models(self) -> bool:
-        return self.kind in (*OF_MODELS, "outcome")
-
-
-@dataclass(frozen=True, eq=False)
-class Bins:
-    """A property cut into bins: row i of `masks`, bool (K, N), says which images are in bin i, called `labels[i]`."""
-
-    property: Property
-    labels: tuple[str, ...]
-    masks: np.ndarray
-
-    @property
-    def conditions(self) -> tuple[str, ...]:
-        return tuple(f"{self.property.name}: {label}" for label in self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +62,14 @@ def find(
     holds 0.
     """
     a, b = _correct(runs_a, runs_b)
-    bins = tuple(filter(None, map(bins_of, properties)))
+    bins = cut(properties)
     searched = [
         each for each in bins if each.property.kind != "outcome" and (with_models or not each.property.of_models)
     ]
     masks = np.concatenate([np.zeros((0, len(a)), dtype=bool), *(each.masks for each in searched)])
     groups = np.repeat(np.arange(len(searched)), [len(each.labels) for each in searched])
     table = search(b - a, Conditions(masks, groups), halves(runs_a[0].sample_ids))
-    names = tuple(distinct((text for each in searched for text in each.conditions), 200))
+    names = tuple(text for each in searched for text in each.conditions)
     pairs = [(int(i), int(j)) for i, j in table[["first", "second"]].to_numpy()]
     table["slice"] = [names[i] + (f" & {names[j]}" if j >= 0 else "") for i, j in pairs]
     inside = [masks[i] & masks[j] if j >= 0 else masks[i] for i, j in pairs]
@@ -179,39 +147,6 @@ def accuracy_by(runs_a: Sequence[Run], runs_b: Sequence[Run], bins: Bins) -> pd.
             low, high = share_interval(PairMean(float(inside.mean()), error, Z), len(inside))
             rows.append((label, letter, len(inside), inside.mean(), low, high))
     return pd.DataFrame(rows, columns=["bin", "model", "images", "accuracy", "low", "high"])
-
-
-def bins_of(each: Property) -> Bins | None:
-    """Numbers by quantiles into fifths, few different ones by value; the most frequent categories. None of one bin."""
-    values = each.values
-    if each.categories:
-        counts = np.bincount(values[values >= 0], minlength=len(each.categories))
-        chosen = [int(k) for k in np.argsort(-counts, kind="stable")[:MOST_CATEGORIES] if counts[k] > 0]
-        labels, masks = [each.categories[k] for k in sorted(chosen)], [values == k for k in sorted(chosen)]
-    else:
-        finite = values[np.isfinite(values)].astype(float)
-        distinct = np.unique(finite)
-        if len(distinct) <= MOST_BINS:
-            labels, masks = [f"{value:.4g}" for value in distinct], [values == value for value in distinct]
-        else:
-            edges = np.unique(np.quantile(finite, np.arange(1, MOST_BINS) / MOST_BINS))
-            place = np.where(np.isfinite(values), np.searchsorted(edges, values, side="left"), -1)
-            masks = [place == k for k in range(len(edges) + 1)]
-            labels = _ranges(edges, [int(mask.sum()) / len(finite) for mask in masks])
-    kept = [(label, mask) for label, mask in zip(labels, masks, strict=True) if mask.any()]
-    if len(kept) < 2:
-        return None
-    return Bins(each, tuple(label for label, _ in kept), np.array([mask for _, mask in kept]))
-
-
-def _ranges(edges: np.ndarray, shares: list[float]) -> list[str]:
-    """Such as "lowest fifth (to 0.3)"; the range alone where equal values make the parts unequal."""
-    texts = [f"to {edges[0]:.3g}"]
-    texts += [f"{low:.3g} to {high:.3g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
-    texts.append(f"above {edges[-1]:.3g}")
-    if len(shares) == MOST_BINS and max(shares) < _ABOUT_A_FIFTH:
-        return [f"{name} ({text})" for name, text in zip(_FIFTHS, texts, strict=True)]
-    return texts
 
 
 def of_pixels(values: dict[str, np.ndarray]) -> list[Property]:

@@ -11,13 +11,11 @@ from scipy.stats import ttest_ind
 from statsmodels.stats.proportion import proportion_confint
 
 from cifarcore.data.known_images import known_images
+from cifarcore.evidence.slice_bins import Bins, Property, bins_of, cut
 from cifarcore.evidence.slice_search import halves
 from cifarcore.evidence.slices import (
-    Bins,
-    Property,
     accuracy_by,
     apart,
-    bins_of,
     find,
     of_columns,
     of_images,
@@ -47,6 +45,20 @@ def test_numbers_are_cut_into_fifths_and_what_is_not_known_is_in_none():
     assert sum(mask.sum() for mask in tied.masks) == 100 and not any("fifth" in label for label in tied.labels)
     few = bins_of(Property("seeds", np.array([0.0, 1, 2, 2, 1]), "own"))
     assert few.labels == ("0", "1", "2") and few.masks.sum(1).tolist() == [1, 2, 2]
+
+
+def test_numbers_that_round_alike_have_labels_of_as_many_digits_as_tell_them_apart():
+    few = bins_of(Property("x", np.array([1.00001, 1.00002, 1.00002, 2.5]), "own"))
+    assert few.labels == ("1.00001", "1.00002", "2.5")
+    many = bins_of(Property("x", 1000 + np.arange(10) / 1000, "own"))
+    assert len(set(many.labels)) == 5 and many.labels[0].startswith("lowest fifth (to 1000.002")
+    assert bins_of(Property("x", np.array([1.0, np.nextafter(1, 2)]), "own")).labels == ("1", "1.0000000000000002")
+
+
+def test_conditions_that_headings_and_values_join_alike_are_numbered():
+    ones = np.arange(4) % 2
+    bins = cut([Property("a", ones, "own", ("x", "b: c")), Property("a: b", ones, "own", ("c", "d"))])
+    assert [each.conditions for each in bins] == [("a: x", "a: b: c"), ("a: b: c (2)", "a: b: d")]
 
 
 def test_a_property_of_one_value_is_no_property():

@@ -47,9 +47,7 @@ def in_common(sides: Sides, rows: np.ndarray, chosen: str) -> list[dict]:
 
 
 def having(sides: Sides, condition: str) -> np.ndarray | None:
-    """Which images meet the condition, bool (N,); None where none is called that, or several are: headings and values
-    may be joined alike, and numbers rounded alike.
-    """
+    """Which images meet the condition, bool (N,); None where none is called that."""
     every = bins_of_images(sides)
-    met = [mask for each in every for name, mask in zip(each.conditions, each.masks, strict=True) if name == condition]
-    return np.asarray(met[0]) if len(met) == 1 else None
+    met = (mask for each in every for name, mask in zip(each.conditions, each.masks, strict=True) if name == condition)
+    return next(met, None)

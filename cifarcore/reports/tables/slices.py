@@ -9,7 +9,8 @@ import pandas as pd
 
 from cifarcore.data.property_files import kept_at, properties_of, sources
 from cifarcore.evidence import known, slices
-from cifarcore.evidence.slices import Bins, Slices, bins_of, columns_of
+from cifarcore.evidence.slice_bins import Bins, Property, cut
+from cifarcore.evidence.slices import Slices, columns_of
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
@@ -72,7 +73,7 @@ def _measured(sides: Sides) -> tuple[tuple[Path, int], ...]:
 
 def _bins(runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence[tuple[Path, int]]) -> tuple[Bins, ...]:
     properties = _properties(runs_a, runs_b, measured)
-    return tuple(filter(None, (bins_of(each) for each in properties if not each.of_models)))
+    return tuple(each for each in cut(properties) if not each.property.of_models)
 
 
 def _found(
@@ -81,9 +82,7 @@ def _found(
     return slices.find(runs_a, runs_b, _properties(runs_a, runs_b, measured), with_models)
 
 
-def _properties(
-    runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence[tuple[Path, int]]
-) -> list[slices.Property]:
+def _properties(runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence[tuple[Path, int]]) -> list[Property]:
     pixels = properties_of(runs_a[0].sample_ids, [source for source, _ in measured])
     properties = [*slices.of_pixels(pixels), *slices.of_images(runs_a[0]), *slices.of_runs(runs_a, runs_b)]
     known = columns_of(runs_b[0]) | columns_of(runs_a[0])

@@ -7,6 +7,7 @@ from pages import two_models
 
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.explorer_common import having, in_common
+from cifarcore.reports.tables.slices import slices_of
 
 
 def test_superclasses_and_properties_of_the_errors_are_counted():
@@ -32,8 +33,8 @@ def test_superclasses_and_properties_of_the_errors_are_counted():
     assert in_common(sides, np.flatnonzero(~wrong), "") == []
 
 
-def test_a_condition_of_two_columns_or_values_narrows_to_neither():
-    """The images of the first were listed for the second."""
+def test_conditions_that_would_be_called_alike_are_told_apart():
+    """Headings and values may be joined alike, and numbers rounded alike: one name stood for the images of two."""
     a, b = two_models(n_images=200)
     halves, fifths = np.arange(200) % 2, np.arange(200) % 5
     values = [
@@ -44,5 +45,10 @@ def test_a_condition_of_two_columns_or_values_narrows_to_neither():
     named = {"metadata_names": np.array(["a", "a: b", "x"]), "metadata_values": np.stack(values, 1)}
     a = replace(a, **named)
     sides = Sides(Side("A", "a", (a,)), Side("B", "b", (b,)), 0, 0, np.arange(a.n_classes))
-    assert having(sides, "a: b: c") is None and having(sides, "x: 1") is None
+    assert having(sides, "a: b: c").tolist() == (halves != 0).tolist()
+    assert having(sides, "a: b: c (2)").tolist() == (fifths == 0).tolist()
     assert having(sides, "a: b: e").tolist() == (fifths != 0).tolist()
+    assert having(sides, "x: 1.00001").tolist() == (halves != 0).tolist() and having(sides, "x: 1") is None
+    found = slices_of(sides)
+    assert {"x: 1.00001", "x: 1.00002", "a: b: c (2)"} <= set(found.conditions)
+    assert found.mask("a: b: c (2)").tolist() == (fifths == 0).tolist()
