@@ -114,16 +114,17 @@ class Sides:
         return f"{seed_label(self.a.first)} of A, {seed_label(self.b.first)} of B"
 
     def address(self, row: int) -> str:
-        """An image as the page's address names it, by content and label: the same picture may stand under two
-        labels.
+        """An image as the page's address names it, by content and class: the same picture may stand under two, and
+        runs may count the classes in another order.
         """
-        return f"{self.sample_ids[row]:016x}-{self.labels[row]}"
+        return f"{self.sample_ids[row]:016x}-{self.class_names[self.labels[row]]}"
 
     def row_at(self, address: str) -> int | None:
-        """The row that `address` names; None where there is none here."""
-        sample_id, _, label = address.partition("-")
+        """The row that `address` names, which once counted the classes; None where there is none here."""
+        sample_id, _, name = address.partition("-")
         try:
-            rows = np.flatnonzero((self.sample_ids == np.uint64(int(sample_id, 16))) & (self.labels == int(label)))
+            label = self.class_names.index(name) if name in self.class_names else int(name)
+            rows = np.flatnonzero((self.sample_ids == np.uint64(int(sample_id, 16))) & (self.labels == label))
         except (ValueError, OverflowError):
             return None
         return int(rows[0]) if len(rows) else None

@@ -176,7 +176,7 @@ def test_hovering_shows_the_picture_and_a_click_lists_it(visit, app):
     page.mouse.down()
     page.mouse.up()
     settle(page)
-    assert parameters(page)["marked"] == f"{a.sample_ids[row]:016x}-{a.labels[row]}"
+    assert parameters(page)["marked"] == f"{a.sample_ids[row]:016x}-{a.class_names[a.labels[row]]}".replace("_", " ")
     tile = page.locator(f".st-key-{GALLERY}-tiles .card")
     assert tile.count() == 1 and tile.get_attribute("data-id") == f"{a.sample_ids[row]:016x}"
     tile.click()

@@ -50,8 +50,30 @@ def test_the_filter_of_classes():
 def test_an_image_is_found_by_its_address():
     sides = sides_of()
     for row in (0, 41):
-        assert sides.address(row) == f"{A[0].sample_ids[row]:016x}-{A[0].labels[row]}"
+        assert sides.address(row) == f"{A[0].sample_ids[row]:016x}-{sides.class_names[A[0].labels[row]]}"
         assert sides.row_at(sides.address(row)) == row
-    sample_id, label = sides.address(5).split("-")
-    for text in ("", "x-1", f"{sample_id}-{(int(label) + 1) % 10}", f"{sample_id}-", f"{'f' * 17}-1", "-1-1", "0-0"):
+        assert sides.row_at(f"{A[0].sample_ids[row]:016x}-{A[0].labels[row]}") == row, "addresses once counted classes"
+    sample_id, label = sides.address(5)[:16], A[0].labels[5]
+    wrong = f"{sample_id}-{(label + 1) % 10}", f"{sample_id}-{sides.class_names[(label + 1) % 10]}"
+    for text in ("", "x-1", *wrong, f"{sample_id}-", f"{sample_id}-x", f"{'f' * 17}-1", "-1-1", "0-0"):
         assert sides.row_at(text) is None
+
+
+def test_an_address_names_the_same_image_whatever_the_order_of_the_classes():
+    """It counted them: a link led nowhere once the other model was A, or to the same picture's other label."""
+    run, order = A[0], np.roll(np.arange(10), 3)
+    labels = run.labels.copy()
+    twin = int(np.flatnonzero(labels != labels[0])[0])
+    ids = run.sample_ids.copy()
+    ids[twin] = ids[0]  # one picture, two labels
+    run = replace(run, sample_ids=ids)
+    others = {"class_names": run.class_names[order], "labels": np.argsort(order)[labels].astype(np.int16)}
+    turned = sides_of([replace(run, superclass_names=None, superclass_of=None, **others)])
+    for row in (0, twin, 41):
+        assert turned.row_at(sides_of([run]).address(row)) == row
+
+
+def test_an_address_of_classes_that_are_numbers_is_read_by_their_names():
+    names = np.array([str(9 - place) for place in range(10)])
+    sides = sides_of([replace(A[0], class_names=names)])
+    assert [sides.row_at(sides.address(row)) for row in range(20)] == list(range(20))

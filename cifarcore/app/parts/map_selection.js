@@ -2,7 +2,7 @@
 const MOST_CORNERS = 60;
 
 class Selecting extends Drawing {
-  // A selection as the address names it: a box "A,x0,x1,y0,y1", a lasso "A~x,y,x,y,…", an image "id-label".
+  // A selection as the address names it: a box "A,x0,x1,y0,y1", a lasso "A~x,y,x,y,…", an image "id-class".
   parsed(text) {
     const [, letter, kind, rest] = /^([AB])([,~])(.*)$/.exec(text) ?? [];
     if (letter) {
@@ -10,9 +10,9 @@ class Selecting extends Drawing {
       const pairs = numbers.flatMap((x, at) => (at % 2 ? [] : [[x, numbers[at + 1]]]));
       return { letter, text, corners: kind === "~" ? pairs : [[x0, y0], [x1, y0], [x1, y1], [x0, y1]] };
     }
-    const [id, label] = text.split("-");
+    const [id] = text.split("-"), name = text.slice(id.length + 1), place = this.data.names.indexOf(name);
     if (!/^[0-9a-f]{1,16}$/.test(id)) return null;
-    const sought = BigInt(`0x${id}`), ofLabel = Number(label);
+    const sought = BigInt(`0x${id}`), ofLabel = place < 0 ? Number(name) : place; // which addresses once counted
     const row = this.ids.findIndex((each, i) => each === sought && this.labels[i] === ofLabel);
     return row < 0 ? null : { text, row };
   }
@@ -50,6 +50,6 @@ class Selecting extends Drawing {
   }
 
   imageText(row) {
-    return `${this.ids[row].toString(16).padStart(16, "0")}-${this.labels[row]}`;
+    return `${this.ids[row].toString(16).padStart(16, "0")}-${this.data.names[this.labels[row]]}`;
   }
 }

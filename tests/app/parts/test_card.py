@@ -56,7 +56,7 @@ def test_the_card_shows_each_models_own_five_most_probable_classes(folder, monke
 def test_an_image_is_marked_on_its_card_and_its_mark_taken_away(folder):
     write(folder, A[0], B[0])
     app = AppTest.from_function(card_alone, kwargs={"root": str(folder.parent)}, default_timeout=TIMEOUT)
-    address = f"{A[0].sample_ids[7]:016x}-{LABELS[7]}"
+    address = f"{A[0].sample_ids[7]:016x}-{NAMES[LABELS[7]]}".replace("_", " ")
     app.query_params["image"] = address
     app.run()
     assert app.button(key="card-mark").label == "More like this"
