@@ -140,7 +140,7 @@ def test_the_numbers_of_all_cells_are_bounded_together(tmp_path, monkeypatch):
     path = written(tmp_path / "cells.csv", "label,scores\n" + "a,[1 2]\nb,[2 1]\n" * 50)
     assert read_predictions(path).scores.shape == (100, 2)
     monkeypatch.setattr("cifarcore.runs.readers.cells.MAX_BYTES", 8 * 199)
-    assert "'scores' holds more numbers" in refused(read_predictions, path)
+    assert "'scores' holds more than" in refused(read_predictions, path)
 
 
 def test_a_path_of_folders_without_end_is_looked_up_at_once():

@@ -25,6 +25,7 @@ _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 _ALL_QUOTED = re.compile(rf"[\[\], \n\t]*+(?:(?:{_QUOTED.pattern})[\[\], \n\t]*+)++")
 #: characters of a cell with the scores of all classes; of each, Python's reader of lists takes 500 bytes
 _LONGEST = 1 << 21
+_OBJECT = 64  #: bytes of a name, or of a pair, at least
 _LIST = re.compile(r"\s*((tensor|array)\(\s*)?[\[{]")
 
 
@@ -83,19 +84,28 @@ def _rows(heading: str, column: pd.Series) -> list[list[Any]] | None:
     cells = column.tolist()
     if not cells or not _is_list(cells[0]):
         return None
-    rows, numbers = [], 0
+    rows, size = [], 0
     for i, cell in enumerate(cells):
         if not _is_list(cell):
             raise CifarcoreError(f"{quoted(heading)} holds no list in row {i}, as it does in row 0")
         row = _parsed(heading, i, cell) if isinstance(cell, str) else cell
-        if isinstance(row, np.ndarray) and row.dtype.kind in "fiub":  # a list of them would take five times as much
-            rows.append(row)
+        if (array := _numbers(row)) is not None:
+            rows.append(array)
+            size += 8 * len(array)
         else:
             rows.append(list(row.items()) if isinstance(row, dict) else list(map(_pair, row)))
-        numbers += len(row)
-        if 8 * numbers > MAX_BYTES:
-            raise CifarcoreError(f"{quoted(heading)} holds more numbers than the {MAX_BYTES >> 30} GiB that are read")
+            size += _OBJECT * len(row)
+        if size > MAX_BYTES:
+            raise CifarcoreError(f"{quoted(heading)} holds more than the {MAX_BYTES >> 30} GiB that are read")
     return rows
+
+
+def _numbers(row: Any) -> np.ndarray | None:
+    """A cell's numbers as an array, since a list of them takes five times as much; None where it holds others."""
+    if not isinstance(row, np.ndarray) and (isinstance(row, dict) or not all(isinstance(x, int | float) for x in row)):
+        return None
+    array = np.asarray(row)  # of whole numbers beyond 64 bits one of objects
+    return array if array.ndim == 1 and array.dtype.kind in "fiub" else None
 
 
 def _is_list(cell: object) -> bool:

@@ -47,7 +47,7 @@ def test_what_a_list_is():
     for cell in ("1", "x[1]", "", [], {}, 1.5, None):
         assert not cells._is_list(cell)
     assert cells._rows("x", pd.Series([1.0, 2])) is None and cells._rows("x", pd.Series([], dtype=object)) is None
-    assert cells._rows("x", pd.Series(["[1, 2]", [3, 4]])) == [[1, 2], [3, 4]]
+    assert np.array_equal(cells._rows("x", pd.Series(["[1, 2]", [3, 4]])), [[1, 2], [3, 4]])
     assert cells._rows("x", pd.Series([{"a": 1, "b": 2}])) == [[("a", 1), ("b", 2)]]
     assert refused(cells._rows, "x", pd.Series(["[1]", "2"])) == "'x' holds no list in row 1, as it does in row 0"
 
@@ -73,6 +73,25 @@ def test_scores_by_class_are_brought_into_one_order():
     many = [[(str(k), k) for k in range(20_001)]]
     assert refused(cells._by_name, "x", many) == "'x' names 20,001 classes; at most 20,000 are read"
     assert cells._by_name("x", [many[0][:20_000]])[0].shape == (1, 20_000)
+
+
+@pytest.mark.parametrize("cell", ["[0.25, 1e-3, 7]", "[0.25 0.001 7]", [0.25, 0.001, 7], np.array([0.25, 0.001, 7])])
+def test_numbers_of_a_cell_are_an_array(cell):
+    """As objects of Python's, 1 GiB of them took four times as much."""
+    (row,) = cells._rows("scores", pd.Series([cell], dtype=object))
+    assert isinstance(row, np.ndarray) and row.tolist() == [0.25, 0.001, 7]
+
+
+@pytest.mark.parametrize("cell", [["cat", "dog"], [1, "dog"], [[0.1, 0.2], [0.3]], [1, None], [1, 10**30]])
+def test_what_is_not_numbers_alone_stays_as_it_is(cell):
+    assert cells._rows("scores", pd.Series([cell], dtype=object)) == [cell]
+
+
+def test_names_and_pairs_count_as_the_objects_that_they_are(monkeypatch):
+    monkeypatch.setattr(cells, "MAX_BYTES", 64 * 150)
+    assert len(cells._rows("x", pd.Series([["a"] * 75] * 2))) == 2
+    assert cells._rows("x", pd.Series([[0.5] * 500] * 2)) is not None
+    assert "'x' holds more than the" in refused(cells._rows, "x", pd.Series([["a"] * 76] * 2))
 
 
 def test_lists_of_one_length():
