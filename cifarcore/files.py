@@ -60,7 +60,10 @@ def version(path: Path) -> Version:
 
 def seen(path: Path) -> Version | None:
     """The version of `path` as it is shown now; None where it is not there."""
-    return version(path) if path.exists() else None
+    try:
+        return version(path)
+    except FileNotFoundError:
+        return None
 
 
 def refuse_changed(path: Path, seen: Version | None) -> None:

@@ -41,6 +41,14 @@ def kept_at(source: Path) -> Path:
     return cache_folder() / f"{hashlib.blake2b(os.fsencode(named), digest_size=12).hexdigest()}.npz"
 
 
+def when_measured(source: Path) -> int | None:
+    """When the pictures of `source` as it is now were measured, in ns; None where they were not, or it is gone."""
+    try:
+        return kept_at(source).stat().st_mtime_ns
+    except OSError:
+        return None
+
+
 def sources(data: str | Path | None, packs: Sequence[Path]) -> list[Path]:
     """The sources of pictures that are there and may be read: CIFAR-100's in the data folder, and these packs."""
     named = (cifar100.data_dir(data) / cifar100.ARRAYS_FILE, *packs)

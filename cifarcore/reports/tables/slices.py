@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cifarcore.data.property_files import kept_at, properties_of, sources
+from cifarcore.data.property_files import properties_of, sources, when_measured
 from cifarcore.evidence import known, slices
 from cifarcore.evidence.slice_bins import Bins, Property, cut
 from cifarcore.evidence.slices import Slices, columns_of
@@ -67,8 +67,8 @@ def bins_of_images(sides: Sides) -> tuple[Bins, ...]:
 
 def _measured(sides: Sides) -> tuple[tuple[Path, int], ...]:
     """The sources whose pictures are measured, and when they were."""
-    kept = [(source, kept_at(source)) for source in picture_sources(sides)]
-    return tuple((source, path.stat().st_mtime_ns) for source, path in kept if path.is_file())
+    kept = [(source, when_measured(source)) for source in picture_sources(sides)]
+    return tuple((source, time) for source, time in kept if time is not None)
 
 
 def _bins(runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence[tuple[Path, int]]) -> tuple[Bins, ...]:
@@ -161,7 +161,7 @@ def drawn_text(slices: Slices) -> str:
 
 def lacking(sides: Sides) -> str:
     """Why properties of the pixels are not searched; "" where they are, or no pictures are here."""
-    missing = any(not kept_at(source).is_file() for source in picture_sources(sides))
+    missing = any(when_measured(source) is None for source in picture_sources(sides))
     return NOT_MEASURED if missing else ""
 
 
