@@ -84,5 +84,9 @@ def _offer(under_way: bool, why: str, key: str) -> None:
     if status:
         st.error(f"The download failed: {escape(download.last_line() or 'no reason given', _LINE)}")
     if pressed:
-        download.start()
+        try:
+            download.start()
+        except OSError as error:  # a full disk
+            st.error(f"The download was not started: {escape(error.strerror or error, 300)}")
+            return
         st.rerun(scope="app")

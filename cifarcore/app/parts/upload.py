@@ -132,7 +132,11 @@ def _check(
     files: Sequence[Any], given: dict[str, Any], runs: dict[str, Path], signature: tuple[str, ...]
 ) -> _Checked | None:
     """What the files are; None, and one line in the dialog, where they do not fit."""
-    place = TemporaryDirectory(ignore_cleanup_errors=True)  # Windows removes no file that is mapped into memory
+    try:
+        place = TemporaryDirectory(ignore_cleanup_errors=True)  # Windows removes no file that is mapped into memory
+    except OSError as error:  # a full disk
+        _refuse(f"not read: {error.strerror or error}; make room for temporary files")
+        return None
     try:
         folder = Path(place.name)
         config = ImportConfig(**{name: options.value_of(name, value, runs, folder) for name, value in given.items()})

@@ -56,7 +56,11 @@ def why(view: View, row: int) -> None:
             st.caption(f"No weights of {escape(side.first_title, 100)} are beside its run file{name}.")
     if not sides:
         return
-    paths = {side.letter: kept_at(side, pixels) for side in sides}
+    try:
+        paths = {side.letter: kept_at(side, pixels) for side in sides}
+    except (CifarcoreError, OSError) as error:  # deleted meanwhile
+        st.caption(escape(error, 300))
+        return
     if any(_read(path, pixels.shape[:2]) is None for path in paths.values()):
         place = st.empty()
         if not place.button("Compute the maps", icon=":material/visibility:", key="card-why"):
@@ -119,16 +123,18 @@ def _weights(side: Side) -> Path | None:
 def _compute(side: Side, pixels: np.ndarray, out: Path) -> str:
     """Compute and keep the map; returns what went wrong, in one line."""
     weights = _weights(side)
-    with tempfile.TemporaryDirectory(prefix="cifarcore-why-") as folder:
-        picture = Path(folder) / "picture.png"
-        Image.fromarray(pixels).save(picture)
-        command = [sys.executable, "-m", "cifarcore", "explain", str(weights), str(picture), "--out", str(out)]
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix="cifarcore-why-") as folder:
+            picture = Path(folder) / "picture.png"
+            Image.fromarray(pixels).save(picture)
+            command = [sys.executable, "-m", "cifarcore", "explain", str(weights), str(picture), "--out", str(out)]
             done = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT_SECONDS
             )
-        except subprocess.TimeoutExpired:
-            return f"stopped after {TIMEOUT_SECONDS} seconds"
+    except subprocess.TimeoutExpired:
+        return f"stopped after {TIMEOUT_SECONDS} seconds"
+    except OSError as error:  # a full disk
+        return f"{error.strerror or error}; make room for temporary files"
     return (done.stderr.strip().splitlines() or ["stopped"])[-1] if done.returncode else ""
 
 

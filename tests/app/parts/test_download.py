@@ -50,6 +50,17 @@ def test_a_log_that_is_gone_ends_no_page(pressed, monkeypatch):
     assert not app.run().exception and "no reason given" in app.error[0].value
 
 
+def test_a_full_disk_is_said(monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    download._download.clear()
+    monkeypatch.setattr(download.tempfile, "NamedTemporaryFile", full)
+    app = AppTest.from_function(_page, default_timeout=120).run()
+    app.button(key="download-pictures").click().run()
+    assert not app.exception and "not started: No space left on device" in app.error[0].value.replace("\\", "")
+
+
 def test_one_process_of_the_command_line_downloads(pressed):
     app, commands = pressed("pass")
     assert [command[1:] for command in commands] == [["-m", "cifarcore", "data"]]

@@ -383,6 +383,15 @@ def test_a_name_leads_nowhere_else(folder, run, name):
     assert "use up to 80 letters" in app.error[0].value and not offered(app.button, "Keep")
 
 
+def test_no_room_for_temporary_files_is_one_line(folder, run, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(upload, "TemporaryDirectory", full)
+    app = checked(opened(folder), {"theirs.csv": table(run)})
+    assert "not read: No space left on device" in literal(app.error[0].value)
+
+
 def test_too_large_is_refused_before_it_is_read(folder, monkeypatch):
     monkeypatch.setattr(upload, "MAX_MIB", 1)
     app = opened(folder)

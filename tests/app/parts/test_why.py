@@ -104,6 +104,22 @@ def test_the_overlay_is_red_where_the_probability_falls_and_blue_where_it_rises(
     assert overlay(grey, np.zeros((1, 3)), 0.0).tolist() == grey.tolist()
 
 
+def test_a_full_disk_and_weights_that_are_deleted_meanwhile_are_one_line_each(opened, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    app = opened()
+    monkeypatch.setattr(why.tempfile, "TemporaryDirectory", full)
+    app = pressed(app)
+    assert [each.value for each in app.error] == ["No space left on device; make room for temporary files"]
+
+    def gone(path):
+        raise FileNotFoundError(2, "No such file or directory", str(path))
+
+    monkeypatch.setattr(why, "version", gone)
+    assert "No such file or directory" in text(opened()).replace("\\", "")
+
+
 @pytest.mark.parametrize("damage", [lambda whole: whole[:60], lambda whole: whole[:70] + b"x" * 20 + whole[90:]])
 def test_a_map_that_was_damaged_is_computed_again(tmp_path, damage):
     path = tmp_path / "map.npz"
