@@ -39,10 +39,16 @@ CALM = """() => {
 }"""
 # Whether the script has run since `WATCH`: a click on a busy machine is answered late, and the calm until then is
 # that of the page before. What is clicked while Streamlit draws the page anew may be lost altogether, and is clicked
-# again, as a user does; the wait counts.
+# again, as a user does; the wait counts. A script that ends within a frame is never shown to run: its answer counts.
 WATCH = """() => {
     window.benchRan = false;
     window.benchAsked = performance.now();
+    const send = (window.benchSend ??= WebSocket.prototype.send);
+    WebSocket.prototype.send = function (data) {
+        WebSocket.prototype.send = send;
+        this.addEventListener('message', () => { window.benchRan = true; }, {once: true});
+        return send.call(this, data);
+    };
     const watch = new MutationObserver(() => { window.benchRan = true; watch.disconnect(); });
     watch.observe(document, {subtree: true, attributes: true, attributeFilter: ['data-test-script-state']});
 }"""
