@@ -82,6 +82,8 @@ WATCH = """
     const send = WebSocket.prototype.send;
     WebSocket.prototype.send = function (data) {
         window.sentAt = performance.now();
+        // a script that ends within a frame is never shown to run
+        this.addEventListener('message', () => { window.ranAt = performance.now(); }, {once: true});
         return send.call(this, data);
     };
     new MutationObserver(() => { window.ranAt = performance.now(); }).observe(
