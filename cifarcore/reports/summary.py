@@ -98,19 +98,21 @@ def put_between_markers(path: str | Path, name: str, text: str) -> bool:
     """Put `text` between `<!-- name: ... -->` and `<!-- /name -->` in the file at `path`, atomically.
 
     False, and nothing is written, where the file has no such pair or several. Raises CifarcoreError for no such file.
+    Its lines keep their ends.
     """
     path = Path(path)
     try:
-        before = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CifarcoreError(
-            f"{path} cannot be read ({error.strerror}); name the README that holds the {name} table"
-        ) from None
+        content = path.read_bytes().decode()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
+        raise CifarcoreError(f"{path} cannot be read ({reason}); name the README that holds the {name} table") from None
+    before = content.replace("\r\n", "\n")
     markers = re.compile(rf"(<!-- {name}:[^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if len(markers.findall(before)) != 1:
         return False
     with atomic_write(path) as file:
-        file.write(markers.sub(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", before).encode())
+        after = markers.sub(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", before)
+        file.write((after.replace("\n", "\r\n") if "\r\n" in content else after).encode())
     return True
 
 

@@ -157,6 +157,17 @@ def test_other_data_sets_are_shown_as_theirs(runs, others):
         )
 
 
+def test_a_readme_keeps_the_ends_of_its_lines(runs, tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_bytes(b"# before\r\n<!-- results: made by a command -->\r\n<!-- /results -->\r\nafter\r\n")
+    summary.update_readme(runs, readme)
+    content = readme.read_bytes()
+    assert content.count(b"\r\n") == content.count(b"\n") > 8 and content.endswith(b"after\r\n")
+    readme.write_bytes(b"\xff\xfe#\0")
+    with pytest.raises(CifarcoreError, match="no UTF-8.*name the README"):
+        summary.update_readme(runs, readme)
+
+
 def test_readme_is_changed_between_its_markers_only(runs, tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("# before\n<!-- results: made by a command -->\nold\n<!-- /results -->\nafter\n")

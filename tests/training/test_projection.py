@@ -1,6 +1,8 @@
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from cifarcore.data.cifar100 import fingerprint
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.alignment import matching_rows
 from cifarcore.runs.run import load_run, save_run
+from cifarcore.training import projection
 from cifarcore.training.projection import (
     MAPS,
     map_quality,
@@ -192,6 +195,27 @@ def test_bad_input_is_refused_with_one_line(run, projected):
 def test_umap_is_imported_only_when_a_map_is_made():
     code = "import sys, cifarcore.training.projection; assert not {'umap', 'torch', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("told", ["", "elsewhere"])
+def test_what_numba_compiles_is_kept_where_this_user_may_write(tmp_path, monkeypatch, told):
+    """Beside the package, which may be another user's, it cannot: all of t-SNE was lost."""
+
+    class Umap:
+        def __init__(self, **_):
+            kept.append(os.environ["NUMBA_CACHE_DIR"])
+
+        def fit_transform(self, points):
+            return points[:, :2]
+
+    kept = []
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Umap))
+    monkeypatch.setattr(projection, "cache_folder", lambda: tmp_path)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", told)
+    if not told:
+        monkeypatch.delenv("NUMBA_CACHE_DIR")
+    umap_map(np.random.default_rng(0).random((20, 3)), None, CONFIG)
+    assert kept == [told or str(tmp_path / "numba")]
 
 
 @pytest.mark.parametrize("kind", ["one point", "zeros", "one ray"])
