@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cifarcore.cli.flags import config_flags
+from cifarcore.cli.flags import config_flags, run_files
 from cifarcore.cli.terminal import DataOption, console
 from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
@@ -49,7 +49,7 @@ def compare(
     from cifarcore.runs.run import load_run
 
     _refuse_same(runs, {"out": out, "html": html, "json": json, "readme": readme, "junit": junit, "study": study})
-    loaded = [load_run(path) for path in runs]
+    loaded = [load_run(path) for path in run_files(runs)]
     if junit and not require:
         raise CifarcoreError("--junit writes the outcome of requirements; give at least one --require")
     if require:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,11 @@ from cifarcore.config import TrainConfig
 from cifarcore.errors import CifarcoreError
 from cifarcore.options import allowed
 from cifarcore.presets import PRESETS
+
+
+def run_files(named: list[Path]) -> list[Path]:
+    """The files named, without the features that `evaluate` leaves beside run files, which *.npz names too."""
+    return [path for path in named if not path.name.endswith(".features.npz")] or named
 
 
 def config_flags(cls: type, *leave_out: str) -> Callable[[Callable], Callable]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cifarcore.cli.flags import config_flags
+from cifarcore.cli.flags import config_flags, run_files
 from cifarcore.cli.terminal import DEFAULT_FOLDER, DataOption, console, load_dataset, print_table, watched
 from cifarcore.config import ProjectConfig, TrainConfig
 from cifarcore.errors import CifarcoreError
@@ -137,7 +137,7 @@ def project(
     from cifarcore.training.projection import project as project_run
 
     config, reference, refusals = ProjectConfig(**changes), align_to, []
-    for path in runs:
+    for path in run_files(runs):
         try:
             run = load_run(path)
             if note := absent.note("maps", run):

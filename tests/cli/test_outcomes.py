@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 
+import numpy as np
 import pytest
 from made import made_run
 from processes import ROOT, cifarcore, invoke
@@ -70,6 +71,16 @@ def test_out_names_the_only_summary(runs, tmp_path):
     printed = invoke("compare", *runs, "--out", out)
     assert printed == f"{out.read_text()}\nwrote {out}\n"
     assert sorted(path.name for path in runs[0].parent.iterdir()) == [path.name for path in runs]
+
+
+def test_features_beside_run_files_may_be_named_with_them(runs, tmp_path, monkeypatch, capsys):
+    """A shell's *.npz names them: the comparison ended at a missing array."""
+    features = runs[0].with_suffix(".features.npz")
+    np.savez(features, test=np.zeros((2, 3)))
+    printed = invoke("compare", *sorted(runs[0].parent.glob("*.npz")), "--out", tmp_path / "s.txt")
+    assert printed == invoke("compare", *runs, "--out", tmp_path / "s.txt")
+    status, lines = ended(monkeypatch, capsys, "compare", features)
+    assert status == 2 and len(lines) == 1 and "array 'schema' is missing" in lines[0]
 
 
 def test_every_file_asked_for_is_written(runs, tmp_path):
