@@ -5,7 +5,7 @@ the comparison's test decides, as in its verdict.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -164,8 +164,13 @@ def _within(one: Requirement, low: float, high: float) -> bool:
 
 
 def _index(names: np.ndarray, one: Requirement) -> int:
-    wanted = spaced(one.name).casefold()
-    for index, name in enumerate(names):
-        if spaced(name).casefold() == wanted:
-            return index
+    """The class or superclass of that name: as it is written, else in other capitals where these tell no two apart."""
+    spellings: tuple[Callable[[object], str], ...] = (str, spaced, lambda name: spaced(name).casefold())
+    for spelled in spellings:
+        places = [place for place, name in enumerate(names) if spelled(name) == spelled(one.name)]
+        if len(places) == 1:
+            return places[0]
+        if places:
+            both = " and ".join(repr(str(names[place])) for place in places[:2])
+            raise RequirementError(f"{one.text!r}: {both} are both called so; write the name as it is")
     raise RequirementError(f"{one.text!r}: there is no class {one.name!r} here, but such as {spaced(names[0])!r}")

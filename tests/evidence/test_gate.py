@@ -97,6 +97,17 @@ def test_requirements_that_are_none_name_what_there_is():
     assert gate.requirement("  accuracy <= +.5e1 ") == gate.Requirement("accuracy <= +.5e1", "accuracy", "", "<=", 5.0)
 
 
+def test_of_classes_that_differ_in_capitals_the_one_named_is_judged():
+    names = np.array(["cat", "Cat", *A.class_names[2:]])
+    a, b = (replace(run, class_names=names) for run in (A, B))
+    for index, name in enumerate(("cat", "Cat")):
+        rows = A.labels == index
+        found = judged(f"recall[{name}] >= 0", (a,), (b,))
+        assert found.difference == pytest.approx(100 * (B.correct[rows].mean() - A.correct[rows].mean()))
+    with pytest.raises(gate.RequirementError, match="'cat' and 'Cat' are both called so; write the name as it is"):
+        judged("recall[CAT] >= 0", (a,), (b,))
+
+
 def test_classes_are_found_by_name_and_superclasses_count_their_own_images():
     for index in (0, 9):
         name = str(A.class_names[index])
