@@ -30,7 +30,8 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
     table = _read(path)
     name = Path(path).name
     by_id = next((column for column in table if role_of(column) == "sample_ids"), None)
-    by_file = next((column for column in table if role_of(column) in ("files", "place")), None)
+    named = {role: column for column in reversed(table.columns) if (role := role_of(column)) in ("files", "place")}
+    by_file = named.get("files", named.get("place"))  # an id beside the files may be any number
     if by_id is not None and ids is not None:
         key, keys = by_id, as_sample_ids(table[by_id].to_numpy()).tolist()
     elif by_file is not None and files is not None:

@@ -86,6 +86,24 @@ def test_columns_come_along_by_file(tmp_path):
     assert sorted(again[~np.isnan(again)]) == list(range(1, 12))
 
 
+def test_the_file_says_which_image_a_line_is_of_and_not_an_id_beside_it(tmp_path):
+    names = [f"{name}/{i}.png" for i, name in enumerate(["cat", "dog"] * 6)]
+    for i, name in enumerate(names):
+        (tmp_path / "pics" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (20 * i, 1, 2)).save(tmp_path / "pics" / name)
+    pd.DataFrame({"file": names, "cat": 0.7, "dog": 0.3}).to_csv(tmp_path / "theirs.csv", index=False)
+    known = pd.DataFrame({"id": range(12), "file": names[::-1], "site": [f"of {name}" for name in names[::-1]]})
+    known.to_csv(tmp_path / "known.csv", index=False)
+    options = {"images": str(tmp_path / "pics"), "metadata": str(tmp_path / "known.csv")}
+    found = taken(tmp_path / "theirs.csv", tmp_path, **options)
+    assert found.run.metadata_names.tolist() == ["id", "site"]
+    assert sorted(found.run.metadata_values[:, 1]) == sorted(f"of {name}" for name in names)
+    from cifarcore.data.ids import sample_ids
+
+    of_id = {int(sample_ids(np.full((1, 4, 4, 3), (20 * i, 1, 2), np.uint8))[0]): i for i in range(12)}
+    assert found.run.metadata_values[:, 1].tolist() == [f"of {names[of_id[int(i)]]}" for i in found.run.sample_ids]
+
+
 def test_slices_are_searched_by_them(run):
     worse = np.arange(400) < 120
     other = made_run(10, 400, 0.8, model="resnet18")
