@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import io
 import re
 import sys
 import time
@@ -9,7 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from cifarcore.text import one_line
 
@@ -129,7 +130,56 @@ class _SameScheme(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-_OPENER = urllib.request.build_opener(_SameScheme)
+class _Hurried(io.RawIOBase):
+    """What comes from a host, heads and sizes of chunks among it; no longer than it comes in reasonable time."""
+
+    def __init__(self, raw: io.RawIOBase):
+        self.raw, self.received, self.mark = raw, 0, time.monotonic()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int | None:
+        count = self.raw.readinto(buffer)
+        self.received += count or 0
+        # a host may think for a while before it sends; what it does send is judged in `Fetching`, too
+        waited = time.monotonic() - self.mark
+        if waited >= TIMEOUT_SECONDS + WINDOW_SECONDS:
+            if count and self.received / waited < SLOWEST:
+                raise TooSlow(self.received / waited)
+            self.received, self.mark = 0, time.monotonic()
+        return count
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, *args: Any, **options: Any):
+        super().__init__(*args, **options)
+        self.fp = io.BufferedReader(_Hurried(self.fp.detach()))
+
+
+class _Plain(http.client.HTTPConnection):
+    response_class = _Response
+
+
+class _Secure(http.client.HTTPSConnection):
+    response_class = _Response
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req):
+        return self.do_open(_Plain, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req):
+        return self.do_open(_Secure, req)
+
+
+_OPENER = urllib.request.build_opener(_SameScheme, _Http, _Https)
 
 
 def _chunks(file: RemoteFile) -> Iterator[bytes]:

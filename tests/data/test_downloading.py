@@ -1,9 +1,12 @@
 """CIFAR-100 from the first of two hosts that has it, in reasonable time and nothing else."""
 
 import io
+import socket
 import sys
 import tempfile
+import threading
 import urllib.request
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -162,6 +165,44 @@ def test_where_all_hosts_trickle_it_ends(two_hosts, hasty, tmp_path):
     with pytest.raises(CifarcoreError, match=r"could not be found.*\(127.*: slow, \d+ KB/s; 127.*: slow, \d+ KB/s\)"):
         data.load_cifar100(tmp_path)
     assert [host.asked for host in two_hosts] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("begins", "drip"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"a"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;", b"a"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+    ids=["head", "chunk", "continue"],
+)
+def test_a_host_that_sends_all_but_the_file_is_not_waited_for(hasty, begins, drip):
+    ended = threading.Event()
+
+    def trickle():
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(begins)
+            while not ended.wait(0.05):
+                connection.sendall(drip)
+
+    fetched = []
+
+    def fetch():
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/file"
+        try:
+            Fetching("a host", downloading.SLOW).fetch(RemoteFile(address, 1000, "md5", ""), io.BytesIO())
+        except TooSlow as error:
+            fetched.append(error)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threads = [threading.Thread(target=each, daemon=True) for each in (trickle, fetch)]
+        for thread in threads:
+            thread.start()
+        threads[1].join(20)
+        ended.set()
+    assert len(fetched) == 1 and str(fetched[0]).startswith("slow, ")
 
 
 def test_where_both_fail_one_line_has_both_reasons_and_the_way_by_hand(two_hosts, tmp_path):
