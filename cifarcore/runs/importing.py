@@ -66,7 +66,10 @@ def check(sources: Sequence[str | Path], config: ImportConfig, data_folder: str 
     paths = [path for path in paths if not _is_index(path, paths)]
     if len(paths) == 1 or config.files != SEEDS:
         return [_checked(paths, config, data_folder)]
-    return [_checked([path], each, data_folder) for path, each in _seeds(paths, config)]
+    runs = [_checked([path], each, data_folder) for path, each in _seeds(paths, config)]
+    if len({run.name for run in runs}) < len(runs):  # the end of a long name is cut, and with it the seed
+        raise CifarcoreError(f"the seeds would all be kept as {runs[0].name}; give a shorter --model NAME")
+    return runs
 
 
 def keep(

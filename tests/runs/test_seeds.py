@@ -100,3 +100,10 @@ def test_lightnings_indices_are_no_run_of_their_own(place):
     options = ImportConfig(order="rows", test_set="shop", labels="labels.npy", class_names="names.txt")
     (found,) = check([place / "batch_indices_0.pt", place / "predictions_0.pt"], options)
     assert found.run.correct.mean() == run.correct.mean()
+
+
+def test_seeds_whose_names_would_be_cut_to_one_are_refused(place):
+    paths = [seed(place, f"mine-{number}.csv", number)[0] for number in (0, 1)]
+    with pytest.raises(CifarcoreError, match="all be kept as m{80}; give a shorter --model NAME"):
+        check(paths, ImportConfig(files="seeds", model="m" * 80))
+    assert len(check(paths, ImportConfig(files="seeds", model="m" * 78))) == 2
