@@ -60,6 +60,7 @@ def run_from_torch(
         model.train(was_training)
     if not scores:
         raise CifarcoreError("the loader gives no batch")
+    _refuse_left_out(loader, sum(map(len, scores)))
     return Run.from_predictions(np.concatenate(scores), np.concatenate(labels), **arguments)
 
 
@@ -188,6 +189,20 @@ def _refuse_other_order(loader: Any) -> None:
             )
     if loader.drop_last and len(loader.dataset) % (loader.batch_size or 1):
         raise CifarcoreError("the loader drops the last images (drop_last); make one without it for the test images")
+
+
+def _refuse_left_out(loader: Any, rows: int) -> None:
+    """Raises CifarcoreError where the batches of a loader have other than `rows` images in all: a collate_fn may leave
+    out what it cannot read, and all later rows would be those of other images.
+    """
+    import torch.utils.data as data
+
+    if not isinstance(loader, data.DataLoader) or isinstance(loader.dataset, data.IterableDataset):
+        return
+    if (images := len(loader.dataset)) != rows:
+        raise CifarcoreError(
+            f"the loader gave {rows:,} rows for the {images:,} images of its data set; let it leave out none"
+        )
 
 
 def _parts(batch: Any) -> tuple[Any, Any]:

@@ -80,6 +80,16 @@ class Stream(IterableDataset):
         return iter(dataset())
 
 
+def test_a_loader_that_leaves_out_an_image_is_refused(network):
+    def collate(batch):
+        return torch.utils.data.default_collate([each for each in batch if each[0] is not unread])
+
+    items = list(dataset())
+    unread = items[4][0]
+    with pytest.raises(CifarcoreError, match="gave 22 rows for the 23 images of its data set; let it leave out none"):
+        integrations.run_from_torch(network, DataLoader(items, 5, collate_fn=collate), test_set="shop", **ARGUMENTS)
+
+
 def test_loaders_in_another_order_are_refused(network):
     def refused(loader, message, **more):
         with pytest.raises(CifarcoreError, match=message):
