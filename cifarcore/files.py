@@ -197,7 +197,7 @@ def _take_place(temporary: Path, path: Path) -> None:
 def sole_writer(path: Path) -> Iterator[None]:
     """Write `path` as the only one, of all sessions and processes of this user and machine.
 
-    Raises CifarcoreError where another writes it for longer than PATIENCE.
+    Raises CifarcoreError where another writes it for longer than PATIENCE, and where no lock can be made.
     """
     name = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=8).hexdigest()
     lock = filelock.FileLock(cache_folder() / f"writing-{name}.lock", timeout=PATIENCE)
@@ -206,6 +206,10 @@ def sole_writer(path: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise CifarcoreError(
             f"{path}: is being written by another process; try again, or choose another name"
+        ) from None
+    except OSError as error:  # a full disk
+        raise CifarcoreError(
+            f"{path}: cannot be locked ({error.strerror or error}); make room in {cache_folder()}"
         ) from None
     try:
         yield

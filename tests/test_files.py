@@ -1,4 +1,4 @@
-"""None"""
+"""Files are written whole or not at all, their names lead nowhere else, and every user has a folder for them."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from cifarcore import places
+from cifarcore import files, places
 from cifarcore.data.cifar100 import data_dir
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import atomic_write, check_plain, download_name, plain_name, runs_dir
@@ -184,3 +184,15 @@ def test_the_folder_can_be_named(tmp_path, monkeypatch):
     assert runs_dir(tmp_path) == tmp_path / "checkpoints"
     monkeypatch.setenv("CIFARCORE_RUNS", str(tmp_path / "other"))
     assert runs_dir(tmp_path) == tmp_path / "other"
+
+
+def test_where_no_lock_can_be_made_a_line_says_so(tmp_path, monkeypatch):
+    """Deleting and renaming a retraining ended in a traceback where the cache folder was full."""
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.filelock.FileLock, "acquire", full)
+    with pytest.raises(CifarcoreError, match=r"run\.npz: cannot be locked \(No space left on device\); make room in"):
+        with files.sole_writer(tmp_path / "run.npz"):
+            pass
