@@ -154,11 +154,11 @@ def _pair(item: Any) -> Any:
 
 
 def _ranked(table: pd.DataFrame) -> tuple[dict[str, list[list[Any]]], dict[str, tuple[str, ...]]]:
-    """Columns index_0, index_1, ..., prob_0, prob_1, ... as one column of lists each."""
+    """Columns index_0, index_1, ..., prob_0, prob_1, ... as one column of lists each, by their numbers."""
     families: dict[str, list[str]] = {}
-    for name in table:
-        if match := _RANKED.fullmatch(name):
-            families.setdefault(match[1].rstrip("_ "), []).append(name)
+    numbered = [(int(match[2]), name, match[1]) for name in table if (match := _RANKED.fullmatch(name))]
+    for _, name, stem in sorted(numbered, key=lambda each: each[0]):
+        families.setdefault(stem.rstrip("_ "), []).append(name)
     if not any(_NAMES.fullmatch(stem) for stem in families):
         return {}, {}
     longest = max(map(len, families.values()))

@@ -107,6 +107,8 @@ def test_ranks_in_columns_of_their_own():
     found = cells.cells_of(table.assign(file=["x.png", "y.png"]))
     assert (found.heading, found.classes) == ("prob", ("a", "b"))
     assert found.scores.tolist() == [[0.9, 0.1], [0.2, 0.8]] and set(found.read) == set(table)
+    turned = table[["prob_1", "label_0", "prob_0", "label_1"]]  # by their numbers, wherever they stand
+    assert cells.cells_of(turned).scores.tolist() == found.scores.tolist()
     assert cells._ranked(table.drop(columns=["label_0", "label_1"])) == ({}, {})
     assert cells._ranked(table.drop(columns=["prob_0", "prob_1"])) == ({}, {})
     short = table.drop(columns="prob_1")
