@@ -31,7 +31,7 @@ def decision_sections(sides: Sides, all_runs: Sequence[Run], drawn: bool = True)
     curve = charts.risk_coverage(curves, sides.names, abstention.MAX_ERROR) if len(curves) else None
     return [
         ("What could have been detected", [_paragraph(decisions.detectable_text(runs, n_a))]),
-        ("Good enough?", [_paragraph(decisions.equivalence_text(fine, sides.names))]),
+        ("Can B replace A?", [_paragraph(decisions.equivalence_text(fine, sides.names))]),
         ("Flips", [markup.table(decisions.flip_table(runs, n_a)), _paragraph(decisions.flip_text(runs, n_a))]),
         (
             "Abstention",

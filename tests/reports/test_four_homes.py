@@ -57,12 +57,12 @@ def figures(data):
     found, decided = {}, data["decisions"]
     found["detectable"] = [f"detects a true difference of {100 * decided['detectable']['difference']:.2f} points"]
     fine = decided["equivalence"]
-    words = {"equivalent": "are equivalent within 1 point", "inconclusive": "Inconclusive: neither"}
+    words = {"equivalent": "are equivalent within 1 point", "inconclusive": "points better (inconclusive)"}
     clear = fine["low"] > fine["margin"] or fine["high"] < -fine["margin"]
     otherwise = "by more than 1 point" if clear else "is at most 1 point worse than"
     points = f"95% CI {interval(100 * fine['low'], 100 * fine['high'], '+.2f')} ("
     found["margin"] = [words.get(fine["outcome"], otherwise), points]
-    found["margin"] += [f"truly worse by the margin or more: {p_value(fine['p_worse'])}; where it is better"]
+    found["margin"] += [f"of B worse by the margin or more: {p_value(fine['p_worse'])}; of B better by"]
     changes = [decided["flips"][name] for name in ("newly wrong", "newly right", "churn")]
     found["flips"] = [f"{of['share']:.2%}" for of in changes]
     found["flips"] += [interval(of["low"], of["high"], ".2%") for of in changes]

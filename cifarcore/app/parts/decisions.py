@@ -28,7 +28,7 @@ def sections(view: View) -> None:
     for title, icon, key, draw in (
         ("Where the difference comes from", "category", "origin", _origin),
         ("What could have been detected", "search", "detectable", _detectable),
-        ("Good enough?", "rule", "good-enough", _good_enough),
+        ("Can B replace A?", "rule", "good-enough", _good_enough),
         ("Flips", "swap_horiz", "flips", _flips),
         ("Abstention", "front_hand", "abstention", _abstention),
         ("Together", "group", "together", _together),

@@ -50,13 +50,17 @@ def equivalence_text(judged: Equivalence, names: tuple[str, str]) -> str:
     points = f"{100 * judged.margin:g} point{'' if judged.margin == 0.01 else 's'}"
     if judged.why:
         return f"Nothing can be said: {judged.why}."
+    share = judged.share
+    not_shown = (
+        f"{b} (B) is not shown to be at most {points} worse than {a} (A): it may be up to {-100 * share.low:.2f} "
+        "points worse"
+    )
     start = {
         "equivalent": f"{b} (B) and {a} (A) are equivalent within {points}",
         "B is non-inferior": f"{b} (B) is at most {points} worse than {a} (A) (non-inferior)",
-        "A is non-inferior": f"{a} (A) is at most {points} worse than {b} (B) (non-inferior)",
-        "inconclusive": f"Inconclusive: neither non-inferior nor equivalent within {points}",
+        "A is non-inferior": f"{not_shown}; {a} (A) is at most {points} worse than {b} (B) (non-inferior)",
+        "inconclusive": f"{not_shown}, or up to {100 * share.high:.2f} points better (inconclusive)",
     }[judged.outcome]
-    share = judged.share
     by_more = f"{{}} is more accurate than {{}} by more than {points}"
     if share.low > judged.margin:
         start = by_more.format(f"{b} (B)", f"{a} (A)")
@@ -67,9 +71,9 @@ def equivalence_text(judged: Equivalence, names: tuple[str, str]) -> str:
         method = "normal, images alone: seeds add no variance"
     return (
         f"{start}. B − A {number(100 * share.difference, '+.2f')} points, 95% CI "
-        f"{interval(100 * share.low, 100 * share.high, '+.2f')} ({method}). One-sided p where B is truly worse by the "
-        f"margin or more: {p_value(judged.p_worse)}; where it is better by it or more: {p_value(judged.p_better)}; "
-        "below 0.025 that is ruled out."
+        f"{interval(100 * share.low, 100 * share.high, '+.2f')} ({method}). One-sided p of B worse by the margin "
+        f"or more: {p_value(judged.p_worse)}; of B better by the margin or more: {p_value(judged.p_better)}; "
+        "significant below 0.025."
     )
 
 

@@ -31,7 +31,7 @@ def test_closed_sections_compute_nothing(folder, monkeypatch):
     labels = [box.label for box in app.expander]
     first = labels.index("What could have been detected")
     assert labels[first + 1 : first + 7] == [
-        "Good enough?",
+        "Can B replace A?",
         "Flips",
         "Abstention",
         "Together",
