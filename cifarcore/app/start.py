@@ -16,6 +16,7 @@ from cifarcore.data.packs import PACK
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import atomic_write, runs_dir
 from cifarcore.places import cache_folder, data_home, expanded
+from cifarcore.runs.archive import NO_RUN, SUFFIX
 
 SCRIPT = "streamlit_app.py"
 #: as streamlit_app.py in a checkout
@@ -47,6 +48,8 @@ def runs_folder(paths: Sequence[Path]) -> Path:
         return paths[0].resolve()
     if folder := next((path for path in paths if path.is_dir()), None):
         raise CifarcoreError(f"{folder}: is a folder; name either one folder or only run files")
+    if other := next((path for path in paths if path.suffix.lower() != SUFFIX), None):
+        raise CifarcoreError(f"{other}: {NO_RUN}")
     return _linked([path.resolve() for path in paths])
 
 

@@ -179,7 +179,7 @@ def rows_of_files(listed: Sequence[str], files: Sequence[str], where: str) -> np
     rows = np.array(places)
     for code, why in (
         (_MISSING, "are not in the folder"),
-        (_AMBIGUOUS, "stand in several classes; name them class/file"),
+        (_AMBIGUOUS, "have names that several classes have; name them class/file, as timm's --fullname does"),
     ):
         if (rows == code).any():
             first = files[int((rows == code).argmax())]

@@ -25,6 +25,9 @@ from cifarcore.runs.layout import (
     refusal,
 )
 
+SUFFIX = ".npz"
+NO_RUN = "not a run file (.npz); if it holds predictions, `cifarcore import` makes a run file of them"
+
 Headers = dict[str, tuple[zipfile.ZipInfo, np.dtype, tuple[int, ...]]]
 
 
@@ -37,7 +40,9 @@ def opened(path: Path, foreign: bool = False) -> Iterator[tuple[BufferedReader, 
     The file stays open in between, so that one put in its place meanwhile is not read unchecked.
     """
     if not path.exists():
-        raise refusal(path, "no such file; `cifarcore evaluate CHECKPOINT` writes run files")
+        raise refusal(
+            path, "no such file; `cifarcore evaluate CHECKPOINT` and `cifarcore import PREDICTIONS` write run files"
+        )
     if not path.is_file():
         raise refusal(path, "not a file; name an .npz run file")
     try:
@@ -53,6 +58,8 @@ def opened(path: Path, foreign: bool = False) -> Iterator[tuple[BufferedReader, 
             path, f"cannot be read ({error.strerror or error}); check its permissions, or write it again"
         ) from None
     except Exception as error:  # zipfile, zlib and NumPy's header reader raise many kinds on damaged bytes
+        if path.suffix.lower() != SUFFIX:
+            raise refusal(path, NO_RUN) from None
         raise refusal(path, f"not a readable .npz run file ({error or type(error).__name__}); write it again") from None
 
 

@@ -74,8 +74,8 @@ def _without_padding(predictions: Predictions) -> Predictions:
     if not same.all():
         row = int(again[(~same).argmax()])
         raise CifarcoreError(
-            f"{keys[row]!s:.100}: two files say different things of this image; keep one, or give --files "
-            "seeds if they are of several seeds"
+            f"{keys[row]!s:.100}: two files have different scores for this image; keep one, give --files "
+            "seeds if they are of several seeds, or import each alone with --model NAME if they are of several models"
         )
     kept = np.unique(first)
     changes = {

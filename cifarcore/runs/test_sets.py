@@ -28,8 +28,11 @@ from cifarcore.runs import class_names
 from cifarcore.runs.run import Run, load_run
 
 _BY_FILE = "the files are matched to those of {} by name; their pixels are not compared"
-_SAME_NAMES = "files of one name stand in several classes: the rows are taken in the --order given, which all names fit"
+_SAME_NAMES = (
+    "several classes have files of the same name: the rows are taken in the --order given, which all names fit"
+)
 _OR_AN_ORDER = "; or give --order imagefolder, natural or paths, if the rows are in that order"
+_ANOTHER_FITS = "; all names fit --order {}, not the one given"
 #: of the files of a folder, and whose order each is
 OF_FILES = {"imagefolder": ("torchvision", "Keras"), "natural": ("timm",), "paths": ("Hugging Face's datasets",)}
 ROWS = "rows"  #: the order by which a row is known by its number
@@ -171,9 +174,18 @@ def _folder(config: ImportConfig, files: Sequence[str] | None, label_of: Mapping
     try:
         places = rows_of_files(folder.files, files, str(folder.root))
     except CifarcoreError as error:
-        raise CifarcoreError(f"{error}{_OR_AN_ORDER * (repeated and not config.order)}") from None
+        raise CifarcoreError(f"{error}{_way_out(config, folder, rows_of, files) if repeated else ''}") from None
     test = test.take(np.argsort(test.rows)[places])
     return replace(test, by_file=True, notes=_other_suffixes([folder.files[row] for row in test.rows], files))
+
+
+def _way_out(config: ImportConfig, folder: ImageFolder, rows_of: dict[str, np.ndarray], files: Sequence[str]) -> str:
+    """How rows may be known by an order where several classes have files of the same name."""
+    if not config.order:
+        return _OR_AN_ORDER
+    fits = (name for name, rows in rows_of.items() if in_this_order([folder.files[row] for row in rows], files))
+    name = next(fits, "")
+    return _ANOTHER_FITS.format(name) if name else ""
 
 
 def _ask(folder: ImageFolder, title: str, rows_of: dict[str, np.ndarray]) -> str:

@@ -135,3 +135,13 @@ def _answers(url: str, server: subprocess.Popen) -> None:
                 return
         except OSError:
             time.sleep(0.2)
+
+
+def test_a_file_of_predictions_is_no_run_and_leads_to_the_import(tmp_path):
+    (tmp_path / "theirs.csv").write_text("file,label,cat,dog\n")
+    with pytest.raises(CifarcoreError, match=r"theirs\.csv: not a run file \(\.npz\); .*`cifarcore import` makes"):
+        start.runs_folder([tmp_path / "theirs.csv"])
+    with pytest.raises(CifarcoreError, match=r"theirs\.csv: not a run file \(\.npz\); .*`cifarcore import` makes"):
+        load_run(tmp_path / "theirs.csv")
+    with pytest.raises(CifarcoreError, match=r"theirs: no such file; .*`cifarcore import PREDICTIONS` write"):
+        load_run(tmp_path / "theirs")

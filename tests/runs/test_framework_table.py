@@ -237,11 +237,11 @@ def long_form(made):
 
 
 def as_timm(made, topk, separate):
-    """The table of timm's inference.py, as a data frame."""
+    """The table of timm's inference.py with --fullname, as a data frame."""
     ranks = np.argsort(-made.probs, axis=1)[:, :topk] if topk else np.tile(np.arange(3), (24, 1))
     columns = {"index": ranks} if topk else {}
     columns["prob"] = np.take_along_axis(made.probs, ranks, axis=1).astype(np.float32)
-    table = pd.DataFrame({"filename": [Path(file).name for file in made.files]})
+    table = pd.DataFrame({"filename": [f"pictures/{file}" for file in made.files]})
     for name, values in columns.items():
         parts = {f"{name}_{i}": values[:, i] for i in range(values.shape[1])} if separate else {name: list(values)}
         table = table.assign(**parts)

@@ -80,7 +80,7 @@ def test_files_with_nothing_in_common_need_a_name(place):
 
 def test_seeds_that_are_taken_for_parts_of_one_run_are_refused(place):
     paths = [seed(place, f"mine-{number}.csv", number)[0] for number in range(2)]
-    with pytest.raises(CifarcoreError, match="say different things of this image; .*--files seeds"):
+    with pytest.raises(CifarcoreError, match="have different scores for this image; .*--files seeds"):
         check(paths, ImportConfig())
     for path in paths:
         lines = [line.split(",") for line in path.read_text().splitlines()]

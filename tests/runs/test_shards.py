@@ -86,7 +86,7 @@ def test_what_cannot_be_joined(run, tmp_path):
     tables[1].rename(columns={run.class_names[0]: "yeti"}).to_csv(paths[1], index=False)
     assert "rank1.csv: has other columns than rank0.csv" in refusal()
     pd.concat([tables[1], tables[0].iloc[:1].assign(**{run.class_names[0]: 99.0})]).to_csv(paths[1], index=False)
-    assert "two files say different things of this image" in refusal()
+    assert "two files have different scores for this image" in refusal()
     for path, table in zip(paths, tables, strict=True):
         table.drop(columns="sample_id").to_csv(path, index=False)
     assert "rank0.csv: one of several files, and nothing in it says which image a row is" in refusal()

@@ -181,8 +181,9 @@ def test_a_folder_of_pictures_by_file_name(tmp_path, pictures):
     )
     Image.new("RGB", (3, 3)).save(pictures / "wren" / "B9.png")
     twins = [f"/flat/{Path(files[i]).name}" for i in order]
-    assert "stand in several classes; name them class/file (first: '/flat/B9.png'" in refused(
-        table(twins), tmp_path, images=str(pictures)
+    assert (
+        "have names that several classes have; name them class/file, as timm's --fullname does (first: '/flat/B9.png'"
+        in refused(table(twins), tmp_path, images=str(pictures))
     )
     (pictures / "wren" / "B9.png").unlink()
     assert "are in several rows" in refused(table([*whole[:-1], whole[0]]), tmp_path, images=str(pictures))

@@ -195,7 +195,7 @@ def test_names_that_every_class_has_are_taken_in_a_stated_order_that_they_fit(tm
     np.savez(path, probs=made.probabilities[rows], filename=names[rows])
     said = refused(path, tmp_path, **options)
     assert (
-        "stand in several classes; name them class/file" in said
+        "that several classes have; name them class/file, as timm's --fullname does" in said
         and "or give --order imagefolder, natural or paths" in said
     )
     right = taken(path, tmp_path, **options, order="natural")
@@ -203,9 +203,10 @@ def test_names_that_every_class_has_are_taken_in_a_stated_order_that_they_fit(tm
     assert "the rows are taken in the --order given, which all names fit" in " ".join(right.notes)
     assert "the names of files were not used" not in " ".join(right.notes)
     wrong = refused(path, tmp_path, **options, order="imagefolder")
-    assert "stand in several classes" in wrong and "give --order" not in wrong
+    assert "that several classes have" in wrong and "; all names fit --order natural, not the one given" in wrong
     np.savez(path, probs=made.probabilities[rows], filename=np.roll(names[rows], 1))
-    assert "stand in several classes" in refused(path, tmp_path, **options, order="natural")
+    wrong = refused(path, tmp_path, **options, order="natural")
+    assert "that several classes have" in wrong and "--order" not in wrong
 
 
 def test_the_natural_order_is_timms(tmp_path):
