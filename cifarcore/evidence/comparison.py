@@ -7,6 +7,7 @@ rules are in `verdict` (headline) and `claims` (classes, cells, pairs). Of singl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,8 @@ from cifarcore.memory import refuse_beyond_memory
 from cifarcore.runs.alignment import align, relabelled
 from cifarcore.runs.run import Run, RunHeader, seed_of
 from cifarcore.text import plain
+
+TELLING_SCORES = 20  #: so many different scores of one class, at other images in another run, are no chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,9 +143,26 @@ def beside(compared: Sequence[Run], others: Sequence[Run]) -> list[Run]:
 
 
 def _in_both(runs: Sequence[Run], n_a: int) -> list[str]:
-    """A sentence where a run stands on both sides, by its scores."""
+    """A sentence where a run stands on both sides, by its scores, or with its scores at other images."""
     same = [plain(a.name) for a in runs[:n_a] if any(a is b or _same_scores(a, b) for b in runs[n_a:])]
-    return [f"{', '.join(same)}: the same scores are in A and in B."] if same else []
+    notes = [f"{', '.join(same)}: the same scores are in A and in B."] if same else []
+    for a, b in product(runs[:n_a], runs[n_a:]):
+        if _scores_at_other_images(a, b):
+            notes.append(
+                f"{plain(a.name)} and {plain(b.name)} hold the same scores for different images: the rows of one of "
+                "them may have been matched to the wrong images; check the order that it was imported with."
+            )
+    return notes
+
+
+def _scores_at_other_images(a: Run, b: Run) -> bool:
+    """Whether two runs on the same images differ in the order of their rows alone, by the scores of two classes."""
+    if a.logits.shape != b.logits.shape or a.n_classes < 2 or not (a.has_scores and b.has_scores):
+        return False
+    columns = [x.logits[:, :2] for x in (a, b)]
+    if np.array_equal(*columns) or len(np.unique(columns[0][:, 0])) < TELLING_SCORES:
+        return False
+    return all(np.array_equal(*(np.sort(x[:, c]) for x in columns)) for c in range(2))
 
 
 def _same_scores(a: Run, b: Run) -> bool:

@@ -94,6 +94,21 @@ def test_the_same_scores_on_both_sides_are_said():
     assert "the same scores" not in " ".join(compare(a, b).notes)
 
 
+def test_the_same_scores_at_other_images_are_doubted():
+    """As where a folder's files were taken in the order of another framework, whose labels are the same."""
+    a = made_run()
+    rows = np.arange(a.n_images)
+    for label in range(a.n_classes):
+        of_class = np.flatnonzero(a.labels == label)
+        rows[of_class] = np.roll(of_class, 1)
+    shuffled = replace(a, logits=a.logits[rows], meta=a.meta | {"model": "again"}, digest="again")
+    said = "hold the same scores for different images"
+    for sides in ((a, shuffled), (shuffled, a), ([made_run(seed=1), a], shuffled)):
+        (note,) = [note for note in compare(*sides).notes if said in note]
+        assert "cnn-made-0 and again-made-0" in note or "again-made-0 and cnn-made-0" in note
+    assert said not in " ".join(compare(a, made_run(model="resnet18")).notes + compare(a, a, names=("x", "y")).notes)
+
+
 def test_the_table_and_the_sentence_of_abstention_have_the_same_digits():
     runs = [made_run(accuracy=0.6), made_run(model="resnet18", accuracy=0.7)]
     for allowed in (0.025, 0.05, 0.1, 0.3):
