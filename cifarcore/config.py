@@ -180,6 +180,7 @@ class RetrainConfig:
     )
     learning_rate: float = option(0.0, "peak learning rate; 0: the default for the trained layers", low=0, high=10)
     focus_share: float = option(0.3, "share of each batch drawn from the focus classes", above=0, below=1)
+    leave_out_duplicates: bool = option(False, "leave out exact and near duplicates of test images, only these")
     crop_padding: int = option(4, "pixels of zero padding before the random crop", low=0, high=16)
     flip: bool = option(True, "random horizontal flip")
     mix: str = option("none", "CutMix and MixUp; both: one of the two for each batch", choices=MIXES)

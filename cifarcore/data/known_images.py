@@ -13,6 +13,8 @@ from cifarcore.data.ids import image_keys, rows_of
 FILE = "cifar100_known_images.npz"
 #: kinds of duplicates: the same photo, the same photo altered, and another photo of the same scene
 DUPLICATE_KINDS = ("", "exact", "near", "similar")
+#: the kinds that give a test image away to a model trained on its twin
+SAME_PHOTO = ("exact", "near")
 #: what each of five people said: the given label is right, the other one is, neither, both
 VOTES = ("given", "other", "neither", "both")
 
@@ -45,6 +47,12 @@ class KnownImages:
     def disputed(self) -> np.ndarray:
         """Whether fewer than three of five people found the given label right, bool (10000,)."""
         return self.asked & (self.votes[:, 0] < 3)
+
+    @property
+    def twins(self) -> np.ndarray:
+        """Ids of the training images that are the photo of a test image, uint64 (n,), each once."""
+        same = np.isin(self.duplicate, [DUPLICATE_KINDS.index(kind) for kind in SAME_PHOTO])
+        return np.unique(self.twin_id[same])
 
     def rows_of(self, sample_ids: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Row here of each image (n,), int64; -1 for one that is not of CIFAR-100's test split.

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cifarcore.data.cifar100 import CLASS_NAMES
 from cifarcore.data.ids import rows_of
-from cifarcore.data.known_images import DUPLICATE_KINDS, VOTES, known_images
+from cifarcore.data.known_images import DUPLICATE_KINDS, SAME_PHOTO, VOTES, known_images
 from cifarcore.evidence.paired import wilson_interval
 from cifarcore.evidence.shares import share_difference
 from cifarcore.runs.class_names import normal_name
@@ -18,8 +18,6 @@ from cifarcore.runs.run import Run
 from cifarcore.text import number
 
 MOST = 3  #: of five people
-#: the kinds that give a test image away to a model trained on its twin
-SAME_PHOTO = ("exact", "near")
 
 
 @dataclass(frozen=True, eq=False)

@@ -135,7 +135,8 @@ def _settings(meta: dict) -> tuple | None:
     settings = record.get("settings") if isinstance(record, dict) else None
     if not isinstance(settings, dict) or not isinstance(parent, dict) or record.get("stopped") is not False:
         return None
-    others = {key: value for key, value in settings.items() if key != "seed"}
+    # a setting that an older record lacks was what it now is by default
+    others = {key: value for key, value in (RetrainConfig().to_dict() | settings).items() if key != "seed"}
     return others, record.get("focus"), record.get("recipe"), parent.get("digest"), parent.get("weights_digest")
 
 

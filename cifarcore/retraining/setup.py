@@ -108,6 +108,11 @@ def create(config: RetrainConfig, parent: str | Path, runs_folder: str | Path, n
         raise CifarcoreError(
             f"{weights_path(parent)}: no such file, so {parent.name} cannot be retrained; put its weights beside it"
         )
+    if config.leave_out_duplicates and not of_cifar100(run.meta):
+        raise CifarcoreError(
+            f"{run.name} was not trained on CIFAR-100, and duplicates are known of its images only; leave out "
+            "--leave-out-duplicates"
+        )
     focus = choose_focus(run, config)
     # a float16 file; float32 weights and momentum, old and new
     needed = 64 * 2**20 + 20 * weights_path(parent).stat().st_size
@@ -233,10 +238,15 @@ def learns_from_kept_features(folder: Path) -> bool:
     return setup.config.train_layers == "head" and bool(feature_caches(folder.parent, setup.weights_digest))
 
 
+def of_cifar100(meta: dict) -> bool:
+    """Whether the run of `meta` was trained on CIFAR-100 itself."""
+    network = meta.get("config")
+    return isinstance(network, dict) and network.get("dataset", "cifar100") == "cifar100"
+
+
 def lacks_images(header: RunHeader, config: RetrainConfig, runs_folder: str | Path) -> bool:
     """Whether retraining the run of `header` needs the images of CIFAR-100 and these are not on this machine."""
-    network = header.meta.get("config")
-    if not isinstance(network, dict) or network.get("dataset", "cifar100") != "cifar100":
+    if not of_cifar100(header.meta):
         return False
     if any((data_dir() / name).exists() for name in (ARRAYS_FILE, PYTHON_FOLDER)):
         return False

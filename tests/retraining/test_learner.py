@@ -13,6 +13,7 @@ from made import made_run
 
 from cifarcore.config import RetrainConfig, TrainConfig
 from cifarcore.data.cifar100 import sample_ids, split_validation
+from cifarcore.data.known_images import DUPLICATE_KINDS, known_images
 from cifarcore.data.synthetic import make_synthetic
 from cifarcore.errors import CifarcoreError
 from cifarcore.presets import RECIPES, Recipe
@@ -82,6 +83,25 @@ def test_validation_images_are_never_trained_on(parent, dataset):
     for focus in (FOCUS, ()):
         seen = set(np.concatenate(dealt(learner(parent, dataset, focus=focus), 60)).tolist())
         assert not seen & held_out and len(seen) == 800
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_duplicates_of_test_images_are_left_out_where_that_is_asked_and_counted(parent, dataset, asked):
+    train_rows, val_rows = split_validation(dataset.y_train, 200)
+    known, ids = known_images(), np.arange(len(dataset.y_train), dtype=np.uint64) + 1
+    twins = {
+        kind: known.twin_id[known.duplicate == DUPLICATE_KINDS.index(kind)] for kind in ("exact", "near", "similar")
+    }
+    ids[train_rows[:3]] = twins["exact"][:3]
+    ids[train_rows[3:5]] = np.setdiff1d(twins["near"], twins["exact"])[:2]
+    ids[train_rows[5]] = np.setdiff1d(twins["similar"], [*twins["exact"], *twins["near"]])[0]  # another photo
+    ids[val_rows[0]] = twins["exact"][3]  # is not learned from anyway
+    setup = Setup(replace(CONFIG, leave_out_duplicates=asked), None, "", "digest", FOCUS, ())
+    one = Learner(setup, parent, dataset, val_rows, ids=ids)
+    seen = set(torch.cat([deck.rows for deck in one.decks]).tolist())
+    assert seen == set(train_rows[5 if asked else 0 :].tolist()) and one.train_images == len(seen)
+    made = one.checkpoint(parent, made_run(), "fingerprint", False).meta["retraining"]
+    assert made["left_out"] == (5 if asked else 0) and made["settings"]["leave_out_duplicates"] is asked
 
 
 def test_each_image_is_dealt_once_before_any_is_dealt_again_and_the_same_after_a_kill(parent, dataset):

@@ -96,8 +96,15 @@ def test_repeats_are_known_by_all_but_their_seed():
         record = {"settings": {"focus": "all", "seed": seed} | settings, "focus": [], "stopped": stopped}
         return {"retraining": record, "parent": {"digest": digest, "weights_digest": "w"}}
 
-    assert same_but_seed(meta(), meta(seed=1))
-    for other in (meta(seconds=20), meta(digest="y"), meta(stopped=True), {}, {"retraining": 1, "parent": []}):
+    assert same_but_seed(meta(), meta(seed=1)) and same_but_seed(meta(), meta(leave_out_duplicates=False))
+    for other in (
+        meta(seconds=20),
+        meta(leave_out_duplicates=True),
+        meta(digest="y"),
+        meta(stopped=True),
+        {},
+        {"retraining": 1, "parent": []},
+    ):
         assert not same_but_seed(meta(), other) and not same_but_seed(other, meta())
     assert not same_but_seed({}, {})
     assert repeats.next_seeds([0]) == (1, 2) and repeats.next_seeds([7, 3]) == (8, 9)

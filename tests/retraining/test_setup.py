@@ -214,6 +214,16 @@ def test_each_of_many_that_set_up_at_once_gets_a_name(made, monkeypatch):
     assert [job.folder for job in folders.jobs(made)] == made_folders[::-1]
 
 
+def test_duplicates_are_left_out_of_cifar_100_alone(made):
+    config = replace(HEAD, leave_out_duplicates=True)
+    folder = create(config, made / "cnn-made-0.npz", made)
+    assert read_setup(folder).config == config
+    other = made_run(model="cnn", accuracy=0.5)
+    save_run(replace(other, meta=other.meta | {"config": {"dataset": "synthetic"}}), made / "cnn-made-0.npz")
+    with pytest.raises(CifarcoreError, match="was not trained on CIFAR-100.*leave out --leave-out-duplicates"):
+        create(config, made / "cnn-made-0.npz", made)
+
+
 def test_a_parent_without_weights_or_a_disk_without_room_is_refused(made, monkeypatch):
     parent = made / "cnn-made-0.npz"
     monkeypatch.setattr(setup.shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 20))

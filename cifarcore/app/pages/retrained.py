@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from cifarcore.app.catalog import find_runs, loaded_run
-from cifarcore.app.parts import deletion, retraining
+from cifarcore.app.parts import deletion, retraining, retraining_duplicates
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.parts.numbers import headed
@@ -135,6 +135,7 @@ def _described(run: Run, record: dict, parent: str) -> None:
         "stopped by request before its budget was used" if record.get("stopped") is True else "",
     ]
     st.caption(f"From {escape(parent)}. {', '.join(filter(None, parts))}.")
+    retraining_duplicates.told(settings, record)
 
 
 def _epochs(passes: object) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from cifarcore.app.catalog import loaded_run
-from cifarcore.app.parts import download, marked
+from cifarcore.app.parts import download, marked, retraining_duplicates
 from cifarcore.app.safe_text import escape
 from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
@@ -81,7 +81,8 @@ def settings_form(folder: Path) -> bool:
         )
     ]
     try:
-        config = RetrainConfig(**_focus(run), **_budget(), **_learning(layers), train_layers=layers)
+        chosen = _focus(run) | _budget() | _learning(layers) | retraining_duplicates.choice(run)
+        config = RetrainConfig(**chosen, train_layers=layers)
         focus = setup.choose_focus(run, config)
     except CifarcoreError as error:
         st.warning(escape(error, 400), icon=":material/block:")

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cifarcore.config import RetrainConfig
+from cifarcore.data.known_images import known_images
 from cifarcore.presets import KEPT, MOST_KEPT, RIVAL_SHARE, RIVALS
 from cifarcore.training.batches import step_seed
 
@@ -27,6 +29,17 @@ class Deck:
             dealt.append(part)
             start, count = start + len(part), count - len(part)
         return torch.cat(dealt) if dealt else self.rows[:0]
+
+
+def rows_to_learn(ids: np.ndarray | None, n: int, val_rows: np.ndarray, config: RetrainConfig) -> np.ndarray:
+    """Rows of the `n` training images that may be learned from, sorted: none of `val_rows`, nor, where `config` leaves
+    them out, one that by its id, of `ids` (n,), is a duplicate of a test image.
+    """
+    may = np.ones(n, bool)
+    if config.leave_out_duplicates:
+        may = ~np.isin(ids, known_images().twins)
+    may[val_rows] = False
+    return np.flatnonzero(may)
 
 
 def batch_shares(focus_share: float, batch: int, rivals: bool = False) -> tuple[int, int, int]:

@@ -21,7 +21,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.files import atomic_write
 from cifarcore.presets import LEAST_SHARE, MOST_PASSES, Recipe
 from cifarcore.retraining.learning.block import Block
-from cifarcore.retraining.learning.dealing import Deck, batch_shares
+from cifarcore.retraining.learning.dealing import Deck, batch_shares, rows_to_learn
 from cifarcore.retraining.learning.recipes import cut_and_mix, recipe_of, schedule, train_config
 from cifarcore.retraining.setup import Setup
 from cifarcore.runs.layout import HISTORY_COLUMNS
@@ -62,7 +62,8 @@ class Learner:
         if self.train_config.precision == "float16":  # whose gradients would need scaling, for a minute's work
             self.train_config = replace(self.train_config, precision="float32")
         device = self.train_config.device
-        train_rows = np.setdiff1d(np.arange(len(dataset.y_train)), val_rows)
+        train_rows = rows_to_learn(ids, len(dataset.y_train), val_rows, self.config)
+        self.left_out = len(dataset.y_train) - len(val_rows) - len(train_rows)
         self.train_images, self.n_classes = len(train_rows), dataset.n_classes
         in_focus, are_rivals = (np.isin(dataset.y_train, classes) for classes in (setup.focus, rivals))
         kept = np.ones(len(train_rows), bool)
@@ -272,6 +273,7 @@ class Learner:
             "images": self.step * sum(self.shares),
             "steps": self.step,
             "stopped": stopped,
+            "left_out": self.left_out,
         }
         meta = {
             "model": self.train_config.model,

@@ -97,6 +97,8 @@ def retrain(folder: Path, record: Recorder, load_dataset: Callable[[str], Datase
         learner.scoring = scoring_seconds
         if (folder / STATE).exists():
             learner.load(folder / STATE)
+        if setup.config.leave_out_duplicates:
+            record.say(f"left out as duplicates of test images: {learner.left_out:,} training images")
         record.say(f"scoring at the end will take about {scoring_seconds:.0f} s")
         _learn(learner, folder, record, scoring_seconds)
         if not learner.step:

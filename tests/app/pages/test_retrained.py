@@ -1,6 +1,7 @@
 """The page of a retraining: what it changed, on which pictures, and what is done with it."""
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from made import made_run
@@ -11,7 +12,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from cifarcore.app.pages import retrained as retrained_page
 from cifarcore.app.parts import retraining_seeds
 from cifarcore.files import version
-from cifarcore.retraining import repeats
+from cifarcore.retraining import folders, repeats
+from cifarcore.runs.run import load_run, save_run
 
 
 @pytest.fixture
@@ -50,6 +52,17 @@ def test_before_and_after_are_those_of_scikit_learn(folder):
         assert (row["Before (A)"], row["After (B)"]) == (f"{before:.4f}", f"{after:.4f}")
         change = f"{after - before:+.4f}".replace("-", "−")
         assert row["B − A"] == change and f"{measure}: {before:.4f} before, {after:.4f} after ({change}," in said
+
+
+def test_what_was_left_out_is_said(folder):
+    path = folders.retrained_path(retrained(folder))
+    assert "Left out" not in text(run(folder, A="cnn-quick", B="retrained/minute").main)
+    made = load_run(path)
+    record = made.meta["retraining"]
+    record = record | {"settings": record["settings"] | {"leave_out_duplicates": True}, "left_out": 1234}
+    save_run(replace(made, meta=made.meta | {"retraining": record}), path)
+    said = text(run(folder, A="cnn-quick", B="retrained/minute").main)
+    assert "Left out of what it learned: 1,234 training images" in said
 
 
 def test_what_the_class_filter_acts_on_is_said(folder):

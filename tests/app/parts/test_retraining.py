@@ -13,6 +13,7 @@ from pages import text
 from retrainings import labels, run, with_weights
 
 from cifarcore.config import RetrainConfig
+from cifarcore.data.known_images import known_images
 from cifarcore.errors import CifarcoreError
 from cifarcore.retraining import folders, jobs, processes, progress, setup, speeds
 from cifarcore.runs.run import read_header, save_run
@@ -92,6 +93,23 @@ def test_each_setting_reaches_the_job(folder, monkeypatch):
     assert "Augmentation" not in [pills.label for pills in app.get("pills")] and not [
         each for each in app.get("button_group") if each.label == "Augmentation"
     ]
+
+
+def test_duplicates_are_left_out_where_that_is_chosen_and_only_of_cifar_100(folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(setup, "start", lambda *arguments: asked.append(arguments[0]))
+    made = made_run(model="cnn", preset="quick")
+    for config in ({"dataset": "synthetic"}, None):
+        save_run(replace(made, meta=made.meta | {"config": config}), folder / "cnn-quick-0.npz")
+        assert "retrain-duplicates" not in [box.key for box in run(folder).checkbox]
+    save_run(made, folder / "cnn-quick-0.npz")
+    app = run(folder)
+    app.button(key="retrain-start").click().run()
+    assert "will be left out" not in text(app)
+    app.checkbox(key="retrain-duplicates").check().run()
+    assert f"{len(known_images().twins):,} training images will be left out" in text(app)
+    app.button(key="retrain-start").click().run()
+    assert [config.leave_out_duplicates for config in asked] == [False, True]
 
 
 def test_the_classes_of_marked_images_become_the_focus(folder, monkeypatch):
