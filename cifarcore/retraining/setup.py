@@ -18,7 +18,7 @@ import numpy as np
 from cifarcore.config import RetrainConfig
 from cifarcore.data.cifar100 import ARRAYS_FILE, PYTHON_FOLDER, data_dir
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import is_link, sole_writer
+from cifarcore.files import is_link, refuse_links, sole_writer
 from cifarcore.retraining.folders import (
     feature_caches,
     file_digest,
@@ -116,23 +116,17 @@ def create(config: RetrainConfig, parent: str | Path, runs_folder: str | Path, n
     focus = choose_focus(run, config)
     # a float16 file; float32 weights and momentum, old and new
     needed = 64 * 2**20 + 20 * weights_path(parent).stat().st_size
-    while not _claim(folder := job_folder(runs_folder, name or free_name(runs_folder, parent, config)), needed):
+    setup = {
+        "config": config.to_dict(),
+        "parent": _from(retrained_dir(runs_folder).resolve() / "job", parent.resolve()),
+        "parent_digest": run.digest,
+        "weights_digest": file_digest(weights_path(parent)),
+        "focus": list(focus),
+        "focus_names": [str(run.class_names[index]) for index in focus],
+    }
+    while not _claim(folder := job_folder(runs_folder, name or free_name(runs_folder, parent, config)), needed, setup):
         if name:
             raise CifarcoreError(f"{name}: that name is taken; choose another")
-    with explained(folder):
-        setup = {
-            "config": config.to_dict(),
-            "parent": _from(folder.resolve(), parent.resolve()),
-            "parent_digest": run.digest,
-            "weights_digest": file_digest(weights_path(parent)),
-            "focus": list(focus),
-            "focus_names": [str(run.class_names[index]) for index in focus],
-        }
-        try:
-            write_json(folder / SETUP, setup)
-        except OSError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
     return folder
 
 
@@ -144,8 +138,8 @@ def _from(folder: Path, path: Path) -> str:
         return str(path)
 
 
-def _claim(folder: Path, needed: int) -> bool:
-    """Make the folder of a new job; whether its name was free. Raises DiskFull below `needed` bytes."""
+def _claim(folder: Path, needed: int, setup: dict) -> bool:
+    """Make a new job's folder with its `setup`; whether its name was free. Raises DiskFull below `needed` bytes."""
     with explained(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         if (free := shutil.disk_usage(folder.parent).free) < needed:
@@ -156,7 +150,15 @@ def _claim(folder: Path, needed: int) -> bool:
         with sole_writer(folder.parent):  # nobody renames another to it meanwhile
             if taken(folder):
                 return False
-            folder.mkdir()
+            # a kill must leave no folder without a setup, whose name would be taken by a job that nobody is shown
+            unnamed = folder.with_name(f".{folder.name}.tmp")
+            refuse_links(unnamed)
+            shutil.rmtree(unnamed, ignore_errors=True)
+            try:
+                write_json(unnamed / SETUP, setup)
+                unnamed.rename(folder)
+            finally:
+                shutil.rmtree(unnamed, ignore_errors=True)
         return True
 
 

@@ -224,6 +224,24 @@ def test_duplicates_are_left_out_of_cifar_100_alone(made):
         create(config, made / "cnn-made-0.npz", made)
 
 
+@pytest.mark.parametrize("moment", ["write_json", "Path.rename"])
+def test_a_kill_while_a_job_is_set_up_takes_no_name(made, moment):
+    """Without its setup nobody is shown the job, and so nobody could free its name."""
+    killed = "lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+from cifarcore.config import RetrainConfig
+from cifarcore.retraining import setup
+setup.{moment} = {killed}
+setup.create(RetrainConfig(focus="hardest:3"), sys.argv[1], Path(sys.argv[1]).parent, "mine")
+"""
+    run = subprocess.run([sys.executable, "-c", code, str(made / "cnn-made-0.npz")], timeout=300)
+    assert run.returncode == -signal.SIGKILL and folders.jobs(made) == []
+    folder = create(HEAD, made / "cnn-made-0.npz", made, "mine")
+    assert [job.folder for job in folders.jobs(made)] == [folder] and list(folder.parent.iterdir()) == [folder]
+
+
 def test_a_parent_without_weights_or_a_disk_without_room_is_refused(made, monkeypatch):
     parent = made / "cnn-made-0.npz"
     monkeypatch.setattr(setup.shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 20))
