@@ -42,6 +42,8 @@ class Progress:
     def share(self) -> float:
         """How much of the present phase is done, 0..1."""
         last = self.last
+        if last["phase"] == "writing":  # the last one, of which nothing is counted
+            return 1.0
         done = (
             last.get("fraction", 0.0)
             if last["phase"] == "learning"

@@ -20,6 +20,7 @@ def learning(**numbers):
         (learning(fraction=-0.5), 0.0),
         (learning(), 0.0),
         ({"phase": "evaluating", "done": 0.5, "total": 0.5}, 0.5),
+        ({"phase": "writing", "at": 1.0}, 1.0),
     ],
 )
 def test_how_much_of_the_phase_is_done(last, share):

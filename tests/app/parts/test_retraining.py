@@ -155,7 +155,8 @@ def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
     )
     assert "each image of the focus 0.39 times" in said
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 1.0})
-    assert "longer than the budget: about 9 min in all" in text(run(folder))
+    said = text(run(folder))
+    assert "longer than the budget: about 9 min in all" in said and "8 min of scoring at the end: ends about" in said
 
 
 def test_a_budget_too_short_names_the_shortest_that_is_not(folder):
