@@ -104,7 +104,13 @@ def _refuse_to_overwrite(config: TrainConfig, path: Path, state_path: Path, resu
             raise CifarcoreError(
                 f"{state_path}: an unfinished training of this name; --resume continues it, --overwrite starts over"
             )
-    elif path.exists():
+    elif not path.exists():
+        if not resume and (run := path.with_suffix(".npz")).exists():  # which evaluating this training would replace
+            raise CifarcoreError(
+                f"{run}: a run of this name is here without its weights; --overwrite replaces it, --name or --folder "
+                "keep both"
+            )
+    else:
         if not resume:
             raise CifarcoreError(f"{path}: exists already; --overwrite replaces it, --name keeps both")
         if (kept := load_checkpoint(path).config) != config:

@@ -227,6 +227,17 @@ def test_a_damaged_state_is_refused_in_one_line(dataset, tmp_path, damage):
         fit(TINY, dataset, tmp_path, resume=True)
 
 
+def test_a_bundled_run_without_its_weights_is_not_overwritten_unasked(dataset, tmp_path):
+    """As seeds 1 and 2 of the bundled ones: evaluating the new training would replace its run file."""
+    config = replace(TINY, epochs=1)
+    run = tmp_path / f"{config.name}.npz"
+    run.write_bytes(b"a run")
+    with pytest.raises(CifarcoreError, match="without its weights; --overwrite replaces it, --name or --folder keep"):
+        fit(config, dataset, tmp_path)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in (".npz", ".pt")] == [run.name]
+    assert fit(config, dataset, tmp_path, overwrite=True).exists() and run.read_bytes() == b"a run"
+
+
 def test_nothing_is_overwritten_unasked(dataset, tmp_path):
     config = replace(TINY, epochs=1)
     with pytest.raises(Stopped):
