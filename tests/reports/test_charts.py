@@ -345,5 +345,13 @@ def test_every_chart_encodes_what_was_reviewed():
     assert all_encoded().splitlines() == SPECS.read_text(encoding="utf-8").splitlines()
 
 
+def test_a_small_change_while_it_learns_has_each_mark_of_its_axis_once():
+    frame = pd.DataFrame({"seconds": [0.0, 3], "accuracy": [0.8, 0.802], "classes": "focus classes", "parent": 0.8})
+    frame["change"] = 100 * (frame["accuracy"] - frame["parent"])
+    drawn = io.StringIO()
+    retrained.accuracy_curves(frame, 60).save(drawn, format="svg")
+    assert re.findall(r">([+−][\d.]+)<", drawn.getvalue()) == ["+0", "+0.1", "+0.2"]
+
+
 if __name__ == "__main__":
     SPECS.write_text(all_encoded(), encoding="utf-8")

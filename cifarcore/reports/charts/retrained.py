@@ -29,7 +29,7 @@ def accuracy_curves(frame: pd.DataFrame, budget: float) -> alt.LayerChart:
         .mark_line(point=alt.OverlayMarkDef(size=24))
         .encode(
             x=_seconds(budget),
-            y=alt.Y("change:Q", title="change in points", axis=alt.Axis(format="+.1~f", tickCount=4)),
+            y=alt.Y("change:Q", title="change in points", axis=alt.Axis(format="+.1~f", tickCount=4, tickMinStep=0.1)),
             color=alt.Color(
                 "classes:N",
                 scale=alt.Scale(domain=kinds, range=[COLORS["B"], NEUTRAL, NEUTRAL]),
