@@ -181,6 +181,26 @@ def test_of_many_that_start_at_once_one_works(tmp_path):
     assert sum("Busy" in text for text in said) == 3
 
 
+def test_of_two_that_go_on_with_one_job_the_second_is_refused_and_changes_nothing(tmp_path):
+    folder = new_folder(tmp_path)
+    first = start(folder)
+    second = None
+    try:
+        wait_until(lambda: len(read_progress(folder).lines) > 3)
+        before = (folder / progress.PROCESS).read_bytes()
+        second = start(folder)
+        said = second.communicate(timeout=600)[1]
+        assert second.returncode and "Busy" in said and f"process {first.pid}" in said
+        assert (folder / progress.PROCESS).read_bytes() == before and read_job(folder).state == "running"
+        assert sum(line["phase"] == "starting" for line in read_progress(folder).lines) == 1
+        jobs.stop(folder)
+        assert first.wait(60) == 0 and read_job(folder).state == "stopped"
+    finally:
+        for process in filter(None, (first, second)):
+            process.kill()
+            process.communicate()
+
+
 def test_an_old_lock_file_holds_nobody_up(tmp_path):
     with working(new_folder(tmp_path)) as record:
         record.end("finished", "")
@@ -207,6 +227,22 @@ def test_a_process_id_that_now_is_anothers_is_not_the_job(tmp_path):
     ):
         progress.write_json(folder / progress.PROCESS, damaged)
         assert read_job(folder).state == "killed"
+
+
+def test_discarding_a_job_spares_the_process_that_has_its_id_by_now(tmp_path):
+    folder = new_folder(tmp_path / folders.FOLDER)
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        who = processes.identity(other.pid)
+        gone = who | {key: who[key] - 100 for key in ("process_started", "since_boot")} | {"token": "a"}
+        for record in (progress.PROCESS, progress.STARTED):
+            progress.write_json(folder / record, gone)
+        assert read_job(folder).state == "killed"
+        folders.discard(tmp_path, "job")
+        assert not folder.exists() and other.poll() is None and processes.is_alive(who)
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_dead_child_that_nobody_has_waited_for_is_dead():
