@@ -59,10 +59,10 @@ def version(path: Path) -> Version:
 
 
 def seen(path: Path) -> Version | None:
-    """The version of `path` as it is shown now; None where it is not there."""
+    """The version of `path` as it is shown now; None where it is not there, or no file can be called so."""
     try:
         return version(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a null character is a ValueError
         return None
 
 

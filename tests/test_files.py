@@ -196,3 +196,10 @@ def test_where_no_lock_can_be_made_a_line_says_so(tmp_path, monkeypatch):
     with pytest.raises(CifarcoreError, match=r"run\.npz: cannot be locked \(No space left on device\); make room in"):
         with files.sole_writer(tmp_path / "run.npz"):
             pass
+
+
+def test_where_nothing_is_nothing_was_seen(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("gone", "file/below", "null\x00character"):
+        assert files.seen(tmp_path / name) is None
+    assert files.seen(tmp_path / "file") is not None

@@ -164,7 +164,7 @@ def import_(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of that name.")] = False,
     data: DataOption = None,
 ) -> None:
-    """Check someone else's predictions and keep them as a run file, which the app lists as imported/NAME."""
+    """Import predictions of any framework as a run file, which the app lists as imported/NAME."""
     from cifarcore.runs.importing import check, imported_path, keep, refuse_existing
     from cifarcore.runs.understood import scores_of
 

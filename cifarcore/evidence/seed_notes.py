@@ -23,10 +23,9 @@ def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
     single = [letter for letter, side in sides.items() if len(side) == 1]
     if len(single) == 2:
         seeds = all(seed_given(run.meta) is not None for run in runs)
-        one, again = ("seed", "what another seed of the same recipe") if seeds else ("run", "what training it again")
         return [
-            f"There is only one {one} of A and of B: {again} would give cannot be known from it, so the verdict is "
-            "about these trained models, not about how they were trained."
+            f"With one {'seed' if seeds else 'run'} each, this compares these two trained models, not how they were "
+            "trained: another training of either would come out differently."
         ]
     notes = [note for side in sides.values() for note in _alike(side)]
     if single:
@@ -44,7 +43,7 @@ def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
     if _vary_no_more_than_images(runs, n_a):
         notes.append(
             "In accuracy the variance between these seeds is not significant beyond that of their test images. If "
-            "seeds truly add none, the interval is a little too wide (it covers 97%), so small differences are missed "
+            "seeds add no variance, the interval is a little too wide (it covers 97%), so small differences are missed "
             "more often."
         )
     start = [letter for letter, side in sides.items() if any(_pretrained(run) for run in side)]

@@ -60,15 +60,15 @@ def of_outcomes(split: pd.DataFrame, sides: Sides) -> str:
     images = dict(zip(split["group"], split["images"], strict=True))
     _, only_a, only_b, _ = (f"{images[group]:,}" for group in FOUR_WAYS)
     a, b = sides.names
-    return f"{b} corrects {only_b} errors of {a} and makes {only_a} that it does not{_first_seeds(sides)}"
+    return f"{b} fixes {only_b} errors of {a} and introduces {only_a} new ones{_first_seeds(sides)}"
 
 
 def of_map(split: pd.DataFrame, sides: Sides) -> str:
     """How many errors there are to be seen on the maps, which are the first seeds'."""
     images = dict(zip(split["group"], split["images"], strict=True))
     wrong_a, wrong_b = images["only B"] + images["neither"], images["only A"] + images["neither"]
-    a, b = (f"{wrong:,} of {name}" for wrong, name in zip((wrong_a, wrong_b), sides.names, strict=True))
-    return f"Where the errors lie: {a}, {b}, {images['neither']:,} of both{_first_seeds(sides)}"
+    a, b = (f"{name} {wrong:,}" for wrong, name in zip((wrong_a, wrong_b), sides.names, strict=True))
+    return f"Errors: {a}, {b}, shared {images['neither']:,}{_first_seeds(sides)}"
 
 
 def _first_seeds(sides: Sides) -> str:
@@ -86,10 +86,10 @@ def of_slices(slices: Slices, names: tuple[str, str]) -> str:
 
 
 def of_claims(measured: pd.DataFrame) -> str:
-    """How many measurements of the report's claims hold."""
+    """How many of the report's claims are reproduced, by each pair of models that they were checked on."""
     counts = measured["verdict"].value_counts()
     holds, fails = int(counts.get(findings.HOLDS, 0)), int(counts.get(findings.FAILS, 0))
-    return f"{holds} of {len(measured)} measurements of the report's claims hold here, {fails} do not"
+    return f"{holds} of {len(measured)} checked claims of the report are reproduced, {fails} are not"
 
 
 def of_retraining(table: pd.DataFrame, names: tuple[str, str]) -> str:

@@ -30,11 +30,14 @@ def decision_sections(sides: Sides, all_runs: Sequence[Run], drawn: bool = True)
     curves = decisions.curve_frame(runs, n_a) if drawn else ()
     curve = charts.risk_coverage(curves, sides.names, abstention.MAX_ERROR) if len(curves) else None
     return [
-        ("What could have been detected", [_paragraph(decisions.detectable_text(runs, n_a))]),
+        ("Statistical power", [_paragraph(decisions.detectable_text(runs, n_a))]),
         ("Can B replace A?", [_paragraph(decisions.equivalence_text(fine, sides.names))]),
-        ("Flips", [markup.table(decisions.flip_table(runs, n_a)), _paragraph(decisions.flip_text(runs, n_a))]),
         (
-            "Abstention",
+            "Prediction flips (churn)",
+            [markup.table(decisions.flip_table(runs, n_a)), _paragraph(decisions.flip_text(runs, n_a))],
+        ),
+        (
+            "Selective prediction (abstention)",
             [
                 _paragraph(decisions.abstention_text(coverage, abstention.MAX_ERROR, sides.names)),
                 "" if curve is None else markup.chart(curve, 700),
@@ -42,7 +45,7 @@ def decision_sections(sides: Sides, all_runs: Sequence[Run], drawn: bool = True)
             ],
         ),
         (
-            "Together",
+            "Ensemble and error overlap",
             [_paragraph(decisions.together_text(runs, n_a)), markup.table(decisions.together_table(runs, n_a))],
         ),
         _slices(sides, drawn),

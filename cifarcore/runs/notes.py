@@ -57,8 +57,8 @@ def not_told_by_labels(test: TestSet, given: np.ndarray) -> list[str]:
         and any(np.array_equal(test.labels, each) for each in (other.labels, other.counted)[: 1 + as_numbers])
     ]
     return [
-        f"the labels would be the same by {' and '.join(alike)}, with other pictures in these rows: nothing but the "
-        "option says which order is theirs"
+        f"{' and '.join(alike)} would give the same labels but other pictures, and the labels cannot tell which is "
+        "right: check the order"
     ] * bool(alike)
 
 

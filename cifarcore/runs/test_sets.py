@@ -29,7 +29,7 @@ from cifarcore.runs.run import Run, load_run
 
 _BY_FILE = "the files are matched to those of {} by name; their pixels are not compared"
 _SAME_NAMES = (
-    "several classes have files of the same name: the rows are taken in the --order given, which all names fit"
+    "several classes have files of the same name: the rows are matched by the --order given, which all names fit"
 )
 _OR_AN_ORDER = "; or give --order imagefolder, natural or paths, if the rows are in that order"
 _ANOTHER_FITS = "; all names fit --order {}, not the one given"
@@ -205,7 +205,7 @@ def _ask(folder: ImageFolder, title: str, rows_of: dict[str, np.ndarray]) -> str
         for name, whose in orders.items()
     ]
     return (
-        f"nothing but their order ties the rows to the pictures, and {title} has {len(orders)} that are usual: give "
+        f"only their order matches the rows to the pictures, and {title} has {len(orders)} usual orders: give "
         f"{', or '.join(shown)}; or name the files in the predictions"
     )
 

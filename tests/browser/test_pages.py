@@ -261,11 +261,11 @@ def test_the_cards_maps_are_square(visit):
 
 def test_a_link_opens_the_sections_that_were_open(visit):
     page = visit()
-    page.locator("summary", has_text="Flips").click()
+    page.locator("summary", has_text="Prediction flips").click()
     settle(page)
     again = visit(address(page), elsewhere=True)
     opened = again.locator("[data-testid=stMain] details[open] summary")
-    assert [text.split()[-1] for text in opened.all_inner_texts()] == ["Flips"]
+    assert [text.split()[-1] for text in opened.all_inner_texts()] == ["(churn)"]
 
 
 def test_a_matrix_that_a_narrow_screen_cuts_is_said_to_be_moved(visit):

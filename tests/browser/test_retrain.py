@@ -219,7 +219,10 @@ def test_from_start_to_the_verdict_of_three_seeds(browse, runs):
     go_to(page, "Retrained")
     settle(page)
     main = page.locator("[data-testid=stMainBlockContainer]")
-    assert f"Retrained: {name}" in main.inner_text() and "One seed cannot tell a gain from luck" in main.inner_text()
+    assert (
+        f"Retrained: {name}" in main.inner_text()
+        and "One seed cannot distinguish a real gain from chance" in main.inner_text()
+    )
     press(page.locator(".st-key-retrained-repeat button").first, lambda: len(jobs(runs)) > 1)
     wait_until(lambda: [job.state for job in jobs(runs)] == ["finished"] * 3, 600)
     page.get_by_text("mean of 3 seeds").first.wait_for()

@@ -32,7 +32,7 @@ def test_from_the_overviews_sentence_to_the_pictures_to_the_maps_and_back(visit,
     pictures = follow(visit, links.first)
     assert parameters(pictures)["slice"] == name
     assert ids(csv_of(pictures, "slices")) == expected
-    explorer = follow(visit, pictures.get_by_role("link", name="Mark them in the explorer"))
+    explorer = follow(visit, pictures.get_by_role("link", name="Highlight in the explorer"))
     said = explorer.locator("[data-testid=stMain]").inner_text()
     assert f"{len(expected):,} images in the slice {name}" in said
     assert explorer.get_by_text("other images").count() == 1, "the legend of the maps"

@@ -40,7 +40,7 @@ def test_single_pair_verdict(runs, single):
     assert single.better == "B" and single.verdict.startswith("resnet18-made beats cnn-made by ")
     assert single.metrics.loc["accuracy", "p"] == pytest.approx(stats.binomtest(only_a, only_a + only_b).pvalue)
     assert f"only B is correct on {only_b} images, only A on {only_a}" in single.sentence
-    assert any("only one seed of A and of B" in note for note in single.notes)
+    assert any("With one seed each" in note for note in single.notes)
     swapped = comparison.compare(runs["b"][:1], runs["a"][:1])
     assert swapped.better == "A" and swapped.verdict == single.verdict
     np.testing.assert_allclose(swapped.metrics["difference"], -single.metrics["difference"])
@@ -63,7 +63,7 @@ def test_metric_values_are_those_of_the_runs(runs, single, seeds):
 def test_seeds_are_not_an_ensemble(runs, seeds):
     averaged = np.mean([run.logits.astype(float) for run in runs["b"]], axis=0).argmax(axis=1)
     assert (averaged == runs["b"][0].labels).mean() > seeds.metrics.loc["accuracy", "b"] + 0.01
-    assert not any("only one seed" in note for note in seeds.notes)
+    assert not any("one seed" in note for note in seeds.notes)
 
 
 def test_spread_between_seeds_widens_the_interval(runs, seeds):
@@ -78,8 +78,8 @@ def test_spread_between_seeds_widens_the_interval(runs, seeds):
 def test_no_seed_is_told_of_runs_that_gave_none(runs):
     meta = {"imported": {}, "seed": 0, "scores": "logits"}
     a, b = (replace(runs[letter][0], meta=meta) for letter in "ab")
-    (note,) = (note for note in comparison.compare([a], [b]).notes if "one run of A and of B" in note)
-    assert "seed" not in note and "these trained models" in note
+    (note,) = (note for note in comparison.compare([a], [b]).notes if "With one run each" in note)
+    assert "seed" not in note and "these two trained models" in note
 
 
 def test_names_of_classes_are_shown_with_spaces():

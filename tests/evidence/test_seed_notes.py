@@ -17,12 +17,12 @@ ONE_SET = "All seeds share one training set: the variation that others would add
 def test_one_seed_each():
     (text,) = seed_notes([A[0], B[0]], 1)
     assert text == (
-        "There is only one seed of A and of B: what another seed of the same recipe would give cannot be known from "
-        "it, so the verdict is about these trained models, not about how they were trained."
+        "With one seed each, this compares these two trained models, not how they were trained: another training of "
+        "either would come out differently."
     )
     unnamed = [replace(run, meta={"imported": {}, "seed": 0}) for run in (A[0], B[0])]
     (text,) = seed_notes(unnamed, 1)
-    assert text.startswith("There is only one run of A and of B: what training it again would give cannot be known")
+    assert text.startswith("With one run each, this compares these two trained models, not how they")
 
 
 @pytest.mark.parametrize(("runs", "n_a", "one", "other"), [([*A, B[0]], 3, "B", "A"), ([A[0], *B], 1, "A", "B")])
@@ -55,7 +55,8 @@ def test_seeds_that_vary_no_more_than_their_images_are_said_to_have_wide_interva
     alike = [[made_run(4, 400, 0.6, seed, model) for seed in range(3)] for model in ("cnn", "resnet18")]
     said = (
         "In accuracy the variance between these seeds is not significant beyond that of their test images. If seeds "
-        "truly add none, the interval is a little too wide (it covers 97%), so small differences are missed more often."
+        "add no variance, the interval is a little too wide (it covers 97%), so small differences are missed more "
+        "often."
     )
     assert said in seed_notes([*alike[0], *alike[1]], 3) and said in seed_notes([*alike[0], B[0]], 3)
     for runs, n_a in (([*A, *alike[1]], 3), ([*alike[0], *B], 3), ([A[0], *B], 1)):

@@ -83,7 +83,7 @@ def test_hostile_names_break_no_page_of_slices(folder):
     for option in options[:3]:
         app.selectbox(key="slice").set_value(option).run()
         assert not app.exception
-    shown = text(app).replace("[Mark them in the explorer](explorer?", "")  # the app's own links
+    shown = text(app).replace("[Highlight in the explorer](explorer?", "")  # the app's own links
     assert not RENDERED.search(shown) and shown.encode()
     page(folder, "explorer", {"slice": options[0], "color": "slice"})
     kept, refused = selections.selections(folder)

@@ -33,7 +33,7 @@ def test_the_html_report_says_it_in_every_section_that_lacks_something(models):
     page = cifarcore.compare(a, b).html()
     shown = re.sub(r"<[^>]*>", " ", re.sub(r'src="[^"]*"', "", page))
     assert not NAN.search(shown)
-    for title in ("Abstention", "Together", "Confusions", "Calibration"):
+    for title in ("Selective prediction (abstention)", "Ensemble and error overlap", "Confusions", "Calibration"):
         section = page.split(f"<h2>{title}</h2>")[1].split("<h2>")[0]
         assert reason(both) in section, title
     assert "not tested" in page and ("no scores" in page)

@@ -70,7 +70,7 @@ def figures(data):
     if odds["value"] is not None:
         found["odds ratio"] = [f"{odds['value']:.2f}, 95% CI {odds['low']:.2f} to {odds['high']:.2f} (exact"]
     if wins["value"] is not None:
-        found["seeds that win"] = [f"{wins['value']:.0%}, 95% CI {wins['low']:.0%} to {wins['high']:.0%}, which "]
+        found["seeds that win"] = [f"{wins['value']:.0%}, 95% CI {wins['low']:.0%} to {wins['high']:.0%}. By the "]
     area, coverage = (decided["abstention"][name] for name in ("augrc", "coverage"))
     found["abstention"] = [f"{area['a']:.4f}", f"{area['b']:.4f}", interval(area["low"], area["high"], "+.4f")]
     found["abstention"] += [f"(B) answers {coverage['b']:.1%} of images", f"(A) {coverage['a']:.1%} (B − A "]

@@ -23,10 +23,10 @@ def test_counts_of_the_first_seeds_say_so():
         both = (wrong[0] & wrong[1]).sum()
         only_a, only_b = ((wrong[k] & ~wrong[1 - k]).sum() for k in (1, 0))
         assert headings.of_outcomes(split, sides) == (
-            f"new corrects {only_b} errors of old and makes {only_a} that it does not{seeds}"
+            f"new fixes {only_b} errors of old and introduces {only_a} new ones{seeds}"
         )
         assert headings.of_map(split, sides) == (
-            f"Where the errors lie: {wrong[0].sum()} of old, {wrong[1].sum()} of new, {both} of both{seeds}"
+            f"Errors: old {wrong[0].sum()}, new {wrong[1].sum()}, shared {both}{seeds}"
         )
 
 

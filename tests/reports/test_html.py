@@ -244,9 +244,10 @@ def test_the_page_is_titled_and_says_when_it_was_written(runs):
     assert re.search(r"Written by cifarcore [0-9.]+\S* on \d{4}-\d\d-\d\d \d\d:\d\d UTC\.", page)
     sections = re.findall(r"<h2>(.*?)</h2>", page)
     assert sections == [
-        "Metrics", "Correctness on the same images", "What could have been detected", "Can B replace A?", "Flips",
-        "Abstention", "Together", "Slices", "Maps", "Classes", "Superclasses", "Confusions", "Calibration",
-        "Learning curves", "Suspect labels", "All runs", "Methods", "Appendix: fingerprints",
+        "Metrics", "Correctness on the same images", "Statistical power", "Can B replace A?",
+        "Prediction flips (churn)", "Selective prediction (abstention)", "Ensemble and error overlap", "Slices", "Maps",
+        "Classes", "Superclasses", "Confusions", "Calibration", "Learning curves", "Suspect labels", "All runs",
+        "Methods", "Appendix: fingerprints",
     ]  # fmt: skip
 
 

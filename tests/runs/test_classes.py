@@ -130,8 +130,8 @@ def test_labels_that_fit_another_order_of_the_files_as_well_do_not_confirm_the_o
     made = draw(tmp_path / "pictures", {name: [f"{i}.png" for i in range(1, 12)] for name in ("ant", "bee")})
     path, options = tmp_path / "theirs.npz", dict(images=str(made.root))
     said = (
-        "the labels would be the same by --order natural, with other pictures in these rows: nothing but the option "
-        "says which order is theirs"
+        "--order natural would give the same labels but other pictures, and the labels cannot tell which is right: "
+        "check the order"
     )
     np.savez(path, probs=made.probabilities, labels=made.labels)
     assert said in taken(path, tmp_path, **options, order="imagefolder").notes

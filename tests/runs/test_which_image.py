@@ -200,7 +200,7 @@ def test_names_that_every_class_has_are_taken_in_a_stated_order_that_they_fit(tm
     )
     right = taken(path, tmp_path, **options, order="natural")
     made.check(right.run)
-    assert "the rows are taken in the --order given, which all names fit" in " ".join(right.notes)
+    assert "the rows are matched by the --order given, which all names fit" in " ".join(right.notes)
     assert "the names of files were not used" not in " ".join(right.notes)
     wrong = refused(path, tmp_path, **options, order="imagefolder")
     assert "that several classes have" in wrong and "; all names fit --order natural, not the one given" in wrong
@@ -241,7 +241,7 @@ def test_a_class_that_another_begins_with_stands_elsewhere_where_whole_paths_are
     path, options = tmp_path / "theirs.npz", dict(images=str(made.root))
     np.savez(path, predictions=made.probabilities[rows], label_ids=made.labels[rows])
     said = refused(path, tmp_path, **options)
-    assert "has 3 that are usual" in said
+    assert "has 3 usual orders" in said
     assert "--order paths, as in Hugging Face's datasets (row 0: 'bear cub/img_0.png'" in said
     assert "--order imagefolder, as in torchvision and Keras (row 0: 'bear/img_0.png'" in said
     made.check(taken(path, tmp_path, **options, order="paths").run)
@@ -250,4 +250,4 @@ def test_a_class_that_another_begins_with_stands_elsewhere_where_whole_paths_are
     padded = draw(tmp_path / "padded", {name: [f"img_{i:02}.png" for i in range(12)] for name in files})
     np.savez(path, predictions=padded.probabilities)
     said = refused(path, tmp_path, images=str(padded.root))
-    assert "has 2 that are usual" in said and "as in timm and Hugging Face's datasets (row 0: 'bear cub" in said
+    assert "has 2 usual orders" in said and "as in timm and Hugging Face's datasets (row 0: 'bear cub" in said

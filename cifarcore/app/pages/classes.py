@@ -116,7 +116,8 @@ def _outcomes(view: View, chosen: int) -> None:
     if len(rivals):
         seeds = ", mean over seeds" if view.several_seeds else ""
         st.markdown(
-            f"Most confused with (test images{seeds}): → {name} misclassified as it, ← it misclassified as {name}"
+            f"Most confused with (test images{seeds}): → {name} predicted as this class, "
+            f"← this class predicted as {name}"
         )
         forms = {name: count_form(rivals[name], sign="+" if "−" in name else "") for name in rivals.columns[1:]}
         shown = [name for name in rivals if "−" not in name]

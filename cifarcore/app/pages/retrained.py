@@ -131,7 +131,7 @@ def _described(run: Run, record: dict, parent: str) -> None:
         f"{record['images']:,} images ({_epochs(record.get('passes'))})"
         if isinstance(record.get("images"), int)
         else "",
-        f"trained: {escape(settings.get('train_layers', ''))}",
+        f"trained: {escape(spaced(str(settings.get('train_layers', ''))))}",
         "stopped by request before its budget was used" if record.get("stopped") is True else "",
     ]
     st.caption(f"From {escape(parent)}. {', '.join(filter(None, parts))}.")

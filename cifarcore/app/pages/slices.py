@@ -107,7 +107,7 @@ def _pictures(view: View, slices) -> None:
     filter_note(view, "the gallery below is", "the charts are")
     if apart := slice_tables.apart_text(slices, chosen):
         st.markdown(escape(apart, 600))
-    st.markdown(page_link("Mark them in the explorer", "explorer", {PARAMETER: chosen, "color": "slice"}))
+    st.markdown(page_link("Highlight in the explorer", "explorer", {PARAMETER: chosen, "color": "slice"}))
     _gallery(view, mask, "slices", chosen)
 
 
@@ -189,7 +189,7 @@ def _kept(view: View) -> None:
         shown = seen(selection_path(folder, file))
         st.button("Delete this slice", icon=":material/delete:", on_click=_delete, args=(folder, file, shown))
     filter_note(view, "the gallery below is", "the charts are")
-    st.markdown(page_link("Mark them in the explorer", "explorer", {KEPT: name, "color": "slice"}))
+    st.markdown(page_link("Highlight in the explorer", "explorer", {KEPT: name, "color": "slice"}))
     _gallery(view, slices.masks[names.index(name)], "saved-images", name)
 
 

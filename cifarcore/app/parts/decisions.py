@@ -27,11 +27,11 @@ def sections(view: View) -> None:
     judged = (("Duplicates and disputed labels", "content_copy", "known", _known),)
     for title, icon, key, draw in (
         ("Where the difference comes from", "category", "origin", _origin),
-        ("What could have been detected", "search", "detectable", _detectable),
+        ("Statistical power", "search", "detectable", _detectable),
         ("Can B replace A?", "rule", "good-enough", _good_enough),
-        ("Flips", "swap_horiz", "flips", _flips),
-        ("Abstention", "front_hand", "abstention", _abstention),
-        ("Together", "group", "together", _together),
+        ("Prediction flips (churn)", "swap_horiz", "flips", _flips),
+        ("Selective prediction (abstention)", "front_hand", "abstention", _abstention),
+        ("Ensemble and error overlap", "group", "together", _together),
         *(judged if memo(known.judged, view.a.first) else ()),
         ("Calibration", "speed", "calibration", training.calibration),
         ("Learning curves", "show_chart", "learning-curves", training.curves),

@@ -41,7 +41,7 @@ def other_seeds(view: View, run: Run, focus: tuple[int, ...], folder: Path, busy
             "must exceed what both vary by."
         )
     else:
-        st.caption("One seed cannot tell a gain from luck; the same retraining with other seeds can.")
+        st.caption("One seed cannot distinguish a real gain from chance; the same retraining with other seeds can.")
     if not (folders.retrained_dir(folder) / run.name).is_dir():
         st.caption("Its settings are not in this folder any more, so it cannot be repeated here.")
         return

@@ -227,7 +227,7 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig, of_imag
         f"**{expected.passes:.2g} epochs**",
     ]
     if of_images < 1:
-        parts.append(f"each image of the focus {rounds:.2g} times")
+        parts.append(f"each focus image {rounds:.2g} times on average")
     if expected.caching:
         parts.append(f"{duration(expected.caching)} once for the parent's features")
     if expected.scoring > 1:

@@ -92,7 +92,7 @@ def _add(folder: Path, run_a: Path | None) -> None:
         given[name] = options.control(name, key, runs)
     if answer and answer.order:
         given["order"] = answer.order
-    with st.expander("Further options", icon=":material/tune:"):
+    with st.expander("More options", icon=":material/tune:"):
         for name, place in zip(options.FURTHER, _columns(len(options.FURTHER)), strict=True):
             given[name] = options.control(name, key, runs, place)
     if too_large := [file for file in files if file.size > MAX_MIB << 20]:
@@ -152,7 +152,7 @@ def _check(
 def _preview(folder: Path, run_a: Path | None, checked: _Checked, key: str) -> None:
     """Show what was understood, and offer to keep it."""
     with st.container(key="upload-understood"):
-        st.markdown("##### What was understood")
+        st.markdown("##### Detected")
         for run in checked.runs:
             if len(checked.runs) > 1:
                 st.markdown(f"**{escape(run.name)}**")
@@ -238,7 +238,7 @@ def _show_next(folder: Path, run_a: Path | None, kept: Sequence[importing.Import
     notes = dict.fromkeys(note for each in kept for note in each.notes)
     lines = [f"**{names}** added as B."]
     if model_a := choice.get("A"):
-        lines.append(f"Model A is now {escape(model_a)}: the one before has none of these images.")
+        lines.append(f"Model A is now {escape(model_a)}: the previous one was scored on other images.")
     st.session_state[_SAID] = "  \n".join([*lines, *map(_sentence, notes)])
     st.rerun()
 

@@ -125,7 +125,7 @@ def class_text(sides: Sides, class_index: int, most: int = 3) -> str:
     scattered = errors.sum() - errors[named].sum()
     if scattered:
         parts.append(f"{number(scattered, form)} scattered")
-    return f"{text}; remaining errors: {', '.join(parts)}"
+    return f"{text}; remaining errors (images): {', '.join(parts)}"
 
 
 def share_outside(sides: Sides, classes: np.ndarray) -> dict[str, float]:

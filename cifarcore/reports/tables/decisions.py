@@ -107,9 +107,8 @@ def flip_text(runs: Sequence[Run], n_a: int) -> str:
     meaningful = wins.value >= flips.MEANINGFUL and wins.low > 0.5
     return (
         f"A seed of B is more accurate than one of A with probability {wins.value:.0%}, 95% CI {wins.low:.0%} to "
-        f"{wins.high:.0%}, which {'shows' if meaningful else 'does not show'} a meaningful gain of another training by "
-        f"Bouthillier et al. (2021): they ask for {flips.MEANINGFUL:.0%} or more and a CI above 50%, for which a few "
-        "seeds rarely suffice."
+        f"{wins.high:.0%}. By the criterion of Bouthillier et al. (2021), {flips.MEANINGFUL:.0%} or more and a CI "
+        f"above 50%, this is {'' if meaningful else 'not yet '}a meaningful improvement; a few seeds rarely suffice."
     )
 
 
@@ -175,8 +174,8 @@ def together_text(runs: Sequence[Run], n_a: int) -> str:
         return f"No error consistency can be given: {kappa.why}. {absent_averages}".strip()
     ci = f"95% CI {interval(kappa.low, kappa.high, '.3f')}" if not kappa.why else f"no CI: {kappa.why}"
     return (
-        f"Error consistency (Cohen's κ of being correct): {number(kappa.value, '.3f')}, {ci}; 1 is the same images, "
-        f"0 as many as chance gives. {absent_averages}"
+        f"Error consistency (Cohen's κ of being correct): {number(kappa.value, '.3f')}, {ci}; 1: the same errors; "
+        f"0: agreement by chance. {absent_averages}"
     ).strip()
 
 

@@ -24,7 +24,7 @@ MOST_APART, LEAST_Z = 4, 4.0
 METHOD = (
     "Every slice of one or two conditions with enough images is tested against the rest on all images (Welch's t), FDR "
     "controlled at 5% over all of these tests; each property counts as much as another (weighted Benjamini-Hochberg). "
-    "Listed are those that either half of the images proposes; effect and interval are from the half that did not. "
+    "Slices are found on one half of the images, and their effect and interval estimated on the other half. "
     "Images are random, seeds are fixed. Share: the part of the whole difference that would disappear if the slice "
     "were like the rest."
 )
@@ -42,8 +42,8 @@ BY_Q = "Ordered by q, the smallest first."
 HELD_OUT = "B − A, held out"  #: the effect in the half of the images that did not propose the slice
 NOTHING_KNOWN = "These images have no known properties to search."
 NOT_MEASURED = (
-    "The images' pixels have not been measured yet; `cifarcore properties` does it once, and the search then includes "
-    "brightness, contrast, sharpness, colour and more."
+    "Properties of the pixels (brightness, contrast, sharpness, colour and more) are not computed yet; run "
+    "`cifarcore properties` once to include them."
 )
 
 

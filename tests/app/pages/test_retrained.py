@@ -77,7 +77,7 @@ def test_other_seeds_are_shown_with_their_mean_and_more_can_be_asked_for(folder,
     monkeypatch.setattr(repeats, "start", lambda *arguments: asked.append(arguments))
     retrained(folder)
     app = run(folder, A="cnn-quick", B="retrained/minute")
-    assert "One seed cannot tell a gain from luck" in text(app.main)
+    assert "One seed cannot distinguish a real gain from chance" in text(app.main)
     for seed in (1, 2):
         retrained(folder, f"minute-seed{seed}", seed=seed, accuracy=0.7 + seed / 100)
     retrained(folder, "other", seed=3, seconds=20.0)  # another retraining, no seed of this one

@@ -29,12 +29,12 @@ def test_closed_sections_compute_nothing(folder, monkeypatch):
         monkeypatch.setattr(part.training, name, never)
     app = run(folder, "overview")
     labels = [box.label for box in app.expander]
-    first = labels.index("What could have been detected")
+    first = labels.index("Statistical power")
     assert labels[first + 1 : first + 7] == [
         "Can B replace A?",
-        "Flips",
-        "Abstention",
-        "Together",
+        "Prediction flips (churn)",
+        "Selective prediction (abstention)",
+        "Ensemble and error overlap",
         "Calibration",
         "Learning curves",
     ]
@@ -85,7 +85,7 @@ def test_duplicates_and_disputed_labels_unfold_where_people_judged_the_images(fo
     write(folder, *models)
     closed = run(folder, "overview")
     labels = [box.label for box in closed.expander]
-    assert labels[labels.index("Together") + 1] == "Duplicates and disputed labels"
+    assert labels[labels.index("Ensemble and error overlap") + 1] == "Duplicates and disputed labels"
     app = run(folder, "overview", **{"known-open": True})
     found = known.repeats(models, 1)
     shown = tables(app)["Test images"]

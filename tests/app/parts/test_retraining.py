@@ -153,7 +153,7 @@ def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
     assert (
         "**1,000 images/s** measured here" in said and "**1.2 epochs**" in said and "longer than the budget" not in said
     )
-    assert "each image of the focus 0.39 times" in said
+    assert "each focus image 0.39 times on average" in said
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 1.0})
     said = text(run(folder))
     assert "longer than the budget: about 9 min in all" in said and "8 min of scoring at the end: ends about" in said

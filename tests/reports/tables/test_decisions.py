@@ -24,7 +24,13 @@ def test_the_result_says_the_same_as_json_and_in_the_report(tmp_path):
     assert written["flips"]["churn"]["share"] == pytest.approx(flips.flips([a, b], 1).loc["churn", "share"])
     assert written["flips"]["seed_wins"]["value"] is None and written["detectable"]["difference"] > 0
     page = result.html()
-    for title in ("What could have been detected", "Can B replace A?", "Flips", "Abstention", "Together"):
+    for title in (
+        "Statistical power",
+        "Can B replace A?",
+        "Prediction flips (churn)",
+        "Selective prediction (abstention)",
+        "Ensemble and error overlap",
+    ):
         assert f"<h2>{title}</h2>" in page
     assert decisions.detectable_text([a, b], 1).split(",")[0] in page
 
@@ -132,10 +138,10 @@ def test_flips_as_text(monkeypatch):
     )
     assert decisions.flip_text(seeds, 3) == (
         f"A seed of B is more accurate than one of A with probability {wins.value:.0%}, 95% CI {wins.low:.0%} to "
-        f"{wins.high:.0%}, which does not show a meaningful gain of another training by Bouthillier et al. (2021): "
-        "they ask for 75% or more and a CI above 50%, for which a few seeds rarely suffice."
+        f"{wins.high:.0%}. By the criterion of Bouthillier et al. (2021), 75% or more and a CI above 50%, this is "
+        "not yet a meaningful improvement; a few seeds rarely suffice."
     )
-    for low, value, verdict in ((0.51, 0.75, "which shows"), (0.5, 0.9, "does not"), (0.6, 0.74, "does not")):
+    for low, value, verdict in ((0.51, 0.75, "is a meaning"), (0.5, 0.9, "is not yet"), (0.6, 0.74, "is not yet")):
         monkeypatch.setattr(flips, "seed_wins", lambda *_, v=value, x=low: replace(wins, value=v, low=x))
         assert verdict in decisions.flip_text(seeds, 3)
     monkeypatch.undo()
@@ -203,7 +209,7 @@ def test_combinations_as_text():
     kappa = together.error_consistency(runs, 2)
     assert decisions.together_text(runs, 2) == (
         f"Error consistency (Cohen's κ of being correct): {kappa.value:.3f}, 95% CI {kappa.low:.3f} to "
-        f"{kappa.high:.3f}; 1 is the same images, 0 as many as chance gives."
+        f"{kappa.high:.3f}; 1: the same errors; 0: agreement by chance."
     )
 
 
