@@ -189,7 +189,7 @@ def _way_out(config: ImportConfig, folder: ImageFolder, rows_of: dict[str, np.nd
 
 
 def _ask(folder: ImageFolder, title: str, rows_of: dict[str, np.ndarray]) -> str:
-    """What is asked where nothing but their order ties rows to pictures, and usual orders differ; "" where none do."""
+    """What is asked where only their order matches rows to pictures, and usual orders differ; "" where none do."""
     orders: dict[str, list[str]] = {}  # those that differ, and what else has the same
     for name, rows in rows_of.items():
         same = next((other for other in orders if (rows_of[other] == rows).all()), name)

@@ -22,7 +22,9 @@ def understood(predictions: Predictions) -> str:
     if predictions.scores.ndim > 1:
         what = f"{predictions.scores.shape[1]} columns of scores"
     words = {"files": "picture files", "sample_ids": "sample ids", "rows": "row numbers"}
-    parts = [f"{words.get(role, role)} from {heading[:60]!r}" for role, heading in predictions.sources]
+    # an array alone is read as one called scores
+    sources = [each for each in predictions.sources if each != ("scores", "scores")]
+    parts = [f"{words.get(role, role)} from {heading[:60]!r}" for role, heading in sources]
     if predictions.columns and "class names" not in dict(predictions.sources):
         parts.append(f"classes {predictions.columns[0][:30]!r} to {predictions.columns[-1][:30]!r}")
     parts += (
@@ -56,7 +58,10 @@ def summary_of_run(run: Run) -> dict[str, str]:
 
 def scores_of(run: Run) -> str:
     """The kind of scores that a run has."""
-    return run.meta.get("scores", "logits") if run.has_scores else "predicted classes without scores"
+    if not run.has_scores:
+        return "predicted classes without scores"
+    kind = run.meta.get("scores", "logits")
+    return "probabilities (stored as logarithms)" if kind == "log_probabilities" else kind
 
 
 def examples(run: Run, test: TestSet | None, files: Sequence[str] | None) -> tuple[tuple[str, str, str], ...]:

@@ -23,6 +23,8 @@ def test_a_refusal_says_what_was_understood(tmp_path):
     assert "(read: 24 rows, 3 columns of scores; scores from 'probs'; row numbers from 'index')" in refused(
         tmp_path / "theirs.npz", tmp_path
     )
+    np.savez(tmp_path / "theirs.npz", made.probabilities)
+    assert "(read: 24 rows, 3 columns of scores)" in refused(tmp_path / "theirs.npz", tmp_path)
 
 
 def test_a_file_that_names_its_pictures_needs_their_folder(tmp_path):

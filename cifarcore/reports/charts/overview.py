@@ -134,10 +134,10 @@ def split_bar(frame: pd.DataFrame) -> alt.LayerChart:
     text = base.mark_text(color=NEUTRAL, align="left", y=18).encode(x=alt.X("start:Q"), text=alt.Text("fitting:N"))
     # where there is no room above them, the two in the middle have their words below, away from one another
     below = [
-        base.mark_text(color=NEUTRAL, align=align, y=70)
+        base.mark_text(color=NEUTRAL, align=align, dx=dx, y=70)
         .encode(x=alt.X(f"{end}:Q"), text=alt.Text("besides:N"))
         .transform_filter(f"datum.group == '{group}'")
-        for group, end, align in (("only A", "end", "right"), ("only B", "start", "left"))
+        for group, end, align, dx in (("only A", "end", "right", -4), ("only B", "start", "left", 4))
     ]
     # Streamlit takes 20 pixels of it for padding below
     return alt.layer(bars, text, *below, height=90, description="Test images by which of the two models is correct")

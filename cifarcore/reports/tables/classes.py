@@ -122,10 +122,11 @@ def class_text(sides: Sides, class_index: int, most: int = 3) -> str:
     form = count_form(errors)
     named = [c for c in np.argsort(-errors, kind="stable")[:most] if errors[c] >= 2]
     parts = [f"{sides.class_names[c]} {number(errors[c], form)}" for c in named]
-    scattered = errors.sum() - errors[named].sum()
-    if scattered:
-        parts.append(f"{number(scattered, form)} scattered")
-    return f"{text}; remaining errors (images): {', '.join(parts)}"
+    elsewhere = errors.sum() - errors[named].sum()
+    if elsewhere:
+        parts.append(f"{number(elsewhere, form)} in other classes")
+    unit = "images per seed" if len(sides.b.runs) > 1 else "images"
+    return f"{text}; remaining errors ({unit}): {', '.join(parts)}"
 
 
 def share_outside(sides: Sides, classes: np.ndarray) -> dict[str, float]:

@@ -173,17 +173,18 @@ def slice_numbers(sides: Sides) -> dict[str, Any]:
 
 
 def sentences(slices: Slices) -> list[tuple[str, str]]:
-    """(slice, sentence) for the clearest significant slice where B - A is greater than elsewhere, and where smaller."""
+    """(slice, sentence) for the clearest significant slice where B - A is larger than elsewhere, and where smaller."""
     lines = []
-    for more, word in ((True, "greater"), (False, "smaller")):
+    for more, word in ((True, "larger"), (False, "smaller")):
         rows = slices.significant
         rows = rows[(rows["gap"] > 0) == more]
         if len(rows):
             row = rows.iloc[0]
+            what = "The gain" if min(row["difference"], row["rest"]) > 0 else "B − A"
             lines.append(
                 (
                     row["slice"],
-                    f"B − A is {word} there: {number(100 * row['difference'], '+.1f')} points on {row['support']:,} "
+                    f"{what} is {word} there: {number(100 * row['difference'], '+.1f')} points on {row['support']:,} "
                     f"images (95% CI {interval(100 * row['low'], 100 * row['high'], '+.1f')}), "
                     f"{number(100 * row['rest'], '+.1f')} on the others; q {_equal(p_value(row['q']))}.",
                 )

@@ -56,12 +56,13 @@ def test_the_first_slice_either_way_is_said():
         table_of(), table_of(slice="later"),
     )  # fmt: skip
     assert slice_tables.sentences(found) == [
-        ("dark", "B − A is greater there: +12.5 points on 1,200 images (95% CI +10.0 to +15.0), −1.0 on the others; "
+        ("dark", "B − A is larger there: +12.5 points on 1,200 images (95% CI +10.0 to +15.0), −1.0 on the others; "
                  "q < 0.0001."),
         ("none", "B − A is smaller there: −10.0 points on 1,200 images (95% CI +10.0 to +15.0), −1.0 on the others; "
                  "q = 0.0123."),
     ]  # fmt: skip
     assert slice_tables.sentences(slices_of(table_of(gap=0.0)))[0][1].startswith("B − A is smaller")
+    assert slice_tables.sentences(slices_of(table_of(rest=0.02)))[0][1].startswith("The gain is larger there: +12.5")
     assert slice_tables.sentences(slices_of(table_of(significant=False))) == []
 
 
