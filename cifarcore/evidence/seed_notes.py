@@ -25,7 +25,7 @@ def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
         seeds = all(seed_given(run.meta) is not None for run in runs)
         return [
             f"With one {'seed' if seeds else 'run'} each, this compares these two trained models, not how they were "
-            "trained: another training of either would come out differently."
+            "trained: another training of either may come out differently."
         ]
     notes = [note for side in sides.values() for note in _alike(side)]
     if single:

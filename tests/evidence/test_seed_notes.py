@@ -18,7 +18,7 @@ def test_one_seed_each():
     (text,) = seed_notes([A[0], B[0]], 1)
     assert text == (
         "With one seed each, this compares these two trained models, not how they were trained: another training of "
-        "either would come out differently."
+        "either may come out differently."
     )
     unnamed = [replace(run, meta={"imported": {}, "seed": 0}) for run in (A[0], B[0])]
     (text,) = seed_notes(unnamed, 1)
