@@ -60,9 +60,12 @@ def bench_retrain(
     root: Annotated[Path, typer.Option(help="Folder of streamlit_app.py.")] = Path("."),
 ) -> None:
     """Waiting times of a short retraining, and its gain over three seeds beside its targets and the previous method."""
-    from cifarcore.experiments.bench_retrain import retrain_table
+    from cifarcore.experiments.bench_retrain import retrain_tables
 
-    print_table(retrain_table(root.resolve(), cnn, resnet, seconds))
+    waits, aims = retrain_tables(root.resolve(), cnn, resnet, lambda name: load_dataset(name, None), seconds)
+    print_table(waits)
+    console.print("\ntest images, means of the retraining seeds; differences from the parent:")
+    print_table(aims)
 
 
 @bench.command("train")

@@ -7,25 +7,23 @@ Works on copies of the parents. The test split is looked at once the settings st
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import pandas as pd
 
 from cifarcore.config import RetrainConfig
+from cifarcore.data.cifar100 import Dataset
 from cifarcore.errors import CifarcoreError
-from cifarcore.evidence import metrics
 from cifarcore.experiments.bench_app import filter_changes
 from cifarcore.experiments.bench_browser import TIMEOUT_MS, chromium, opened, server
+from cifarcore.experiments.retrain_aims import aims_table, learn_as_before
 from cifarcore.retraining import folders, jobs, setup
 from cifarcore.retraining.folders import retrained_path, weights_path
 from cifarcore.runs.run import load_run
 
 SEEDS = (0, 1, 2)
-#: change of the focus classes' mean F1 that a minute is to give; a third of it, half
-AIMS = {"cnn": 0.03, "resnet18": 0.02}
-#: what a minute of the default of before gave the bundled parents on the same machine, mean of the seeds (RESULTS.md)
-BEFORE = {"cnn-quick-0": {"focus F1": 0.444, "accuracy": 0.668}}
 # model B, as the sidebar shows it, is the new run
 _COMPARED = """() => {
     const box = document.querySelector('.st-key-B');
@@ -34,25 +32,29 @@ _COMPARED = """() => {
 KEYS = ("ArrowLeft",) * 7
 
 
-def retrain_table(root: Path, cnn: Path, resnet: Path, seconds: float = 60.0) -> pd.DataFrame:
-    """Rows of what, value, unit: waits in seconds, and F1 and accuracy of the parent, after its retraining and after
-    the recipe of before, with the change that was aimed at: means over three retraining seeds, of budgets of `seconds`
-    and of a third of them.
+def retrain_tables(
+    root: Path, cnn: Path, resnet: Path, load_dataset: Callable[[str], Dataset], seconds: float = 60.0
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Waits in seconds, rows of what, mean, least, most; and what was learned beside the aims (`aims_table`), over
+    retraining SEEDS, with columns run and budget: of budgets of `seconds` and of a third of them.
 
-    `cnn` and `resnet` are run files with their weights beside them, `root` is the folder of streamlit_app.py.
-    Raises CifarcoreError where a retraining fails, or without a browser.
+    `cnn` and `resnet` are run files with their weights beside them, `root` is the folder of streamlit_app.py,
+    `load_dataset` gives the data set of a name. Raises CifarcoreError where a retraining fails, or without a browser.
     """
-    rows = []
+    waits, aims = [], []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for parent in (cnn, resnet):
             for path in (parent, weights_path(parent)):
                 shutil.copy(path, folder / path.name)
-        rows += _button(root, folder)
-        for parent in (cnn, resnet):
+        waits += _button(root, folder)
+        for parent in (folder / cnn.name, folder / resnet.name):
+            dataset = load_dataset(str(load_run(parent).meta["config"]["dataset"]))
             for budget in (seconds, seconds / 3):
-                rows += _learning(folder / parent.name, folder, budget)
-    return pd.DataFrame(rows)
+                rows, table = _learning(parent, folder, budget, dataset)
+                waits += rows
+                aims.append(table)
+    return pd.DataFrame(waits), pd.concat(aims, ignore_index=True)
 
 
 def _button(root: Path, folder: Path) -> list[dict]:
@@ -80,26 +82,18 @@ def _button(root: Path, folder: Path) -> list[dict]:
     return [{"what": what, "mean": seconds, "unit": "s"} for what, seconds in figures.items()]
 
 
-def _learning(parent: Path, folder: Path, seconds: float) -> list[dict]:
-    before, outcomes = load_run(parent), []
+def _learning(parent: Path, folder: Path, seconds: float, dataset: Dataset) -> tuple[list[dict], pd.DataFrame]:
+    times, after = [], []
     for seed in SEEDS:
-        times, job = _timed_job(RetrainConfig(seconds=seconds, seed=seed), parent, folder)
-        after = load_run(retrained_path(job.folder))
-        focus = list(setup.read_setup(job.folder).focus)
-        figures: dict[str, float] = {"share of what was learned": after.meta["retraining"]["weight"]}
-        for name, figure in (("focus F1", lambda run: metrics.class_table(run)["f1"][focus].mean()),
-                             ("accuracy", metrics.accuracy)):  # fmt: skip
-            figures |= {f"{name}, parent": figure(before), name: figure(after)}
-            figures[f"{name}, change"] = figures[name] - figures[f"{name}, parent"]
-        outcomes.append(times | figures)
-    rows = _rows(f"{parent.stem}, {seconds:.0f} s", pd.DataFrame(outcomes))
-    aim = AIMS.get(before.meta.get("model"), 0.0) * (1.0 if seconds >= 60 else 0.5)
-    rows += [{"what": f"{parent.stem}, {seconds:.0f} s: focus F1, change aimed at", "mean": aim}]
-    if seconds == 60 and (old := BEFORE.get(parent.stem)):
-        rows += [
-            {"what": f"{parent.stem}, 60 s: {name}, recipe of before", "mean": value} for name, value in old.items()
-        ]
-    return rows
+        waits, job = _timed_job(RetrainConfig(seconds=seconds, seed=seed), parent, folder)
+        after.append(load_run(retrained_path(job.folder)))
+        times.append(waits | {"share of what was learned": after[-1].meta["retraining"]["weight"]})
+    focus = setup.read_setup(job.folder).focus
+    previous = [learn_as_before(parent, dataset, seconds, seed) for seed in SEEDS]
+    aims = aims_table(load_run(parent), after, previous, focus, seconds)
+    aims.insert(0, "run", parent.stem)
+    aims.insert(1, "budget", f"{seconds:.0f} s")
+    return _rows(f"{parent.stem}, {seconds:.0f} s", pd.DataFrame(times)), aims
 
 
 def _timed_job(config: RetrainConfig, parent: Path, folder: Path) -> tuple[dict[str, float], jobs.Job]:
