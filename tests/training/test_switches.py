@@ -5,6 +5,8 @@ from dataclasses import fields, replace
 import pytest
 import torch
 from made import TINY
+from PIL import Image
+from torchvision.transforms import v2
 
 from cifarcore.config import TrainConfig
 from cifarcore.data.synthetic import make_synthetic
@@ -17,7 +19,7 @@ from cifarcore.training.trainer import Trainer
 #: 4 steps an epoch
 CNN = replace(TINY, epochs=2, learning_rate=0.02, validation_size=100, precision="float32", device="cpu")
 RESNET = replace(CNN, model="resnet18", init="random", stem="3x3", image_size=8)
-TEACHER = "a network that the test trains"
+TEACHER, WEIGHTS = "a network that the test trains", "a file that the test writes"
 PICTURES = dict(mix="both", policy="trivialaugment", erasing=0.5)
 SWITCHES = {
     "pictures": replace(CNN, **PICTURES),
@@ -38,9 +40,11 @@ SWITCHES = {
     "teacher asked once": replace(CNN, teacher=TEACHER, teacher_once=True),
     "growing": replace(RESNET, first_size=4, first_epochs=1, layer_decay=0.7, ema_decay=0.9),
     "stem of 7x7": replace(RESNET, stem="imagenet", image_size=16, train_layers="last_block"),
+    "weights": replace(RESNET, init="imagenet", weights=WEIGHTS),
+    "muon, resnet18": replace(RESNET, muon=0.02, muon_decay=0.2, layer_decay=0.7),
 }
-#: what names a run, says how much of it there is, where it runs, or where it begins
-NO_SWITCHES = {"preset", "seed", "dataset", "epochs", "batch_size", "device", "threads", "weights"}
+#: what names a run, says how much of it there is, or where it runs
+NO_SWITCHES = {"preset", "seed", "dataset", "epochs", "batch_size", "device", "threads"}
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +53,18 @@ def dataset():
 
 
 @pytest.fixture(scope="module")
-def taught(dataset, tmp_path_factory):
-    """A config with its teacher, where it names one."""
-    path = fit(replace(CNN, preset="teacher", epochs=1), dataset, tmp_path_factory.mktemp("teacher"))
-    return lambda config: replace(config, teacher=str(path)) if config.teacher else config
+def with_files(dataset, tmp_path_factory):
+    """A config with the files that it names: its teacher, and the weights that it begins with."""
+    from torchvision.models import resnet18
+
+    folder = tmp_path_factory.mktemp("files")
+    torch.manual_seed(7)
+    torch.save(resnet18().state_dict(), folder / "weights.pt")
+    files = {
+        "teacher": str(fit(replace(CNN, preset="teacher", epochs=1), dataset, folder)),
+        "weights": str(folder / "weights.pt"),
+    }
+    return lambda config: replace(config, **{name: path for name, path in files.items() if getattr(config, name)})
 
 
 def test_every_switch_is_among_them():
@@ -66,8 +78,8 @@ def test_every_switch_is_among_them():
 
 
 @pytest.mark.parametrize("name", SWITCHES)
-def test_stopped_and_resumed_is_bit_for_bit_the_same(dataset, taught, tmp_path, name):
-    config = taught(SWITCHES[name])
+def test_stopped_and_resumed_is_bit_for_bit_the_same(dataset, with_files, tmp_path, name):
+    config = with_files(SWITCHES[name])
     whole = load_checkpoint(fit(config, dataset, tmp_path / "whole"))
     for more in (2, 2, 1):  # in an epoch, at its last step, in the next
         steps = iter(range(1, 1000))
@@ -92,9 +104,33 @@ def same(one, other) -> bool:
 
 @pytest.mark.parametrize("changes", [{}, {"mix": "cutmix"}, {"mix": "mixup"}, {"mix": "both", "erasing": 0.5}], ids=str)
 def test_both_loaders_give_the_same_batches_of_uncropped_images(dataset, changes):
-    """Crops, mirrors and policies are drawn for a batch or for an image, and so alike in distribution alone."""
+    """Crops and mirrors are drawn for a batch or for an image, and so alike in distribution alone."""
     config = replace(CNN, crop_padding=0, flip=False, num_workers=0, **changes)
     assert same(*(batches(kind, dataset, config) for kind in (MemoryBatches, DataLoaderBatches)))
+
+
+POLICIES = {"randaugment": v2.RandAugment, "trivialaugment": v2.TrivialAugmentWide}
+#: of the values (0..1) of an image, how many may be apart, as torchvision rounds turned and sheared grids in two ways
+FEW, ROUNDING = 0.1, 2.5 / 255
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_both_loaders_do_to_an_image_what_the_policy_draws(dataset, policy, monkeypatch):
+    """A batch of one image has the draws of one image, whichever way it is loaded."""
+    kind, drawn = POLICIES[policy], []
+    apply = kind._apply_image_or_video_transform
+
+    def noted(self, image, name, magnitude, **others):
+        drawn.append((isinstance(image, Image.Image), name, float(magnitude)))
+        return apply(self, image, name, magnitude, **others)
+
+    monkeypatch.setattr(kind, "_apply_image_or_video_transform", noted)
+    config = replace(CNN, crop_padding=0, flip=False, num_workers=0, policy=policy, batch_size=1)
+    one, other = (batches(loader, dataset, config) for loader in (MemoryBatches, DataLoaderBatches))
+    by_kind = [[draw[1:] for draw in drawn if draw[0] == of_pil] for of_pil in (False, True)]
+    assert by_kind[0] == by_kind[1] and {name for name, _ in by_kind[0]} == set(kind._AUGMENTATION_SPACE)
+    for left, right in zip(one, other, strict=True):
+        assert ((left[0] - right[0]).abs() > ROUNDING).double().mean() < FEW and torch.equal(left[1], right[1])
 
 
 def test_workers_give_the_batches_of_one_process_from_any_step_on(dataset):
