@@ -23,6 +23,11 @@ def number(value: float, form: str) -> str:
     return text.replace("-", "−") if text.strip("-+0.,%") else text.replace("-", "+" if "+" in form else "")
 
 
+def rough(value: float) -> str:
+    """A number to two digits, never with an exponent, such as "0.036", "1.2" or "120"."""
+    return number(float(f"{value:.2g}"), ",.0f" if abs(value) >= 9.95 else ".2g" if abs(value) >= 1e-4 else ".1g")
+
+
 def interval(low: float, high: float, form: str) -> str:
     """Such as "0.1 to 0.2"; empty where either is NaN."""
     return "" if np.isnan(low) or np.isnan(high) else f"{number(low, form)} to {number(high, form)}"

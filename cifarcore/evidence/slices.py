@@ -22,6 +22,7 @@ from cifarcore.runs.run import Run
 from cifarcore.text import distinct, plain, spaced
 
 NAMED_CLASSES = 3  #: of a cluster
+_DUPLICATES = {"": "no duplicate", "exact": "exact duplicate", "near": "near duplicate", "similar": "similar"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,9 +171,9 @@ def of_images(run: Run) -> list[Property]:
         properties.append(Property("class", run.labels.astype(int), "known", names))
     rows = known.official_rows(run)
     if (rows >= 0).any():
-        kinds = ("none", *DUPLICATE_KINDS[1:])
+        kinds = tuple(_DUPLICATES[kind] for kind in DUPLICATE_KINDS)
         duplicate = np.where(rows < 0, -1, known_images().duplicate[rows])
-        properties.append(Property("duplicate in training", duplicate, "known", kinds))
+        properties.append(Property("closest training image", duplicate, "known", kinds))
     if (votes := known.people(run)) is not None:
         disputed = np.where(rows < 0, -1, votes.disputed)
         properties.append(Property("label disputed by people", disputed, "known", ("no", "yes")))

@@ -161,8 +161,8 @@ def test_predictions_are_uploaded_ranked_and_deleted(page, theirs, runs):
     settle(page)
     dialog.get_by_role("button", name="Check", exact=True).click()
     settle(page)
-    assert dialog.get_by_label("Keep as", exact=True).input_value() == "keras"
-    dialog.get_by_role("button", name="Keep", exact=True).click()
+    assert dialog.get_by_label("Save as", exact=True).input_value() == "keras"
+    dialog.get_by_role("button", name="Save", exact=True).click()
     page.wait_for_function("location.search.includes('keras')")
     settle(page)
     assert parameters(page)["B"] == "imported/keras" and "imported/keras" in shown(page)

@@ -67,7 +67,7 @@ def press(page, shown, name):
 
 def keep(page, shown, name):
     """Keep what was checked, and wait until the app shows it as model B."""
-    shown.get_by_role("button", name="Keep", exact=True).click()
+    shown.get_by_role("button", name="Save", exact=True).click()
     page.wait_for_function(f"location.search.includes('{name}')")
     settle(page)
     assert parameters(page)["B"] == f"imported/{name}" and page.locator("[role=dialog]").count() == 0
@@ -102,7 +102,7 @@ def test_softmax_without_pictures(page, made, runs):
     press(page, shown, "Check")
     understood = shown.locator(".st-key-upload-understood").inner_text()
     assert "by the place of each row" in understood and "Not used 'seconds'" in understood
-    shown.get_by_role("button", name="Keep", exact=True).click()
+    shown.get_by_role("button", name="Save", exact=True).click()
     shown.wait_for(state="hidden")
     settle(page)
     found = load_run(runs / "imported" / "softmax.npz")
@@ -117,14 +117,14 @@ def test_an_ambiguous_order_is_asked_for(page, made, runs):
     press(page, shown, "Check")
     said = shown.locator("[data-testid=stAlert]").inner_text()
     assert "“Order: imagefolder”, as in torchvision, Keras and Hugging Face's datasets (row 0: 'bee/10.png')" in said
-    assert shown.get_by_role("button", name="Keep", exact=True).count() == 0
+    assert shown.get_by_role("button", name="Save", exact=True).count() == 0
     box = shown.get_by_label("Order", exact=True)
     box.click()
     page.locator("[role=option]", has_text="imagefolder").click()
     settle(page)
     press(page, shown, "Check")
-    shown.get_by_label("Keep as", exact=True).fill("uploaded")
-    shown.get_by_label("Keep as", exact=True).press("Enter")
+    shown.get_by_label("Save as", exact=True).fill("uploaded")
+    shown.get_by_label("Save as", exact=True).press("Enter")
     settle(page)
     keep(page, shown, "uploaded")
     made.check(load_run(runs / "imported" / "uploaded.npz"))

@@ -207,11 +207,11 @@ def test_known_duplicates_and_disputed_labels_are_of_official_images_alone():
     ids[:100] += np.uint64(1)
     part = replace(run.take(np.arange(300)), sample_ids=ids, labels=labels)
     found = {each.name: each for each in of_images(part)}
-    for name, column in (("duplicate in training", known.duplicate), ("label disputed by people", known.disputed)):
+    for name, column in (("closest training image", known.duplicate), ("label disputed by people", known.disputed)):
         assert (found[name].values[:100] == -1).all() and found[name].kind == "known"
         np.testing.assert_array_equal(found[name].values[100:], column[rows[100:]])
     assert found["label disputed by people"].categories == ("no", "yes")
-    assert found["duplicate in training"].categories[0] == "none"
+    assert found["closest training image"].categories[0] == "no duplicate"
 
 
 def test_the_share_of_a_slice_is_known_where_the_models_differ():
@@ -268,7 +268,7 @@ def test_on_the_bundled_pair_near_duplicates_of_training_images_explain_a_part_b
     a, b = ([load_run(BUNDLED / f"{model}-quick-{seed}.npz") for seed in range(3)] for model in ("cnn", "resnet18"))
     found = find(a, b, of_images(a[0]))
     row = found.significant.iloc[0]
-    assert row["slice"] == "duplicate in training: near"
+    assert row["slice"] == "closest training image: near duplicate"
     correct = [np.mean([r.logits.astype(np.float32).argmax(1) == r.labels for r in runs], 0) for runs in (a, b)]
     difference = correct[1] - correct[0]
     known = known_images()
@@ -306,9 +306,9 @@ def test_every_slice_of_the_bundled_pair_by_numpy_alone():
     difference = correct[1] - correct[0]
     kin = np.array([str(name).replace("_", " ") for name in a[0].superclass_names])[a[0].superclass_of[a[0].labels]]
     rows = known_images().rows_of(a[0].sample_ids, a[0].labels)
-    kind = np.array(["none", "exact", "near", "similar"])[known_images().duplicate[rows]]
+    kind = np.array(["no duplicate", "exact duplicate", "near duplicate", "similar"])[known_images().duplicate[rows]]
     disputed = np.array(["no", "yes"])[known_images().disputed[rows].astype(int)]
-    values = {"superclass": kin, "duplicate in training": kind, "label disputed by people": disputed}
+    values = {"superclass": kin, "closest training image": kind, "label disputed by people": disputed}
     first = halves(a[0].sample_ids)
     for row in found.table.itertuples():
         mask = np.all([values[text.split(": ")[0]] == text.split(": ")[1] for text in row.slice.split(" & ")], axis=0)
@@ -322,7 +322,7 @@ def test_every_slice_of_the_bundled_pair_by_numpy_alone():
             assert any(each == pytest.approx([row.difference, row.rest]) for each in held_out)
         assert row.share == pytest.approx(mask.mean() * (row.difference - row.rest) / difference.mean())
     assert len(found.table) > 10 and found.significant["slice"].tolist()[:2] == [
-        "duplicate in training: near", "duplicate in training: similar",
+        "closest training image: near duplicate", "closest training image: similar",
     ]  # fmt: skip
 
 

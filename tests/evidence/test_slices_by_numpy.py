@@ -177,7 +177,9 @@ def test_what_is_named_on_the_bundled_pair(pictures):
     values = measured | {
         "hue": np.array(HUES)[measured["hue"].astype(int)],
         "superclass": np.char.replace(a[0].superclass_names, "_", " ")[a[0].superclass_of[a[0].labels]],
-        "duplicate in training": np.array(["none", "exact", "near", "similar"])[known_images().duplicate[row]],
+        "closest training image": np.array(["no duplicate", "exact duplicate", "near duplicate", "similar"])[
+            known_images().duplicate[row]
+        ],
         "label disputed by people": np.where(known_images().disputed[row], "yes", "no"),
     }
     parts = parts_of(values, set(measured) - {"hue"})

@@ -28,7 +28,7 @@ from cifarcore.reports.tables.galleries import surest_words
 from cifarcore.retraining import folders
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
-from cifarcore.text import spaced
+from cifarcore.text import rough, spaced
 
 
 def page(view: View) -> None:
@@ -139,7 +139,7 @@ def _described(run: Run, record: dict, parent: str) -> None:
 
 
 def _epochs(passes: object) -> str:
-    return f"{passes:.2g} epochs" if isinstance(passes, (int, float)) else "epochs not recorded"
+    return f"{rough(passes)} epochs" if isinstance(passes, (int, float)) else "epochs not recorded"
 
 
 def _focus_classes(view: View, focus: tuple[int, ...]) -> None:

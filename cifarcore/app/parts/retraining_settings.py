@@ -19,7 +19,7 @@ from cifarcore.retraining import folders, setup, speeds
 from cifarcore.retraining.jobs import Busy, Job
 from cifarcore.runs.layout import RunFileError, dataset_name
 from cifarcore.runs.run import Run, RunHeader, read_header
-from cifarcore.text import spaced
+from cifarcore.text import rough, spaced
 
 #: settings are kept while a job runs, when none of them is drawn
 KEPT = "session"
@@ -58,7 +58,7 @@ def settings_form(folder: Path) -> bool:
     if st.session_state.get("retrain-parent") not in paths:
         st.session_state.pop("retrain-parent", None)
     parent = st.selectbox(
-        "Parent",
+        "Run to retrain",
         paths,
         format_func=lambda path: path.relative_to(folder).with_suffix("").as_posix(),
         key="retrain-parent",
@@ -70,7 +70,7 @@ def settings_form(folder: Path) -> bool:
         st.error(escape(error, 400))
         return False
     if name := dataset_name(run.meta):
-        st.caption(f"This parent has {run.n_classes:,} classes of {escape(name)}; A and B may be of other data.")
+        st.caption(f"This run has {run.n_classes:,} classes of {escape(name)}; A and B may be of other data.")
     layers = LAYERS[
         st.selectbox(
             "Train",
@@ -223,16 +223,16 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig, of_imag
     end = time.strftime("%H:%M:%S", time.localtime(time.time() + expected.total))
     rounds = tables.focus_rounds(expected, config.focus_share if of_images < 1 else 1.0, of_images)
     parts = [
-        f"**{expected.images_per_second:,.0f} images/s** measured here",
-        f"**{expected.passes:.2g} epochs**",
+        f"{expected.images_per_second:,.0f} images/s measured here",
+        f"{rough(expected.passes)} epochs",
     ]
     if of_images < 1:
-        parts.append(f"each focus image {rounds:.2g} times on average")
+        parts.append(f"each focus image {rough(rounds)} times on average")
     if expected.caching:
-        parts.append(f"{duration(expected.caching)} once for the parent's features")
+        parts.append(f"{duration(expected.caching)} once for the features of this run")
     if expected.scoring > 1:
         parts.append(f"{duration(expected.scoring)} of scoring at the end")
-    st.caption(f":material/schedule: {', '.join(parts)}: ends about **{end}**.")
+    st.caption(f":material/schedule: Takes about **{duration(expected.total)}**, until {end}: {', '.join(parts)}.")
     budget = expected.learning if config.epochs else config.seconds
     if expected.learning + expected.scoring > HOLDS * max(budget, 1.0):
         st.caption(

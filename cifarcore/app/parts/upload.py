@@ -99,17 +99,31 @@ def _add(folder: Path, run_a: Path | None) -> None:
         size = too_large[0].size / 2**20
         _refuse(f"{too_large[0].name}: {size:.0f} MB; at most {MAX_MIB} MB are accepted")
         return
-    ready = files and (by_themselves or answer and all(given[name] or name == "order" for name in answer.asks))
+    missing = _missing(bool(files), by_themselves, answer, given)
     signature = _signature(files, answer, given)
-    if st.button("Check", icon=":material/fact_check:", type="primary", disabled=not ready, key=f"{key}-check"):
+    if st.button("Check", icon=":material/fact_check:", type="primary", disabled=bool(missing), key=f"{key}-check"):
         _forget()
         with st.spinner("Checking…"):
             checked = _check(files, given, runs, signature)
         if checked:
             st.session_state[_CHECKED] = checked  # this user's answer between two clicks, and nobody else's
+    if missing:
+        st.caption(missing)
     checked = st.session_state.get(_CHECKED)
     if checked and checked.given == signature:
         _preview(folder, run_a, checked, key)
+
+
+def _missing(files: bool, by_themselves: bool, answer: options.Answer | None, given: dict[str, Any]) -> str:
+    """What has to be given before the files can be checked, as a sentence; "" where nothing is missing."""
+    if not files:
+        return "Choose the files first."
+    if by_themselves:
+        return ""
+    if answer is None:
+        return "Say which images these are."
+    lacking = [options.label_of(name) for name in answer.asks if not given[name] and name != "order"]
+    return f"Still missing: {', '.join(lacking)}." if lacking else ""
 
 
 def _columns(count: int) -> list[Any]:
@@ -164,7 +178,7 @@ def _preview(folder: Path, run_a: Path | None, checked: _Checked, key: str) -> N
             st.dataframe(rows, hide_index=True, key=f"{key}-examples")
     names = [run.name for run in checked.runs]
     if len(names) == 1:
-        names = [st.text_input("Keep as", names[0], max_chars=80, key=f"{key}-name-{names[0]}")]
+        names = [st.text_input("Save as", names[0], max_chars=80, key=f"{key}-name-{names[0]}")]
     try:
         places = [importing.imported_path(folder, name) for name in names]
     except CifarcoreError as error:
@@ -177,7 +191,7 @@ def _preview(folder: Path, run_a: Path | None, checked: _Checked, key: str) -> N
         replace = st.checkbox("Replace it", key=f"{key}-replace-{'-'.join(there)}")
     with st.container(horizontal=True):
         keep = st.button(
-            "Keep", icon=":material/check:", type="primary", disabled=bool(there) and not replace, key=f"{key}-keep"
+            "Save", icon=":material/check:", type="primary", disabled=bool(there) and not replace, key=f"{key}-keep"
         )
         cancel = st.button("Cancel", key=f"{key}-cancel")
     if cancel:
@@ -238,7 +252,11 @@ def _show_next(folder: Path, run_a: Path | None, kept: Sequence[importing.Import
     notes = dict.fromkeys(note for each in kept for note in each.notes)
     lines = [f"**{names}** added as B."]
     if model_a := choice.get("A"):
-        lines.append(f"Model A is now {escape(model_a)}: the previous one was scored on other images.")
+        lines.append(
+            "No other run here was scored on these images, so it is A as well; add the one to compare it with."
+            if model_a == shown[0]
+            else f"Model A is now {escape(model_a)}: the previous one was scored on other images."
+        )
     st.session_state[_SAID] = "  \n".join([*lines, *map(_sentence, notes)])
     st.rerun()
 

@@ -57,7 +57,12 @@ def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
     # the numbers stand to the right of the intervals
     scale = alt.Scale(domain=[-1.1, 3.2], nice=False)
     axis = alt.Axis(
-        values=[0], orient="top", ticks=False, domain=False, labelExpr="'← A better · B better →'", labelLimit=200
+        values=[0],
+        orient="top",
+        ticks=False,
+        domain=False,
+        labelExpr="['← A better · B better →', 'each row has its own scale']",
+        labelLimit=200,
     )
     x = alt.X("x:Q", scale=scale, axis=axis, title=None)
     color = alt.Color("color:N", scale=model_scale(), legend=None)

@@ -18,7 +18,7 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
     """
     clicked = alt.selection_point("slice_clicked", fields=["slice"])
     base = alt.Chart(frame).encode(
-        y=in_order(frame, "slice", limit=330, grid=True, unless=_NARROW),
+        y=in_order(frame, "slice", limit=330, grid=True, unless=_NARROW, joint=" & "),
         opacity=by_test(alt.OpacityValue, {"datum.significant": 1.0}, 0.45),
         color=by_test(alt.ColorValue, {"datum.difference > datum.rest": GAIN}, LOSS),
         tooltip=[
@@ -32,9 +32,12 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
         ],
     )
     line = alt.Chart(pd.DataFrame({"whole": [whole]})).mark_rule(strokeDash=[4, 3], color=NEUTRAL)
-    axis = alt.Axis(format="+%", orient="top", titleAnchor="end")  # a narrow plot has room beside it, to the left
+    points_of = "format(100 * datum.value, '+.0f')"
+    axis = alt.Axis(
+        labelExpr=points_of, orient="top", titleAnchor="end"
+    )  # a narrow plot has room beside it, to the left
     points = base.mark_point(filled=True, size=80).encode(
-        x=alt.X("difference:Q", title="B − A in accuracy (dashed: all images)", axis=axis)
+        x=alt.X("difference:Q", title="B − A in accuracy, points (dashed: all images)", axis=axis)
     )
     rules = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
     # the rows take clicks and are not seen: an encoded opacity wins over a mark's

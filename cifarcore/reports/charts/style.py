@@ -28,11 +28,21 @@ SPLIT_COLORS = {"both correct": "#8f96a0", "only A": COLORS["A"], "only B": COLO
 # these up in objects of JavaScript's, which know "constructor" already.
 
 
-def middle_cut(most: int) -> str:
+def middle_cut(most: int, label: str = "datum.label") -> str:
     """`text.shortened` as a Vega expression of an axis's label, cut to `most` letters."""
     half = (most - 1) // 2
-    cut = f"slice(datum.label, 0, {half}) + '…' + slice(datum.label, -{half})"
-    return f"length(datum.label) > {most} ? {cut} : datum.label"
+    return f"length({label}) > {most} ? slice({label}, 0, {half}) + '…' + slice({label}, -{half}) : {label}"
+
+
+def on_two_lines(most: int, joint: str) -> str:
+    """As `middle_cut`, of a label longer than that whose two parts `joint` joins: each has a line, and is cut there."""
+    parts = f"split(datum.label, '{joint}')"
+    lines = f"[{middle_cut(most, f'{parts}[0]')}, '{joint.lstrip()}' + ({middle_cut(most, f'{parts}[1]')})]"
+    return f"{_is_parted(most, joint)} ? {lines} : ({middle_cut(most)})"
+
+
+def _is_parted(most: int, joint: str) -> str:
+    return f"(length(datum.label) > {most} && length(split(datum.label, '{joint}')) == 2)"
 
 
 def cut_to_width(field: str, letter: float = 5.6) -> str:
@@ -49,16 +59,27 @@ def wrapped_to_width(field: str, letter: float = 4.7) -> str:
 
 
 def in_order(
-    frame: pd.DataFrame, field: str, limit: int = 150, least: int = 0, grid: bool = False, unless: str = ""
+    frame: pd.DataFrame,
+    field: str,
+    limit: int = 150,
+    least: int = 0,
+    grid: bool = False,
+    unless: str = "",
+    joint: str = "",
 ) -> alt.Y:
     """The vertical axis of names, in the order of the rows of `frame`; labels take from `least` to `limit` pixels and
-    are cut in their middle. `unless` is a test of Vega's by which there are none.
+    are cut in their middle, those of two parts that `joint` joins on two lines. `unless` is a test of Vega's by which
+    there are none.
 
     The order stands in the specification: where only the data change, Vega keeps the order of the old ones.
     """
+    label = on_two_lines(limit // 6, joint) if joint else middle_cut(limit // 6)
+    # a label of two lines starts in the middle of its row; half a line up it stands there
+    lifted = {"condition": {"test": _is_parted(limit // 6, joint), "value": -6}, "value": 0} if joint else alt.Undefined
     axis = alt.Axis(
         labelLimit=2 * limit,
-        labelExpr=f"{unless} ? '' : {middle_cut(limit // 6)}" if unless else middle_cut(limit // 6),
+        labelOffset=lifted,
+        labelExpr=f"{unless} ? '' : ({label})" if unless else label,
         minExtent=least,
         labelOverlap=False,
         labelFlush=False,

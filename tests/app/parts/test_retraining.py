@@ -151,12 +151,19 @@ def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 500.0})
     said = text(run(folder))
     assert (
-        "**1,000 images/s** measured here" in said and "**1.2 epochs**" in said and "longer than the budget" not in said
+        "1,000 images/s measured here" in said
+        and "1.2 epochs" in said
+        and "Takes about **60 s**" in said
+        and "longer than the budget" not in said
     )
     assert "each focus image 0.39 times on average" in said
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 1.0})
     said = text(run(folder))
-    assert "longer than the budget: about 9 min in all" in said and "8 min of scoring at the end: ends about" in said
+    assert (
+        "longer than the budget: about 9 min in all" in said
+        and "8 min of scoring at the end" in said
+        and "Takes about **9 min**" in said
+    )
 
 
 def test_a_budget_too_short_names_the_shortest_that_is_not(folder):

@@ -84,7 +84,7 @@ def checked(app, uploads, answer=options.IN_FILE, **controls):
 def add(app, name, content, answer=options.IN_FILE, **controls):
     checked(app, {name: content}, answer, **controls)
     assert not app.error, app.error
-    return press(app, "Keep")
+    return press(app, "Save")
 
 
 def press(app, label):
@@ -150,7 +150,7 @@ def test_predictions_are_shown_as_understood_before_they_become_model_b(folder, 
     assert examples["True label"].tolist() == run.class_names[run.labels[:5]].tolist()
     assert examples["Image"].tolist() == [f"{i:016x}" for i in run.sample_ids[:5].tolist()]
     assert not (folder / "imported").exists() and app.selectbox(key="B").value == "resnet18-made"
-    press(app, "Keep")
+    press(app, "Save")
     assert app.selectbox(key="B").value == "imported/My-model"
     assert "imported/My\\-model" in "".join(one.value for one in app.markdown)
     found = kept(folder, "My-model")
@@ -172,16 +172,27 @@ def test_which_images_is_asked_before_anything_is_checked(folder, run):
     assert not named(app.button, "Check").disabled
 
 
+def test_what_cannot_be_checked_yet_says_what_is_missing(folder, run):
+    app = opened(folder)
+    assert named(app.button, "Check").disabled and "Choose the files first." in said(app)
+    named(app.file_uploader, "Run files or predictions").upload("theirs.npy", npy(run.logits))
+    app.run()
+    assert named(app.button, "Check").disabled and "Say which images these are." in said(app)
+    named(app.radio, "Which images are these?").set_value(options.NUMBERED.label)
+    app.run()
+    assert named(app.button, "Check").disabled and "Still missing: Test set." in said(app)
+
+
 def test_nothing_is_kept_on_cancel_or_once_the_options_are_others(folder, run):
     content = table(run, label=run.class_names[run.labels], sample_id=run.sample_ids)
     app = checked(opened(folder), {"theirs.csv": content})
     named(app.text_input, "Model").set_value("other")
     app.run()
-    assert not offered(app.button, "Keep"), "what was checked is not what is asked for"
+    assert not offered(app.button, "Save"), "what was checked is not what is asked for"
     press(app, "Check")
-    assert named(app.text_input, "Keep as").value == "other-0"
+    assert named(app.text_input, "Save as").value == "other-0"
     press(app, "Cancel")
-    assert not offered(app.button, "Keep") and not (folder / "imported").exists()
+    assert not offered(app.button, "Save") and not (folder / "imported").exists()
 
 
 def test_a_run_file_is_taken_as_it_is(folder, run, tmp_path):
@@ -195,7 +206,7 @@ def test_rows_in_the_order_of_another_run(folder, run):
     app = opened(folder)
     checked(app, {"theirs.npy": npy(run.logits)}, options.LIKE)
     assert named(app.selectbox, "Run").options == ["cnn-made", "resnet18-made"]  # model A's first
-    press(app, "Keep")
+    press(app, "Save")
     assert app.selectbox(key="B").value == "imported/theirs"
     np.testing.assert_array_equal(kept(folder).labels, run.labels)
 
@@ -204,7 +215,7 @@ def test_what_is_doubtful_is_said_before_and_with_the_new_run(folder, run):
     app = checked(opened(folder), {"theirs.npy": npy(run.logits[::-1])}, options.LIKE)
     told = said(app)
     assert "order of the rows cannot be checked" in told and "no better than chance" in told
-    press(app, "Keep")
+    press(app, "Save")
     told = literal(" ".join(one.value for one in app.toast))
     assert "order of the rows cannot be checked" in told and "no better than chance" in told
 
@@ -218,9 +229,10 @@ def test_rows_may_be_numbered_in_a_test_set_of_a_name(folder, run):
     app = opened(folder)
     add(app, "other.npz", content, options.NUMBERED, test_set="shop")
     assert (app.selectbox(key="A").value, app.selectbox(key="B").value) == ("imported/theirs", "imported/other")
+    assert "Model A is now imported/theirs" in literal(app.toast[0].value)
     add(app, "alone.npz", content, options.NUMBERED, test_set="elsewhere")
     assert (app.selectbox(key="A").value, app.selectbox(key="B").value) == ("imported/alone", "imported/alone")
-    assert "Model A is now imported/alone" in literal(app.toast[0].value)
+    assert "No other run here was scored on these images, so it is A as well" in literal(app.toast[0].value)
 
 
 def test_files_beside_the_predictions(folder, run):
@@ -248,13 +260,13 @@ def test_several_files_are_parts_of_one_run_or_seeds_of_one_model(folder, run):
     for rank in range(2):
         rows = np.arange(rank, run.n_images, 2)
         parts[f"rank{rank}.csv"] = table(run.take(rows), label=label[rows], sample_id=run.sample_ids[rows])
-    add_all = press(checked(opened(folder), parts), "Keep")
+    add_all = press(checked(opened(folder), parts), "Save")
     assert add_all.selectbox(key="B").value == "imported/rank0" and kept(folder, "rank0").n_images == run.n_images
     seeds = {f"mine-{seed}.csv": table(made_run(seed=seed, accuracy=0.8), label=label, sample_id=run.sample_ids)
              for seed in (3, 11)}  # fmt: skip
     app = checked(opened(folder), seeds, files="seeds")
     assert "**mine-3**" in said(app) and "**mine-11**" in said(app) and not app.error
-    press(app, "Keep")
+    press(app, "Save")
     assert app.selectbox(key="B").value == "imported/mine" and app.selectbox(key="seedB").value == "all seeds"
     assert kept(folder, "mine-11").meta["seed"] == 11
 
@@ -290,7 +302,7 @@ def test_a_folder_of_pictures_is_uploaded_and_shown_with_the_run(folder, tmp_pat
     content = frame.sample(frac=1, random_state=0).to_csv(index=False).encode()
     app = checked(opened(folder), {"theirs.csv": content}, options.FOLDER, images=contents)
     assert "by the names of files in 'file'" in said(app)
-    press(app, "Keep")
+    press(app, "Save")
     assert kept(folder).correct.all() and kept(folder).meta["dataset"]["name"] == "pets"
     assert (folder / "imported" / "theirs.pictures.zip").is_file() or list((folder / "imported").glob("theirs*"))[1:]
 
@@ -304,10 +316,10 @@ def test_an_order_that_may_be_either_is_asked_for(folder, tmp_path):
         "“Order: imagefolder”, as in torchvision, Keras and Hugging Face's datasets (row 0: 'cat/10.png')"
         in literal(error.value)
     )
-    assert not offered(app.button, "Keep") and "--" not in error.value
+    assert not offered(app.button, "Save") and "--" not in error.value
     named(app.selectbox, "Order").set_value("natural")
     app.run()
-    press(press(app, "Check"), "Keep")
+    press(press(app, "Check"), "Save")
     assert kept(folder).correct.all()
 
 
@@ -357,18 +369,18 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(folder, suffix):
     app = checked(opened(folder), {f"<b>x</b>[a](b){suffix}": b"nothing of the kind"})
     assert len(app.error) == 1 and "\n" not in app.error[0].value and not re.search(r"(?<!\\)[<\[]", app.error[0].value)
     assert not list((folder / "imported").glob("*")) and not list(folder.rglob("*.tmp"))
-    assert app.selectbox(key="B").value == "resnet18-made" and not offered(app.button, "Keep")
+    assert app.selectbox(key="B").value == "resnet18-made" and not offered(app.button, "Save")
 
 
 def test_a_name_that_is_there_is_replaced_only_when_asked(folder, run):
     save_run(made_run(), folder / "imported" / "theirs.npz")
     before = (folder / "imported" / "theirs.npz").read_bytes()
     app = checked(opened(folder), {"theirs.csv": table(run, label=run.labels, sample_id=run.sample_ids)})
-    assert "exists already" in app.warning[0].value and named(app.button, "Keep").disabled
+    assert "exists already" in app.warning[0].value and named(app.button, "Save").disabled
     assert (folder / "imported" / "theirs.npz").read_bytes() == before
     named(app.checkbox, "Replace it").check()
     app.run()
-    press(app, "Keep")
+    press(app, "Save")
     assert kept(folder).correct.mean() == run.correct.mean()
 
 
@@ -376,11 +388,11 @@ def test_a_name_that_is_there_is_replaced_only_when_asked(folder, run):
 def test_a_name_leads_nowhere_else(folder, run, name):
     content = table(run, label=run.labels, sample_id=run.sample_ids)
     app = checked(opened(folder), {"../../theirs.csv": content})
-    field = named(app.text_input, "Keep as")
+    field = named(app.text_input, "Save as")
     assert field.value == "theirs"
     field.set_value(name)
     app.run()
-    assert "use up to 80 letters" in app.error[0].value and not offered(app.button, "Keep")
+    assert "use up to 80 letters" in app.error[0].value and not offered(app.button, "Save")
 
 
 def test_no_room_for_temporary_files_is_one_line(folder, run, monkeypatch):
