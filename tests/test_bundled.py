@@ -16,6 +16,7 @@ from cifarcore.experiments import study_table
 from cifarcore.reports.summary import results_table, summary_text
 from cifarcore.runs.corrupted import corrupted_of
 from cifarcore.runs.run import load_run
+from cifarcore.text import mean_with_spread
 from cifarcore.training.checkpoints import load_checkpoint
 from cifarcore.training.evaluation import score
 
@@ -89,6 +90,15 @@ def test_summary_and_readme_are_what_the_command_writes(runs):
     assert (FOLDER / "compare_summary.txt").read_text() == summary_text(runs)
     shown = re.search(r"<!-- results:[^>]*-->\n(.*?)<!-- /results -->", (ROOT / "README.md").read_text(), re.DOTALL)
     assert shown and shown[1].strip() == results_table(runs).strip()
+
+
+def test_the_training_page_tells_what_the_run_files_reached(runs):
+    page = (ROOT / ".github" / "docs" / "training.md").read_text()
+    table = page[page.index("| Training | Target |") :].split("\n\n")[0]
+    reached = re.findall(r"\| ([\d.]+(?: ± [\d.]+)?), `([\w-]+)` \|", table)
+    assert {name: value for value, name in reached} == {
+        group: mean_with_spread([run.correct.mean() for run in runs if run.group == group], ".4f") for group in SEEDS
+    }
 
 
 def test_the_study_and_its_page_are_what_the_command_writes():
