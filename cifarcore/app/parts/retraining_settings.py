@@ -235,10 +235,7 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig, of_imag
     st.caption(f":material/schedule: Takes about **{duration(expected.total)}**, until {end}: {', '.join(parts)}.")
     budget = expected.learning if config.epochs else config.seconds
     if expected.learning + expected.scoring > HOLDS * max(budget, 1.0):
-        st.caption(
-            ":material/hourglass_top: Scoring makes this longer than the budget: about "
-            f"{duration(expected.learning + expected.scoring)} in all."
-        )
+        st.caption(f":material/hourglass_top: Scoring makes this longer than the budget of {duration(budget)}.")
     if rounds < 1:
         _too_short(config, rounds, expected)
     if st.button("Measure again", type="tertiary", key="retrain-measure", icon=":material/speed:") and attempt(
@@ -291,7 +288,9 @@ def attempt(work) -> bool:
 
 
 def duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
 
 
 def running_job(candidates: list[Job]) -> Job | None:

@@ -153,16 +153,16 @@ def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
     assert (
         "1,000 images/s measured here" in said
         and "1.2 epochs" in said
-        and "Takes about **60 s**" in said
+        and "Takes about **2 min**, until" in said
         and "longer than the budget" not in said
     )
     assert "each focus image 0.39 times on average" in said
     speeds.save_speed(folder, header.meta, RetrainConfig(), {"learning": 1000.0, "scoring": 1.0})
     said = text(run(folder))
     assert (
-        "longer than the budget: about 9 min in all" in said
+        "longer than the budget of 60 s" in said
         and "8 min of scoring at the end" in said
-        and "Takes about **9 min**" in said
+        and "Takes about **8 h**" in said
     )
 
 
