@@ -4,7 +4,9 @@ A page of another site must not drive the app in the reader's browser, neither u
 points at this machine (DNS rebinding). Streamlit checks WebSockets alone, and asks outside for its address on the way.
 """
 
+import gc
 import sys
+import time
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -101,13 +103,16 @@ def draw(root: Path) -> None:
 
 def _import_app() -> None:
     """What the first page needs while the browser still loads Streamlit's own bundles; the rest once it is drawn."""
+    gc.disable()  # what an import makes stays: looking through it again and again took a sixth of the time
     try:
         import_module("cifarcore.app.main")
         import_module("cifarcore.app.pages.overview")
     finally:
+        gc.enable()
         _imported.set()
     import_module("cifarcore.app.pictures").read_ahead()
     _drawn.wait(_PATIENCE_SECONDS)
+    time.sleep(_PAUSE_SECONDS)  # the browser draws meanwhile, with what the server still sends it
     for name, *_ in import_module("cifarcore.app.main").PAGES:
         import_module(f"cifarcore.app.pages.{name}")
     for name in _LATER:
@@ -115,8 +120,8 @@ def _import_app() -> None:
 
 
 _imported, _drawn = Event(), Event()
-_PATIENCE_SECONDS = 10.0
-_LATER = ("sklearn.metrics", "sklearn.neighbors")  #: that some pages import when they need them
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 10.0, 2.0
+_LATER = ("scipy.stats", "sklearn.metrics", "sklearn.neighbors")  #: that some pages import when they need them
 _import = Thread(target=_import_app, name="import of the pages", daemon=True)
 MIDDLEWARE = (Middleware(OnlyThisSite),)
 

@@ -9,7 +9,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from cifarcore.evidence import absent, crossed, softmax
 from cifarcore.evidence.crossed import Difference
@@ -56,12 +55,16 @@ def augrc(run: Run) -> float:
     """
     if not run.n_images or absent.why("confidence", run):
         return float("nan")
+    from scipy.stats import rankdata  # here and below, see `distributions`
+
     above = rankdata(softmax.confidence(run)) - 0.5  # images below it, half of those as confident, itself included
     return float((~run.correct * above).sum() / run.n_images**2)
 
 
 def augrc_influence(run: Run) -> np.ndarray:
     """What each image adds to `augrc`, float (N,): the Hájek projection of this V-statistic, uncentred."""
+    from scipy.stats import rankdata
+
     n, sure = run.n_images, softmax.confidence(run)
     if absent.why("confidence", run):
         return sure

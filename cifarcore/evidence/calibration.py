@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from cifarcore.evidence import absent
@@ -102,5 +101,7 @@ def fit_temperature(run: Run) -> float | None:
         factor = np.exp(-log_temperature)
         sums = np.exp(np.multiply(below, factor, out=scaled), out=scaled).sum(axis=1)
         return np.log(sums).mean() - factor * true
+
+    from scipy.optimize import minimize_scalar  # here, see `distributions`
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.01), np.log(100)), method="bounded").x))

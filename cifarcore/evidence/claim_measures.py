@@ -7,10 +7,9 @@ for several seeds and for classes, else normal, cut to the values that are possi
 from collections.abc import Callable
 
 import numpy as np
-from scipy.spatial.distance import pdist
-from scipy.stats import t as student
 
 from cifarcore.evidence import absent, crossed, delong, metrics, softmax
+from cifarcore.evidence.distributions import student_quantile
 from cifarcore.evidence.paired import ALPHA, wilson_interval
 from cifarcore.evidence.shares import model_share
 from cifarcore.runs.run import Run
@@ -57,7 +56,7 @@ def _by_classes(
     variance = (n_classes - 1) * left_out.var()
     if len(values) > 1:
         variance += values.var(ddof=1) / len(values)
-    half = student.ppf(1 - ALPHA / 2, n_classes - 1) * np.sqrt(variance) if variance > 0 else np.nan
+    half = student_quantile(1 - ALPHA / 2, n_classes - 1) * np.sqrt(variance) if variance > 0 else np.nan
     low, high = np.clip([values.mean() - half, values.mean() + half], least, most)
     return float(values.mean()), float(low), float(high)
 
@@ -170,6 +169,8 @@ def smoothness(runs: list[Run]) -> Interval:
 
     if absent.why("confidence", *runs):
         return NOTHING
+
+    from scipy.spatial.distance import pdist  # here: it takes a tenth of a second, and only the replication asks for it
 
     def of(run: Run) -> Callable[[np.ndarray], float]:
         centers, _ = _class_centers(run)

@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtridf
-from scipy.stats import chi2
-from scipy.stats import t as student
 
 from cifarcore.evidence import calibration, metrics, moderation
 from cifarcore.evidence.delong import OneVsRest
+from cifarcore.evidence.distributions import chi2_quantile, student_quantile, student_tail
 from cifarcore.evidence.paired import ALPHA, Z
 from cifarcore.runs.run import Run
 
@@ -110,7 +109,7 @@ def seed_variance(values: np.ndarray, covariance: np.ndarray) -> float:
 def seeds_vary(values: np.ndarray, covariance: np.ndarray) -> bool:
     """Whether one model's seeds, values (n,), n > 1, vary more than the noise of their images: chi-square, at 5%."""
     df, spread = len(values) - 1, _spread(values, covariance, None)
-    return bool(df * spread.variance > chi2.ppf(1 - ALPHA, df) * spread.noise)
+    return bool(df * spread.variance > chi2_quantile(1 - ALPHA, df) * spread.noise)
 
 
 def strata(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -247,8 +246,8 @@ def _tested(gain: np.ndarray, images: np.ndarray, seeds: np.ndarray, df_seeds: n
     df, error = effective_df(images, seeds, df_seeds), np.sqrt(images + seeds)
     known, rounding = np.isfinite(error), _ROUNDING * np.maximum(np.abs(gain), 1)
     error = np.where(error > rounding, error, np.nan)
-    half = student.ppf(1 - ALPHA / 2, df) * error
-    p = 2 * student.sf(np.abs(gain) / error, df)
+    half = student_quantile(1 - ALPHA / 2, df) * error
+    p = 2 * student_tail(np.abs(gain) / error, df)
     p = np.where(np.isnan(error) & known & (np.abs(gain) <= rounding), 1.0, p)
     return Difference(gain, gain - half, gain + half, p, df)
 
@@ -256,7 +255,7 @@ def _tested(gain: np.ndarray, images: np.ndarray, seeds: np.ndarray, df_seeds: n
 def effective_df(images: np.ndarray, seeds: np.ndarray, df_seeds: np.ndarray | float) -> np.ndarray:
     """Degrees of freedom of the Student's t whose 95% margin is that of both variances in quadrature."""
     images, seeds = np.asarray(images, float), np.asarray(seeds, float)
-    quantile = student.ppf(1 - ALPHA / 2, df_seeds)
+    quantile = student_quantile(1 - ALPHA / 2, df_seeds)
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.sqrt((images * Z**2 + seeds * quantile**2) / (images + seeds))
         return np.where(ratio > Z * (1 + 1e-7), stdtridf(1 - ALPHA / 2, ratio), np.inf)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import hypergeom
 
 from cifarcore.evidence import paired, softmax
 from cifarcore.runs.alignment import AlignedPair
@@ -53,6 +52,8 @@ def over_represented_among(run: Run, inside: np.ndarray) -> pd.DataFrame:
     exact test), q (Benjamini-Hochberg over the classes, and over the superclasses), over (bool: q <= 0.05); the surest
     first.
     """
+    from scipy.stats import hypergeom  # here, see `distributions`
+
     kinds = {"class": (run.labels, run.class_names)}
     if run.superclass_of is not None:
         kinds["superclass"] = (run.superclass_of[run.labels], run.superclass_names)

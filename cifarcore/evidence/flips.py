@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
-from scipy.stats import beta
-from scipy.stats import t as student
+from scipy.special import betaincinv
 
 from cifarcore.evidence import paired
+from cifarcore.evidence.distributions import student_quantile
 from cifarcore.evidence.pairwise import PairMean, pair_mean
 from cifarcore.runs.run import Run
 
@@ -80,8 +79,8 @@ def odds_ratio(runs: Sequence[Run], n_a: int) -> Estimate:
     if not wrong + right:
         return Estimate(np.nan, np.nan, np.nan, "no image is correct under one model only")
     tail = paired.ALPHA / 2
-    low = float(beta.ppf(tail, right, wrong + 1)) if right else 0.0
-    high = float(beta.ppf(1 - tail, right + 1, wrong)) if wrong else 1.0
+    low = float(betaincinv(right, wrong + 1, tail)) if right else 0.0
+    high = float(betaincinv(right + 1, wrong, 1 - tail)) if wrong else 1.0
     return Estimate(_odds(right, wrong), _odds(low, 1 - low), _odds(high, 1 - high))
 
 
@@ -104,7 +103,9 @@ def win_interval(wins: float, n_a: int, n_b: int) -> tuple[float, float]:
     With the quantile of Student's t for that of the normal distribution: by the latter, three seeds each, all of B
     better, would exclude one half, which the exact Mann-Whitney test (p = 0.1) does not.
     """
-    quantile = float(student.ppf(1 - paired.ALPHA / 2, n_a + n_b - 2))
+    from scipy.optimize import brentq  # here, see `distributions`
+
+    quantile = float(student_quantile(1 - paired.ALPHA / 2, n_a + n_b - 2))
     more = (n_a + n_b) / 2 - 1
 
     def excess(theta: float) -> float:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
 from cifarcore.evidence import crossed
 from cifarcore.evidence.comparison import on_shared_images, same_run
+from cifarcore.evidence.distributions import normal_tail
 from cifarcore.evidence.paired import ALPHA, Z
 from cifarcore.evidence.shares import ShareDifference, accuracy_difference
 from cifarcore.runs.run import Run
@@ -69,4 +69,4 @@ def false_claims(error: np.ndarray, seed_spread: float) -> np.ndarray:
     error = np.asarray(error, float)
     spread = np.sqrt(error**2 + 2 * seed_spread**2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(spread > 0, 2 * norm.sf(Z * error / spread), ALPHA)
+        return np.where(spread > 0, 2 * normal_tail(Z * error / spread), ALPHA)

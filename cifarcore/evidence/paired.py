@@ -4,10 +4,11 @@ Works on counts and predictions; knows nothing of run files, of several seeds, o
 """
 
 import numpy as np
-from scipy.stats import binom, false_discovery_control, norm
+
+from cifarcore.evidence.distributions import fair_binomial, false_discovery_control, normal_quantile
 
 ALPHA = 0.05  #: tests are made at 5%, intervals at 95%, false discoveries kept to 5%
-Z = float(norm.ppf(1 - ALPHA / 2))
+Z = float(normal_quantile(1 - ALPHA / 2))
 #: with fewer discordant images than this, the exact McNemar test cannot reach 5% (2 x 0.5^5 = 0.0625)
 MIN_DISCORDANT = 6
 
@@ -19,7 +20,7 @@ def mcnemar_p(only_a: np.ndarray, only_b: np.ndarray) -> np.ndarray:
     McNemar, Psychometrika 1947; equal to scipy's binomtest and statsmodels' mcnemar(exact=True).
     """
     only_a, only_b = np.asarray(only_a), np.asarray(only_b)
-    return np.minimum(2 * binom.cdf(np.minimum(only_a, only_b), only_a + only_b, 0.5), 1.0)
+    return np.minimum(2 * fair_binomial(np.minimum(only_a, only_b), only_a + only_b), 1.0)
 
 
 def mcnemar_mid_p(only_a: np.ndarray, only_b: np.ndarray) -> np.ndarray:
@@ -28,6 +29,8 @@ def mcnemar_mid_p(only_a: np.ndarray, only_b: np.ndarray) -> np.ndarray:
     Fagerland, Lydersen and Laake, BMC Med. Res. Methodol. 13:91, 2013. Its level is at most 1.01 times the nominal one
     for 20 to 500 images, by summing over all outcomes (the tests do so again).
     """
+    from scipy.stats import binom  # here, see `distributions`
+
     only_a, only_b = np.asarray(only_a), np.asarray(only_b)
     fewer, n = np.minimum(only_a, only_b), only_a + only_b
     return np.minimum(2 * binom.cdf(fewer, n, 0.5) - binom.pmf(fewer, n, 0.5), 1.0)

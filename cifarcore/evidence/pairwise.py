@@ -6,9 +6,9 @@ Its interval counts images and seeds as that of a difference does. Knows values 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 from cifarcore.evidence import crossed
+from cifarcore.evidence.distributions import student_quantile
 from cifarcore.evidence.paired import ALPHA
 
 
@@ -38,6 +38,6 @@ def pair_mean(values: np.ndarray, of_a: np.ndarray, of_b: np.ndarray, labels: np
     covariances = [np.nan_to_num(crossed.image_covariance(of, *groups)) for of in (of_a, of_b)]
     sides = [(values.mean(axis=1), covariances[0]), (values.mean(axis=0), covariances[1])]
     tested = crossed.of_two(values.mean(), covariances[0].mean(), sides)
-    quantile = float(student.ppf(1 - ALPHA / 2, tested.df))
+    quantile = float(student_quantile(1 - ALPHA / 2, tested.df))
     error = float(tested.high - tested.low) / 2 / quantile
     return PairMean(float(values.mean()), 0.0 if np.isnan(error) else error, quantile)

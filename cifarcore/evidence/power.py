@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import chi2, norm
-from scipy.stats import t as student
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import crossed, paired
+from cifarcore.evidence.distributions import chi2_quantile, normal_quantile, normal_tail, student_quantile
 from cifarcore.evidence.shares import ShareDifference, accuracy_difference
 from cifarcore.runs.run import Run
 
 POWER = 0.8
 MOST_SEEDS = 1000  #: beyond which "no number of seeds" is said
-_Z_ALPHA = float(norm.ppf(1 - paired.ALPHA / 2))
+_Z_ALPHA = float(normal_quantile(1 - paired.ALPHA / 2))
 _QUANTILES = 4000
 
 
@@ -94,6 +92,8 @@ def smallest_paired(discordant: float, n: int, power: float = POWER) -> float:
     `discordant` is the share of discordant pairs among `n`. Solves Connor's formula (Biometrics 43:207, 1987).
     """
 
+    from scipy.optimize import brentq  # here, see `distributions`
+
     def lacking(difference: float) -> float:
         return _connor_error(discordant, difference, power) - difference * np.sqrt(n)
 
@@ -107,14 +107,16 @@ def images_needed(discordant: float, difference: float, power: float = POWER) ->
 
 def smallest_ratio(df: float, power: float = POWER) -> float:
     """The difference over its standard error that Student's two-sided t-test at 5% detects with `power`."""
+    from scipy.optimize import brentq  # here, see `distributions`
+
     if np.isinf(df):  # the chance of a significant difference in the wrong direction is below one in a million
-        return float(_Z_ALPHA + norm.ppf(power))
-    critical = student.ppf(1 - paired.ALPHA / 2, df)
+        return float(_Z_ALPHA + normal_quantile(power))
+    critical = student_quantile(1 - paired.ALPHA / 2, df)
     # the noncentral t as a mixture over its estimated errors; scipy's own is NaN where df is small
-    errors = np.sqrt(chi2.ppf((np.arange(_QUANTILES) + 0.5) / _QUANTILES, df) / df)
+    errors = np.sqrt(chi2_quantile((np.arange(_QUANTILES) + 0.5) / _QUANTILES, df) / df)
 
     def lacking(ratio: float) -> float:
-        detected = norm.sf(critical * errors - ratio) + norm.cdf(-critical * errors - ratio)
+        detected = normal_tail(critical * errors - ratio) + normal_tail(critical * errors + ratio)
         return float(detected.mean()) - power
 
     return float(brentq(lacking, 0, 10 * critical))
@@ -122,7 +124,7 @@ def smallest_ratio(df: float, power: float = POWER) -> float:
 
 def _connor_error(discordant: float, difference: float, power: float) -> float:
     spread = max(discordant - difference**2, 0)
-    return _Z_ALPHA * np.sqrt(discordant) + float(norm.ppf(power)) * np.sqrt(spread)
+    return _Z_ALPHA * np.sqrt(discordant) + float(normal_quantile(power)) * np.sqrt(spread)
 
 
 def _seeds_needed(runs: Sequence[Run], n_a: int, share: ShareDifference, wished: float, power: float) -> Needed:
@@ -152,6 +154,8 @@ def _seeds_needed(runs: Sequence[Run], n_a: int, share: ShareDifference, wished:
 
 def _images_needed(runs: Sequence[Run], n_a: int, share: ShareDifference, wished: float, power: float) -> Needed:
     """Images where one model has one seed: their variance shrinks with their number, that of the seeds does not."""
+    from scipy.optimize import brentq  # here, see `distributions`
+
     _, images = _image_variance(runs, n_a, share)
     seeds, df_seeds = max(share.error**2 - images, 0.0), len(runs) - 2
 

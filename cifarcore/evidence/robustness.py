@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from cifarcore.data.ids import rows_of
+from cifarcore.evidence.distributions import student_quantile, student_tail
 from cifarcore.evidence.paired import ALPHA, q_values
 from cifarcore.runs.corrupted import Corrupted
 from cifarcore.runs.run import Run
@@ -110,8 +110,8 @@ def _row(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     """Both means, and their paired difference with Student's interval and p; no interval where nothing varies."""
     difference, n = b - a, len(a)
     error = difference.std(ddof=1) / np.sqrt(n)
-    half = student.ppf(1 - ALPHA / 2, n - 1) * error if error > 0 else np.nan
-    p = float(2 * student.sf(abs(difference.mean()) / error, n - 1)) if error > 0 else 1.0
+    half = student_quantile(1 - ALPHA / 2, n - 1) * error if error > 0 else np.nan
+    p = float(2 * student_tail(abs(difference.mean()) / error, n - 1)) if error > 0 else 1.0
     middle = float(difference.mean())
     return {
         "accuracy_a": float(a.mean()), "accuracy_b": float(b.mean()), "difference": middle, "low": middle - half,

@@ -8,13 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student
 
 from cifarcore.evidence import absent, crossed, metrics, paired
+from cifarcore.evidence.distributions import normal_quantile, normal_tail, student_quantile, student_tail
 from cifarcore.runs.run import Run
 
-Z = float(norm.ppf(1 - paired.ALPHA / 2))
+Z = float(normal_quantile(1 - paired.ALPHA / 2))
 _HALVINGS = 60  # of an interval of width 2: below the precision of a float
 
 
@@ -50,10 +49,10 @@ class ShareDifference:
         """One-sided p-value of "B − A is at most `margin`": small where the difference is shown to be greater."""
         if self.one_each:
             counts = (round(self.only_a * self.n), round(self.only_b * self.n))
-            return float(norm.sf(tango_score(*counts, self.n, margin))) if self.n else np.nan
+            return float(normal_tail(tango_score(*counts, self.n, margin))) if self.n else np.nan
         if not self.error > 0:
             return np.nan
-        return float(student.sf((self.difference - margin) / self.error, self.df))
+        return float(student_tail((self.difference - margin) / self.error, self.df))
 
 
 def share_difference(holds: np.ndarray, labels: np.ndarray, n_a: int) -> ShareDifference:
@@ -68,7 +67,7 @@ def share_difference(holds: np.ndarray, labels: np.ndarray, n_a: int) -> ShareDi
     values = holds.mean(axis=1)
     tested = crossed.difference(values, crossed.image_covariance(holds / n, *crossed.strata(labels)), n_a)
     df = float(tested.df)
-    error = float(tested.high - tested.low) / 2 / float(student.ppf(1 - paired.ALPHA / 2, df))
+    error = float(tested.high - tested.low) / 2 / float(student_quantile(1 - paired.ALPHA / 2, df))
     means = (float(values[:n_a].mean()), float(values[n_a:].mean()))
     if one_each:
         counts = (int((holds[0] & ~holds[n_a]).sum()), int((holds[n_a] & ~holds[0]).sum()))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
+from cifarcore.evidence.distributions import student_quantile, student_tail
 from cifarcore.evidence.paired import ALPHA, q_values
 
 #: of each kind, of one condition and of two, that one half of the images proposes
@@ -91,7 +91,7 @@ def search(difference: np.ndarray, conditions: Conditions, first_half: np.ndarra
     rows = []
     for pair, halves_of in chosen_by.items():
         inside, rest, error, df = np.array(halves_of).T
-        half = student.ppf(1 - ALPHA / 2, df.min()) * np.sqrt((error**2).sum()) / len(halves_of)
+        half = student_quantile(1 - ALPHA / 2, df.min()) * np.sqrt((error**2).sum()) / len(halves_of)
         value, outside = inside.mean(), rest.mean()
         place = (pair[0], pair[0] if pair[1] < 0 else pair[1])
         row = (*pair, int(whole.counts[place]), len(halves_of), value, value - half, value + half, outside)
@@ -108,7 +108,7 @@ def against_rest(difference: np.ndarray, inside: np.ndarray) -> tuple[float, flo
     if inside.sum() < 2 or (~inside).sum() < 2:
         return np.nan, np.nan, np.nan, np.nan, 1.0
     value, rest, error, df = _measured(difference, inside)
-    half = student.ppf(1 - ALPHA / 2, df) * error
+    half = student_quantile(1 - ALPHA / 2, df) * error
     sums = _sums(difference, inside[None])
     return value, value - half, value + half, rest, float(_welch(sums)[0, 0])
 
@@ -172,7 +172,7 @@ def _welch(whole: _Sums) -> np.ndarray:
         variance_rest = np.maximum(whole.total - whole.squares - sums**2 / rest, 0) / (rest - 1) / rest
         df = (variance + variance_rest) ** 2 / (variance**2 / (counts - 1) + variance_rest**2 / (rest - 1))
         t = (sums / counts + sums / rest) / np.sqrt(variance + variance_rest)
-        p = 2 * student.sf(np.abs(t), df)
+        p = 2 * student_tail(np.abs(t), df)
     return np.where(np.isfinite(p) & (whole.total > 0), p, 1.0)
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from cifarcore.evidence import roc_curves
 from cifarcore.evidence.comparison import Comparison
 from cifarcore.evidence.crossed import difference
 from cifarcore.evidence.delong import auc_covariance, auc_interval
+from cifarcore.evidence.distributions import student_quantile
 from cifarcore.evidence.paired import ALPHA
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.classes import mean_confusion
@@ -130,7 +130,7 @@ def auc_frame(a: Side, b: Side, task: Task, choices: int = 1) -> pd.DataFrame:
         records[side.letter] = (mean, std(areas[of]), *auc_interval(mean, covariance[of, of].mean()), np.nan)
     gain = difference(areas, covariance, n_a)
     value, half = float(gain.difference), float(gain.high - gain.low) / 2
-    half *= float(student.ppf(1 - ALPHA / choices / 2, gain.df) / student.ppf(1 - ALPHA / 2, gain.df))
+    half *= float(student_quantile(1 - ALPHA / choices / 2, gain.df) / student_quantile(1 - ALPHA / 2, gain.df))
     records["B − A"] = (value, np.nan, value - half, value + half, min(float(gain.p) * choices, 1.0))
     return pd.DataFrame.from_dict(records, orient="index", columns=["auc", "std", "low", "high", "p"])
 

@@ -11,7 +11,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.archive import native, read_npz
@@ -33,6 +32,8 @@ def from_matlab(path: Path, known: Collection[str] = ()) -> Predictions:
 
 def arrays_in(path: Path) -> dict[str, np.ndarray]:
     """The arrays of numbers and of text in a file, by their names. Raises CifarcoreError."""
+    from scipy.io import loadmat  # here, since it is read in a process of its own
+
     try:
         values = loadmat(path, squeeze_me=True)
     except NotImplementedError:
