@@ -52,6 +52,8 @@ def compare(
     loaded = [load_run(path) for path in run_files(runs)]
     if junit and not require:
         raise CifarcoreError("--junit writes the outcome of requirements; give at least one --require")
+    if require and (readme or study):
+        raise CifarcoreError("--require judges two models and writes neither --readme nor --study; leave these out")
     if require:
         _gate(loaded, require, {"json": json, "junit": junit, "html": html, "out": out})
         return
@@ -101,11 +103,14 @@ def _written(outputs: Iterable[Output]) -> Iterator[list[Path]]:
 
 
 def _refuse_same(runs: list[Path], outputs: dict[str, Path | None]) -> None:
-    """Raises CifarcoreError where a file would be written over a run file that is named, or over another of them."""
+    """Raises CifarcoreError where a file would be written over a run file, or over another of them."""
+    from cifarcore.runs.archive import is_run_file
+
     taken = {path.resolve(): "a run file that is compared" for path in runs}
     for flag, path in outputs.items():
         if path and (path.is_file() or not path.exists()):  # not a device
-            if what := taken.get(path.resolve()):
+            # `--html A B` takes A for the page's name
+            if what := taken.get(path.resolve()) or ("a run file" if is_run_file(path) else ""):
                 raise CifarcoreError(f"--{flag} {path}: is {what}; name another file")
             taken[path.resolve()] = f"the file of --{flag} too"
 

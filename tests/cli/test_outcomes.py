@@ -90,6 +90,22 @@ def test_every_file_asked_for_is_written(runs, tmp_path):
     assert files["html"].read_text().startswith("<!doctype html>") and json.loads(files["json"].read_text())
 
 
+@pytest.mark.parametrize("flag", ["--out", "--html", "--json", "--readme", "--junit", "--study"])
+def test_no_report_takes_the_place_of_a_run_file(runs, flag, monkeypatch, capsys):
+    """`--html A B C`, without a name for the page, took A for it: the run was lost."""
+    spare = save_run(made_run(model="third"), runs[0].with_name("third.npz"))
+    before = spare.read_bytes()
+    status, lines = ended(monkeypatch, capsys, "compare", flag, spare, *runs, "--require", "accuracy >= -9")
+    assert status == 2 and lines[0].endswith(f"{flag} {spare}: is a run file; name another file")
+    assert spare.read_bytes() == before
+
+
+@pytest.mark.parametrize("flag", ["--readme", "--study"])
+def test_a_gate_refuses_what_it_does_not_write(runs, tmp_path, flag, monkeypatch, capsys):
+    status, lines = ended(monkeypatch, capsys, "compare", *runs, "--require", "accuracy >= -9", flag, tmp_path / "x")
+    assert status == 2 and "writes neither --readme nor --study" in lines[0]
+
+
 @pytest.mark.parametrize("gate", [(), ("--require", "accuracy >= -0.5")], ids=["summary", "gate"])
 @pytest.mark.parametrize("refused", [("out",), ("html",), ("json",), ("html", "out")], ids="-".join)
 def test_a_file_that_cannot_be_written_keeps_none_of_the_others(runs, tmp_path, gate, refused, monkeypatch, capsys):
