@@ -150,6 +150,13 @@ def run_from_trainer(trainer: Any, dataset: Any, /, *, images: Any = None, **arg
     Raises:
         CifarcoreError: one line; the data set has no labels, or an argument does not fit.
     """
+    settings = getattr(trainer, "args", None)
+    strategy = getattr(settings, "train_sampling_strategy", "")  # as later versions call it
+    if getattr(settings, "group_by_length", False) or strategy == "group_by_length":
+        raise CifarcoreError(
+            "the trainer draws its images by length (group_by_length), not in the order of the data set; predict with "
+            "a trainer without it"
+        )
     output = trainer.predict(dataset)
     scores = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
     if output.label_ids is None:
@@ -179,7 +186,14 @@ def _refuse_other_order(loader: Any) -> None:
     """Raises CifarcoreError for a loader whose rows are not those of its data set, one after the other."""
     import torch.utils.data as data
 
-    if not isinstance(loader, data.DataLoader) or isinstance(loader.dataset, data.IterableDataset):
+    if not isinstance(loader, data.DataLoader):
+        return
+    if isinstance(loader.dataset, data.IterableDataset):
+        if loader.num_workers > 1:  # they take turns
+            raise CifarcoreError(
+                f"{loader.num_workers} workers read an IterableDataset, each in its own order; make a loader with "
+                "num_workers=1 for the test images"
+            )
         return
     for sampler, known in ((loader.sampler, data.SequentialSampler), (loader.batch_sampler, data.BatchSampler)):
         if sampler is not None and type(sampler) is not known:

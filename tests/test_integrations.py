@@ -2,6 +2,8 @@
 skipped: `pip install -e '.[frameworks]'`.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -101,6 +103,7 @@ def test_loaders_in_another_order_are_refused(network):
     refused(DataLoader(dataset(), 5, sampler=RandomSampler(dataset())), "RandomSampler")
     refused(DataLoader(tensors()[0], 5), "no labels")
     refused([], "no batch")
+    refused(DataLoader(Stream(), 5, num_workers=2), "2 workers read an IterableDataset, each in its own order")
     refused(DataLoader(TensorDataset(*(each[:20] for each in tensors())), 5), "images: 23 for 20 rows")
     check(integrations.run_from_torch(network, DataLoader(Stream(), 5), images=IMAGES, **ARGUMENTS), network)
     check(
@@ -243,3 +246,9 @@ def test_the_module_imports_no_framework():
 
     code = "import sys, cifarcore.integrations; assert not {'torch', 'keras', 'transformers'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [{"group_by_length": True}, {"train_sampling_strategy": "group_by_length"}])
+def test_a_trainer_that_draws_by_length_is_refused(arguments):
+    with pytest.raises(CifarcoreError, match="draws its images by length"):
+        integrations.run_from_trainer(SimpleNamespace(args=SimpleNamespace(**arguments)), dataset(), test_set="shop")
