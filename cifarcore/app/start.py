@@ -103,7 +103,7 @@ def _linked(paths: Sequence[Path]) -> Path:
     """
     from cifarcore.runs.corrupted import corrupted_path  # with pandas, which starting the server does not need
 
-    names = [path.name for path in paths]
+    names = [path.stem.casefold() for path in paths]  # by the stem each has its weights and pictures beside it
     if len(set(names)) < len(names):
         raise CifarcoreError(
             f"{len(names) - len(set(names))} of the run files share their name with another; rename them"

@@ -69,7 +69,16 @@ def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list
     taken = [name for name in names if selection_path(runs_folder, name).exists()]
     if taken:
         raise CifarcoreError(f"a slice {taken[0]} is kept already; rename it in the file, or delete it first")
-    return [save_selection(runs_folder, each.name, each.sample_ids, each.labels) for each in imported]
+    kept: list[str] = []
+    try:
+        for each in imported:
+            name = save_selection(runs_folder, each.name, each.sample_ids, each.labels)
+            kept.append(name)
+    except CifarcoreError:
+        for name in kept:  # all or none, so that the same file can be imported again
+            delete_selection(runs_folder, name)
+        raise
+    return kept
 
 
 def save_selection(runs_folder: Path, title: str, sample_ids: np.ndarray, labels: np.ndarray) -> str:

@@ -61,6 +61,9 @@ def test_what_cannot_be_opened_is_refused(tmp_path):
     same = save_run(made_run(n_images=20), tmp_path / "b" / "run.npz")
     with pytest.raises(CifarcoreError, match="share their name with another"):
         start.runs_folder([run, same])
+    other = same.rename(same.with_suffix(".NPZ"))  # its weights would stand beside the other
+    with pytest.raises(CifarcoreError, match="share their name with another"):
+        start.runs_folder([run, other])
 
 
 def test_the_settings_are_those_of_the_checkout():

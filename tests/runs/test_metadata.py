@@ -9,7 +9,7 @@ from PIL import Image
 
 from cifarcore.evidence.slices import columns_of
 from cifarcore.reports.sides import Side, Sides
-from cifarcore.reports.tables.slices import slices_of
+from cifarcore.reports.tables.slices import bins_of_images, slices_of
 from cifarcore.runs.run import load_run, save_run
 
 
@@ -119,6 +119,12 @@ def test_slices_are_searched_by_them(run):
     found = slices_of(sides).table.set_index("slice")
     assert found.loc["site: dark", "significant"] and found.loc["site: dark", "support"] == 120
     assert "superclass (metadata)" not in "".join(found.index)  # one value is no slice
+    # a column that is called like an image's property, beside one that is called as that would then be
+    names = np.array(["superclass", "superclass (metadata)"])
+    other = replace(other, metadata_names=names, metadata_values=np.stack([values[:, 0], values[::-1, 0]], axis=1))
+    sides = Sides(Side("A", "a", (replace(run, digest=""),)), Side("B", "b", (other,)), 0, 0, np.arange(10))
+    shown = [each.property.name for each in bins_of_images(sides)]
+    assert {"superclass (metadata)", "superclass (metadata) (metadata)"} <= set(shown)
 
 
 @pytest.mark.parametrize(

@@ -140,3 +140,20 @@ def test_a_files_name_is_shown_in_one_line_however_long_it_is(tmp_path):
     with pytest.raises(CifarcoreError) as caught:
         import_selections(tmp_path, "a\nb" + "x" * 5000 + ".csv", b"")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_an_import_that_fails_half_way_keeps_none(tmp_path, monkeypatch):
+    kept = [selections.Selection(name, IDS, LABELS) for name in ("a", "b")]
+    content, save = exported(kept), selections.save_selection
+
+    def failing(folder, title, *arrays):
+        if title == "b":
+            raise CifarcoreError("the disk is full")
+        return save(folder, title, *arrays)
+
+    monkeypatch.setattr(selections, "save_selection", failing)
+    with pytest.raises(CifarcoreError, match="the disk is full"):
+        import_selections(tmp_path, "x.csv", content)
+    assert selections.selections(tmp_path) == ([], [])
+    monkeypatch.undo()
+    assert import_selections(tmp_path, "x.csv", content) == ["a", "b"]

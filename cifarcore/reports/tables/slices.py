@@ -87,7 +87,12 @@ def _properties(runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence
     properties = [*slices.of_pixels(pixels), *slices.of_images(runs_a[0]), *slices.of_runs(runs_a, runs_b)]
     known = columns_of(runs_b[0]) | columns_of(runs_a[0])
     taken = {each.name for each in properties}
-    named = {f"{name} (metadata)" if plain(name) in taken else name: known[name] for name in known}
+    named: dict[str, Any] = {}
+    for name in known:
+        shown = name
+        while plain(shown) in taken or shown in named or (shown != name and shown in known):
+            shown += " (metadata)"
+        named[shown] = known[name]
     return properties + slices.of_columns(named)
 
 
