@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cifarcore.data.ids import fingerprint, row_ids, sample_ids
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.class_names import indices, refuse_alike, superclasses
+from cifarcore.runs.class_names import indices, names_of, refuse_alike, superclasses
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores
@@ -36,6 +37,8 @@ def arrays_of(
 ) -> dict[str, Any]:
     """The fields of `Run.from_predictions`, whose arguments these are."""
     names = tuple(map(str, as_array(class_names, "class_names").tolist()))
+    _refuse_other_columns(scores, names)
+    _refuse_other_index(scores=scores, labels=labels, sample_ids=ids, metadata=metadata)
     if kind and kind not in KINDS:
         raise CifarcoreError(f"kind: {kind!r}; choose one of {', '.join(KINDS)}, or leave it out")
     _named("class_names", lambda: refuse_alike(names, names))
@@ -91,6 +94,32 @@ def arrays_of(
     }
 
 
+def _refuse_other_columns(scores: Any, names: tuple[str, ...]) -> None:
+    """Raises CifarcoreError for a data frame whose columns are called like the classes, in another order."""
+    if not isinstance(scores, pd.DataFrame):
+        return
+    headings = list(map(str, scores.columns))
+    places = names_of(names).places(headings)
+    by_default = headings == list(map(str, range(len(headings))))
+    if not by_default and ((places >= 0) & (places != np.arange(len(places)))).any():
+        raise CifarcoreError(
+            f"scores: its columns are called {', '.join(map(repr, headings[:3]))[:100]}, … and class_names are "
+            f"{', '.join(map(repr, names[:3]))[:100]}, …; give both in one order"
+        )
+
+
+def _refuse_other_index(**arguments: Any) -> None:
+    """Raises CifarcoreError where pandas' indices have the same rows in different orders: either may hold."""
+    indexed = {name: each.index for name, each in arguments.items() if isinstance(each, pd.DataFrame | pd.Series)}
+    for first, name in zip(indexed, list(indexed)[1:], strict=False):
+        one, other = indexed[first], indexed[name]
+        if len(one) == len(other) and not one.equals(other) and not len(one.symmetric_difference(other)):
+            raise CifarcoreError(
+                f"{name}: its index has the rows of {first} in another order; bring both into one order, or give "
+                f"{name}.reset_index(drop=True), and {first} so, if they are in one"
+            )
+
+
 def as_array(values: Any, argument: str) -> np.ndarray:
     """An array, a tensor of any device or a list as a NumPy array of numbers or text."""
     try:
@@ -98,10 +127,13 @@ def as_array(values: Any, argument: str) -> np.ndarray:
             values = getattr(values, name, lambda values=values: values)()
         if "bfloat16" in str(getattr(values, "dtype", "")) and hasattr(values, "float"):
             values = values.float()  # which NumPy does not know
+        masked = np.ma.is_masked(values)
         array = np.asarray(values)
     except Exception as error:  # each framework raises its own kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise CifarcoreError(f"{argument}: cannot be read as an array ({reason:.200})") from None
+    if masked:
+        raise CifarcoreError(f"{argument}: some of it is masked; leave these images out, or fill them")
     if array.dtype.kind not in "biufU":
         raise CifarcoreError(f"{argument}: {array.dtype} of shape {array.shape}; give an array of numbers or text")
     return array

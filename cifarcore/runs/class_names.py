@@ -18,6 +18,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.formats import read_lines
 from cifarcore.runs.predictions import text_array
 
+NUMBERED = "the labels are numbers, and so are the class names, in another order; give the labels as names"
 _SYNSET = re.compile(r"(n\d{8})[\s,]+(\S.*)")
 _MARKS = ",;\t"
 _SCORE = re.compile(r"-?\d+[.,]\d+(e[-+]?\d+)?|-?\d+e[-+]?\d+", re.IGNORECASE)
@@ -99,7 +100,7 @@ def read_class_names(path: str) -> list[tuple[str, ...]]:
     lines = read_lines(path)
     if Path(path).suffix.lower() == ".json":
         return _from_json("\n".join(lines), Path(path).name)
-    if Path(path).suffix.lower() == ".csv":
+    if Path(path).suffix.lower() in (".csv", ".tsv"):
         if table := _from_csv(lines, Path(path).name):
             return _without_repeated(table, Path(path).name)
         lines = [re.sub(r'^"([^"]*)"$', r"\1", line) for line in lines]
@@ -107,6 +108,8 @@ def read_class_names(path: str) -> list[tuple[str, ...]]:
     synsets = [_SYNSET.fullmatch(line) for line in lines]
     if all(synsets):  # as ImageNet's synset_words.txt
         rows = [match.groups() for match in synsets if match]
+    elif len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
+        rows = _in_number_order(rows)
     return _without_repeated(rows, Path(path).name)
 
 
@@ -116,7 +119,7 @@ def _from_csv(lines: list[str], file: str) -> list[tuple[str, ...]]:
     """
     for mark in _MARKS:
         try:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=mark)]
+            rows = [tuple(cell.strip() for cell in row) for row in csv.reader(lines, delimiter=mark)]
         except csv.Error:
             return []
         if len(rows[0]) > 1 and len({len(row) for row in rows}) == 1:
@@ -132,12 +135,16 @@ def _from_csv(lines: list[str], file: str) -> list[tuple[str, ...]]:
         not any(map(str.isdecimal, rows[0])) and any(map(str.isdecimal, rows[-1]))
     ):
         del rows[0]
+    return [names for row in _in_number_order(rows) if (names := tuple(filter(None, row)))]
+
+
+def _in_number_order(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Rows of as many cells each, in the order of the numbers where a column counts the classes, and without it."""
     for column in range(len(rows[0]) if rows else 0):
         cells = [row[column] for row in rows]
         if are_numbers(cells) or are_numbers(cells, 1):
-            rows = [row[:column] + row[column + 1 :] for row in sorted(rows, key=lambda row: int(row[column]))]
-            break
-    return [names for row in rows if (names := tuple(filter(None, row)))]
+            return [row[:column] + row[column + 1 :] for row in sorted(rows, key=lambda row: int(row[column]))]
+    return rows
 
 
 def _from_json(text: str, file: str) -> list[tuple[str, ...]]:
@@ -152,6 +159,8 @@ def _from_json(text: str, file: str) -> list[tuple[str, ...]]:
         rows = [tuple(each) if isinstance(each, list) else (each,) for each in read]
         if not rows or not all(isinstance(name, str) for names in rows for name in names) or not all(rows):
             raise ValueError("no names")
+        if len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
+            rows = _in_number_order(rows)
     except (ValueError, TypeError, RecursionError):
         raise CifarcoreError(f"{file}: no list of class names in it; give one name per line, as text") from None
     return _without_repeated(rows, file)
@@ -174,7 +183,14 @@ def indices(given: np.ndarray, names_given: tuple[str, ...], names: tuple[str, .
             return places[inverse]
         refuse_unknown(given, places[inverse] < 0)
         given = np.array([min(int(label), 2**31) for label in given.tolist()])
-    if given.min() < 0 or given.max() >= len(names_given):
+    values, inverse = np.unique(given, return_inverse=True)
+    by_name = at.places(list(map(str, values.tolist())))[inverse]
+    fits = given.min() >= 0 and given.max() < len(names_given)
+    if are_decimal(names) and (by_name >= 0).all():  # numbers may be such names
+        if fits and not np.array_equal(by_name, at.places(names_given)[given]):
+            raise CifarcoreError(NUMBERED)
+        return by_name
+    if not fits:
         raise CifarcoreError(outside(given, len(names_given)))
     return at.places(names_given)[given]
 
@@ -190,6 +206,11 @@ def refuse_unknown(given: np.ndarray, unknown: np.ndarray) -> None:
     if not all(label.isascii() and label.isdecimal() for label in np.unique(given).tolist()):
         first = normal_name(given[unknown.argmax()])
         raise CifarcoreError(f"{unknown.sum():,} of {len(given):,} labels are not class names (such as {first[:60]!r})")
+
+
+def are_decimal(names: Sequence[str]) -> bool:
+    """Whether all names are whole numbers, as the classes_ of scikit-learn may be."""
+    return all(name.isascii() and name.isdecimal() for name in names)
 
 
 def are_numbers(columns: Sequence[str], first: int = 0) -> bool:
@@ -231,7 +252,10 @@ def _read_superclasses(path: str, names: tuple[str, ...]) -> dict[str, str]:
     if [cell.strip().lower() for cell in rows[0]] == ["class", "superclass"]:
         rows = rows[1:]
     at = names_of(names)
-    groups = {at.place(name): group.strip() for name, group in rows}
+    groups: dict[int, str] = {}
+    for name, group in rows:
+        if groups.setdefault(at.place(name), group.strip()) != group.strip() and at.place(name) >= 0:
+            raise CifarcoreError(f"{Path(path).name}: {name[:60]!r} is there twice, with two superclasses; keep one")
     missing = [name for place, name in enumerate(names) if not groups.get(place)]
     if missing:
         raise CifarcoreError(

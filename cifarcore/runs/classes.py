@@ -12,7 +12,9 @@ import numpy as np
 from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.class_names import (
+    NUMBERED,
     Names,
+    are_decimal,
     are_numbers,
     canonical,
     names_of,
@@ -78,9 +80,7 @@ def classes_of(
         fitting = [how for how, _ in labels]
         truth = expected if expected is not None else labels[0][1] if labels else None
         if any(not np.array_equal(read, truth) for _, read in labels):
-            raise CifarcoreError(
-                "the labels are numbers, and so are the class names, in another order; give the labels as names"
-            )
+            raise CifarcoreError(NUMBERED)
     columns = _chosen(_readings_of_columns(file), set(fitting) if labels and test is not None else set(), file)
     return _in_order(file, columns, truth)
 
@@ -222,7 +222,7 @@ def _readings_of_labels(file: _File) -> list[tuple[str, np.ndarray]]:
         is_text = given.dtype.kind == "U"
         if file.test is None and is_text:  # nothing else shows that one class is meant
             refuse_alike(texts.tolist(), file.names)
-        if (by_name >= 0).all() and (is_text or are_numbers(file.names)):
+        if (by_name >= 0).all() and (is_text or are_decimal(file.names)):
             readings.append((NAME, by_name))
         if is_text and not are_digits(texts):
             if not readings:

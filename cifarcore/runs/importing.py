@@ -6,7 +6,7 @@ Knows no torch and no page: the command and the app's dialog call the same funct
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from os.path import commonprefix
 from pathlib import Path
 
@@ -144,12 +144,24 @@ def _checked(paths: Sequence[Path], config: ImportConfig, data_folder: str | Pat
     if len(paths) == 1 and is_run_file(paths[0]):
         checked = _of_run_file(paths[0], config)
     else:
+        if whole := next((path for path in paths if is_run_file(path)), None):
+            raise CifarcoreError(
+                f"{whole.name}: is a run file, and no part of a run; import each alone, or give --files seeds"
+            )
         kind = config.scores if config.scores in KINDS else ""
         checked = matched(read_together(paths, known_names(config), kind), config, data_folder)
     return replace(checked, source=paths[0], name=run_name(paths[0], config))
 
 
 def _of_run_file(path: Path, config: ImportConfig) -> Checked:
+    apart = {"model", "metadata", "files"} | ({"preset", "seed"} if config.model else set())
+    given = [each.name for each in fields(config) if getattr(config, each.name) != each.default]
+    if said := next((name for name in given if name not in apart), None):
+        with_model = ", or give --model NAME with it" if said in ("preset", "seed") else ""
+        raise CifarcoreError(
+            f"{path.name}: is a run file, which says itself what it holds; leave out --{said.replace('_', '-')}"
+            + with_model
+        )
     run, notes = load_run(path), []
     named_by = {"model": config.model, "preset": config.preset, "seed": config.seed} if config.model else {}
     run = replace(run, meta=run.meta | named_by)

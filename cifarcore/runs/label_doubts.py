@@ -8,6 +8,7 @@ from cifarcore.config import ImportConfig
 from cifarcore.data import cifar100
 from cifarcore.data.known_images import known_images
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs.class_names import normal_name
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import TestSet
@@ -59,6 +60,23 @@ def _remedy(
         f"{remedy}, or {naming}; or compare runs by the numbers of their rows, without pictures, with --order rows "
         "--test-set NAME alone"
     )
+
+
+def refuse_other_labels(predictions: Predictions, given: np.ndarray) -> None:
+    """Raises CifarcoreError where the labels in the file, row by row, are not those `given` (N,) by --labels, whatever
+    either calls the classes.
+    """
+    own = predictions.labels
+    if own is None or len(own) != len(given) or predictions.rows is not None and (np.diff(predictions.rows) != 1).any():
+        return
+    pairs = {tuple(map(normal_name, pair)) for pair in zip(given.tolist(), own.tolist(), strict=True)}
+    named, called = {one for one, _ in pairs}, {other for _, other in pairs}
+    if not len(pairs) == len(named) == len(called) or named & called and any(one != other for one, other in pairs):
+        heading = dict(predictions.sources).get("labels", "labels")
+        raise CifarcoreError(
+            f"the labels of --labels are not those in {heading[:60]!r}; leave out one of the two, or call that "
+            "prediction if it is the model's answer"
+        )
 
 
 def not_cifar100s(run: Run) -> list[str]:

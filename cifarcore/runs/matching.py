@@ -17,12 +17,12 @@ from cifarcore.runs.class_names import are_numbers, superclasses
 from cifarcore.runs.classes import Classes, classes_of
 from cifarcore.runs.file_labels import labels_of, own_labels, read_file_labels
 from cifarcore.runs.formats import read_labels
-from cifarcore.runs.label_doubts import not_cifar100s
+from cifarcore.runs.label_doubts import not_cifar100s, refuse_other_labels
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import read_metadata
 from cifarcore.runs.notes import doubts, not_told_by_labels, numbered_rows, refuse_repeated, without_repeated
 from cifarcore.runs.predictions import Predictions, text_array
-from cifarcore.runs.row_order import in_row_order
+from cifarcore.runs.row_order import in_row_order, refuse_names_that_are_numbers
 from cifarcore.runs.run import Run
 from cifarcore.runs.scores import CLASSES, FLOOR, KINDS, SOFTMAX, ZEROS, as_logits, is_softmax, of_part, zeros
 from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
@@ -103,7 +103,7 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
     if left:
         notes.append(f"left out: {counted(left, 'image')} of classes that the columns lack")
     flat = test is not None and test.folder is not None and test.folder.flat
-    if config.labels and given is None and not flat:
+    if config.labels and not predictions.files and not flat and read_file_labels(config.labels) is not None:
         notes.append("the labels of --labels were not used, as the rows name no files; those of the images hold")
     if config.order == ROWS:
         notes += numbered_rows(config.test_set.strip(), bool(predictions.files))
@@ -125,7 +125,7 @@ def _labels_and_images(
     n = len(predictions.scores)
     table = read_file_labels(config.labels) if config.labels else None
     if table is not None:
-        given = labels_of(predictions.files, table) if predictions.files else None
+        given = labels_of(predictions.files, table) if predictions.files else predictions.labels
     else:
         given = read_labels(config.labels) if config.labels else predictions.labels
     if given is not None and len(given) != n:
@@ -134,6 +134,8 @@ def _labels_and_images(
             f"{len(given):,} labels for {n:,} rows of scores; give one for each"
             + (": these have a row for each class, so save them transposed, scores.T" if turned else "")
         )
+    if config.labels and given is not None:
+        refuse_other_labels(predictions, given)
     label_of = table if table is not None else own_labels(predictions, given, config)
     test = find_test_set(config, data_folder, n, predictions.files, label_of)
     by_row = config.order == ROWS
@@ -157,6 +159,8 @@ def _in_order(
 ) -> tuple[Predictions, list[np.ndarray]]:
     """The rows in the order of the images, and their labels (N,) in each order in which they may be; none without."""
     by_row, order = config.order == ROWS, None
+    if test is not None and not by_row and not config.order and predictions.files is None:
+        refuse_names_that_are_numbers(predictions, test)
     if (by_row or test is not None and not test.by_file) and predictions.rows is not None:
         predictions, order = in_row_order(predictions)
         given = given if config.labels else predictions.labels

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cifarcore.data.ids import rows_of
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
 from cifarcore.runs.layout import MAX_METADATA
@@ -75,6 +76,9 @@ def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
     columns = dict(pairs)
     if not 0 < len(pairs) <= MAX_METADATA or len(columns) < len(pairs):
         raise CifarcoreError(f"{len(columns)} columns of different names; give 1 to {MAX_METADATA}")
+    if odd := [name for name, values in given.items() if isinstance(values, (str, set, frozenset))]:
+        raise CifarcoreError(f"{odd[0]!r} is a {type(given[odd[0]]).__name__}; give a list, a value for each image")
+    columns = _by_id(columns, ids)
     for name, values in columns.items():
         if len(values) != len(ids):
             raise CifarcoreError(f"{len(values):,} values of {name!r} for {len(ids):,} images; give one for each")
@@ -82,6 +86,26 @@ def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
         ["" if _is_empty(value) else one_line(value, MOST_CHARACTERS) for value in row] for row in columns.values()
     ]
     return {"metadata_names": np.array(list(columns)), "metadata_values": np.array(texts, dtype=str).T}
+
+
+def _by_id(columns: dict[str, list[Any]], ids: np.ndarray) -> dict[str, list[Any]]:
+    """The columns in the order of `ids` (N,), where one of them says which image a value is of; as they are, else."""
+    key = next((name for name in columns if role_of(name) == "sample_ids"), None)
+    if key is None:
+        return columns
+    whole = all(isinstance(value, int) and 0 <= value < 2**64 for value in columns[key])
+    given = as_sample_ids(np.array(columns[key], np.uint64 if whole else None))  # left to itself, NumPy makes floats
+    rest = {name: values for name, values in columns.items() if name != key}
+    if not rest:
+        raise CifarcoreError(f"no column beside {key!r}; give at least one")
+    if np.array_equal(given, ids):
+        return rest
+    if len(np.unique(given)) < len(given) or not np.array_equal(np.sort(given), np.sort(ids)):
+        raise CifarcoreError(f"{key!r} are not the ids of these images, each once; give a row for each image")
+    rows = rows_of(given, ids).tolist()
+    if short := next((name for name, values in rest.items() if len(values) != len(ids)), None):
+        raise CifarcoreError(f"{len(rest[short]):,} values of {short!r} for {len(ids):,} images; give one for each")
+    return {name: [values[row] for row in rows] for name, values in rest.items()}
 
 
 def _read(path: str) -> pd.DataFrame:

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from cifarcore.data.image_folder import bare
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.columns import count_from
+from cifarcore.runs.test_sets import TestSet
 
 
 def in_row_order(predictions: Predictions) -> tuple[Predictions, np.ndarray]:
@@ -29,3 +31,23 @@ def in_row_order(predictions: Predictions) -> tuple[Predictions, np.ndarray]:
     return replace(
         predictions, scores=predictions.scores[order], labels=labels, files=files, rows=numbers[order]
     ), order
+
+
+def refuse_names_that_are_numbers(predictions: Predictions, test: TestSet) -> None:
+    """Raises CifarcoreError where the numbers of the rows are the names of the folder's pictures too, in another order:
+    either may be meant.
+    """
+    if test.folder is None or predictions.rows is None or test.by_file:
+        return
+    names = [bare(test.folder.files[row]).rsplit("/", 1)[-1] for row in np.asarray(test.rows).tolist()]
+    if len(set(names)) < len(names) or not all(
+        name.isascii() and name.isdecimal() and len(name) < 16 for name in names
+    ):
+        return
+    numbers = np.array(list(map(int, names)))
+    if np.array_equal(np.sort(numbers), np.sort(predictions.rows)) and (np.diff(numbers) != 1).any():
+        heading = dict(predictions.sources)["rows"]
+        raise CifarcoreError(
+            f"{heading[:60]!r} may name the pictures, which are called {names[0][:20]!r} and so on, or number the rows "
+            "in the folder's order; call it file in the first case, and give --order in the second"
+        )

@@ -165,8 +165,18 @@ def _ranked(table: pd.DataFrame) -> tuple[dict[str, list[list[Any]]], dict[str, 
     read = {stem: tuple(names) for stem, names in families.items() if len(names) == longest}
     if len(read) < 2:
         return {}, {}
-    cells = {stem: (table[name].tolist() for name in names) for stem, names in read.items()}
+    cells = {
+        stem: [_whole(table[name]) if _NAMES.fullmatch(stem) else table[name].tolist() for name in names]
+        for stem, names in read.items()
+    }
     return {stem: list(map(list, zip(*columns, strict=True))) for stem, columns in cells.items()}, read
+
+
+def _whole(column: pd.Series) -> list[Any]:
+    """The cells of a column that names classes: 2.0, as pandas writes 2 where a cell was empty once, is 2."""
+    if column.dtype.kind == "f" and np.isfinite(column).all() and (column == np.floor(column)).all():
+        return column.astype(np.int64).tolist()
+    return column.tolist()
 
 
 def _first(rows: list[list[Any]]) -> Any:

@@ -157,7 +157,9 @@ def _rows(text: io.StringIO, separator: str, ended: bool) -> list[list[str]]:
 
 
 def _is_data(row: list[str]) -> bool:
-    """Whether a first row is one of scores, not of headings: these may be numbers, but whole and different ones."""
+    """Whether a first row is one of an image, not of headings: these may be numbers, but whole and different ones."""
+    if any(map(_is_picture, row)):
+        return True
     numbers = _numbers(row)
     if not numbers or any(map(role_of, row)):
         return False

@@ -4,6 +4,7 @@ import io
 import json
 import zlib
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from cifarcore.runs.layout import MAX_CLASSES
 from cifarcore.runs.predictions import Predictions, as_texts
 from cifarcore.runs.readers.arrays import from_arrays
 from cifarcore.runs.readers.delimited import unpacked
-from cifarcore.runs.readers.roles import CLASSES, only, role_of
+from cifarcore.runs.readers.roles import CLASSES, SCORES, only, role_of
 from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_wide
 from cifarcore.text import quoted
 
@@ -85,9 +86,26 @@ def _understood(value: Any, known: Collection[str]) -> Predictions:
             return from_table(table, known)
         for name in _RECORDS:
             if isinstance(value.get(name), list) and all(isinstance(each, dict) for each in value[name]):
-                return _understood(value[name], known)
+                return _beside(_understood(value[name], known), name, value)
         return _columns(value, known)
     raise CifarcoreError(f"holds no predictions; {_REMEDY}")
+
+
+def _beside(read: Predictions, records: str, value: dict[str, Any]) -> Predictions:
+    """`read` of the list of `records` in the object `value`, with the class names that stand beside it; what else does
+    is named as unused. Raises CifarcoreError for other lists that may be of the images or of the classes.
+    """
+    lists = {name: each for name, each in value.items() if name != records and isinstance(each, list) and each}
+    if (names := only(lists, CLASSES)) is not None:
+        classes = _names(lists.pop(names), names)
+        if read.scores.ndim == 2 and read.columns is None:
+            read = replace(read, columns=classes, sources=(*read.sources, ("class names", names)))
+    if doubtful := next((name for name in lists if role_of(name) or name.lower() in SCORES), None):
+        raise CifarcoreError(
+            f"{quoted(doubtful)} stands beside {quoted(records)}, not in its objects; put its items into these, or "
+            "call it class_names if it names the classes in the order of the scores"
+        )
+    return replace(read, unused=(*read.unused, *lists))
 
 
 def _table(value: dict[str, Any]) -> pd.DataFrame | None:
@@ -159,7 +177,10 @@ def _of_records(records: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    """A record without objects in it, but for scores by class; a label with its details stands under its own name."""
+    """A record without objects in it, but for scores by class; a label with its details stands under its own name, and
+    what two objects have under one key under both names.
+    """
+    nested = Counter(part for value in record.values() if isinstance(value, dict) for part in value)
     flat: dict[str, Any] = {}
     for name, value in record.items():
         if not isinstance(value, dict) or _are_scores(value):
@@ -168,7 +189,8 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
             flat[name] = value["label"]
             flat |= {f"{name}.{part}": each for part, each in value.items() if part != "label"}
         else:
-            flat |= {part if part not in record else f"{name}.{part}": each for part, each in value.items()}
+            alone = {part for part in value if part not in record and nested[part] == 1}
+            flat |= {part if part in alone else f"{name}.{part}": each for part, each in value.items()}
     return flat
 
 

@@ -20,6 +20,8 @@ def one_row_each(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]] | 
         return None
     score = scores[0]
     image = min(images, key=lambda name: ("files", "sample_ids", "place").index(role_of(name)))
+    if (empty := table[image].isna()).any():  # which groups leave out
+        raise CifarcoreError(f"column {quoted(image)} is empty in row {int(empty.to_numpy().argmax())}")
     within = table.groupby(image, sort=False)
     differ = [name for name in table if name not in (image, score) and (within[name].nunique(dropna=False) > 1).any()]
     named = [name for name in differ if name.lower() in NAME and not table.duplicated([image, name]).any()]

@@ -1,0 +1,215 @@
+"""What two places say of one thing, and what stood beside what was read: used, or refused, and never dropped."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from import_checks import refused, taken
+from made import classes_only, made_run
+from pictures import draw, plain
+
+from cifarcore import CifarcoreError, Run, save_run
+from cifarcore.config import ImportConfig
+from cifarcore.runs.importing import check
+
+TURNED = [2, 0, 1]
+
+
+@pytest.fixture
+def made(tmp_path):
+    return plain(tmp_path / "pictures", each=20)
+
+
+def called(made, scores=None, **changes):
+    arguments = {"class_names": made.names, "sample_ids": made.ids} | changes
+    return Run.from_predictions(made.probabilities if scores is None else scores, made.labels, **arguments)
+
+
+def test_a_data_frame_whose_columns_are_called_otherwise_is_refused(made):
+    frame = pd.DataFrame(made.probabilities, columns=made.names)
+    assert called(made, frame).correct.mean() == made.accuracy
+    frame.columns = range(3)
+    assert called(made, frame).correct.mean() == made.accuracy
+    frame.columns = [made.names[i] for i in TURNED]
+    with pytest.raises(CifarcoreError, match="its columns are called 'class 2', .* give both in one order"):
+        called(made, frame)
+
+
+def test_indices_in_different_orders_are_refused(made):
+    frame = pd.DataFrame(made.probabilities).sample(frac=1, random_state=0)
+    labels = pd.Series(made.labels)
+    with pytest.raises(CifarcoreError, match="labels: its index has the rows of scores in another order"):
+        Run.from_predictions(frame, labels, class_names=made.names, sample_ids=made.ids)
+    one = Run.from_predictions(
+        frame, labels[frame.index], class_names=made.names, sample_ids=made.ids[frame.index.to_numpy()]
+    )
+    assert one.correct.mean() == made.accuracy
+    other = labels.set_axis(range(100, 100 + len(labels)))  # says nothing of the order
+    Run.from_predictions(frame.reset_index(drop=True), other, class_names=made.names, sample_ids=made.ids)
+
+
+def test_what_is_masked_is_refused(made):
+    hidden = np.zeros(made.probabilities.shape, bool)
+    assert called(made, np.ma.masked_array(made.probabilities, hidden)).n_images == len(made.files)
+    hidden[3] = True
+    with pytest.raises(CifarcoreError, match="scores: some of it is masked"):
+        called(made, np.ma.masked_array(made.probabilities, hidden))
+
+
+def test_metadata_with_ids_is_brought_into_the_order_of_the_images(made):
+    camera = [f"camera {i % 7}" for i in range(len(made.ids))]
+    table = pd.DataFrame({"sample_id": made.ids, "camera": camera}).sample(frac=1, random_state=0)
+    run = called(made, metadata=table)
+    assert run.metadata_names.tolist() == ["camera"] and run.metadata_values[:, 0].tolist() == camera
+    named = {"sample_id": [f"{i:016x}" for i in table["sample_id"]], "camera": table["camera"].tolist()}
+    assert called(made, metadata=named).metadata_values[:, 0].tolist() == camera
+    for odd, message in (
+        (table.assign(sample_id=0), "not the ids of these images"),
+        ({"camera": set(camera)}, "'camera' is a set"),
+    ):
+        with pytest.raises(CifarcoreError, match=message):
+            called(made, metadata=odd)
+
+
+def test_class_names_beside_the_records_of_a_json_are_theirs(tmp_path, made):
+    def theirs(**beside):
+        rows = made.probabilities[:, TURNED].tolist()
+        results = [{"file": file, "scores": row} for file, row in zip(made.files, rows, strict=True)]
+        (tmp_path / "theirs.json").write_text(json.dumps(beside | {"results": results}))
+        return tmp_path / "theirs.json"
+
+    turned = [made.names[i] for i in TURNED]
+    made.check(taken(theirs(class_names=turned), tmp_path, images=str(made.root)).run)
+    for beside in ({"labels": turned}, {"y_true": made.labels.tolist()}, {"scores": [[0.5]]}):
+        said = refused(theirs(**beside), tmp_path, images=str(made.root))
+        assert f"'{next(iter(beside))}' stands beside 'results'" in said
+    found = taken(theirs(class_names=turned, history=[1, 2]), tmp_path, images=str(made.root))
+    assert "not used: 'history'" in found.notes
+
+
+def test_what_two_objects_of_a_record_both_have_is_read_of_neither(tmp_path, made):
+    records = [
+        {"at": {"file": file}, "a": {"scores": row}, "b": {"scores": row[::-1]}}
+        for file, row in zip(made.files, made.probabilities.tolist(), strict=True)
+    ]
+    (tmp_path / "theirs.json").write_text(json.dumps(records))
+    said = refused(tmp_path / "theirs.json", tmp_path, images=str(made.root))
+    assert "'a.scores', 'b.scores' may all be the scores; keep one" in said
+
+
+def test_numbers_that_name_the_pictures_are_not_taken_for_those_of_rows(tmp_path):
+    numbers = np.random.default_rng(1).permutation(30) + 1
+    made = draw(tmp_path / "pictures", {f"c{c}": [f"{i:03}.png" for i in numbers[c::3]] for c in range(3)})
+    frame = made.frame(id=[file[-7:-4] for file in made.files]).sort_values("id")
+    frame.to_csv(tmp_path / "theirs.csv", index=False)
+    said = refused(tmp_path / "theirs.csv", tmp_path, images=str(made.root))
+    assert "'id' may name the pictures" in said and "call it file" in said
+    frame.rename(columns={"id": "file"}).to_csv(tmp_path / "theirs.csv", index=False)
+    made.check(taken(tmp_path / "theirs.csv", tmp_path, images=str(made.root)).run)
+    made.frame(id=range(1, 31)).to_csv(tmp_path / "theirs.csv", index=False)
+    made.check(taken(tmp_path / "theirs.csv", tmp_path, images=str(made.root), order="imagefolder").run)
+
+
+@pytest.mark.parametrize(
+    "name,content",
+    [
+        ("names.tsv", "class 0\t1\nclass 1\t2\nclass 2\t0\n"),
+        ("names.txt", "1\tclass 0\n2\tclass 1\n0\tclass 2\n"),
+        ("names.json", '{"class 0": "1", "class 1": "2", "class 2": "0"}'),
+        ("names.json", '[["1", "class 0"], ["2", "class 1"], ["0", "class 2"]]'),
+    ],
+)
+def test_class_names_stand_in_the_order_of_their_numbers(tmp_path, made, name, content):
+    (tmp_path / name).write_text(content)
+    np.savez(tmp_path / "theirs.npz", scores=made.probabilities[:, TURNED], files=made.files)
+    found = taken(tmp_path / "theirs.npz", tmp_path, images=str(made.root), class_names=str(tmp_path / name))
+    made.check(found.run)
+
+
+def test_labels_of_numbers_that_are_classes_of_numbers_are_not_their_places(tmp_path):
+    names, labels = np.array([1, 2, 4, 8]), np.array([1, 2, 4, 8] * 5)
+    scores = np.eye(4)[np.searchsorted(names, labels)] * 0.8 + 0.05
+    ids = np.arange(20, dtype=np.uint64)
+
+    def theirs(rows):
+        np.savez(tmp_path / "theirs.npz", probs=scores[rows], labels=labels[rows], classes_=names, sample_ids=ids[rows])
+        return tmp_path / "theirs.npz"
+
+    assert taken(theirs(slice(None)), tmp_path).run.correct.all()
+    assert "give the labels as names" in refused(theirs(labels < 3), tmp_path)
+    assert Run.from_predictions(scores, labels, class_names=names, sample_ids=ids).correct.all()
+    few = labels < 3
+    with pytest.raises(CifarcoreError, match="labels: the labels are numbers, and so are the class names"):
+        Run.from_predictions(scores[few], labels[few], class_names=names, sample_ids=ids[few])
+
+
+def test_labels_in_two_places_agree_or_are_refused(tmp_path, made):
+    text = np.array(made.names)[made.labels]
+    made.frame(label=text, sample_id=made.ids).to_csv(tmp_path / "theirs.csv", index=False)
+    (tmp_path / "labels.txt").write_text("\n".join(np.roll(text, 1)))
+    said = refused(tmp_path / "theirs.csv", tmp_path, labels=str(tmp_path / "labels.txt"))
+    assert "the labels of --labels are not those in 'label'" in said
+    (tmp_path / "labels.txt").write_text("\n".join(text))
+    assert taken(tmp_path / "theirs.csv", tmp_path, labels=str(tmp_path / "labels.txt")).run.correct.mean()
+    # the file's own still tell the order where a table of files says nothing of the rows
+    np.savez(tmp_path / "theirs.npz", scores=made.probabilities, labels=np.roll(made.labels, 1))
+    lines = [f"{file},{label}" for file, label in zip(made.files, text, strict=True)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *lines]))
+    options = {"images": str(made.root), "order": "imagefolder", "labels": str(tmp_path / "labels.csv")}
+    assert "labels of 3 of 60 rows are not those" in refused(tmp_path / "theirs.npz", tmp_path, **options)
+
+
+@pytest.mark.parametrize("dtype", [bool, bytes])
+def test_labels_of_an_npz_that_are_truths_or_bytes(tmp_path, dtype):
+    run = made_run(2, 40)
+    labels = run.labels.astype(bool) if dtype is bool else np.char.encode(run.class_names[run.labels])
+    np.savez(
+        tmp_path / "theirs.npz", logits=run.logits.astype(np.float32), labels=labels, sample_ids=run.sample_ids,
+        class_names=run.class_names,
+    )  # fmt: skip
+    assert taken(tmp_path / "theirs.npz", tmp_path).run.labels.tolist() == run.labels.tolist()
+
+
+def test_a_run_file_is_no_part_of_a_run_and_says_itself_what_it_holds(tmp_path):
+    run = classes_only(made_run(3, 40))
+    paths = [save_run(run.take(rows), tmp_path / f"{i}.npz") for i, rows in enumerate(np.split(np.arange(40), 2))]
+    with pytest.raises(CifarcoreError, match=r"0.npz: is a run file, and no part of a run"):
+        check(paths, ImportConfig())
+    for options, flag in (({"superclasses": "x.csv"}, "superclasses"), ({"class_names": "x"}, "class-names")):
+        with pytest.raises(CifarcoreError, match=f"leave out --{flag}$"):
+            check(paths[:1], ImportConfig(**options))
+    with pytest.raises(CifarcoreError, match="leave out --seed, or give --model NAME with it"):
+        check(paths[:1], ImportConfig(seed=3))
+    assert check(paths[:1], ImportConfig(model="mine", seed=3))[0].run.meta["seed"] == 3
+
+
+def test_a_row_of_a_picture_is_no_header(tmp_path):
+    made = draw(tmp_path / "pictures", {name: [f"{i}.png" for i in range(8)] for name in ("cat", "dog")})
+    lines = [f"{file},{made.names[label]}" for file, label in zip(made.files, made.labels, strict=True)]
+    (tmp_path / "theirs.csv").write_text("\n".join(lines))
+    assert "the file has no header" in refused(tmp_path / "theirs.csv", tmp_path, images=str(made.root))
+
+
+def test_ranked_classes_may_have_been_floats(tmp_path, made):
+    order = np.argsort(-made.probabilities, axis=1)
+    columns = {"file": made.files}
+    for rank in range(3):
+        columns |= {f"index_{rank}": order[:, rank].astype(float)}
+        columns |= {f"prob_{rank}": np.take_along_axis(made.probabilities, order, axis=1)[:, rank]}
+    pd.DataFrame(columns).to_csv(tmp_path / "theirs.csv", index=False)
+    made.check(taken(tmp_path / "theirs.csv", tmp_path, images=str(made.root)).run)
+
+
+def test_a_class_of_two_superclasses_is_refused(tmp_path, made):
+    made.frame(file=made.files).to_csv(tmp_path / "theirs.csv", index=False)
+    (tmp_path / "kin.csv").write_text("class 0,x\nclass 1,y\nclass 2,y\nclass 1,x\n")
+    said = refused(tmp_path / "theirs.csv", tmp_path, images=str(made.root), superclasses=str(tmp_path / "kin.csv"))
+    assert "'class 1' is there twice, with two superclasses" in said
+
+
+def test_a_score_of_no_file_is_refused(tmp_path, made):
+    table = made.frame(file=made.files).melt("file", var_name="class", value_name="score")
+    table.loc[table["file"] == made.files[4], "file"] = None
+    table.to_parquet(tmp_path / "theirs.parquet", index=False)
+    assert "column 'file' is empty in row 4" in refused(tmp_path / "theirs.parquet", tmp_path, images=str(made.root))
