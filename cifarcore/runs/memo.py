@@ -25,8 +25,9 @@ MOST_BYTES = memory_bytes() // 8
 def memo(function: Callable[..., Any], *arguments: Any) -> Any:
     """`function(*arguments)`, computed once for all sessions and shared: never change what it returns.
 
-    Runs (alone, in a tuple or list, or in an AlignedPair) are known by their digest, one that was never saved by
-    itself; other arguments must be hashable. `function` is a module's own (no lambda), so that its name tells it apart.
+    Runs (alone, in a tuple or list, or in an AlignedPair) are known by their digest and by their name, which results
+    tell; one that was never saved by itself. Other arguments must be hashable. `function` is a module's own (no
+    lambda), so that its name tells it apart.
     """
     return _remembered(function, arguments)[1]
 
@@ -87,7 +88,7 @@ def _never_saved(argument: Any) -> Iterator[Run]:
 
 def _known_by(argument: Any) -> Hashable:
     if isinstance(argument, Run):
-        return argument.digest or id(argument)
+        return (argument.digest, argument.name) if argument.digest else id(argument)
     if isinstance(argument, AlignedPair):
         return (_known_by(argument.a), _known_by(argument.b))
     if isinstance(argument, (list, tuple)):

@@ -4,6 +4,7 @@ import gc
 import threading
 import weakref
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ def also_counted(*arguments):
     return len(CALLS)
 
 
-def test_runs_are_known_by_their_digest_alone_and_within_lists_and_pairs():
+def test_runs_are_known_by_their_content_alone_and_within_lists_and_pairs():
     run, other = made_run(n_images=60), made_run(n_images=60, model="vit")
     copy = replace(run)
     for one, same, differs in (
@@ -39,6 +40,15 @@ def test_runs_are_known_by_their_digest_alone_and_within_lists_and_pairs():
         found = memo(counted, one, 3)
         assert memo(counted, same, 3) == found
         assert len({found, memo(counted, differs, 3), memo(counted, one, 4), memo(also_counted, one, 3)}) == 4
+
+
+def test_a_file_that_was_renamed_is_another_run():
+    one = replace(made_run(n_images=60), path=Path("old.npz"))
+    other = replace(one, path=Path("new.npz"))
+    assert memo(counted, one) != memo(counted, other)
+    assert memo(counted, [one]) != memo(counted, [other])
+    assert memo(counted, align(one, one)) != memo(counted, align(one, other))
+    assert memo(counted, one) == memo(counted, replace(one, path=Path("elsewhere") / "old.npz"))
 
 
 def test_pairs_are_known_by_both_of_their_runs():
