@@ -1,5 +1,7 @@
 """All models of the folder in one table, computed when it is opened; two of its rows become models A and B."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -9,7 +11,7 @@ from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
-from cifarcore.evidence import groups, ranking
+from cifarcore.evidence import comparison, groups, ranking
 from cifarcore.files import Version, runs_dir, version
 from cifarcore.reports.charts.decisions import group_chart
 from cifarcore.reports.tables import models as tables
@@ -41,7 +43,7 @@ def panel(view: View) -> None:
         try:
             with st.spinner("Comparing each model with the best…", show_time=True):
                 table, left_out = _ranked(catalog, view)
-        except (RunFileError, OSError) as error:
+        except (CifarcoreError, OSError) as error:
             st.error(escape(error, 400), icon=":material/error:")
             return
         if table.empty:
@@ -65,12 +67,17 @@ def panel(view: View) -> None:
         st.caption(
             "Select two rows to compare them: the upper one becomes A, the lower one B. Each model is compared with "
             "the best; the best was chosen on these same images, so the more models, the more its lead is "
-            "overestimated." + (f" Left out, because their images or classes differ: {left_out}." if left_out else "")
+            "overestimated."
+            + (
+                f" Left out, because their images or classes differ or two of their seeds are one run: {left_out}."
+                if left_out
+                else ""
+            )
         )
         if len(table) > 1 and st.toggle("All pairs and groups", key="all-pairs", bind="query-params"):
             try:
                 _all_pairs(table["model"].tolist(), catalog, view)
-            except (RunFileError, OSError) as error:
+            except (CifarcoreError, OSError) as error:
                 st.error(escape(error, 400), icon=":material/error:")
 
 
@@ -113,12 +120,22 @@ def _all_pairs(models: list[str], catalog: Catalog, view: View) -> None:
 def _pairs(files: tuple[tuple[str, Files], ...], first: Version) -> tuple[pd.DataFrame, pd.DataFrame]:
     """tables.group_frame and groups.pairs_of of all models; of each run only what is correct is kept."""
     reference = loaded_run(first)
-    correct = {
-        name: np.stack([align(reference, loaded_run(file)).b.correct for file in of_model]) for name, of_model in files
-    }
+    correct = {}
+    for name, of_model in files:
+        runs = [loaded_run(file) for file in of_model]
+        if not ranking.on_images_of(reference, runs):
+            raise RunFileError(f"{name} is of other images")
+        correct[name] = np.stack([run.correct for run in _each_once(reference, runs)])
     accuracies = {name: float(each.mean()) for name, each in correct.items()}
     pairs = groups.pairs_of(correct, reference.labels)
     return tables.group_frame(accuracies, pairs), pairs
+
+
+def _each_once(reference: Run, runs: Sequence[Run]) -> list[Run]:
+    """A model's runs in the order of the reference's images. Raises CifarcoreError where one of them stands twice."""
+    aligned = [align(reference, run).b for run in runs]
+    comparison.refuse_copies(aligned)
+    return aligned
 
 
 def _ranked(catalog: Catalog, view: View) -> tuple[pd.DataFrame, int]:
@@ -166,8 +183,11 @@ def _scores(files: Files, reference: str, _reference: Run) -> dict[str, float | 
     """None where the files are not of the reference's images, or cannot be read; `reference` is its digest."""
     try:
         runs = [load_run(file.path) for file in files]
-        return ranking.scores(runs) if ranking.on_images_of(_reference, runs) else None
-    except (RunFileError, OSError):
+        if not ranking.on_images_of(_reference, runs):
+            return None
+        _each_once(_reference, runs)
+        return ranking.scores(runs)
+    except (CifarcoreError, OSError):
         return None
 
 

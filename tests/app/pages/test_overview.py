@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made import made_run
 from pages import run, text, two_models, write
+
+from cifarcore.runs.run import save_run
 
 
 def test_missing_arrays_name_the_command_that_adds_them(folder):
@@ -22,6 +25,44 @@ def test_overview_shows_the_numbers_of_the_runs(folder):
     assert table.loc["Accuracy", "A"] == f"{a.mean():.4f} ± {a.std(ddof=1):.4f}"
     assert table.loc["Accuracy", "B"] == f"{b.mean():.4f} ± {b.std(ddof=1):.4f}"
     assert table.loc["Accuracy", "B − A"] == f"{b.mean() - a.mean():+.4f}"
+
+
+def test_files_that_change_names_change_sides_in_the_verdict(folder):
+    for one, name in zip(two_models(), ("old", "new"), strict=True):
+        nameless = {key: value for key, value in one.meta.items() if key not in ("model", "preset", "seed")}
+        save_run(replace(one, meta=nameless | {"imported": {"file": name}}), folder / f"{name}.npz")
+    assert run(folder, "overview", {"A": "new", "B": "old"}).title[0].value.startswith("new beats old")
+    (folder / "old.npz").rename(folder / "it.npz")
+    (folder / "new.npz").rename(folder / "old.npz")
+    (folder / "it.npz").rename(folder / "new.npz")
+    app = run(folder, "overview", {"A": "old", "B": "new"})
+    assert app.title[0].value.startswith("old beats new")
+    assert "new \\(B\\) correctly classifies 50.00%" in text(app)
+
+
+def _nobodys(**options):
+    """Runs of three models that name no test set."""
+    runs = [*two_models(**options), made_run(model="vit", accuracy=0.65, **options)]
+    return [replace(one, meta={key: value for key, value in one.meta.items() if key != "dataset"}) for one in runs]
+
+
+def test_a_third_model_of_half_the_images_is_left_out_of_the_ranking(folder):
+    *both, third = _nobodys(maps=False, neighbors=False, val=False)
+    other = np.where(np.arange(third.n_images) < 250, third.sample_ids + np.uint64(1), third.sample_ids)
+    write(folder, *both, replace(third, sample_ids=other))
+    app = run(folder, "overview", {"ranking-open": "true", "all-pairs": "true"})
+    assert "lists those that can be compared" in text(app)
+    assert "Left out, because their images or classes differ or two of their seeds are one run: 1." in text(app)
+
+
+def test_a_copy_in_another_order_is_no_second_seed_in_the_ranking(folder):
+    *both, third = _nobodys(maps=False, neighbors=False, val=False)
+    order = np.random.default_rng(0).permutation(third.n_images)
+    arrays = {name: getattr(third, name)[order] for name in ("sample_ids", "labels", "logits")}
+    write(folder, *both, third, replace(third, **arrays, meta=third.meta | {"seed": 1}))
+    app = run(folder, "overview", {"ranking-open": "true"})
+    assert "lists those that can be compared" in text(app)
+    assert "two of their seeds are one run: 1." in text(app)
 
 
 @pytest.mark.parametrize("without", ["A", "AB"])
