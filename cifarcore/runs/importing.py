@@ -77,15 +77,19 @@ def keep(
     out: str | Path,
     overwrite: bool = False,
     on_progress: Callable[[int, int], None] = lambda *_: None,
+    seen: Version | None = None,
 ) -> Imported:
     """Write what was checked as the run file `out`; pictures of a folder go beside it.
 
-    Raises CifarcoreError where the run exists already, or a picture cannot be read; then nothing is written.
+    Raises CifarcoreError where the run exists already, is another than the one `seen` that may be overwritten, or a
+    picture cannot be read; then nothing is written.
     """
     out, run, test, notes = Path(out), checked.run, checked.test, list(checked.notes)
     run = replace(run, meta=run.meta | {"imported": {"file": readable(checked.source.name)[:200], "at": now()}})
     with sole_writer(out):
         refuse_existing(out, overwrite)
+        if out.exists():
+            refuse_changed(out, seen)
         if test is None or test.folder is None:
             save_run(run, out)
             pack_path(out).unlink(missing_ok=True)  # of the run that this one replaces

@@ -2,7 +2,7 @@
 understood, and kept under `imported/` where that is wanted; the checks are `importing`'s, as the command's are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import is_link, is_plain, runs_dir, seen
+from cifarcore.files import Version, is_link, is_plain, runs_dir, seen
 from cifarcore.reports.sides import seed_label
 from cifarcore.runs import importing
 from cifarcore.runs.formats import SUFFIXES
@@ -184,11 +184,13 @@ def _preview(folder: Path, run_a: Path | None, checked: _Checked, key: str) -> N
     except CifarcoreError as error:
         _refuse(str(error))
         return
-    there = [place.stem for place in places if place.exists()]
+    there = {place: shown for place in places if (shown := seen(place))}
     replace = False
     if there:
-        st.warning(f"{', '.join(map(escape, there))} exists already.", icon=":material/content_copy:")
-        replace = st.checkbox("Replace it", key=f"{key}-replace-{'-'.join(there)}")
+        taken = ", ".join(escape(place.stem) for place in there)
+        st.warning(f"{taken} exists already.", icon=":material/content_copy:")
+        # of these very files: what somebody else has put there since is asked about anew
+        replace = st.checkbox("Replace it", key=f"{key}-replace-{hash(tuple(there.values()))}")
     with st.container(horizontal=True):
         keep = st.button(
             "Save", icon=":material/check:", type="primary", disabled=bool(there) and not replace, key=f"{key}-keep"
@@ -197,27 +199,31 @@ def _preview(folder: Path, run_a: Path | None, checked: _Checked, key: str) -> N
     if cancel:
         _forget()
         st.rerun()
-    if keep and (kept := _keep(checked, places, replace)):
+    if keep and (kept := _keep(checked, places, there if replace else {})):
         _forget()
         _show_next(folder, run_a, kept)
 
 
-def _keep(checked: _Checked, places: Sequence[Path], replace: bool) -> list[importing.Imported]:
-    """Write the runs; none, and one line in the dialog, where that fails."""
+def _keep(checked: _Checked, places: Sequence[Path], replaced: Mapping[Path, Version]) -> list[importing.Imported]:
+    """Write the runs, in place of those `replaced`; none, and one line in the dialog, where one of them fails."""
     bar = st.empty()
 
     def progress(done: int, total: int) -> None:
         if done % 50 == 0:
             bar.progress(done / total, f"Reading pictures: {done:,} of {total:,}")
 
+    kept: list[importing.Imported] = []
     try:
         for place in places:
-            importing.refuse_existing(place, replace)
-        return [importing.keep(run, place, replace, progress) for run, place in zip(checked.runs, places, strict=True)]
+            importing.refuse_existing(place, place in replaced)
+        for run, place in zip(checked.runs, places, strict=True):
+            kept.append(importing.keep(run, place, place in replaced, progress, replaced.get(place)))
+        return kept
     except CifarcoreError as error:
-        _refuse(options.in_dialog(str(error)))
+        problem = options.in_dialog(str(error))
     except OSError as error:
-        _refuse(f"not kept: {error.strerror or error}")
+        problem = f"{places[len(kept)].stem} was not saved: {error.strerror or error}"
+    _refuse(f"only {', '.join(each.path.stem for each in kept)} was saved; {problem}" if kept else problem)
     return []
 
 

@@ -443,3 +443,41 @@ def test_the_servers_limit_is_the_dialogs():
 
     config = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     assert config["server"]["maxUploadSize"] == upload.MAX_MIB
+
+
+def test_what_another_tab_has_put_there_since_is_not_replaced_unseen(folder, run):
+    def predictions(accuracy):
+        other = made_run(model="theirs", accuracy=accuracy)
+        return table(other, label=other.class_names[other.labels], sample_id=other.sample_ids)
+
+    add(opened(folder), "theirs.csv", predictions(0.3))
+    first, second = (checked(opened(folder), {"theirs.csv": predictions(accuracy)}) for accuracy in (0.6, 0.9))
+    for app in (first, second):
+        named(app.checkbox, "Replace it").check().run()
+    press(first, "Save")
+    press(second, "Save")
+    assert kept(folder).correct.mean() == 0.6
+    box = named(second.checkbox, "Replace it")
+    assert not box.value and named(second.button, "Save").disabled
+    box.check().run()
+    press(second, "Save")
+    assert kept(folder).correct.mean() == 0.9
+
+
+def test_of_seeds_that_cannot_all_be_kept_those_that_were_are_named(folder, monkeypatch):
+    seeds = {
+        f"theirs-{seed}.csv": table(one, label=one.class_names[one.labels], sample_id=one.sample_ids)
+        for seed in (0, 1)
+        for one in [made_run(model="theirs", seed=seed)]
+    }
+    keep = upload.importing.keep
+
+    def full(checked, place, *more):
+        if place.stem == "theirs-1":
+            raise OSError(28, "No space left on device")
+        return keep(checked, place, *more)
+
+    monkeypatch.setattr(upload.importing, "keep", full)
+    app = press(checked(opened(folder), seeds, files="seeds"), "Save")
+    assert literal(app.error[0].value) == "only theirs-0 was saved; theirs-1 was not saved: No space left on device"
+    assert sorted(path.name for path in (folder / "imported").iterdir()) == ["theirs-0.npz"]
