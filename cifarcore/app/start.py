@@ -50,7 +50,7 @@ def runs_folder(paths: Sequence[Path]) -> Path:
         raise CifarcoreError(f"{folder}: is a folder; name either one folder or only run files")
     if other := next((path for path in paths if path.suffix.lower() != SUFFIX), None):
         raise CifarcoreError(f"{other}: {NO_RUN}")
-    return _linked([path.resolve() for path in paths])
+    return _linked(list(dict.fromkeys(path.resolve() for path in paths)))
 
 
 def start(runs: Path, port: int, browser: bool) -> int:
@@ -103,17 +103,16 @@ def _linked(paths: Sequence[Path]) -> Path:
     """
     from cifarcore.runs.corrupted import corrupted_path  # with pandas, which starting the server does not need
 
-    names = [path.stem.casefold() for path in paths]  # by the stem each has its weights and pictures beside it
-    if len(set(names)) < len(names):
-        raise CifarcoreError(
-            f"{len(names) - len(set(names))} of the run files share their name with another; rename them"
-        )
+    first: dict[str, Path] = {}
+    for path in paths:
+        if (other := first.setdefault(path.stem.casefold(), path)) != path:  # a file system may know no capitals
+            raise CifarcoreError(f"{other} and {path} share their name; rename one of them")
     key = hashlib.blake2b(b"\0".join(sorted(map(os.fsencode, paths))), digest_size=8).hexdigest()
     folder = _chosen() / key
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         for beside in (path, path.with_suffix(".pt"), corrupted_path(path), path.with_name(path.stem + PACK)):
-            link = folder / beside.name
+            link = folder / (f"{path.stem}{SUFFIX}" if beside == path else beside.name)  # no capitals in the ending
             link.unlink(missing_ok=True)  # of what is gone by now, too
             if beside.exists():
                 try:

@@ -15,6 +15,7 @@ from pages import two_models, write
 from processes import ROOT
 
 from cifarcore.app import start
+from cifarcore.app.catalog import find_runs
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.run import load_run, save_run
 
@@ -52,6 +53,22 @@ def test_run_files_of_several_folders_are_opened_together(tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["cnn.corruptions", "cnn.npz", "resnet18.npz"]
 
 
+def test_a_file_is_listed_once_and_whatever_the_capitals_of_its_ending(tmp_path):
+    paths = [
+        save_run(made_run(model=model, n_images=20), tmp_path / model / name)
+        for model, name in (("cnn", "small.npz"), ("resnet18", "LARGE.NPZ"))
+    ]
+    folder = start.runs_folder([*paths, tmp_path / "cnn" / ".." / "cnn" / "small.npz"])
+    assert sorted(find_runs(folder).groups) == ["cnn-made", "resnet18-made"]
+
+
+def test_of_two_files_of_one_name_both_are_named(tmp_path):
+    paths = [save_run(made_run(model=model, n_images=20), tmp_path / model / "run.npz") for model in ("a", "b")]
+    with pytest.raises(CifarcoreError) as refused:
+        start.runs_folder(paths)
+    assert all(str(path) in str(refused.value) for path in paths)
+
+
 def test_what_cannot_be_opened_is_refused(tmp_path):
     run = save_run(made_run(n_images=20), tmp_path / "a" / "run.npz")
     with pytest.raises(CifarcoreError, match="no such file"):
@@ -59,7 +76,7 @@ def test_what_cannot_be_opened_is_refused(tmp_path):
     with pytest.raises(CifarcoreError, match="one folder or only run files"):
         start.runs_folder([tmp_path, run])
     same = save_run(made_run(n_images=20), tmp_path / "b" / "run.npz")
-    with pytest.raises(CifarcoreError, match="share their name with another"):
+    with pytest.raises(CifarcoreError, match="share their name; rename one"):
         start.runs_folder([run, same])
     other = same.rename(same.with_suffix(".NPZ"))  # its weights would stand beside the other
     with pytest.raises(CifarcoreError, match="share their name with another"):
