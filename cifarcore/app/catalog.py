@@ -131,7 +131,8 @@ def find_runs(folder: Path) -> Catalog:
             try:
                 header = _header(version(path))
             except (OSError, RunFileError) as error:
-                refused[name] = readable(str(error)).removeprefix(f"{readable(str(path))}: ")
+                why = isinstance(error, OSError) and error.strerror or str(error)
+                refused[name] = readable(why).removeprefix(f"{readable(str(path))}: ")
                 continue
             model = model_key(header.meta)
             # an imported model's seeds have the names that `import` gave them; another name was chosen to stand apart

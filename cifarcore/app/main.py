@@ -12,8 +12,9 @@ from PIL import Image
 from cifarcore.app.parts import card, retraining, sidebar, upload
 from cifarcore.app.parts.layout import page_frame
 from cifarcore.app.parts.sidebar import Problem
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import told
 from cifarcore.app.view import View
+from cifarcore.data.cifar100 import data_dir
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import findings
 from cifarcore.files import runs_dir
@@ -43,8 +44,9 @@ def show(root: Path) -> None:
     _forget_old_sessions()
     try:
         runs_dir(root)
+        data_dir()
     except CifarcoreError as error:
-        st.error(escape(error, 400), icon=":material/error:")
+        st.error(told(error, 400), icon=":material/error:")
         return
     status = st.sidebar.container()  # in sight above the models, on a low screen too
     view = sidebar.choose(root)

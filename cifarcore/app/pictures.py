@@ -19,7 +19,7 @@ from cachetools import LRUCache, cached
 from PIL import Image
 
 from cifarcore.app.addresses import PICTURES
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import told
 from cifarcore.data import cifar100 as data
 from cifarcore.data import synthetic
 from cifarcore.data.ids import Rows, rows_of
@@ -193,7 +193,7 @@ def _pictures(arrays: Version | None, split: str) -> Pictures:
         elif arrays:
             images, problem = data.load_test_images(arrays.path.parent)[0], ""
     except CifarcoreError as error:
-        problem = escape(error, 400)
+        problem = told(error, 400)
     return Pictures(images, f"{arrays} {split}", problem)
 
 
@@ -203,7 +203,7 @@ def _packed(file: Version) -> Pictures:
     try:
         return Pictures(Pack(file.path), str(file))
     except CifarcoreError as error:
-        return Pictures(None, problem=escape(error, 400))
+        return Pictures(None, problem=told(error, 400))
 
 
 @st.cache_resource(show_spinner="Drawing the pictures…", max_entries=1)  # as _packed

@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 
+from cifarcore.errors import readable
 from cifarcore.text import no_formula, one_line
 
 MOST_CSV_ROWS = 100_000
@@ -21,6 +22,8 @@ _AFTER_PARSING = re.compile(
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~$:&^=-])|(?<=^\d)[.](?=\s|$)|(?<=^\d\d)[.](?=\s|$)")
 _NUMBERS = re.compile(r"[+-]?[\d.,]+%?(?: (?:to|±) [+-]?[\d.,]+%?)?")
 _INTERVAL = re.compile(r"(?P<low>[+-]?[\d.,]+%?) to (?P<high>[+-]?[\d.,]+%?)")
+#: the folders of a path in full, with its drive on Windows; a part may have spaces within
+_FOLDERS = re.compile(r"""(?<![\w/\\:.~])(?:/|[A-Za-z]:[/\\])(?:[^/\\:'"\s](?:[^/\\:'"\n]*[^/\\:'"\s])?[/\\])+""")
 _WORD_JOINER = "\u2060"  # seen by nobody, and by no pattern
 
 
@@ -30,6 +33,17 @@ def escape(text: object, limit: int = 80) -> str:
     """
     broken = _AFTER_PARSING.sub(lambda match: match[0] + _WORD_JOINER, one_line(text, limit))
     return _MARKUP.sub(lambda match: "\\" + match[0], broken)
+
+
+def told(message: object, limit: int = 400) -> str:
+    """An error, or what a process said of one, as `escape`: files and folders by their last names alone, since whoever
+    sees a page need not know where its server keeps them.
+    """
+    if isinstance(message, OSError) and message.strerror:
+        text = ": ".join(filter(None, (readable(str(message.filename or "")), message.strerror)))
+    else:
+        text = str(message)
+    return escape(_FOLDERS.sub("", text), limit)
 
 
 def csv(frame: pd.DataFrame) -> bytes:

@@ -258,3 +258,8 @@ def test_a_part_of_a_test_set_is_one_that_shares_images(tmp_path):
         meta={"dataset": {"name": "made-up images", "fingerprint": "e" * 32}},
     )  # fmt: skip
     assert written(tmp_path, made_run(10, 200), part).defaults() == ("cnn-made", "resnet18")
+
+
+def test_a_link_to_nothing_is_refused_without_the_servers_folders(tmp_path):
+    (tmp_path / "gone.npz").symlink_to(tmp_path / "nowhere.npz")
+    assert find_runs(tmp_path).refused == {"gone.npz": "No such file or directory"}

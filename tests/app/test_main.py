@@ -20,8 +20,11 @@ def test_the_app_itself_runs(folder, monkeypatch):
     assert not app.exception and "cnn-made" in app.selectbox(key="A").options
 
 
-def test_a_folder_of_runs_below_no_ones_home_is_said(monkeypatch):
-    monkeypatch.setenv("CIFARCORE_RUNS", "~nosuch/runs")
+@pytest.mark.parametrize("variable", ["CIFARCORE_RUNS", "CIFARCORE_DATA"])
+def test_a_folder_below_no_ones_home_is_said(folder, monkeypatch, variable):
+    write(folder, *two_models())
+    monkeypatch.setenv("CIFARCORE_RUNS", str(folder))
+    monkeypatch.setenv(variable, "~nosuch/runs")
     app = AppTest.from_file(str(Path(__file__).parents[2] / "streamlit_app.py"), default_timeout=TIMEOUT).run()
     assert not app.exception and "there is no such user's home folder" in app.error[0].value
 

@@ -1,12 +1,14 @@
 """Text from files on pages stays text, and downloads of tables read well in spreadsheets and pandas."""
 
 import io
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from processes import ROOT
 
-from cifarcore.app.safe_text import csv, escape
+from cifarcore.app.safe_text import csv, escape, told
 from cifarcore.text import plain
 
 HOSTILE = [
@@ -58,3 +60,26 @@ def test_a_spreadsheet_knows_the_encoding():
 def test_text_that_only_looks_like_an_interval_stays_text():
     assert read(pd.DataFrame({"a": ["1 to 2", "from 1 to 2"]}))["a"].tolist() == ["1 to 2", "from 1 to 2"]
     assert read(pd.DataFrame({"a": ["−cmd|x", "=1+1"]}))["a"].tolist() == ["−cmd|x", "'=1+1"]
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("/srv/my runs/imported/link.npz: is a link", "link.npz: is a link"),
+        ("a: no such job in /srv/runs/retrained; start one", "a: no such job in retrained; start one"),
+        ("C:\\Users\\me\\runs\\x.npz: gone", "x.npz: gone"),
+        ("row 0: '/srv/test/bee/10.png' or 'bee/10.png'", "row 0: '10.png' or 'bee/10.png'"),
+        (FileNotFoundError(2, "No such file or directory", "/srv/runs/y.npz"), "y.npz: No such file or directory"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        ("give them as A / B / C or and/or; see 1/2", "give them as A / B / C or and/or; see 1/2"),
+    ],
+)
+def test_an_error_tells_no_folder_of_the_server(error, shown):
+    assert told(error, 300).replace("\\", "") == shown
+
+
+def test_errors_reach_a_page_in_no_other_way():
+    shown_as_they_are = re.compile(r"escape\((str\()?(error|busy|problem|job\.message)\b")
+    assert not [
+        path for path in (ROOT / "cifarcore" / "app").rglob("*.py") if shown_as_they_are.search(path.read_text())
+    ]

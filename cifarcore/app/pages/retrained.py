@@ -16,7 +16,7 @@ from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.retraining_seeds import other_seeds
 from cifarcore.app.parts.sidebar import choose_next
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.flips import NEWLY_RIGHT, NEWLY_WRONG
@@ -198,7 +198,7 @@ def _housekeeping(view: View, run: Run) -> None:
                 renamed = folders.rename(runs_dir(view.root), run.name, new)
                 choose_next(retraining.choice_of(runs_dir(view.root), renamed.name))
             except CifarcoreError as error:
-                st.error(escape(error, 300))
+                st.error(told(error, 300))
             else:
                 st.rerun()
         if st.button("Delete", icon=":material/delete:"):

@@ -15,7 +15,7 @@ from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.parts.layout import one_of, page_link
 from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent
@@ -55,7 +55,7 @@ def _measure(view: View) -> None:
                 [sys.executable, "-m", "cifarcore", "properties", *runs], capture_output=True, text=True
             )
         if done.returncode:
-            st.error(escape(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "stopped", 400))
+            st.error(told(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "stopped", 400))
         else:
             st.rerun()
 
@@ -157,10 +157,10 @@ def _kept(view: View) -> None:
     """The slices that were saved on the explorer's maps, or imported."""
     folder = runs_dir(view.root)
     if problem := st.session_state.pop(_NOT_DELETED, ""):
-        st.error(escape(problem, 300))
+        st.error(told(problem, 300))
     kept, refused = selections(folder)
     for line in refused:
-        st.warning(escape(line, 300), icon=":material/description:")
+        st.warning(told(line, 300), icon=":material/description:")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.subheader("Your slices", width="stretch")
         _import(folder)
@@ -207,6 +207,6 @@ def _import(folder: Path) -> None:
             try:
                 import_selections(folder, file.name, file.getvalue())
             except CifarcoreError as error:
-                st.error(escape(error, 300))
+                st.error(told(error, 300))
             else:
                 st.rerun()

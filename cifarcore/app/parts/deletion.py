@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.errors import CifarcoreError
 
 
@@ -27,7 +27,7 @@ def confirm(name: str, what: str, delete: Callable[[], None]) -> None:
         try:
             delete()
         except CifarcoreError as error:
-            st.error(escape(error, 300))
+            st.error(told(error, 300))
             return
     if confirmed or kept:
         st.rerun()

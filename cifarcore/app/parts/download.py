@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from cifarcore.app.pictures import HOW_TO_GET
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.data.downloading import progress_share
 
@@ -82,11 +82,11 @@ def _offer(under_way: bool, why: str, key: str) -> None:
         st.info(why, icon=":material/hide_image:", width="stretch")
         pressed = st.button("Download CIFAR-100", icon=":material/download:", key=key)
     if status:
-        st.error(f"The download failed: {escape(download.last_line() or 'no reason given', _LINE)}")
+        st.error(f"The download failed: {told(download.last_line() or 'no reason given', _LINE)}")
     if pressed:
         try:
             download.start()
         except OSError as error:  # a full disk
-            st.error(f"The download was not started: {escape(error.strerror or error, 300)}")
+            st.error(f"The download was not started: {told(error, 300)}")
             return
         st.rerun(scope="app")

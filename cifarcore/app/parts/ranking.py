@@ -8,7 +8,7 @@ import streamlit as st
 
 from cifarcore.app.catalog import ALL_SEEDS, Catalog, find_runs, loaded_run, may_share
 from cifarcore.app.parts.plot import plot
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import comparison, groups, ranking
@@ -44,7 +44,7 @@ def panel(view: View) -> None:
             with st.spinner("Comparing each model with the best…", show_time=True):
                 table, left_out = _ranked(catalog, view)
         except (CifarcoreError, OSError) as error:
-            st.error(escape(error, 400), icon=":material/error:")
+            st.error(told(error, 400), icon=":material/error:")
             return
         if table.empty:
             st.info("No run file could be read.", icon=":material/inventory_2:")
@@ -78,7 +78,7 @@ def panel(view: View) -> None:
             try:
                 _all_pairs(table["model"].tolist(), catalog, view)
             except (CifarcoreError, OSError) as error:
-                st.error(escape(error, 400), icon=":material/error:")
+                st.error(told(error, 400), icon=":material/error:")
 
 
 def beside(view: View) -> None:

@@ -13,7 +13,7 @@ from cifarcore.app.catalog import digest_of, find_runs
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.retraining_settings import attempt, duration, running_job, settings_form
 from cifarcore.app.parts.sidebar import choose_next
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import runs_dir
@@ -166,7 +166,7 @@ def _select_result(folder: Path, job: Job | None) -> None:
     if job and job.state in ("finished", "stopped"):
         choose_next(choice_of(folder, job.name))
         close()
-        st.session_state[_MESSAGE] = f"**{escape(job.name)}** {escape(job.state)}: {escape(job.message, 300)}."
+        st.session_state[_MESSAGE] = f"**{escape(job.name)}** {escape(job.state)}: {told(job.message, 300)}."
         st.rerun(scope="app")
 
 
@@ -175,7 +175,7 @@ def _tell_repeats(repeating: Repeats) -> None:
     if repeating.under_way:
         st.session_state[_REPEATING] = True
     elif st.session_state.pop(_REPEATING, False):
-        what = f"{escape(repeating.problem, 300)}." if repeating.problem else f"repeated with {repeating.total} seeds."
+        what = f"{told(repeating.problem, 300)}." if repeating.problem else f"repeated with {repeating.total} seeds."
         st.session_state[_MESSAGE] = f"**{escape(repeating.of)}**: {what}"
         st.rerun(scope="app")
 
@@ -238,14 +238,14 @@ def _stop(job: Job) -> None:
     try:
         jobs.stop(job.folder)
     except CifarcoreError as error:
-        st.session_state[_MESSAGE] = escape(error, 400)
+        st.session_state[_MESSAGE] = told(error, 400)
 
 
 def _discard(folder: Path, name: str) -> None:
     try:
         folders.discard(folder, name)
     except CifarcoreError as error:
-        st.session_state[_MESSAGE] = escape(error, 400)
+        st.session_state[_MESSAGE] = told(error, 400)
     else:
         close()
         st.session_state[_MESSAGE] = f"**{escape(name)}** was discarded; no run was written."
@@ -257,7 +257,7 @@ def _what_died(job: Job) -> str:
 
 def _died(folder: Path, job: Job) -> None:
     with st.container(border=True):
-        st.error(f"{_what_died(job)}: {escape(job.message, 400)}.", icon=":material/dangerous:")
+        st.error(f"{_what_died(job)}: {told(job.message, 400)}.", icon=":material/dangerous:")
         if tail := job.log_tail:
             st.code(tail, language=None, wrap_lines=True)
         saved = (job.folder / folders.STATE).exists()

@@ -7,7 +7,7 @@ import streamlit as st
 from cifarcore.app.catalog import find_runs, loaded_run
 from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.retraining_settings import attempt
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import comparison
@@ -28,7 +28,7 @@ def other_seeds(view: View, run: Run, focus: tuple[int, ...], folder: Path, busy
     try:
         before, *after = comparison.on_shared_images([view.a.first, *_seeds_of(run, folder)])
     except (CifarcoreError, OSError) as error:  # a file that was replaced or deleted meanwhile
-        st.warning(escape(error, 300), icon=":material/casino:")
+        st.warning(told(error, 300), icon=":material/casino:")
         return
     if len(after) > 1:
         table = memo(tables.seeds_table, before, tuple(after), focus)

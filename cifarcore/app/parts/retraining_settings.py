@@ -9,7 +9,7 @@ import streamlit as st
 
 from cifarcore.app.catalog import loaded_run
 from cifarcore.app.parts import download, marked, retraining_duplicates
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import version
@@ -67,7 +67,7 @@ def settings_form(folder: Path) -> bool:
     try:
         header, run = read_header(parent), loaded_run(version(parent))
     except (RunFileError, OSError) as error:
-        st.error(escape(error, 400))
+        st.error(told(error, 400))
         return False
     if name := dataset_name(run.meta):
         st.caption(f"This run has {run.n_classes:,} classes of {escape(name)}; A and B may be of other data.")
@@ -85,7 +85,7 @@ def settings_form(folder: Path) -> bool:
         config = RetrainConfig(**chosen, train_layers=layers)
         focus = setup.choose_focus(run, config)
     except CifarcoreError as error:
-        st.warning(escape(error, 400), icon=":material/block:")
+        st.warning(told(error, 400), icon=":material/block:")
         return False
     if focus:
         how = "chosen by F1 on the validation split, never on the test images" if config.hardest else "as chosen"
@@ -212,9 +212,7 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig, of_imag
     if expected is None:
         asked = f"retrain-measured-{header.name}-{config.train_layers}-{config.policy}"
         if st.session_state.get(asked):
-            st.caption(
-                f":material/speed: The speed could not be measured: {escape(last_line or 'no reason given', 300)}"
-            )
+            st.caption(f":material/speed: The speed could not be measured: {told(last_line or 'no reason given', 300)}")
             return
         st.session_state[asked] = True
         if attempt(lambda: speeds.start_measuring(config, header.path, folder)):
@@ -279,10 +277,10 @@ def attempt(work) -> bool:
     try:
         work()
     except Busy as busy:
-        st.warning(escape(busy, 400), icon=":material/lock:")
+        st.warning(told(busy, 400), icon=":material/lock:")
         return False
     except CifarcoreError as error:
-        st.error(escape(error, 400), icon=":material/error:")
+        st.error(told(error, 400), icon=":material/error:")
         return False
     return True
 

@@ -8,7 +8,7 @@ import streamlit as st
 from cifarcore.app.parts.counts import counts
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.layout import one_of
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
@@ -114,4 +114,4 @@ def _save(view: View, rows: np.ndarray) -> None:
                 saved = save_selection(runs_dir(view.root), name, view.sample_ids[rows], view.labels[rows])
                 st.success(f"Saved as {escape(saved)}; see Slices.")
             except CifarcoreError as error:
-                st.error(escape(error, 300))
+                st.error(told(error, 300))

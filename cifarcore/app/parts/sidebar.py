@@ -12,7 +12,7 @@ import streamlit as st
 from cifarcore.app.addresses import begin_with_address, follow_renamed, name_in_address
 from cifarcore.app.catalog import Catalog, find_runs, load_sides
 from cifarcore.app.pictures import test_pictures
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.start import is_chosen
 from cifarcore.app.view import NO_SUPERCLASSES, View
 from cifarcore.errors import CifarcoreError
@@ -66,7 +66,7 @@ def choose(root: Path) -> View | Problem:
             a, b, only = load_sides(*(catalog.chosen(*name) for name in names), (names[0][0], names[1][0]))
     except (CifarcoreError, OSError) as error:
         _refused(catalog)
-        return Problem("These two models cannot be compared", escape(error, 400))
+        return Problem("These two models cannot be compared", told(error, 400))
     with st.sidebar:
         classes, hardness, metric = _class_filter(a, b)
     pictures = test_pictures(a.first.sample_ids, *_other_pictures(a, b))
@@ -199,7 +199,7 @@ def _refused(catalog: Catalog) -> None:
             f"{counted(len(catalog.refused), 'file')} could not be opened", icon=":material/error:"
         ):
             for name, reason in catalog.refused.items():
-                st.markdown(f"**{escape(name)}** {escape(reason, 400)}")
+                st.markdown(f"**{escape(name)}** {told(reason, 400)}")
     if catalog.linked and not is_chosen(catalog.folder):  # whoever named the files knows where they are
         names = ", ".join(map(escape, catalog.linked[:3])) + (", …" if len(catalog.linked) > 3 else "")
         st.sidebar.caption(f"Symbolic links to run files elsewhere ({len(catalog.linked)}): {names}")
@@ -208,7 +208,7 @@ def _refused(catalog: Catalog) -> None:
             f"In two files: {counted(len(catalog.alone), 'seed')}", icon=":material/content_copy:"
         ):
             for name, reason in catalog.alone.items():
-                st.markdown(f"**{escape(name)}** {escape(reason, 400)}")
+                st.markdown(f"**{escape(name)}** {told(reason, 400)}")
 
 
 def _keep_valid(key: str, options) -> None:

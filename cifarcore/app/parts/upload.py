@@ -16,7 +16,7 @@ from cifarcore.app.catalog import find_runs, of_one_test_set, share_an_image
 from cifarcore.app.parts import deletion, sidebar
 from cifarcore.app.parts import upload_options as options
 from cifarcore.app.parts.upload_files import is_run_file, written
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
@@ -228,7 +228,7 @@ def _keep(checked: _Checked, places: Sequence[Path], replaced: Mapping[Path, Ver
 
 
 def _refuse(message: str) -> None:
-    st.error(escape(message, 800), icon=":material/error:")
+    st.error(told(message, 800), icon=":material/error:")
 
 
 def _sentence(note: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from cifarcore.app.safe_text import escape
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import version
@@ -59,7 +59,7 @@ def why(view: View, row: int) -> None:
     try:
         paths = {side.letter: kept_at(side, pixels) for side in sides}
     except (CifarcoreError, OSError) as error:  # deleted meanwhile
-        st.caption(escape(error, 300))
+        st.caption(told(error, 300))
         return
     if any(_read(path, pixels.shape[:2]) is None for path in paths.values()):
         place = st.empty()
@@ -70,7 +70,7 @@ def why(view: View, row: int) -> None:
         for side in sides:
             with st.spinner(f"Hiding parts of the picture from {escape(side.group)}…", show_time=True):
                 if problem := _compute(side, pixels, paths[side.letter]):
-                    st.error(escape(problem, 400))
+                    st.error(told(problem, 400))
                     return
     maps = {letter: _read(path, pixels.shape[:2]) for letter, path in paths.items()}
     most = max((float(np.abs(each.drop).max()) for each in maps.values() if each), default=0.0)
