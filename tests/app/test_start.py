@@ -79,7 +79,7 @@ def test_what_cannot_be_opened_is_refused(tmp_path):
     with pytest.raises(CifarcoreError, match="share their name; rename one"):
         start.runs_folder([run, same])
     other = same.rename(same.with_suffix(".NPZ"))  # its weights would stand beside the other
-    with pytest.raises(CifarcoreError, match="share their name with another"):
+    with pytest.raises(CifarcoreError, match="share their name; rename one"):
         start.runs_folder([run, other])
 
 
