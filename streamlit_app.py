@@ -6,7 +6,8 @@ import streamlit as st
 
 from cifarcore.app.serving import MIDDLEWARE, draw, routes
 
+ROOT = Path(__file__).resolve().parent
 if __name__ == "__main__":  # a session's run of the script
-    draw(Path(__file__).resolve().parent)
+    draw(ROOT)
 else:  # the server, once
-    app = st.App(__file__, routes=routes(), middleware=MIDDLEWARE)
+    app = st.App(__file__, routes=routes(ROOT), middleware=MIDDLEWARE)

@@ -93,7 +93,7 @@ def with_handles(wanted: int = 4096) -> None:
 
 def draw(root: Path) -> None:
     """Draw the app for one session: main.show, once it is imported."""
-    if _import.ident:
+    if _began.is_set():
         _imported.wait()
     try:
         import_module("cifarcore.app.main").show(root)
@@ -101,7 +101,7 @@ def draw(root: Path) -> None:
         _drawn.set()
 
 
-def _import_app() -> None:
+def _import_app(root: Path) -> None:
     """What the first page needs while the browser still loads Streamlit's own bundles; the rest once it is drawn."""
     gc.disable()  # what an import makes stays: looking through it again and again took a sixth of the time
     try:
@@ -110,6 +110,8 @@ def _import_app() -> None:
     finally:
         gc.enable()
         _imported.set()
+    with suppress(Exception):  # of files that changed or are damaged: the page itself says so
+        import_module("cifarcore.app.pages.overview").read_ahead(root)
     import_module("cifarcore.app.pictures").read_ahead()
     _drawn.wait(_PATIENCE_SECONDS)
     time.sleep(_PAUSE_SECONDS)  # the browser draws meanwhile, with what the server still sends it
@@ -119,18 +121,18 @@ def _import_app() -> None:
         import_module(name)
 
 
-_imported, _drawn = Event(), Event()
+_began, _imported, _drawn = Event(), Event(), Event()
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 10.0, 2.0
 _LATER = ("scipy.stats", "sklearn.metrics", "sklearn.neighbors")  #: that some pages import when they need them
-_import = Thread(target=_import_app, name="import of the pages", daemon=True)
 MIDDLEWARE = (Middleware(OnlyThisSite),)
 
 
-def routes() -> list[Route]:
-    """Where the pictures are, below the server's base path; called once, as the server starts."""
+def routes(root: Path) -> list[Route]:
+    """Where the pictures are, below the server's base path; called once, as the server starts. `root` as for `draw`."""
     with_handles()
     with_home()
-    if not _import.ident:
-        _import.start()
+    if not _began.is_set():
+        _began.set()
+        Thread(target=_import_app, args=(root,), name="import of the pages", daemon=True).start()
     base = "/".join(filter(None, (config.get_option("server.baseUrlPath").strip("/"), PICTURES)))
     return [Route(f"/{base}/{{album}}/{{name}}", _picture)]

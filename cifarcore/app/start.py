@@ -27,10 +27,11 @@ import streamlit as st
 
 from cifarcore.app.serving import MIDDLEWARE, draw, routes
 
+ROOT = Path(__file__).resolve().parent
 if __name__ == "__main__":
-    draw(Path(__file__).resolve().parent)
+    draw(ROOT)
 else:
-    app = st.App(__file__, routes=routes(), middleware=MIDDLEWARE)
+    app = st.App(__file__, routes=routes(ROOT), middleware=MIDDLEWARE)
 """
 
 

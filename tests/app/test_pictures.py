@@ -44,7 +44,7 @@ def get(url):
         return {"type": "http.request", "body": b"", "more_body": False}
 
     scope = {"type": "http", "method": "GET", "path": f"/{url}", "raw_path": b"", "query_string": b"", "headers": []}
-    in_own_loop(Starlette(routes=routes())(scope, receive, send))
+    in_own_loop(Starlette(routes=routes(Path()))(scope, receive, send))
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent)
 

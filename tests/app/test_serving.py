@@ -83,8 +83,9 @@ def test_the_server_may_open_more_files_than_macos_begins_with():
 import resource
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+from pathlib import Path
 from cifarcore.app.serving import routes
-routes()
+routes(Path())
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0], hard)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
@@ -96,16 +97,18 @@ def test_the_server_imports_the_first_page_before_anyone_asks_for_it_and_the_res
     code = """
 import gc
 import sys
+import threading
+from pathlib import Path
 from cifarcore.app import serving
 known = lambda: ["cifarcore.app." + name in sys.modules for name in ("main", "pages.overview", "pages.findings")]
 later = lambda: [name in sys.modules for name in ("scipy.stats", "scipy.optimize", "sklearn.metrics")]
 print(*known(), "pandas" in sys.modules)
 serving._PATIENCE_SECONDS, serving._PAUSE_SECONDS = 60, 0
-serving.routes()
+serving.routes(Path('nowhere'))
 serving._imported.wait()
 print(*known(), *later(), gc.isenabled())
 serving._drawn.set()
-serving._import.join()
+next(thread for thread in threading.enumerate() if thread.name == 'import of the pages').join()
 print(*known(), *later(), "torch" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -132,5 +135,5 @@ def test_a_page_is_drawn_where_the_import_failed(monkeypatch):
     monkeypatch.setattr(serving, "_imported", Event())
     monkeypatch.setattr(serving, "import_module", lambda name: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        serving._import_app()
+        serving._import_app(ROOT)
     assert serving._imported.is_set()

@@ -1,11 +1,13 @@
 """Overview: which model is better, by how much, how sure that is, and on which images."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from cifarcore.app.catalog import find_runs, load_sides
 from cifarcore.app.parts import decisions, ranking
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head, key_badge
@@ -20,6 +22,7 @@ from cifarcore.files import is_link, runs_dir
 from cifarcore.reports.charts.overview import difference_interval, split_bar
 from cifarcore.reports.charts.overview import metric_rows as metric_chart
 from cifarcore.reports.summary import SUMMARY
+from cifarcore.reports.tables.classes import CLASS_METRICS, HARDNESS, hardest_first
 from cifarcore.reports.tables.galleries import OUTCOMES, surest_first, surest_words
 from cifarcore.reports.tables.other_seeds import other_seeds_text
 from cifarcore.reports.tables.overview import (
@@ -42,6 +45,18 @@ _SPLIT_HELP = {
     "neither": "Both models are wrong",
 }
 _GROUPS = {name: group for group, name in OUTCOMES.items()}
+
+
+def read_ahead(root: Path) -> None:
+    """Compute what this page shows of the models that are chosen at first, before anybody asks for it."""
+    catalog = find_runs(runs_dir(root))
+    names = catalog.defaults()
+    chosen = [catalog.chosen(name, catalog.seeds(name)[0]) for name in names]
+    comparison.refuse_too_large([header for headers in chosen for header in headers])
+    a, b, _ = load_sides(chosen[0], chosen[1], names)
+    hardest_first(a, b, HARDNESS[0], next(iter(CLASS_METRICS.values())))  # the sidebar's
+    memo(_metric_rows, a.runs, b.runs)
+    ranking.read_ahead(catalog, a.first)
 
 
 def page(view: View) -> None:

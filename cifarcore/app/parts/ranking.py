@@ -31,7 +31,7 @@ MOST_AT_ONCE = 16  #: run files that are read without being asked for
 def panel(view: View) -> None:
     """Draw the ranking, closed at first; nothing where no more than two models are of these images."""
     catalog = find_runs(runs_dir(view.root))
-    n_fitting = len(_all_fitting(catalog, view))
+    n_fitting = len(_all_fitting(catalog, view.a.first))
     if n_fitting < 3:
         return
     box = st.expander(
@@ -86,8 +86,7 @@ def beside(view: View) -> None:
     where that would read more than MOST_AT_ONCE run files.
     """
     catalog = find_runs(runs_dir(view.root))
-    names = _all_fitting(catalog, view)
-    if len(names) < 3 or sum(len(catalog.groups[name]) for name in names) > MOST_AT_ONCE:
+    if not (names := _drawn_beside(catalog, view.a.first)):
         return
     st.markdown(f"**All {len(names)} models** by accuracy", help=tables.GROUPS)
     try:
@@ -96,11 +95,22 @@ def beside(view: View) -> None:
         st.caption("“All models ranked” below lists those that can be compared.")
 
 
+def read_ahead(catalog: Catalog, first: Run) -> None:
+    """Compute what `beside` draws of model A's first run, before anybody asks for it."""
+    if names := _drawn_beside(catalog, first):
+        _pairs(_named_files(names, catalog), version(first.path))
+
+
+def _drawn_beside(catalog: Catalog, first: Run) -> list[str]:
+    names = _all_fitting(catalog, first)
+    drawn = len(names) >= 3 and sum(len(catalog.groups[name]) for name in names) <= MOST_AT_ONCE
+    return names if drawn else []
+
+
 def _groups(names: list[str], catalog: Catalog, view: View) -> pd.DataFrame:
     """Draw the groups, the models compared in their colours; returns all pairs."""
-    files = tuple((name, _files(catalog.groups[name])) for name in names)
     with st.spinner("Comparing every two models…"):
-        frame, pairs = _pairs(files, version(view.a.first.path))
+        frame, pairs = _pairs(_named_files(names, catalog), version(view.a.first.path))
     keys = {plain(side.group): side.letter for side in (view.a, view.b)}
     plot(group_chart, frame, keys, width="stretch")
     return pairs
@@ -152,9 +162,9 @@ def _ranked(catalog: Catalog, view: View) -> tuple[pd.DataFrame, int]:
     return ranking.table(fitting, differences), len(catalog.groups) - len(fitting)
 
 
-def _all_fitting(catalog: Catalog, view: View) -> list[str]:
-    """As `_fitting`, of the view's model A: by its header, since the run may be cut to the images shared with B."""
-    headers = (h for of_model in catalog.groups.values() for h in of_model if h.path == view.a.first.path)
+def _all_fitting(catalog: Catalog, first: Run) -> list[str]:
+    """As `_fitting`, of model A's first run: by its header, since the run may be cut to the images shared with B."""
+    headers = (h for of_model in catalog.groups.values() for h in of_model if h.path == first.path)
     header = next(headers, None)
     return _fitting(catalog, header) if header else []
 
@@ -172,6 +182,10 @@ def _choose() -> None:
         for letter, row in zip("AB", rows, strict=True):
             st.session_state[letter] = models[row]
             st.session_state[f"seed{letter}"] = ALL_SEEDS  # the means are what was ranked
+
+
+def _named_files(names: list[str], catalog: Catalog) -> tuple[tuple[str, Files], ...]:
+    return tuple((name, _files(catalog.groups[name])) for name in names)
 
 
 def _files(headers: tuple[RunHeader, ...]) -> Files:

@@ -7,6 +7,9 @@ import pytest
 from made import made_run
 from pages import run, text, two_models, write
 
+from cifarcore.app import catalog
+from cifarcore.app.pages import overview
+from cifarcore.evidence import comparison, groups
 from cifarcore.runs.run import save_run
 
 
@@ -75,3 +78,12 @@ def test_a_run_without_validation_split_has_no_learning_curve_and_says_so(folder
     said = text(run(folder, "overview", **{"learning-curves-open": True}))
     assert ("These runs have no validation accuracy" in said) == (without == "AB")
     assert ("cnn\\-made has no validation accuracy" in said) == (without == "A")
+
+
+def test_what_is_read_ahead_is_neither_read_nor_compared_again(folder, monkeypatch):
+    write(folder, *two_models(seeds=(0, 1)), made_run(model="vit", accuracy=0.66))
+    overview.read_ahead(folder.parent)
+    for module, name in ((catalog, "load_run"), (comparison, "on_shared_images"), (groups, "pairs_of")):
+        monkeypatch.setattr(module, name, lambda *_: pytest.fail("again"))
+    page = run(folder, "overview")
+    assert "beats" in page.title[0].value and "All 3 models" in text(page)
