@@ -95,7 +95,9 @@ def test_the_pictures_of_a_slice_are_narrowed_to_errors_and_the_link_does_so_aga
     again = visit(address(page))
     assert parameters(again)["slice"] == name and ids(csv_of(again, "slices")) == ids(csv_of(page, "slices"))
     words = page.locator("[data-testid=stMain]").inner_text()
-    assert f"{name}, misclassified by B, most confident first" in words and "Ordered by q" in words
+    assert (
+        f"{name}, misclassified by B, the surest prediction of either model first" in words and "Ordered by q" in words
+    )
 
 
 def test_on_a_narrow_screen_the_names_of_slices_stand_above_their_rows(visit):

@@ -135,7 +135,8 @@ def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
 
 @st.fragment
 def _split(view: View) -> None:
-    st.subheader("Correctness on the same images")
+    seeds = f" ({view.first_seeds})" if view.several_seeds else ""
+    st.subheader(f"Correctness on the same images{seeds}")
     plot(split_bar, split_frame(view), width="stretch", key=_BAR, on_select=_clicked)
     st.caption(split_text(view))
     chosen = st.segmented_control(

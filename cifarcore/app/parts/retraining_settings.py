@@ -1,6 +1,5 @@
 """The settings of a short retraining, and what to expect of them on this machine."""
 
-import time
 from functools import partial
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def settings_form(folder: Path) -> bool:
         st.error(told(error, 400))
         return False
     if name := dataset_name(run.meta):
-        st.caption(f"This run has {run.n_classes:,} classes of {escape(name)}; A and B may be of other data.")
+        st.caption(f"This run has {run.n_classes:,} classes of {escape(name)}.")
     layers = LAYERS[
         st.selectbox(
             "Train",
@@ -218,7 +217,6 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig, of_imag
         if attempt(lambda: speeds.start_measuring(config, header.path, folder)):
             st.rerun(scope="app")
         return
-    end = time.strftime("%H:%M:%S", time.localtime(time.time() + expected.total))
     rounds = tables.focus_rounds(expected, config.focus_share if of_images < 1 else 1.0, of_images)
     parts = [
         f"{expected.images_per_second:,.0f} images/s measured here",
@@ -230,7 +228,7 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig, of_imag
         parts.append(f"{duration(expected.caching)} once for the features of this run")
     if expected.scoring > 1:
         parts.append(f"{duration(expected.scoring)} of scoring at the end")
-    st.caption(f":material/schedule: Takes about **{duration(expected.total)}**, until {end}: {', '.join(parts)}.")
+    st.caption(f":material/schedule: Takes about **{duration(expected.total)}**: {', '.join(parts)}.")
     budget = expected.learning if config.epochs else config.seconds
     if expected.learning + expected.scoring > HOLDS * max(budget, 1.0):
         st.caption(f":material/hourglass_top: Scoring makes this longer than the budget of {duration(budget)}.")

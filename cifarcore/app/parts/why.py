@@ -53,7 +53,8 @@ def why(view: View, row: int) -> None:
     for side in (view.a, view.b):
         if side not in sides:
             name = "" if side.first.path is None else f" ({escape(weights_path(side.first.path).name)})"
-            st.caption(f"No weights of {escape(side.first_title, 100)} are beside its run file{name}.")
+            lead = f"Only for {sides[0].letter}: the" if sides else "The"
+            st.caption(f"{lead} weights of {escape(side.first_title, 100)}{name} are not beside its run file.")
     if not sides:
         return
     try:
@@ -64,7 +65,7 @@ def why(view: View, row: int) -> None:
     if any(_read(path, pixels.shape[:2]) is None for path in paths.values()):
         place = st.empty()
         if not place.button("Compute the maps", icon=":material/visibility:", key="card-why"):
-            st.caption("Takes some seconds for each model, once.")
+            st.caption("Takes some seconds, once.")
             return
         place.empty()
         for side in sides:

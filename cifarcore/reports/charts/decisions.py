@@ -13,7 +13,8 @@ def margin_chart(difference: float, low: float, high: float, margin: float) -> a
     frame = pd.DataFrame({"difference": [difference], "low": [low], "high": [high], "from": [-margin], "to": [margin]})
     title = "B − A, percentage points"
     base = alt.Chart(frame)
-    band = base.mark_rect(color=NEUTRAL, opacity=0.35).encode(x=alt.X("from:Q", title=title), x2=alt.X2("to:Q"))
+    x = alt.X("from:Q", title=title, axis=alt.Axis(tickCount=8, labelFlush=True))
+    band = base.mark_rect(color=NEUTRAL, opacity=0.35).encode(x=x, x2=alt.X2("to:Q"))
     zero = alt.Chart(pd.DataFrame({"x": [0]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(x=alt.X("x:Q"))
     tips = [alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("difference", "low", "high")]
     line = base.mark_rule(strokeWidth=3, color=NEUTRAL).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"), tooltip=tips)

@@ -63,9 +63,11 @@ def equivalence_text(judged: Equivalence, names: tuple[str, str]) -> str:
     }[judged.outcome]
     by_more = f"{{}} is more accurate than {{}} by more than {points}"
     if share.low > judged.margin:
-        start = by_more.format(f"{b} (B)", f"{a} (A)")
+        start = f"Yes, by accuracy: {by_more.format(f'{b} (B)', f'{a} (A)')}"
     elif share.high < -judged.margin:
-        start = by_more.format(f"{a} (A)", f"{b} (B)")
+        start = f"No: {by_more.format(f'{a} (A)', f'{b} (B)')}"
+    elif judged.outcome in ("equivalent", "B is non-inferior"):
+        start = f"Yes, by accuracy: {start}"
     method = "Tango's score interval" if share.one_each else "Student's t, seeds and images"
     if np.isinf(share.df) and not share.one_each:
         method = "normal, images alone: seeds add no variance"

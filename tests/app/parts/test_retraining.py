@@ -153,7 +153,7 @@ def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
     assert (
         "1,000 images/s measured here" in said
         and "1.2 epochs" in said
-        and "Takes about **2 min**, until" in said
+        and "Takes about **2 min**:" in said
         and "longer than the budget" not in said
     )
     assert "each focus image 0.39 times on average" in said

@@ -73,7 +73,7 @@ def pressed(app):
 
 def test_a_map_is_computed_when_asked_for_and_kept(opened, monkeypatch):
     app = opened()
-    assert "No weights of resnet18" in text(app) and "No weights of cnn" not in text(app)
+    assert "Only for A: the weights of resnet18" in text(app) and "weights of cnn" not in text(app)
     assert "important patch lowers it by" in text(pressed(app))
     monkeypatch.setattr(why, "_compute", lambda *_: pytest.fail("it is kept already"))
     assert "important patch lowers it by" in text(opened(weights=None))
@@ -92,7 +92,7 @@ def test_weights_that_cannot_be_read_are_one_line(opened, folder):
 
 def test_without_weights_or_picture_one_line_says_so(opened, monkeypatch):
     app = opened(weights=False)
-    assert text(app).count("No weights of") == 2 and not [each for each in app.button if "maps" in each.label]
+    assert text(app).count("The weights of") == 2 and not [each for each in app.button if "maps" in each.label]
     monkeypatch.setattr(pictures.Album, "pixels", lambda self, sample_id: None)
     assert "Needs the picture" in text(opened())
 

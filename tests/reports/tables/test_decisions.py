@@ -82,8 +82,8 @@ def share(low, high, one_each=True, df=np.inf):
 @pytest.mark.parametrize(
     ("outcome", "start"),
     [
-        ("equivalent", "new (B) and old (A) are equivalent within 1 point. "),
-        ("B is non-inferior", "new (B) is at most 1 point worse than old (A) (non-inferior). "),
+        ("equivalent", "Yes, by accuracy: new (B) and old (A) are equivalent within 1 point. "),
+        ("B is non-inferior", "Yes, by accuracy: new (B) is at most 1 point worse than old (A) (non-inferior). "),
         (
             "A is non-inferior",
             "new (B) is not shown to be at most 1 point worse than old (A): it may be up to 0.40 points worse; old (A) "
@@ -108,9 +108,9 @@ def test_equivalence_in_words(outcome, start):
         text = decisions.equivalence_text(seeds, names)
         assert "2.5 points" in text and f"({method})" in text
     for low, high, said in (
-        (0.0101, 0.02, "new (B) is more accurate than old (A) by more than 1 point. "),
-        (-0.02, -0.0101, "old (A) is more accurate than new (B) by more than 1 point. "),
-        (0.0099, 0.02, start.split(":")[0]),
+        (0.0101, 0.02, "Yes, by accuracy: new (B) is more accurate than old (A) by more than 1 point. "),
+        (-0.02, -0.0101, "No: old (A) is more accurate than new (B) by more than 1 point. "),
+        (0.0099, 0.02, start.split(":")[0]),  # the answer, or what is not shown
     ):
         assert decisions.equivalence_text(
             equivalence.Equivalence(outcome, 0.01, share(low, high), 0, 1), names
