@@ -35,6 +35,8 @@ _RENAMED = {
 }
 #: parameters that name classes or superclasses, which once had underscores for spaces
 _NAMES = ("super", "class", "true", "predicted", "truesuper", "predictedsuper", "first", "second", "of", "confusion")
+#: of these, the ones that name a class
+_CLASSES = ("class", "true", "predicted", "first", "second")
 
 
 def renamed(parameter: str, value: str) -> str:
@@ -75,6 +77,12 @@ def begin_with_address(key: str, options: Sequence[str]) -> str:
         return ""
     del st.session_state[key]
     return chosen
+
+
+def unknown_classes(known: Sequence[str]) -> list[str]:
+    """The classes that the address names and that are not among `known`, once each."""
+    named = (value for key in _CLASSES for value in st.query_params.get_all(key))
+    return list(dict.fromkeys(value for value in named if value and value not in known))
 
 
 def name_in_address(**values: str) -> None:

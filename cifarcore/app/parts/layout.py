@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from cifarcore.app.addresses import begin_with_address, name_in_address
+from cifarcore.app.addresses import begin_with_address, name_in_address, unknown_classes
 from cifarcore.app.parts.sidebar import Problem
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
@@ -54,6 +54,11 @@ def page_frame(page: Callable[[View], None], view: View | Problem) -> None:
         st.title("Compare two classifiers")
         st.warning(f"**{view.what}.** {view.remedy}", icon=":material/inventory_2:")
         return
+    if unknown := unknown_classes(view.class_names):
+        st.warning(
+            f"The address names {escape(', '.join(unknown), 200)}, which is no class of these models; it is not shown.",
+            icon=":material/link_off:",
+        )
     page(view)
 
 
