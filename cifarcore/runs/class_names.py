@@ -18,6 +18,10 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.formats import read_lines
 from cifarcore.runs.predictions import text_array
 
+AMBIGUOUS = (
+    "the numbers beside the class names are not in the order of the lines, and may be names of classes or their "
+    "places; order the lines by place, or write a CSV of number and name"
+)
 NUMBERED = "the labels are numbers, and so are the class names, in another order; give the labels as names"
 _SYNSET = re.compile(r"(n\d{8})[\s,]+(\S.*)")
 _MARKS = ",;\t"
@@ -109,7 +113,7 @@ def read_class_names(path: str) -> list[tuple[str, ...]]:
     if all(synsets):  # as ImageNet's synset_words.txt
         rows = [match.groups() for match in synsets if match]
     elif len(set(map(len, rows))) == 1 and len(rows[0]) > 1:
-        rows = _in_number_order(rows)
+        rows = _counted(rows)
     return _without_repeated(rows, Path(path).name)
 
 
@@ -136,6 +140,15 @@ def _from_csv(lines: list[str], file: str) -> list[tuple[str, ...]]:
     ):
         del rows[0]
     return [names for row in _in_number_order(rows) if (names := tuple(filter(None, row)))]
+
+
+def _counted(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """`_in_number_order` of rows that stand so already. Raises CifarcoreError where the numbers may be names."""
+    if (ordered := _in_number_order(rows)) is not rows and ordered != [
+        tuple(cell for cell in row if cell in kept) for row, kept in zip(rows, ordered, strict=True)
+    ]:
+        raise CifarcoreError(AMBIGUOUS)
+    return ordered
 
 
 def _in_number_order(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:

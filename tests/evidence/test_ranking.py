@@ -107,7 +107,7 @@ def test_the_page_ranks_when_it_is_opened(folder, ranked):
     shown = table.set_index("Model").loc["cnn-made"]
     assert shown["Accuracy"] == f"{cnn['accuracy']:.4f} ± {cnn['std_accuracy']:.4f}" and shown["Seeds"] == "3"
     assert shown["Accuracy − best"] == f"{cnn['difference']:.4f}".replace("-", "−")
-    assert any("images or classes differ: 1" in one.value for one in app.caption)
+    assert any("differ or two of their seeds are one run: 1" in one.value for one in app.caption)
     assert [box.label for box in app.expander if "ranked" in box.label] == [f"All {len(GROUPS)} models ranked"]
 
 

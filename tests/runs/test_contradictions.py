@@ -11,6 +11,7 @@ from pictures import draw, plain
 
 from cifarcore import CifarcoreError, Run, save_run
 from cifarcore.config import ImportConfig
+from cifarcore.runs.class_names import read_class_names
 from cifarcore.runs.importing import check
 
 TURNED = [2, 0, 1]
@@ -115,7 +116,6 @@ def test_numbers_that_name_the_pictures_are_not_taken_for_those_of_rows(tmp_path
     "name,content",
     [
         ("names.tsv", "class 0\t1\nclass 1\t2\nclass 2\t0\n"),
-        ("names.txt", "1\tclass 0\n2\tclass 1\n0\tclass 2\n"),
         ("names.json", '{"class 0": "1", "class 1": "2", "class 2": "0"}'),
         ("names.json", '[["1", "class 0"], ["2", "class 1"], ["0", "class 2"]]'),
     ],
@@ -125,6 +125,12 @@ def test_class_names_stand_in_the_order_of_their_numbers(tmp_path, made, name, c
     np.savez(tmp_path / "theirs.npz", scores=made.probabilities[:, TURNED], files=made.files)
     found = taken(tmp_path / "theirs.npz", tmp_path, images=str(made.root), class_names=str(tmp_path / name))
     made.check(found.run)
+
+
+def test_numbers_out_of_the_order_of_a_texts_lines_are_refused(tmp_path):
+    (tmp_path / "names.txt").write_text("1\tclass 0\n2\tclass 1\n0\tclass 2\n", encoding="utf-8")
+    with pytest.raises(CifarcoreError, match="may be names of classes or their places; order the lines"):
+        read_class_names(str(tmp_path / "names.txt"))
 
 
 def test_labels_of_numbers_that_are_classes_of_numbers_are_not_their_places(tmp_path):
