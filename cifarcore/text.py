@@ -25,7 +25,9 @@ def number(value: float, form: str) -> str:
 
 def rough(value: float) -> str:
     """A number to two digits, never with an exponent, such as "0.036", "1.2" or "120"."""
-    return number(float(f"{value:.2g}"), ",.0f" if abs(value) >= 9.95 else ".2g" if abs(value) >= 1e-4 else ".1g")
+    if abs(value) >= 9.95 or np.isnan(value):
+        return number(float(f"{value:.2g}"), ",.0f")
+    return np.format_float_positional(value, precision=2, fractional=False, unique=False, trim="-")
 
 
 def interval(low: float, high: float, form: str) -> str:

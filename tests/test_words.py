@@ -25,7 +25,16 @@ def test_what_is_rounded_to_zero_has_no_minus(value, form, shown):
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.0361, "0.036"), (1.23, "1.2"), (9.94, "9.9"), (9.97, "10"), (123.4, "120"), (12345, "12,000"), (0.0, "0")],
+    [
+        (0.0361, "0.036"),
+        (1.23, "1.2"),
+        (9.94, "9.9"),
+        (9.97, "10"),
+        (123.4, "120"),
+        (12345, "12,000"),
+        (0.00003, "0.00003"),
+        (0.0, "0"),
+    ],
 )
 def test_two_digits_have_no_exponent(value, shown):
     assert rough(value) == shown
