@@ -5,6 +5,7 @@ points at this machine (DNS rebinding). Streamlit checks WebSockets alone, and a
 """
 
 import gc
+import re
 import sys
 import time
 from contextlib import suppress
@@ -12,12 +13,12 @@ from importlib import import_module
 from pathlib import Path
 from threading import Event, Thread
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 from streamlit.web.server.server_util import allow_all_cross_origin_requests, is_allowed_origin
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
@@ -32,11 +33,16 @@ _OF_THIS_SITE = {
     "X-Content-Type-Options": "nosniff",
 }
 _ANSWERED = ("GET", "HEAD", "OPTIONS")  #: to other origins too, whose scripts may not read the answer
+#: no other site may lay its own buttons over a frame of this app, whose reader would click on what lies beneath
+_FRAMED_BY = "frame-ancestors 'self'"
+#: brackets hold an IPv6 address and nothing but a port follows; Python's parser forgets what else stands around them
+_BRACKETED = re.compile(r"\[[^\[\]]*\](?::\d*)?")
 
 
 class OnlyThisSite:
     """Refuses, with one line, whatever names a host that is not in `server.allowedHosts`; and what changes anything,
-    a WebSocket among it, where it comes from another origin that is not in `server.corsAllowedOrigins`.
+    a WebSocket among it, where it comes from another origin that is not in `server.corsAllowedOrigins`. No page of
+    another origin may show this app in a frame.
     """
 
     def __init__(self, app: ASGIApp):
@@ -47,14 +53,21 @@ class OnlyThisSite:
         if problem:
             # Starlette answers a WebSocket's handshake with a response too
             await PlainTextResponse(problem, status_code=403)(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+            return
+
+        async def unframed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Content-Security-Policy"] = _FRAMED_BY
+            await send(message)
+
+        await self.app(scope, receive, unframed if scope["type"] == "http" else send)
 
 
 def _problem(scope: Scope) -> str:
     headers = Headers(scope=scope)
     host, origin = headers.get("host"), headers.get("origin")
-    if not is_host_allowed(host):
+    bracketed = host is not None and ("[" in host or "]" in host)
+    if (bracketed and not _BRACKETED.fullmatch(host)) or not is_host_allowed(host):
         known = ", ".join(config.get_option("server.allowedHosts"))
         return (
             f"This app only answers requests for {known}; to open it under another NAME, start it with "

@@ -6,6 +6,7 @@ from threading import Event
 
 import pytest
 from processes import ROOT, in_own_loop
+from starlette.datastructures import Headers
 from streamlit import config, net_util
 from streamlit.web.server.app_discovery import discover_asgi_app
 
@@ -24,7 +25,9 @@ def ask(monkeypatch):
     monkeypatch.setattr(net_util, "_make_blocking_http_get", lambda *_, **__: pytest.fail("asked outside"))
 
     async def app(scope, receive, send):
-        await send({"type": "app", "status": 101 if scope["type"] == "websocket" else 200, "body": b"answered"})
+        status = 101 if scope["type"] == "websocket" else 200
+        start = {"type": "http.response.start", "status": status, "headers": []}
+        await send(start | {"body": b"answered"})
 
     for each in reversed(MIDDLEWARE):
         app = each.cls(app, *each.args, **each.kwargs)
@@ -39,6 +42,7 @@ def ask(monkeypatch):
         headers = [(name.encode(), value.encode()) for name, value in named.items() if value is not None]
         kind = "websocket" if method == "WS" else "http"
         in_own_loop(app({"type": kind, "method": method, "path": "/", "headers": headers}, None, send))
+        ask.headers = Headers(raw=sent[0]["headers"])
         return sent[0]["status"], b"".join(message.get("body", b"") for message in sent).decode()
 
     return ask
@@ -51,7 +55,34 @@ def test_this_machine_is_answered(ask, host):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.test:8501", "localhost.evil.test", "evil.test@localhost", "192.168.1.2", "", None]
+    "host",
+    [
+        "evil.test:8501",
+        "localhost.evil.test",
+        "evil.test@localhost",
+        "192.168.1.2",
+        "",
+        None,
+        "127.0.0.1.evil.test",
+        "[::1].evil.test",
+        "[::1].evil.test:8501",
+        "[::1]evil.test",
+        "evil.test[::1]",
+        "evil.test:[::1]",
+        "evil.test[::1]:8501",
+        "[[::1]]",
+        "[::1]:8501:evil.test",
+        "[::1]:8501.evil.test",
+        "@localhost",
+        "localhost:8501@evil.test",
+        "localhost#.evil.test",
+        "localhost/.evil.test",
+        "localhost:99999",
+        "localhost:evil",
+        "localhost .evil.test",
+        "localhost,evil.test",
+        "localhost%00.evil.test",
+    ],
 )
 def test_a_foreign_name_is_refused_with_what_to_do(ask, host):
     for method, origin in (("GET", None), ("PUT", f"http://{host}"), ("WS", None), ("WS", f"http://{host}")):
@@ -69,6 +100,17 @@ def test_a_page_of_another_site_changes_nothing(ask, origin):
 
 def test_an_origin_that_is_allowed_may(ask):
     assert ask("WS", "localhost:8501", "https://models.example")[0] == 101
+
+
+@pytest.mark.parametrize("host", ["localhost.", "LOCALHOST.:8501", "127.0.0.1:", "[::1]", "[::1]:"])
+def test_another_spelling_of_this_machine_is_answered_too(ask, host):
+    assert ask("GET", host) == (200, "answered")
+
+
+def test_no_page_of_another_site_shows_the_app_in_a_frame(ask):
+    """It could lay its own buttons over a frame, and have its reader press the app's."""
+    ask("GET", "localhost:8501")
+    assert ask.headers["content-security-policy"] == "frame-ancestors 'self'"
 
 
 def test_the_checkout_and_the_installed_app_are_served_by_it(own_place):
