@@ -194,10 +194,11 @@ def _take_place(temporary: Path, path: Path) -> None:
 
 
 @contextmanager
-def sole_writer(path: Path) -> Iterator[None]:
+def sole_writer(path: Path, busy: str = "") -> Iterator[None]:
     """Write `path` as the only one, of all sessions and processes of this user and machine.
 
-    Raises CifarcoreError where another writes it for longer than PATIENCE, and where no lock can be made.
+    Raises CifarcoreError where another writes it for longer than PATIENCE, which `busy` says, and where no lock can be
+    made.
     """
     name = hashlib.blake2b(os.fsencode(path.resolve()), digest_size=8).hexdigest()
     lock = filelock.FileLock(cache_folder() / f"writing-{name}.lock", timeout=PATIENCE)
@@ -205,7 +206,7 @@ def sole_writer(path: Path) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout:
         raise CifarcoreError(
-            f"{path}: is being written by another process; try again, or choose another name"
+            busy or f"{path}: is being written by another process; try again, or choose another name"
         ) from None
     except OSError as error:  # a full disk
         raise CifarcoreError(

@@ -43,7 +43,12 @@ def told(message: object, limit: int = 400) -> str:
         text = ": ".join(filter(None, (readable(str(message.filename or "")), message.strerror)))
     else:
         text = str(message)
-    return escape(_FOLDERS.sub("", text), limit)
+    return escape(without_folders(text), limit)
+
+
+def without_folders(text: str) -> str:
+    """`text` with files and folders by their last names alone: where it is shown letter by letter, such as a log."""
+    return _FOLDERS.sub("", text)
 
 
 def csv(frame: pd.DataFrame) -> bytes:

@@ -6,14 +6,15 @@ No torch: each of them is a job like any other. `python -m cifarcore.retraining.
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from subprocess import Popen
 
 from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import is_link, refuse_links
+from cifarcore.files import is_link, refuse_links, sole_writer
 from cifarcore.retraining import setup
 from cifarcore.retraining.folders import file_digest, job_folder, jobs, retrained_dir, taken, weights_path
 from cifarcore.retraining.jobs import explained, read_job, refuse_if_busy
@@ -26,6 +27,7 @@ _STATE, _LOG = "repeats.json", "repeats.txt"
 MORE = 2
 
 
+_ALREADY = "a retraining is being repeated already; wait for its end"
 _LOOK_SECONDS = 0.5
 _START_SECONDS = 2 * setup.START_TIMEOUT_SECONDS
 
@@ -76,17 +78,27 @@ def start(runs_folder: str | Path, name: str, seeds: Sequence[int]) -> None:
     CifarcoreError where its parent is not what it was.
     """
     refuse_if_busy()
-    if read(runs_folder).under_way:
-        raise CifarcoreError("a retraining is being repeated already; wait for its end")
     _asked(runs_folder, name)
     place = retrained_dir(runs_folder)
     refuse_links(place, place / _STATE, place / _LOG)
-    with explained(place):
-        (place / _STATE).unlink(missing_ok=True)
-        with (place / _LOG).open("wb") as log:
-            process = detached([__name__, str(Path(runs_folder).resolve()), name, *map(str, seeds)], log)
     deadline = time.monotonic() + _START_SECONDS
-    while not read(runs_folder).begun:
+    # until the process has said in it that it lives: two tabs would begin two series
+    with sole_writer(place / _STATE, _ALREADY):
+        if read(runs_folder).under_way:
+            raise CifarcoreError(_ALREADY)
+        with explained(place):
+            (place / _STATE).unlink(missing_ok=True)
+            with (place / _LOG).open("wb") as log:
+                process = detached([__name__, str(Path(runs_folder).resolve()), name, *map(str, seeds)], log)
+        _wait(process, lambda state: state.under_way or state.begun > 0, runs_folder, deadline)
+    _wait(process, lambda state: state.begun > 0, runs_folder, deadline)
+
+
+def _wait(process: Popen, reached: Callable[[Repeats], bool], runs_folder: str | Path, deadline: float) -> None:
+    """Until the series of `process` has `reached` something. Raises CifarcoreError where it ends before, or at the
+    `deadline` (time.monotonic).
+    """
+    while not reached(read(runs_folder)):
         if process.poll() is not None:
             raise CifarcoreError(read(runs_folder).problem or f"ended with status {process.returncode}")
         if time.monotonic() > deadline:

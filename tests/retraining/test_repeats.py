@@ -1,8 +1,10 @@
 """A retraining is repeated with other seeds: which, with what settings, and what ends the series."""
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError, Thread
 
 import pytest
 from processes import wait_until
@@ -73,6 +75,37 @@ def test_one_series_at_a_time(runs):
     progress.write_json(folders.retrained_dir(runs) / "repeats.json", processes.identity(os.getpid()))
     with pytest.raises(CifarcoreError, match="is being repeated already"):
         repeats.start(runs, "minute", (1, 2))
+
+
+def test_two_tabs_at_the_same_moment_begin_one_series(runs, monkeypatch):
+    """Both find that none is under way; the second must not take the first one's record away."""
+    meanwhile, found = Barrier(2), repeats.read
+
+    def read(folder):
+        state = found(folder)
+        with suppress(BrokenBarrierError):
+            meanwhile.wait(timeout=1)  # both have looked before either begins, where nothing keeps them apart
+        return state
+
+    begun, said = [], []
+    detached = repeats.detached
+    monkeypatch.setattr(repeats, "read", read)
+    monkeypatch.setattr(repeats, "detached", lambda *given: begun.append(detached(*given)) or begun[-1])
+
+    def press():
+        try:
+            repeats.start(runs, "minute", (1, 2))
+        except CifarcoreError as error:
+            said.append(str(error))
+
+    tabs = [Thread(target=press) for _ in range(2)]
+    for tab in tabs:
+        tab.start()
+    for tab in tabs:
+        tab.join()
+    for process in begun:
+        process.wait(timeout=60)
+    assert len(begun) == 1 and len(said) == 1 and "is being repeated already" in said[0]
 
 
 def test_a_series_of_which_a_job_fails_says_why(runs):

@@ -13,7 +13,7 @@ from cifarcore.app.catalog import digest_of, find_runs
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.retraining_settings import attempt, duration, running_job, settings_form
 from cifarcore.app.parts.sidebar import choose_next
-from cifarcore.app.safe_text import escape, told
+from cifarcore.app.safe_text import escape, told, without_folders
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import runs_dir
@@ -259,7 +259,7 @@ def _died(folder: Path, job: Job) -> None:
     with st.container(border=True):
         st.error(f"{_what_died(job)}: {told(job.message, 400)}.", icon=":material/dangerous:")
         if tail := job.log_tail:
-            st.code(tail, language=None, wrap_lines=True)
+            st.code(without_folders(tail), language=None, wrap_lines=True)
         saved = (job.folder / folders.STATE).exists()
         with st.container(horizontal=True):
             again = st.button(
