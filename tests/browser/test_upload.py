@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from driving import parameters, serve, settle
+from driving import choose, parameters, serve, settle
 from pictures import draw
 
 from cifarcore.config import ImportConfig
@@ -58,6 +58,8 @@ def give(page, shown, files, answer):
     if answer:
         shown.get_by_text(answer, exact=True).click()
         settle(page)
+    if answer == LIKE:
+        choose(page, "Run", "imported/ours")
 
 
 def press(page, shown, name):

@@ -77,7 +77,8 @@ def control(name: str, key: str, runs: Mapping[str, Path], place: Any = st) -> A
     label, known = label_of(name), item.metadata
     more = {"key": f"{key}-{name}", "help": _sentence(in_dialog(known["help"]))}
     if known["path"] == "RUN":
-        return place.selectbox(label, list(runs), **more)
+        # no run to begin with: one that is renamed or deleted meanwhile would be taken for another, without a word
+        return place.selectbox(label, list(runs), index=None, placeholder="Choose", **more)
     if known["path"] == "FOLDER":
         kinds = [suffix[1:] for suffix in EXTENSIONS]
         return place.file_uploader(label, kinds, accept_multiple_files="directory", **more)

@@ -204,15 +204,32 @@ def test_a_run_file_is_taken_as_it_is(folder, run, tmp_path):
 
 def test_rows_in_the_order_of_another_run(folder, run):
     app = opened(folder)
-    checked(app, {"theirs.npy": npy(run.logits)}, options.LIKE)
+    checked(app, {"theirs.npy": npy(run.logits)}, options.LIKE, like="cnn-made")
     assert named(app.selectbox, "Run").options == ["cnn-made", "resnet18-made"]  # model A's first
     press(app, "Save")
     assert app.selectbox(key="B").value == "imported/theirs"
     np.testing.assert_array_equal(kept(folder).labels, run.labels)
 
 
+def test_another_run_is_named_and_none_takes_the_place_of_one_that_is_gone(folder, run):
+    """Labels seldom tell: rows in the order of the first run would be taken for rows in that of the one chosen."""
+    save_run(made_run(model="gone", accuracy=0.6), folder / "gone-made-0.npz")
+    app = opened(folder)
+    named(app.file_uploader, "Run files or predictions").upload("theirs.npy", npy(run.logits))
+    app.run()
+    named(app.radio, "Which images are these?").set_value(options.LIKE.label)
+    app.run()
+    assert "Still missing: Run." in said(app) and named(app.button, "Check").disabled
+    named(app.selectbox, "Run").set_value("gone-made")
+    app.run()
+    assert not named(app.button, "Check").disabled
+    (folder / "gone-made-0.npz").unlink()
+    app.run()
+    assert "Still missing: Run." in said(app) and named(app.button, "Check").disabled
+
+
 def test_what_is_doubtful_is_said_before_and_with_the_new_run(folder, run):
-    app = checked(opened(folder), {"theirs.npy": npy(run.logits[::-1])}, options.LIKE)
+    app = checked(opened(folder), {"theirs.npy": npy(run.logits[::-1])}, options.LIKE, like="cnn-made")
     told = said(app)
     assert "order of the rows cannot be checked" in told and "no better than chance" in told
     press(app, "Save")
@@ -291,7 +308,7 @@ def test_pictures_of_model_as_folder_are_found_by_file(folder, tmp_path):
         path.unlink()
     frame = pd.DataFrame({"file": files, "cat": 0.9 - 0.8 * labels, "dog": 0.1 + 0.8 * labels})
     content = frame.sample(frac=1, random_state=0).to_csv(index=False).encode()
-    add(opened(folder), "theirs.csv", content, options.LIKE)
+    add(opened(folder), "theirs.csv", content, options.LIKE, like="imported/ours")
     assert kept(folder).correct.all()
 
 
