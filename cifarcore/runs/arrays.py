@@ -4,6 +4,7 @@ Imports no framework: a tensor is known by what it can do.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def arrays_of(
     """The fields of `Run.from_predictions`, whose arguments these are."""
     names = tuple(map(str, as_array(class_names, "class_names").tolist()))
     _refuse_other_columns(scores, names)
-    _refuse_other_index(scores=scores, labels=labels, sample_ids=ids, metadata=metadata)
+    columns = {f"metadata[{name!r}]": each for name, each in metadata.items()} if isinstance(metadata, Mapping) else {}
+    _refuse_other_index(ids, {"scores": scores, "labels": labels, "sample_ids": ids, "metadata": metadata} | columns)
     if kind and kind not in KINDS:
         raise CifarcoreError(f"kind: {kind!r}; choose one of {', '.join(KINDS)}, or leave it out")
     _named("class_names", lambda: refuse_alike(names, names))
@@ -51,7 +53,7 @@ def arrays_of(
         )
     checked = _named("scores", lambda: checked_scores(Predictions(table, columns=names)))
     n = len(checked)
-    truth = _named("labels", lambda: as_class_labels(as_array(labels, "labels")))
+    truth = _named("labels", lambda: as_class_labels(_truths(as_array(labels, "labels"), names)))
     if [ids is None, images is None, not test_set].count(False) != 1:
         raise CifarcoreError(
             "sample_ids, images, test_set: give one of the three, so that the images are known in other runs"
@@ -108,16 +110,30 @@ def _refuse_other_columns(scores: Any, names: tuple[str, ...]) -> None:
         )
 
 
-def _refuse_other_index(**arguments: Any) -> None:
-    """Raises CifarcoreError where pandas' indices have the same rows in different orders: either may hold."""
+def _refuse_other_index(ids: Any, arguments: Mapping[str, Any]) -> None:
+    """Raises CifarcoreError where pandas' indices have the same rows in different orders, or an index the sample ids
+    `ids` in another order: either may hold.
+    """
     indexed = {name: each.index for name, each in arguments.items() if isinstance(each, pd.DataFrame | pd.Series)}
-    for first, name in zip(indexed, list(indexed)[1:], strict=False):
-        one, other = indexed[first], indexed[name]
-        if len(one) == len(other) and not one.equals(other) and not len(one.symmetric_difference(other)):
+    counted = {name for name, index in indexed.items() if index.equals(pd.RangeIndex(len(index)))}  # nobody's ids
+    if ids is not None:
+        own = pd.Index(as_array(ids, "sample_ids").ravel())
+        for name in indexed.keys() - counted:
+            if _in_another_order(own, indexed[name]):
+                raise CifarcoreError(
+                    f"{name}: its index has the sample_ids in another order; give {name}.loc[sample_ids], or "
+                    f"{name}.reset_index(drop=True) if its rows are in the order of sample_ids"
+                )
+    for first, name in combinations(indexed, 2):
+        if _in_another_order(indexed[first], indexed[name]):
             raise CifarcoreError(
                 f"{name}: its index has the rows of {first} in another order; bring both into one order, or give "
                 f"{name}.reset_index(drop=True), and {first} so, if they are in one"
             )
+
+
+def _in_another_order(one: pd.Index, other: pd.Index) -> bool:
+    return len(one) == len(other) and not one.equals(other) and not len(one.symmetric_difference(other))
 
 
 def as_array(values: Any, argument: str) -> np.ndarray:
@@ -141,7 +157,16 @@ def as_array(values: Any, argument: str) -> np.ndarray:
 
 def _classes(predicted: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """Predicted classes (N,), names or whole numbers, as indices."""
-    return indices(as_class_labels(predicted), names, names)
+    return indices(as_class_labels(_truths(predicted, names)), names, names)
+
+
+def _truths(values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """False and True (N,) as the first and the second of two classes, as in a file; by name where they are names."""
+    if values.dtype.kind != "b" or values.ndim != 1 or {"true", "false"} & set(map(str.casefold, names)):
+        return values
+    if len(names) != 2:
+        raise CifarcoreError(f"false and true of {len(names)} classes; give class indices or names")
+    return values.astype(np.int64)
 
 
 def _ids_of(images: Any) -> np.ndarray:

@@ -6,7 +6,7 @@ The contract between training and the app, so it knows NumPy alone: no torch, no
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from cifarcore.runs.layout import (
 from cifarcore.runs.scores import CLASSES
 
 MOST_NAMED = 12
+_NO_CONTENT = ("path", "digest", "_digested")
 _STORED_AS_FLOAT16 = ("logits", "val_logits", "train_neighbor_cosine")
 
 
@@ -60,6 +61,14 @@ class Run:
     history: dict[str, np.ndarray] = field(default_factory=dict)  #: HISTORY_COLUMNS -> float32 (E,)
     path: Path | None = None  #: the file it was read from
     digest: str = ""  #: of the file's bytes, and of what was chosen since: equal digests, equal content
+    _digested: Any = field(default=(), repr=False)  #: a digest, and what it is of
+
+    def __post_init__(self) -> None:
+        """Forget a digest that dataclasses.replace took over with other content, whose results it would stand for."""
+        of = tuple(id(getattr(self, each.name)) for each in fields(self) if each.name not in _NO_CONTENT)
+        if self._digested and self._digested[0] == self.digest and self._digested[1] != of:
+            object.__setattr__(self, "digest", "")
+        object.__setattr__(self, "_digested", (self.digest, of))
 
     @property
     def name(self) -> str:

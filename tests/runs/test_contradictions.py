@@ -50,6 +50,43 @@ def test_indices_in_different_orders_are_refused(made):
     Run.from_predictions(frame.reset_index(drop=True), other, class_names=made.names, sample_ids=made.ids)
 
 
+def test_metadata_in_another_order_than_the_images_is_refused(made):
+    """Taken by place it would be of other images; a column of a dictionary as a whole table."""
+    ids, site = made.ids, [str(label) for label in made.labels]
+    turned = pd.Series(site, index=ids).sample(frac=1, random_state=0)
+    for metadata, what in (({"site": turned}, r"metadata\['site'\]"), (pd.DataFrame({"site": turned}), "metadata")):
+        with pytest.raises(CifarcoreError, match=f"^{what}: its index has the sample_ids in another order"):
+            called(made, metadata=metadata)
+    labels = pd.Series(made.labels, index=ids)
+    with pytest.raises(CifarcoreError, match=r"metadata\['site'\]: its index has the rows of labels in another order"):
+        Run.from_predictions(
+            made.probabilities, labels, class_names=made.names, test_set="mine", metadata={"site": turned}
+        )
+    counted = pd.Series(site, index=range(100, 100 + len(site)))  # says nothing of the order
+    for metadata in ({"site": turned[ids]}, {"site": pd.Series(site)}, {"site": counted, "camera": site}):
+        assert called(made, metadata=metadata).metadata_values[:, 0].tolist() == site
+
+
+def test_an_index_of_scores_in_another_order_than_the_ids_is_refused(made):
+    frame = pd.DataFrame(made.probabilities, index=made.ids)
+    assert called(made, frame).correct.mean() == made.accuracy
+    with pytest.raises(CifarcoreError, match="scores: its index has the sample_ids in another order"):
+        called(made, frame[::-1])
+    ids = np.arange(len(frame))[::-1]
+    called(made, frame.reset_index(drop=True), sample_ids=ids)  # rows counted are nobody's ids
+
+
+def test_labels_that_are_true_or_false_are_of_two_classes():
+    scores, given = np.eye(2)[[0, 1, 1]], [False, True, True]
+    for classes, labels in ((["cat", "dog"], [0, 1, 1]), (["True", "False"], [1, 0, 0])):
+        run = Run.from_predictions(scores, given, class_names=classes, sample_ids=[1, 2, 3])
+        assert run.labels.tolist() == labels
+        alone = Run.from_predictions(np.array(given), labels, class_names=classes, sample_ids=[1, 2, 3])
+        assert alone.predictions.tolist() == labels
+    with pytest.raises(CifarcoreError, match="^labels: false and true of 3 classes; give class indices or names"):
+        Run.from_predictions(np.eye(3), given, class_names=["a", "b", "c"], sample_ids=[1, 2, 3])
+
+
 def test_what_is_masked_is_refused(made):
     hidden = np.zeros(made.probabilities.shape, bool)
     assert called(made, np.ma.masked_array(made.probabilities, hidden)).n_images == len(made.files)

@@ -57,6 +57,16 @@ def test_pairs_are_known_by_both_of_their_runs():
     assert len({memo(counted, align(*pair)) for pair in pairs}) == 3
 
 
+@pytest.mark.parametrize("changes", [{"logits": np.eye(10)[[3] * 60]}, {"meta": {"model": "b"}}])
+def test_a_run_with_other_content_is_not_known_as_the_one_that_it_was_made_of(changes):
+    """Results of the first would be shown of the second: dataclasses.replace takes the digest over."""
+    run = made_run(n_images=60)
+    other = replace(run, **changes)
+    assert run.digest and not other.digest and memo(counted, run) != memo(counted, other)
+    assert replace(run).digest == replace(run, path=Path("new.npz")).digest == run.digest
+    assert replace(run, **changes, digest="own").digest == "own" and not replace(other, history={}).digest
+
+
 def test_a_run_that_was_never_saved_is_known_by_itself():
     run = replace(made_run(n_images=60), digest="")
     found = memo(counted, run)
