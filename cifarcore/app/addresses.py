@@ -3,7 +3,7 @@ that old links show the same view.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -35,8 +35,10 @@ _RENAMED = {
 }
 #: parameters that name classes or superclasses, which once had underscores for spaces
 _NAMES = ("super", "class", "true", "predicted", "truesuper", "predictedsuper", "first", "second", "of", "confusion")
-#: of these, the ones that name a class
-_CLASSES = ("class", "true", "predicted", "first", "second")
+#: parameters that name an image, by View.address, and a superclass
+IMAGE, SUPERCLASSES = "image", ("truesuper", "predictedsuper")
+#: parameters that name a class
+CLASSES = ("class", "true", "predicted", "first", "second", "within")
 
 
 def renamed(parameter: str, value: str) -> str:
@@ -79,10 +81,16 @@ def begin_with_address(key: str, options: Sequence[str]) -> str:
     return chosen
 
 
-def unknown_classes(known: Sequence[str]) -> list[str]:
-    """The classes that the address names and that are not among `known`, once each."""
-    named = (value for key in _CLASSES for value in st.query_params.get_all(key))
-    return list(dict.fromkeys(value for value in named if value and value not in known))
+def tell_unknown(known: Collection[str], *parameters: str, what: str = "not offered here") -> None:
+    """Say what the address names by `parameters` and is not among `known`: widgets begin with their default without a
+    word. Called before the widget is drawn, which brings the address up to date.
+    """
+    from cifarcore.app.safe_text import escape  # with pandas, which starting the server does not need
+
+    named = (value for parameter in parameters for value in st.query_params.get_all(parameter))
+    if unknown := dict.fromkeys(value for value in named if value and value not in known):
+        told = f"The address names {escape(', '.join(unknown), 200)}, which is {what}; it is not shown."
+        st.warning(told, icon=":material/link_off:")
 
 
 def name_in_address(**values: str) -> None:

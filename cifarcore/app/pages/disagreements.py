@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from cifarcore.app.addresses import begin_with_address, name_in_address
+from cifarcore.app.addresses import begin_with_address, name_in_address, tell_unknown
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.parts.plot import plot
@@ -91,6 +91,7 @@ def _disagreements(view: View) -> None:
 
 def _group(names: list[str], shown: dict[str, str]) -> str:
     """The group chosen; the address names it by its name, which no count is part of."""
+    tell_unknown(names, "group", what="no group of these models")
     begin_with_address("group", names)
     group = st.segmented_control(
         "Images", names, default=names[0], required=True, key="group", format_func=lambda name: shown[name]
@@ -145,6 +146,7 @@ def _clicked(key: str) -> None:
 def _within(view: View, table) -> np.ndarray:
     """Which images are of the class or superclass chosen, bool (N,)."""
     options = [ALL, *dict.fromkeys(table.loc[table["images"] > 0, "name"])]
+    tell_unknown(options, "of", what="not among these images")
     if st.session_state.get("of") not in options:
         st.session_state.pop("of", None)
     chosen = st.selectbox(

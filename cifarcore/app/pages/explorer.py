@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 from cachetools import LRUCache, cached
 
+from cifarcore.app.addresses import tell_unknown
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import head
 from cifarcore.app.parts.layout import one_of, page_link
@@ -96,10 +97,13 @@ def _explorer(view: View) -> None:
 
 def _slice(view: View) -> np.ndarray | None:
     """Which images are in the slice that the address names, bool (N,): one of the user's own, else one found."""
-    if name := st.query_params.get(SAVED, ""):
-        return slice_tables.mask_of_own(view, selections(runs_dir(view.root))[0], name)
-    name = st.query_params.get(SLICE, "")
-    return slice_tables.mask_of(view, name) if name else None
+    name, inside = st.query_params.get(SLICE, ""), None
+    if own := st.query_params.get(SAVED, ""):
+        inside = slice_tables.mask_of_own(view, selections(runs_dir(view.root))[0], own)
+    elif name:
+        inside = slice_tables.mask_of(view, name)
+    tell_unknown(() if inside is None else (own, name), SAVED if own else SLICE, what="no slice here")
+    return inside
 
 
 def _controls(view: View, inside: np.ndarray | None) -> tuple[str, str]:
@@ -107,6 +111,7 @@ def _controls(view: View, inside: np.ndarray | None) -> tuple[str, str]:
         kind = one_of("Map", list(MAPS), "map", on_change=_forget)
         lacking = {"superclass": view.a.first.superclass_of is None, "confidence": bool(_without_confidence(view))}
         choices = [name for name in COLORS if not lacking.get(name)] + ([] if inside is None else [SLICE])
+        tell_unknown((*choices, SLICE), "color")  # of a slice that is gone it was told already
         if st.session_state.get("color") not in choices:
             st.session_state.pop("color", None)
         color = st.selectbox("Colour", choices, key="color", bind="query-params", width=220)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from cifarcore.app.addresses import tell_unknown
 from cifarcore.app.catalog import find_runs, load_sides
 from cifarcore.app.parts import decisions, ranking
 from cifarcore.app.parts.gallery import gallery
@@ -139,6 +140,7 @@ def _split(view: View) -> None:
     st.subheader(f"Correctness on the same images{seeds}")
     plot(split_bar, split_frame(view), width="stretch", key=_BAR, on_select=_clicked)
     st.caption(split_text(view))
+    tell_unknown(_GROUPS, "split")
     chosen = st.segmented_control(
         "Show the pictures of",
         list(_GROUPS),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from cifarcore.app.addresses import tell_unknown
 from cifarcore.app.parts import numbers
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
@@ -175,6 +176,7 @@ def _operating_point(view: View, task: Task) -> float:
         needs = f"its probability of {name} is at least"
     else:
         needs = f"its probability of {name}, of these two classes, is at least"
+    tell_unknown(LABELS, "point")
     label = st.select_slider(
         f"An image counts as {name} when {needs}", list(LABELS), value="50%", key="point", bind="query-params"
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from cifarcore.app.addresses import begin_with_address, name_in_address
+from cifarcore.app.addresses import begin_with_address, name_in_address, tell_unknown
 from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head
 from cifarcore.app.parts.layout import one_of, page_link
@@ -100,6 +100,7 @@ def _clicked(chart: str, key: str) -> None:
 
 def _pictures(view: View, slices) -> None:
     options = slices.table["slice"].tolist()
+    tell_unknown(options, PARAMETER, what="no slice of these models")
     begin_with_address(PARAMETER, options)
     chosen = st.selectbox("Pictures of the slice (or click one in the chart)", options, key=PARAMETER)
     name_in_address(**{PARAMETER: chosen})  # the first one too: where the pictures are measured, another is
@@ -125,6 +126,7 @@ def _by_property(view: View, slices) -> None:
     bins = {each.property.name: each for each in slices.bins}
     if not bins:
         return
+    tell_unknown(bins, "property")
     name = st.selectbox("Property", list(bins), key="property", bind="query-params", width=420)
     chosen = bins[name]
     if chosen.property.of_models:
@@ -174,12 +176,14 @@ def _kept(view: View) -> None:
                 on_click="ignore",
             )
     if not kept:
+        tell_unknown((), KEPT, what="none of your slices")
         st.caption("Select images on the explorer's maps and save them as a slice, or import a CSV.")
         return
     slices = slice_tables.of_selections(view, kept)
     names = slices.table["slice"].tolist()
     st.caption(slice_tables.LEGEND)
     _forest(slices, slice_tables.forest_frame(slices, most=None), slice_tables.METHOD_OF_USER, _KEPT_CHART, KEPT)
+    tell_unknown(names, KEPT, what="none of your slices")
     if st.session_state.get(KEPT) not in names:
         st.session_state.pop(KEPT, None)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):

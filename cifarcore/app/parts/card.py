@@ -6,7 +6,7 @@ The open card is in the address (`image=<id>-<label>`), so a reload or a copied 
 import numpy as np
 import streamlit as st
 
-from cifarcore.app import pictures
+from cifarcore.app import addresses, pictures
 from cifarcore.app.parts.marked import mark_button
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.tiles import items, tiles
@@ -20,7 +20,7 @@ from cifarcore.reports.tables import card as tables
 from cifarcore.reports.tables.known import duplicate_kinds, twin_ids, twin_labels, vote_lines
 from cifarcore.text import plain
 
-PARAMETER = "image"
+PARAMETER = addresses.IMAGE
 _AMONG = "card-among"  #: the runs compared and the rows of the gallery from which the card was opened
 _COLOR = {"A": "blue", "B": "orange"}
 

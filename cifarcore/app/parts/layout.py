@@ -1,12 +1,20 @@
 """What all pages look like: the few style rules, and what stands there when nothing can be compared."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from cifarcore.app.addresses import begin_with_address, name_in_address, unknown_classes
+from cifarcore.app.addresses import (
+    CLASSES,
+    IMAGE,
+    SUPERCLASSES,
+    begin_with_address,
+    name_in_address,
+    tell_unknown,
+)
 from cifarcore.app.parts.sidebar import Problem
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
@@ -24,6 +32,8 @@ def one_of(
     `shown` are other words, in Markdown, for some of the `options`; the address names an option all the same. An
     address that names none (`?key=`) means the first too: Streamlit takes it for no choice, `required` or not.
     """
+    with nullcontext() if place is st else place:
+        tell_unknown(options, key)
     if shown is None:
         more["bind"] = "query-params"
     else:  # bound, the address would name the words shown
@@ -54,11 +64,10 @@ def page_frame(page: Callable[[View], None], view: View | Problem) -> None:
         st.title("Compare two classifiers")
         st.warning(f"**{view.what}.** {view.remedy}", icon=":material/inventory_2:")
         return
-    if unknown := unknown_classes(view.class_names):
-        st.warning(
-            f"The address names {escape(', '.join(unknown), 200)}, which is no class of these models; it is not shown.",
-            icon=":material/link_off:",
-        )
+    tell_unknown(view.class_names, *CLASSES, what="no class of these models")
+    tell_unknown(view.superclass_names, *SUPERCLASSES, what="no superclass of these models")
+    shown = [address for address in st.query_params.get_all(IMAGE) if view.row_at(address) is not None]
+    tell_unknown(shown, IMAGE, what="no image that both models have")
     page(view)
 
 

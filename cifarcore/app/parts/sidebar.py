@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from cifarcore.app.addresses import begin_with_address, follow_renamed, name_in_address
+from cifarcore.app.addresses import begin_with_address, follow_renamed, name_in_address, tell_unknown
 from cifarcore.app.catalog import Catalog, find_runs, load_sides
 from cifarcore.app.pictures import test_pictures
 from cifarcore.app.safe_text import escape, told
@@ -113,11 +113,13 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
     with st.expander("Classes", expanded=True, icon=":material/filter_alt:"):
         slider_place = st.empty()
         left, right = st.columns(2, gap="small")
+        tell_unknown(HARDNESS, "by")
         hardness = left.selectbox(
             "Rank difficulty by", HARDNESS, key="by", bind="query-params", help="A and B: the mean of their values"
         )
         without_auc = absent.note("macro_auc", *a.runs, *b.runs)
         metrics = [name for name, column in CLASS_METRICS.items() if column != "auc" or not without_auc]
+        tell_unknown(metrics, "metric")
         _keep_valid("metric", metrics)
         metric = right.selectbox("Metric", metrics, key="metric", bind="query-params", help=without_auc or None)
         column = CLASS_METRICS[metric]
@@ -126,6 +128,7 @@ def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:
             st.caption(NO_SUPERCLASSES)
         else:
             names = distinct(map(spaced, run.superclass_names))
+            tell_unknown(names, "super", what="no superclass of these models")
             superclasses = st.multiselect("Superclasses", names, key="super", bind="query-params", placeholder="all")
             wanted = np.isin(names, superclasses)[run.superclass_of]
             if wanted.any():

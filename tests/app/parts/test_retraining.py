@@ -280,11 +280,13 @@ def test_a_job_before_its_first_step_is_followed_though_its_time_left_is_not_kno
 
 def test_a_dead_job_is_told_with_its_log_and_can_be_gone_on_with_or_discarded(folder, monkeypatch):
     job = setup.create(RetrainConfig(focus="hardest:3"), folder / "cnn-quick-0.npz", folder, "minute")
-    (job / progress.LOG).write_text("\n".join(f"line {number}" for number in range(30)))
+    where = '  File "/home/someone/place/worker.py", line 7'
+    (job / progress.LOG).write_text("\n".join([*(f"line {number}" for number in range(30)), where]))
     progress.write_json(job / progress.PROCESS, {"pid": 2**22 + 1, "process_started": 1.0})
     assert "**minute** was killed" in text(run(folder, opened=False).sidebar)
     app = run(folder)
     assert "line 29" in text(app.main) and "line 3\n" not in text(app.main)
+    assert 'File "worker.py", line 7' in text(app.main) and "someone" not in text(app)  # nobody need know where it is
 
     def refused(folder):
         raise CifarcoreError("the weights changed since")
