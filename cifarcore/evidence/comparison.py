@@ -4,6 +4,7 @@ Model A first, model B second; a difference is always B minus A. What the app an
 rules are in `verdict` (headline) and `claims` (classes, cells, pairs). Of single images `disagreement` tells.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -146,8 +147,9 @@ def _in_both(runs: Sequence[Run], n_a: int) -> list[str]:
     """A sentence where a run stands on both sides, by its scores, or with its scores at other images."""
     same = [plain(a.name) for a in runs[:n_a] if any(a is b or _same_scores(a, b) for b in runs[n_a:])]
     notes = [f"{', '.join(same)}: the same scores are in A and in B."] if same else []
-    for a, b in product(runs[:n_a], runs[n_a:]):
-        if _scores_at_other_images(a, b):
+    known = [(run, _scores_in_any_order(run)) for run in runs]  # once of each: sorting those of all pairs takes minutes
+    for (a, of_a), (b, of_b) in product(known[:n_a], known[n_a:]):
+        if of_a and of_a == of_b and not np.array_equal(a.logits[:, :2], b.logits[:, :2]):
             notes.append(
                 f"{plain(a.name)} and {plain(b.name)} hold the same scores for different images: the rows of one of "
                 "them may have been matched to the wrong images; check the order that it was imported with."
@@ -155,14 +157,14 @@ def _in_both(runs: Sequence[Run], n_a: int) -> list[str]:
     return notes
 
 
-def _scores_at_other_images(a: Run, b: Run) -> bool:
-    """Whether two runs on the same images differ in the order of their rows alone, by the scores of two classes."""
-    if a.logits.shape != b.logits.shape or a.n_classes < 2 or not (a.has_scores and b.has_scores):
-        return False
-    columns = [x.logits[:, :2] for x in (a, b)]
-    if np.array_equal(*columns) or len(np.unique(columns[0][:, 0])) < TELLING_SCORES:
-        return False
-    return all(np.array_equal(*(np.sort(x[:, c]) for x in columns)) for c in range(2))
+def _scores_in_any_order(run: Run) -> tuple[int, bytes] | None:
+    """What runs that differ in the order of their rows alone have in common, by the scores of two classes; None where
+    scores tell nothing.
+    """
+    if run.n_classes < 2 or not run.has_scores or len(np.unique(run.logits[:, 0])) < TELLING_SCORES:
+        return None
+    ordered = np.sort(run.logits[:, :2].astype(np.float64), axis=0) + 0.0  # of -0, 0
+    return run.n_classes, hashlib.blake2b(ordered.tobytes(), digest_size=16).digest()
 
 
 def _same_scores(a: Run, b: Run) -> bool:

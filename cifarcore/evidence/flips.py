@@ -5,6 +5,7 @@ For several seeds all numbers are means over the pairs of a seed of A with one o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from scipy.special import betaincinv
 
 from cifarcore.evidence import paired
 from cifarcore.evidence.distributions import student_quantile
-from cifarcore.evidence.pairwise import PairMean, pair_mean
+from cifarcore.evidence.pairwise import PairMean, mean_of_pairs
 from cifarcore.runs.run import Run
 
 NEWLY_WRONG, NEWLY_RIGHT, CHURN = "newly wrong", "newly right", "churn"
@@ -39,14 +40,12 @@ def flips(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     n = runs[0].n_images
     rows = []
     for kind in (NEWLY_WRONG, NEWLY_RIGHT, CHURN):
-        pairs = np.array([[_changed(kind, a, b) for b in runs[n_a:]] for a in runs[:n_a]])
         if not n:
             rows.append({"images": 0.0, "share": np.nan, "low": np.nan, "high": np.nan})
             continue
-        values = pairs.mean(axis=2)
-        mean = pair_mean(values, pairs.mean(axis=1) / n, pairs.mean(axis=0) / n, runs[0].labels)
+        mean = mean_of_pairs(runs, n_a, partial(_changed, kind))
         low, high = share_interval(mean, n)
-        rows.append({"images": values.mean() * n, "share": values.mean(), "low": low, "high": high})
+        rows.append({"images": mean.value * n, "share": mean.value, "low": low, "high": high})
     return pd.DataFrame(rows, index=pd.Index([NEWLY_WRONG, NEWLY_RIGHT, CHURN], name="change"))
 
 
@@ -118,10 +117,13 @@ def win_interval(wins: float, n_a: int, n_b: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _changed(kind: str, a: Run, b: Run) -> np.ndarray:
+def _changed(kind: str, a: Run, b: Run) -> tuple[float, np.ndarray]:
+    """The share of images that change so, and what each adds to it, (N,)."""
     if kind == CHURN:
-        return np.asarray(a.predictions != b.predictions)
-    return a.correct & ~b.correct if kind == NEWLY_WRONG else b.correct & ~a.correct
+        changed = np.asarray(a.predictions != b.predictions)
+    else:
+        changed = a.correct & ~b.correct if kind == NEWLY_WRONG else b.correct & ~a.correct
+    return float(changed.mean()), changed / len(changed)
 
 
 def _odds(one: float, other: float) -> float:

@@ -3,6 +3,7 @@
 Its interval counts images and seeds as that of a difference does. Knows values and influences alone.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from cifarcore.evidence import crossed
 from cifarcore.evidence.distributions import student_quantile
 from cifarcore.evidence.paired import ALPHA
+from cifarcore.runs.run import Run
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,21 @@ class PairMean:
         """The 95% interval; NaN where nothing varies."""
         half = self.quantile * self.error if self.error > 0 else np.nan
         return self.value - half, self.value + half
+
+
+def mean_of_pairs(runs: Sequence[Run], n_a: int, of_pair: Callable[[Run, Run], tuple[float, np.ndarray]]) -> PairMean:
+    """`pair_mean` of what `of_pair` gives of each seed of A, `n_a` runs first, and each of B: a value, and what each
+    image adds to it, (N,). The images of one pair are held at a time: those of 300 seeds by 300 fill the memory.
+    """
+    runs_a, runs_b = runs[:n_a], runs[n_a:]
+    values = np.empty((len(runs_a), len(runs_b)))
+    of_a, of_b = (np.zeros((len(side), runs[0].n_images)) for side in (runs_a, runs_b))
+    for i, a in enumerate(runs_a):
+        for j, b in enumerate(runs_b):
+            values[i, j], added = of_pair(a, b)
+            of_a[i] += added
+            of_b[j] += added
+    return pair_mean(values, of_a / len(runs_b), of_b / len(runs_a), runs[0].labels)
 
 
 def pair_mean(values: np.ndarray, of_a: np.ndarray, of_b: np.ndarray, labels: np.ndarray) -> PairMean:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cifarcore.evidence import absent, paired, softmax
 from cifarcore.evidence.flips import Estimate
-from cifarcore.evidence.pairwise import pair_mean
+from cifarcore.evidence.pairwise import mean_of_pairs
 from cifarcore.evidence.shares import tango_interval
 from cifarcore.runs.run import Run
 
@@ -24,13 +24,10 @@ def error_consistency(runs: Sequence[Run], n_a: int) -> Estimate:
     Geirhos, Meding and Wichmann, NeurIPS 2020; the mean over pairs of a seed of A and one of B, A's `n_a` runs first.
     Interval by the influence of each image (Fleiss, Cohen and Everitt, Psychol. Bull. 72:323, 1969), and of seeds.
     """
-    kappas = [[_kappa(a.correct, b.correct) for b in runs[n_a:]] for a in runs[:n_a]]
-    values = np.array([[value for value, _ in row] for row in kappas])
-    if not np.isfinite(values).all():
+    if not runs[0].n_images or any(run.correct.all() or not run.correct.any() for run in runs):
         why = "there is no image" if not runs[0].n_images else "one of the models is right, or wrong, on all images"
         return Estimate(np.nan, np.nan, np.nan, why)
-    influence = np.array([[influence for _, influence in row] for row in kappas])
-    mean = pair_mean(values, influence.mean(axis=1), influence.mean(axis=0), runs[0].labels)
+    mean = mean_of_pairs(runs, n_a, lambda a, b: _kappa(a.correct, b.correct))
     low, high = mean.interval
     if not high - low > 1e-12:
         return Estimate(mean.value, np.nan, np.nan, "the same images are correct, so no interval can be computed")
@@ -80,12 +77,10 @@ def _against(better: Run, correct: np.ndarray, what: str, n_runs: int) -> dict[s
 
 
 def _kappa(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray]:
-    """Kappa of two bool arrays (N,), and the influence of each image on it, (N,); NaN where chance agrees wholly."""
+    """Kappa of two bool arrays (N,), neither the same throughout, and the influence of each image on it, (N,)."""
     n = len(a)
-    share_a, share_b = (x.mean() if n else np.nan for x in (a, b))
-    agreed, by_chance = (a == b).mean() if n else np.nan, share_a * share_b + (1 - share_a) * (1 - share_b)
-    if not by_chance < 1 or min(share_a, share_b) == 0 or max(share_a, share_b) == 1:
-        return np.nan, np.full(n, np.nan)
+    share_a, share_b = a.mean(), b.mean()
+    agreed, by_chance = (a == b).mean(), share_a * share_b + (1 - share_a) * (1 - share_b)
     kappa = (agreed - by_chance) / (1 - by_chance)
     chance = (2 * share_b - 1) * (a - share_a) + (2 * share_a - 1) * (b - share_b)
     influence = ((a == b) - agreed) / (1 - by_chance) - (1 - agreed) / (1 - by_chance) ** 2 * chance

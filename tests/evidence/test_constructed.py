@@ -7,7 +7,7 @@ import pytest
 from made import made_run
 
 from cifarcore import Run, compare
-from cifarcore.evidence import abstention, calibrated, crossed, power
+from cifarcore.evidence import abstention, calibrated, comparison, crossed, power
 from cifarcore.reports.tables import decisions
 
 
@@ -107,6 +107,13 @@ def test_the_same_scores_at_other_images_are_doubted():
         (note,) = [note for note in compare(*sides).notes if said in note]
         assert "cnn-made-0 and again-made-0" in note or "again-made-0 and cnn-made-0" in note
     assert said not in " ".join(compare(a, made_run(model="resnet18")).notes + compare(a, a, names=("x", "y")).notes)
+
+
+def test_each_run_is_sorted_once_to_know_its_scores_at_other_images(monkeypatch):
+    """Those of all pairs of three hundred seeds a side take minutes."""
+    runs, sorted_arrays, sort = [made_run(seed=seed, n_images=100) for seed in range(12)], [], np.sort
+    monkeypatch.setattr(np, "sort", lambda *given, **named: sorted_arrays.append(given) or sort(*given, **named))
+    assert comparison._in_both(runs, 6) == [] and len(sorted_arrays) == len(runs)
 
 
 def test_the_table_and_the_sentence_of_abstention_have_the_same_digits():

@@ -1,5 +1,6 @@
 """Flips, churn, odds and agreement against statsmodels, scikit-learn, SciPy and simulation."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -101,6 +102,17 @@ def test_kappa_is_scikit_learns_with_the_interval_of_statsmodels():
     several = together.error_consistency(SEEDS, 3)
     literal = [cohen_kappa_score(a.correct, b.correct) for a in SEEDS[:3] for b in SEEDS[3:]]
     assert several.value == pytest.approx(np.mean(literal)) and several.low < several.value < several.high
+
+
+def test_many_seeds_take_the_memory_of_their_images_and_not_of_all_pairs():
+    """Pairs of three hundred seeds a side, on ten thousand images, are seven gigabytes."""
+    runs = [made_run(seed=seed, val=False, maps=False, neighbors=False) for seed in range(120)]
+    assert all(run.correct.any() for run in runs)  # kept by each run, so computed before
+    tracemalloc.start()
+    together.error_consistency(runs, 60)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60 * 60 * A.n_images * 8 / 2
 
 
 def test_what_agrees_wholly_has_no_interval_and_what_is_all_right_no_kappa():
