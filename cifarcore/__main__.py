@@ -2,11 +2,11 @@
 
 import os
 
-from cifarcore.cli.main import main
+from cifarcore.cli.main import program
 
 if __name__ == "__main__":
     try:
-        main()
+        program()
     except SystemExit as end:
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             raise

@@ -4,6 +4,7 @@ torch is imported only inside the commands that need it, so that the others star
 """
 
 import io
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -56,8 +57,18 @@ app.command("app")(start_app)
 app.add_typer(bench, name="bench")
 
 
+def program() -> None:
+    """Entry point: `main`, and a Ctrl-C while the interpreter shuts down, when all is written, ends it without a
+    traceback.
+    """
+    try:
+        main()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def main() -> None:
-    """Entry point: each error is one line on stderr, exit status 2 for bad input and 1 for a failure."""
+    """Run a command: each error is one line on stderr, exit status 2 for bad input and 1 for a failure."""
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")

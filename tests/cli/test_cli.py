@@ -129,6 +129,18 @@ def test_bad_input_is_status_2_and_one_line(tmp_path, monkeypatch, capsys):
         assert ended.value.code == 2 and len(error.splitlines()) == 1 and error.startswith("cifarcore: "), arguments
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal: run on Linux or macOS")
+def test_a_second_stop_while_the_interpreter_shuts_down_prints_no_traceback():
+    code = """
+import atexit, os, runpy, signal, sys
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.argv = ["cifarcore", "--help"]
+runpy.run_module("cifarcore", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert "Usage" in done.stdout and done.stderr == ""
+
+
 def test_commands_without_torch_start_without_it():
     code = "import sys, cifarcore.cli.main; assert not {'torch', 'umap', 'sklearn', 'streamlit'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
