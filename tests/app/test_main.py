@@ -76,7 +76,7 @@ def test_small_data_without_superclasses_shows_what_it_has(folder):
     for name, one in zip("ab", two_models(**options), strict=True):
         save_run(imported(one), folder / "imported" / f"{name}.npz")
     query = {"A": "imported/a", "B": "imported/nope"}
-    app = run(folder, "overview", query)
+    app = run(folder, "overview", query, **{"metrics-open": True})
     metrics = app.dataframe[0].value["Metric"].tolist()
     assert "Accuracy" in metrics and not {"Top-5 accuracy", "Superclass accuracy"} & set(metrics)
     written = re.sub(r"\(classes\?\S*\)", "", text(app)).replace("seeds and", "")  # without the links' addresses

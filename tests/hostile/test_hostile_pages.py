@@ -126,7 +126,7 @@ def is_safe(cell) -> bool:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_shows_names_as_text_and_tables_without_formulas(folder, page):
-    app = open_page(folder, page, B="retrained/[b](x)")
+    app = open_page(folder, page, B="retrained/[b](x)", **{"metrics-open": True})
     for text in texts_of(app):
         assert not RENDERED.search(text), text
         assert "\u202e" not in text and len(text) < 5000
@@ -160,7 +160,7 @@ def test_a_run_file_replaced_or_deleted_while_it_is_open(folder):
         path.unlink()
     a, b = (made_run(model=model, preset="quick") for model in ("cnn", "resnet18"))
     paths = [save_run(run, folder / f"{run.group}-0.npz") for run in (a, b)]
-    app = open_page(folder, "overview")
+    app = open_page(folder, "overview", **{"metrics-open": True})
     before = app.dataframe[0].value.set_index("Metric").loc["Accuracy", "B"]
     save_run(made_run(model="resnet18", preset="quick", accuracy=0.9), paths[1])
     app.run()

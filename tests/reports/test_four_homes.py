@@ -15,7 +15,7 @@ from cifarcore.text import interval, number, p_value
 
 OPEN = {
     f"{key}-open": True
-    for key in ("detectable", "good-enough", "flips", "abstention", "together", "known", "ranking")
+    for key in ("detectable", "good-enough", "flips", "abstention", "together", "known", "ranking", "metrics")
 }  # fmt: skip
 CHECKPOINTS = ROOT / "checkpoints"
 

@@ -82,10 +82,11 @@ def page(view: View) -> None:
     _split(view)
     decisions.sections(view)
     ranking.panel(view)
-    table = metric_table(view, result)
-    with st.expander("Table of metrics", icon=":material/table:"):
-        _table(table, view.names)
-    _downloads(view, table)
+    box = st.expander("Table of metrics", icon=":material/table:", key="metrics-open", bind="query-params")
+    if box.open:  # a table takes the browser as much code to load as all else on the page
+        with box:
+            _table(metric_table(view, result), view.names)
+    _downloads(view, result)
     with beside:
         ranking.beside(view)
 
@@ -169,12 +170,12 @@ def _clicked() -> None:
         st.session_state["split"] = OUTCOMES[groups[0]["group"]]
 
 
-def _downloads(view: View, table: pd.DataFrame) -> None:
+def _downloads(view: View, result: Comparison) -> None:
     summary = runs_dir(view.root) / SUMMARY
     with st.container(horizontal=True):
         st.download_button(
             "Metrics (CSV)",
-            lambda: csv(table),
+            lambda: csv(metric_table(view, result)),
             "cifarcore-metrics.csv",
             "text/csv",
             icon=":material/download:",

@@ -22,7 +22,7 @@ def test_missing_arrays_name_the_command_that_adds_them(folder):
 def test_overview_shows_the_numbers_of_the_runs(folder):
     runs = two_models(seeds=(0, 1, 2))
     write(folder, *runs)
-    table = run(folder, "overview").dataframe[0].value.set_index("Metric")
+    table = run(folder, "overview", **{"metrics-open": True}).dataframe[0].value.set_index("Metric")
     accuracy = [np.mean(run.logits.argmax(1) == run.labels) for run in runs]
     a, b = np.array(accuracy[:3]), np.array(accuracy[3:])
     assert table.loc["Accuracy", "A"] == f"{a.mean():.4f} ± {a.std(ddof=1):.4f}"

@@ -6,6 +6,7 @@ from made import made_run
 from pages import run, text, two_models, write
 from processes import ROOT
 
+from cifarcore.app.pages import overview
 from cifarcore.app.parts import decisions as part
 from cifarcore.evidence import calibrated, equivalence, flips, known, power, together
 from cifarcore.runs.run import load_run
@@ -27,6 +28,7 @@ def test_closed_sections_compute_nothing(folder, monkeypatch):
         monkeypatch.setattr(part, name, never)
     for name in ("calibration", "curves"):
         monkeypatch.setattr(part.training, name, never)
+    monkeypatch.setattr(overview, "_table", never)
     app = run(folder, "overview")
     labels = [box.label for box in app.expander]
     first = labels.index("Statistical power")

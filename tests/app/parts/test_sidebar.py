@@ -30,7 +30,7 @@ def test_a_file_that_is_no_run_file_does_not_stop_the_app(folder):
 def test_one_seed_can_be_chosen(folder):
     runs = two_models(seeds=(0, 1))
     write(folder, *runs)
-    app = run(folder, "overview")
+    app = run(folder, "overview", **{"metrics-open": True})
     app.selectbox(key="seedA").set_value("seed 1").run()
     table = app.dataframe[0].value.set_index("Metric")
     assert table.loc["Accuracy", "A"] == f"{np.mean(runs[1].predictions == runs[1].labels):.4f}"
