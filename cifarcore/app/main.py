@@ -18,7 +18,7 @@ from cifarcore.data.cifar100 import data_dir
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import findings
 from cifarcore.files import runs_dir
-from cifarcore.reports.charts.style import COLORS
+from cifarcore.reports.charts.colors import COLORS
 from cifarcore.runs.memo import memo
 
 #: module of cifarcore.app.pages, title, icon

@@ -26,7 +26,7 @@ CHROMIUM_FLAGS = (
     "--disable-sync",
 )
 TIMEOUT_MS = 60_000
-CHART = "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg, canvas.maps"
+CHART = "[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg, canvas.maps, figure.marks"
 # The script has ended, nothing is left to draw, and both have held for two looks more: the milliseconds since they
 # began to.
 CALM = """() => {

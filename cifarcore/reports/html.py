@@ -20,8 +20,9 @@ from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
 from cifarcore.evidence.known import coincidence
 from cifarcore.reports import markup
 from cifarcore.reports.charts import classes as class_charts
+from cifarcore.reports.charts import marks
 from cifarcore.reports.charts import overview as overview_charts
-from cifarcore.reports.charts.style import SPLIT_COLORS
+from cifarcore.reports.charts.colors import SPLIT_COLORS
 from cifarcore.reports.examples import examples
 from cifarcore.reports.sections import decision_sections
 from cifarcore.reports.sides import Side, Sides
@@ -38,7 +39,8 @@ MAX_CLASSES = 200  #: that are drawn; beyond it those that change most
 MAX_POINTS = 10_000  #: drawn of each map
 
 _WRAPPED = ", ".join(f".wrap-{i} td:nth-child({i})" for i in range(1, markup.MOST_COLUMNS + 1))
-_STYLE = """
+_STYLE = (
+    """
 :root { color-scheme: light dark; --ground: #fff }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem }
 body { background: var(--ground) } body, td { color: #1d2127 }
@@ -65,7 +67,7 @@ WRAPPED { white-space: normal; min-width: 11rem }
 .picture img { width: 64px; height: 64px; image-rendering: pixelated }
 .keys i { display: inline-block; width: .7rem; height: .7rem; margin: 0 .4rem 0 1rem; border-radius: 50% }
 .keys i:first-child { margin-left: 0 }
-.wrapped td { white-space: normal; overflow-wrap: anywhere }
+.wrapped td { white-space: normal; overflow-wrap: anywhere } .narrow { max-width: 620px }
 @media (prefers-color-scheme: dark) {
   :root { --ground: #14161a } body, td { color: #e6e8eb } .a { color: #6fb0e8 } .b { color: #f09a45 }
   .note, figcaption, th { color: #b9bdc5 } a { color: #6fb0e8 } th, td, .verdict { border-color: #3a3f47 }
@@ -77,6 +79,8 @@ WRAPPED { white-space: normal; min-width: 11rem }
   figure, tr, .verdict, .picture { break-inside: avoid } h2 { break-after: avoid } table { font-size: .7rem }
 }
 """.replace("WRAPPED", _WRAPPED)
+    + marks.STYLE
+)
 _HASHES = ["Fingerprint", "File digest"]
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DUMBBELLS = (

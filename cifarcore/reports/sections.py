@@ -10,6 +10,7 @@ from cifarcore.evidence import abstention, equivalence
 from cifarcore.evidence.known import judged, repeats
 from cifarcore.reports import markup
 from cifarcore.reports.charts import decisions as charts
+from cifarcore.reports.charts import marks
 from cifarcore.reports.charts.robustness import by_severity
 from cifarcore.reports.charts.slices import forest
 from cifarcore.reports.sides import Sides
@@ -99,13 +100,13 @@ def _known(runs: Sequence[Run], n_a: int) -> list[Section]:
 def _models(all_runs: Sequence[Run], drawn: bool) -> list[Section]:
     if (ranked := models.models_among(all_runs)) is None:
         return []
-    chart = charts.group_chart(models.group_frame(ranked.accuracies, ranked.pairs))
+    chart = marks.group_rows(models.group_frame(ranked.accuracies, ranked.pairs))
     return [
         (
             f"All {len(ranked.seeds)} models ranked",
             [
                 markup.table(models.model_table(ranked)),
-                markup.chart(chart, 500) if drawn else "",
+                f'<div class="narrow">{chart}</div>' if drawn else "",
                 _paragraph(models.GROUPS),
                 markup.table(models.pair_table(ranked.pairs)),
             ],

@@ -36,6 +36,22 @@ def test_only_b_shows_exactly_the_images_that_only_b_gets_right(visit, app):
     assert tiles(page, "split").first.get_attribute("data-id") == frame["sample_id"][0]
 
 
+def test_a_part_of_the_bar_chooses_its_pictures_and_keeps_the_focus(visit, app):
+    page = visit()
+    bar = page.locator(".st-key-overview-split")
+    right = [side.first.correct for side in app.sides()]
+    counts = {"newly wrong": (right[0] & ~right[1]).sum(), "newly right": (~right[0] & right[1]).sum()}
+    for name, images in counts.items():
+        assert bar.get_by_text(f"{name} {images:,}").count() == 1
+        part = bar.get_by_role("button", name=f"{name}: {images:,} images")
+        part.focus()
+        page.keyboard.press("Enter")
+        settle(page)
+        assert parameters(page)["split"] == name and len(csv_of(page, "split")) == images
+        assert part.get_attribute("aria-pressed") == "true"
+        assert part.evaluate("part => part.getRootNode().activeElement === part")
+
+
 def test_a_picture_opens_its_card_and_the_link_opens_it_again(visit, app):
     page = visit("?split=both+wrong")
     tile = tiles(page, "split").nth(2)
@@ -203,8 +219,8 @@ def test_the_overview_ranks_all_models_beside_the_metrics_and_below_them_on_a_na
     if len(find_runs(app.folder).groups) < 3:
         pytest.skip("a ranking needs three models: run on the bundled runs, which have them")
     page = visit()
-    metrics = page.locator("[data-testid=stMain] [role=graphics-document]", has_text="Macro-F1").first
-    ranked = page.locator("[data-testid=stMain] [role=graphics-document]", has_text="group").first
+    metrics = page.locator("[data-testid=stMain] figure.marks", has_text="Macro-F1").first
+    ranked = page.locator("[data-testid=stMain] figure.marks", has_text="group").first
     a, b = metrics.bounding_box(), ranked.bounding_box()
     assert b["x"] > a["x"] + a["width"] - 1 and abs(b["y"] - a["y"]) < 120
     page.set_viewport_size({"width": 400, "height": 900})

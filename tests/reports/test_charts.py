@@ -15,6 +15,7 @@ import pytest
 from cifarcore.reports.charts import (
     card,
     classes,
+    colors,
     confusion,
     decisions,
     disagreements,
@@ -24,28 +25,9 @@ from cifarcore.reports.charts import (
     robustness,
     roc,
     slices,
-    style,
 )
 
 NAMES = ["<b>apple</b>", "bear", "x" * 60]
-
-
-def difference() -> alt.TopLevelMixin:
-    return overview.difference_interval(pd.Series({"difference": 0.1, "low": 0.05, "high": 0.15}), ("old", "new"))
-
-
-def metric_rows() -> alt.TopLevelMixin:
-    columns = {"x": [0.8, np.nan], "low": [0.6, np.nan], "high": [1, np.nan], "significant": [True, False]}
-    frame = {
-        "metric": NAMES[:2],
-        "shown": "1 → 2",
-        "ci": "1 to 2",
-        "lacking": "",
-        **columns,
-        "color": ["B", "A"],
-        "method": "test",
-    }
-    return overview.metric_rows(pd.DataFrame(frame), ("old", "new"))
 
 
 def bands() -> alt.TopLevelMixin:
@@ -59,7 +41,7 @@ def split() -> alt.TopLevelMixin:
     return overview.split_bar(
         pd.DataFrame(
             {
-                "group": list(style.SPLIT_COLORS),
+                "group": list(colors.SPLIT_COLORS),
                 "name": list("abcd"),
                 "images": [4, 3, 2, 1],
                 "share": [0.4, 0.3, 0.2, 0.1],
@@ -163,16 +145,6 @@ def risk() -> alt.TopLevelMixin:
     return decisions.risk_coverage(pd.DataFrame(frame), ("old", "new"), 0.05)
 
 
-def groups() -> alt.TopLevelMixin:
-    frame = {
-        "letter": ["a", "a", "b"],
-        "model": ["x", "y", "z"],
-        "accuracy": [0.5, 0.6, 0.4],
-        "letters": ["a", "a", "b"],
-    }
-    return decisions.group_chart(pd.DataFrame(frame))
-
-
 def chance() -> alt.TopLevelMixin:
     numbers = {"images": [5, 1], "expected": [2.0, 1.5], "ratio": [2.5, 0.7], "p": [0.01, 0.8], "q": [0.02, 0.8]}
     return disagreements.against_chance(pd.DataFrame({"name": NAMES[:2], **numbers, "over": [True, False]}), "class")
@@ -234,8 +206,8 @@ def heatmap_of_counts() -> alt.TopLevelMixin:
 
 ALL = (
     split, curves, reliability, dumbbells, heatmap, heatmap_of_counts, outcomes, gains, top, place, margin, risk,
-    groups, chance, losses, accuracies, roc_whole, roc_corner, precision,
-    forest, bins, severities, difference, metric_rows, bands,
+    chance, losses, accuracies, roc_whole, roc_corner, precision,
+    forest, bins, severities, bands,
 )  # fmt: skip
 
 
@@ -309,7 +281,7 @@ def luminance(color: str) -> float:
 @pytest.mark.parametrize("background", ["#ffffff", "#0e1117"], ids=["light", "dark"])
 @pytest.mark.parametrize("letter", ["A", "B"])
 def test_model_colours_stand_out_from_both_backgrounds(letter, background):
-    low, high = sorted((luminance(style.COLORS[letter]), luminance(background)))
+    low, high = sorted((luminance(colors.COLORS[letter]), luminance(background)))
     assert (high + 0.05) / (low + 0.05) >= 2.8
 
 
@@ -322,7 +294,7 @@ def test_a_is_blue_and_b_is_orange():
     def channels(color):
         return [int(color[i : i + 2], 16) for i in (1, 3, 5)]
 
-    (red, _, blue), (other_red, _, other_blue) = channels(style.COLORS["A"]), channels(style.COLORS["B"])
+    (red, _, blue), (other_red, _, other_blue) = channels(colors.COLORS["A"]), channels(colors.COLORS["B"])
     assert blue > red and other_red > other_blue
 
 

@@ -11,7 +11,7 @@ import pytest
 from made import made_run
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, recall_score, roc_auc_score
 
-from cifarcore.reports.charts.style import COLORS
+from cifarcore.reports.charts.colors import COLORS
 from cifarcore.reports.result import compare
 
 C = 20

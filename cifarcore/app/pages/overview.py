@@ -14,14 +14,13 @@ from cifarcore.app.parts.gallery import gallery
 from cifarcore.app.parts.head import filter_note, head, key_badge
 from cifarcore.app.parts.layout import notes
 from cifarcore.app.parts.numbers import headed
-from cifarcore.app.parts.plot import plot
+from cifarcore.app.parts.split import split_bar
 from cifarcore.app.safe_text import csv, escape
 from cifarcore.app.view import View, compared, other_seeds
 from cifarcore.evidence import comparison, disagreement
 from cifarcore.evidence.comparison import Comparison
 from cifarcore.files import is_link, runs_dir
-from cifarcore.reports.charts.overview import difference_interval, split_bar
-from cifarcore.reports.charts.overview import metric_rows as metric_chart
+from cifarcore.reports.charts import marks
 from cifarcore.reports.summary import SUMMARY
 from cifarcore.reports.tables.classes import CLASS_METRICS, HARDNESS, hardest_first
 from cifarcore.reports.tables.galleries import OUTCOMES, surest_first, surest_words
@@ -38,7 +37,6 @@ from cifarcore.runs.run import Run
 from cifarcore.text import number
 
 MOST_SUMMARY_BYTES = 1 << 20
-_BAR = "overview-split-chart"
 _SPLIT_HELP = {
     "both correct": "Both models are correct",
     "only A": "{a} is correct, {b} is wrong",
@@ -69,7 +67,7 @@ def page(view: View) -> None:
     rows = memo(_metric_rows, view.a.runs, view.b.runs)
     with left:
         if len(rows):
-            plot(metric_chart, rows, view.names, width="stretch", key="overview-metrics")
+            st.html(marks.metric_rows(rows, view.names))
     with right:
         beside = st.container()  # drawn last, since it reads further run files
     lines = [escape(note, 400) for note in result.notes]
@@ -103,14 +101,7 @@ def _verdict(view: View, result: Comparison) -> None:
         for column, letter, name in zip(columns, "AB", view.names, strict=False):
             column.metric(f"{key_badge(letter)} {escape(name, 24)}", number(accuracy[letter.lower()], ".2%"))
         if np.isfinite(accuracy["low"]):
-            plot(
-                difference_interval,
-                accuracy,
-                view.names,
-                place=columns[2],
-                width="stretch",
-                key="overview-interval",
-            )
+            columns[2].html(marks.difference_interval(accuracy, view.names))
         st.markdown(escape(result.sentence, 1000))
 
 
@@ -139,7 +130,7 @@ def _table(table: pd.DataFrame, names: tuple[str, str]) -> None:
 def _split(view: View) -> None:
     seeds = f" ({view.first_seeds})" if view.several_seeds else ""
     st.subheader(f"Correctness on the same images{seeds}")
-    plot(split_bar, split_frame(view), width="stretch", key=_BAR, on_select=_clicked)
+    bar = st.container()  # drawn once it is known what is chosen
     st.caption(split_text(view))
     tell_unknown(_GROUPS, "split")
     chosen = st.segmented_control(
@@ -149,6 +140,8 @@ def _split(view: View) -> None:
         bind="query-params",
         help="Newly wrong: A is correct and B is wrong. Newly right: the other way round.",
     )
+    with bar:
+        split_bar(split_frame(view), "overview-split", chosen or "", _choose)
     if chosen:
         group = _GROUPS[chosen]
         rows = np.flatnonzero((memo(disagreement.four_way, view.pair) == group) & view.in_filter)
@@ -163,11 +156,10 @@ def _split(view: View) -> None:
         )
 
 
-def _clicked() -> None:
+def _choose(outcome: str) -> None:
     """A click on the bar chooses below it, so that the address and the keyboard know one choice."""
-    groups = st.session_state[_BAR]["selection"].get("outcome", [])
-    if groups:
-        st.session_state["split"] = OUTCOMES[groups[0]["group"]]
+    if outcome in _GROUPS:
+        st.session_state["split"] = outcome
 
 
 def _downloads(view: View, result: Comparison) -> None:

@@ -18,10 +18,11 @@ from cifarcore.app.addresses import (
 from cifarcore.app.parts.sidebar import Problem
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
+from cifarcore.reports.charts import marks
 from cifarcore.text import keyed
 
 # our own constant text, no name from a file
-_STYLE = f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>"
+_STYLE = f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}{marks.STYLE}</style>"
 
 
 def one_of(

@@ -7,13 +7,12 @@ import pandas as pd
 import streamlit as st
 
 from cifarcore.app.catalog import ALL_SEEDS, Catalog, find_runs, loaded_run, may_share
-from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import comparison, groups, ranking
 from cifarcore.files import Version, runs_dir, version
-from cifarcore.reports.charts.decisions import group_chart
+from cifarcore.reports.charts.marks import group_rows
 from cifarcore.reports.tables import models as tables
 from cifarcore.reports.tables.ranking import ranking_table
 from cifarcore.runs.alignment import align
@@ -112,7 +111,7 @@ def _groups(names: list[str], catalog: Catalog, view: View) -> pd.DataFrame:
     with st.spinner("Comparing every two models…"):
         frame, pairs = _pairs(_named_files(names, catalog), version(view.a.first.path))
     keys = {plain(side.group): side.letter for side in (view.a, view.b)}
-    plot(group_chart, frame, keys, width="stretch")
+    st.html(group_rows(frame, keys))
     return pairs
 
 

@@ -13,7 +13,7 @@ from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.disagreement import FOUR_WAYS, four_way
 from cifarcore.files import runs_dir
-from cifarcore.reports.charts.style import SPLIT_COLORS
+from cifarcore.reports.charts.colors import SPLIT_COLORS
 from cifarcore.reports.tables.explorer_common import having, in_common
 from cifarcore.reports.tables.explorer_list import SHOWN, holds, listing
 from cifarcore.reports.tables.galleries import OUTCOMES_SAID

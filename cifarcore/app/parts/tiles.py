@@ -11,7 +11,7 @@ import streamlit as st
 
 from cifarcore.app import pictures
 from cifarcore.app.view import View
-from cifarcore.reports.charts.style import KEY_COLORS
+from cifarcore.reports.charts.colors import KEY_COLORS
 from cifarcore.reports.tables.galleries import predictions
 from cifarcore.reports.tables.known import twin_labels
 from cifarcore.text import plain

@@ -4,7 +4,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, by_test, in_order
+from cifarcore.reports.charts.colors import COLORS, NEUTRAL
+from cifarcore.reports.charts.style import by_test, in_order
 
 _COLUMNS = ["name", "rank", "is_label"]
 TOP_LEGEND = "✓: the true class, with its rank among all classes"

@@ -4,7 +4,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, by_test, in_order, interval_tips, model_scale
+from cifarcore.reports.charts.colors import COLORS, NEUTRAL
+from cifarcore.reports.charts.style import by_test, in_order, interval_tips, model_scale
 
 _MIDDLE, _HALF = 1.6, 0.36  # where the column of differences lies, to the right of values from 0 to 1
 

@@ -6,7 +6,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, by_test, middle_cut
+from cifarcore.reports.charts.colors import COLORS, NEUTRAL
+from cifarcore.reports.charts.style import by_test, middle_cut
 
 #: of the square of cells, in pixels, with and without names along it; of a cell
 _LABELLED, _UNLABELLED, _CELL = 350, 480, 44

@@ -1,11 +1,10 @@
-"""Charts of what people decide by: a margin with the interval in it, risk and coverage, groups of models."""
-
-from collections.abc import Mapping
+"""Charts of what people decide by: a margin with the interval in it, risk and coverage."""
 
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, by_model, in_order
+from cifarcore.reports.charts.colors import NEUTRAL
+from cifarcore.reports.charts.style import by_model
 
 
 def margin_chart(difference: float, low: float, high: float, margin: float) -> alt.LayerChart:
@@ -53,32 +52,4 @@ def risk_coverage(frame: pd.DataFrame, names: tuple[str, str], max_error: float)
         lines,
         height=300,
         description="Risk-coverage curves; the dashed line is the error rate chosen",
-    )
-
-
-def group_chart(frame: pd.DataFrame, letters: Mapping[str, str] | None = None) -> alt.LayerChart:
-    """Models by accuracy, a line for each group without significant differences. Columns: tables.models.group_frame.
-
-    `letters` are the keys, "A" or "B", of the models compared, which are in their colours.
-    """
-    keys = letters or {}
-    frame = frame.assign(key=frame["model"].map(lambda name: keys.get(name, "")))
-    ordered = frame.sort_values("accuracy", ascending=False, kind="stable")
-    base = alt.Chart(frame).encode(y=in_order(ordered, "model", 170))
-    groups = base.encode(
-        x=alt.X("letter:N", sort=None, title="group", axis=alt.Axis(labelAngle=0, orient="top", grid=False))
-    )
-    tips = [alt.Tooltip("model:N"), alt.Tooltip("accuracy:Q", format=".2%"), alt.Tooltip("letters:N", title="groups")]
-    lines = groups.mark_line(color=NEUTRAL, strokeWidth=4).encode(detail=alt.Detail("letter:N"))
-    color = alt.Color("key:N", legend=None, scale=alt.Scale(domain=["", *COLORS], range=[NEUTRAL, *COLORS.values()]))
-    points = groups.mark_point(filled=True, size=90, opacity=1).encode(color=color, tooltip=tips)
-    numbers = base.mark_text(align="left", dx=6, color=NEUTRAL).encode(
-        x=alt.XValue("width"), text=alt.Text("accuracy:Q", format=".1%")
-    )
-    return alt.layer(
-        lines,
-        points,
-        numbers,
-        height=alt.Step(24),
-        description="Models in order of accuracy; those that share a column do not differ significantly (Holm)",
     )

@@ -3,7 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import NEUTRAL, by_test, in_order
+from cifarcore.reports.charts.colors import NEUTRAL
+from cifarcore.reports.charts.style import by_test, in_order
 
 OVER = "#d6336c"
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, KEY_COLORS, SPLIT_COLORS
+from cifarcore.reports.charts.colors import COLORS, KEY_COLORS, SPLIT_COLORS
 from cifarcore.reports.tables.explorer_map import OF_SLICE
 
 WRONG = SPLIT_COLORS["neither"]

@@ -4,7 +4,8 @@ import altair as alt
 import pandas as pd
 
 from cifarcore.evidence.findings import FAILS, HOLDS, UNKNOWN
-from cifarcore.reports.charts.style import NEUTRAL, wrapped_to_width
+from cifarcore.reports.charts.colors import NEUTRAL
+from cifarcore.reports.charts.style import wrapped_to_width
 
 _COLORS = {HOLDS: "#2a9d8f", UNKNOWN: NEUTRAL, FAILS: "#d6336c"}
 #: what moves the lines of a title up, so that the last one stands above the band

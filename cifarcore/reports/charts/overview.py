@@ -3,105 +3,10 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import (
-    COLORS,
-    NEUTRAL,
-    SPLIT_COLORS,
-    by_model,
-    by_test,
-    cut_to_width,
-    in_order,
-    model_scale,
-)
-from cifarcore.text import shortened
+from cifarcore.reports.charts.colors import NEUTRAL, SPLIT_COLORS
+from cifarcore.reports.charts.style import by_model
 
 _LETTER = 6  #: pixels of a letter
-_WIDE = 330  #: pixels of a plot in which both values of a metric find room beside its interval
-
-
-def difference_interval(row: pd.Series, names: tuple[str, str]) -> alt.LayerChart:
-    """B − A in accuracy with its 95% CI about zero; `row` has difference, low, high (0..1), `names` are A's and B's."""
-    frame = pd.DataFrame([{name: 100 * row[name] for name in ("difference", "low", "high")}])
-    color = COLORS["B" if row["difference"] > 0 else "A"]
-    tooltip = [alt.Tooltip(f"{name}:Q", format="+.2f") for name in ("difference", "low", "high")]
-    base = alt.Chart(frame).encode(tooltip=tooltip)
-    reach = 1.25 * max(1.0, float(frame.abs().max(axis=None)))
-    x = alt.X(
-        "difference:Q",
-        scale=alt.Scale(domain=[-reach, reach], nice=False),
-        title=f"← {shortened(names[0], 20)} better · percentage points · {shortened(names[1], 20)} better →",
-        axis=alt.Axis(format="+.1~f", tickCount=7, grid=False),
-    )
-    zero = alt.Chart(pd.DataFrame({"difference": [0.0]})).mark_rule(color=NEUTRAL, strokeDash=[4, 4]).encode(x=x)
-    ends = base.mark_rule(strokeWidth=4, color=color).encode(x=alt.X("low:Q"), x2=alt.X2("high:Q"))
-    point = base.mark_point(filled=True, size=140, color=color, opacity=1).encode(x=x)
-    text = base.mark_text(color=NEUTRAL, dy=-18, fontSize=13).encode(x=x, text=alt.Text("difference:Q", format="+.2f"))
-    return alt.layer(
-        zero,
-        ends,
-        point,
-        text,
-        height=115,
-        description="The difference in accuracy with its 95% CI; the dashed line is no difference",
-    )
-
-
-def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
-    """Each metric's difference as a dot with its 95% CI, turned so that right is better for B, on a scale of its own.
-
-    Columns as tables.overview.metric_rows: metric, shown, brief (what is shown where that does not fit), ci, lacking
-    (why there is no interval), x, low, high (-1..1; NaN without interval), significant, color ("A" or "B": whom it
-    favours), method. Filled where significant.
-    """
-    base = alt.Chart()
-    # the numbers stand to the right of the intervals
-    scale = alt.Scale(domain=[-1.1, 3.2], nice=False)
-    axis = alt.Axis(
-        values=[0],
-        orient="top",
-        ticks=False,
-        domain=False,
-        labelExpr="['← A better · B better →', 'each row has its own scale']",
-        labelLimit=200,
-    )
-    x = alt.X("x:Q", scale=scale, axis=axis, title=None)
-    color = alt.Color("color:N", scale=model_scale(), legend=None)
-    rule = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", scale=scale), x2=alt.X2("high:Q"), color=color)
-    point = base.mark_point(size=70, strokeWidth=2, opacity=1).encode(
-        x=x,
-        color=color,
-        fill=by_test(
-            alt.FillValue, {"!datum.significant": "transparent", "datum.color == 'A'": COLORS["A"]}, COLORS["B"]
-        ),
-    )
-    text = (
-        base.mark_text(align="left", color=NEUTRAL)
-        .encode(x=alt.XDatum(1.25), text=alt.Text("words:N"))
-        .transform_calculate(words=f"width < {_WIDE} ? datum.brief : datum.shown")
-    )
-    lacking = (
-        base.mark_text(align="left", color=NEUTRAL)
-        .encode(x=alt.XDatum(-1.05), text=alt.Text("why:N"))
-        .transform_calculate(why=cut_to_width("lacking", 2.1 * _LETTER))  # before the numbers
-    )
-    return alt.layer(
-        rule,
-        point,
-        text,
-        lacking,
-        data=frame,
-        height=alt.Step(26),
-        description=f"Each metric with the 95% CI of its difference, right where {names[1]} is better than {names[0]}; "
-        "filled where significant",
-    ).encode(
-        y=in_order(frame, "metric", limit=200),
-        tooltip=[
-            alt.Tooltip("metric:N"),
-            alt.Tooltip("shown:N", title="A → B"),
-            alt.Tooltip("ci:N", title="95% CI"),
-            alt.Tooltip("method:N"),
-        ],
-    )
 
 
 def split_bar(frame: pd.DataFrame) -> alt.LayerChart:

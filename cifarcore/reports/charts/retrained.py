@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL
+from cifarcore.reports.charts.colors import COLORS, NEUTRAL
 from cifarcore.reports.tables.progress import ALL, KINDS
 
 

@@ -3,7 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import COLORS, NEUTRAL, model_scale
+from cifarcore.reports.charts.colors import COLORS, NEUTRAL
+from cifarcore.reports.charts.style import model_scale
 
 CORNER = 0.2  # how much of each axis the zoomed chart shows
 SIDE = 360  # pixels of the square; a narrower page shrinks it whole

@@ -3,7 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from cifarcore.reports.charts.style import NEUTRAL, by_model, by_test, cut_to_width, in_order, interval_tips, middle_cut
+from cifarcore.reports.charts.colors import NEUTRAL
+from cifarcore.reports.charts.style import by_model, by_test, cut_to_width, in_order, interval_tips, middle_cut
 
 #: a page on which names find no room beside the plot, and stand above their rows
 _NARROW = "(width >= 0 && containerSize()[0] < 520)"

@@ -9,20 +9,8 @@ import json
 import altair as alt
 import pandas as pd
 
+from cifarcore.reports.charts.colors import COLORS
 from cifarcore.text import keyed
-
-#: model A is blue, model B orange, everywhere: far apart for every common colour blindness, readable on light and dark
-COLORS = {"A": "#2f7fc1", "B": "#e07b1a"}
-
-
-#: behind the white letters of the models' keys, which need more contrast than marks
-KEY_COLORS = {"A": "#2a6fab", "B": "#a0520c"}
-NEUTRAL = "#8a8f98"
-
-
-#: correctness of both models on a test image
-SPLIT_COLORS = {"both correct": "#8f96a0", "only A": COLORS["A"], "only B": COLORS["B"], "neither": "#d6336c"}
-
 
 # No chart stacks or sorts by names, scales of names have domains, and in an expression no name stands alone: Vega looks
 # these up in objects of JavaScript's, which know "constructor" already.

@@ -94,7 +94,7 @@ def pair_table(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def group_frame(accuracies: Mapping[str, float], pairs: pd.DataFrame) -> pd.DataFrame:
-    """A row for each model and letter it has, for charts.decisions.group_chart: model, letter, accuracy, letters."""
+    """A row for each model and letter it has, for charts.marks.group_rows: model, letter, accuracy, letters."""
     names = in_order(accuracies)
     shown = groups.letters(names, pairs)
     frame = groups.group_lines(names, pairs)

@@ -60,7 +60,7 @@ def metric_table(sides: Sides, result: Comparison) -> pd.DataFrame:
 
 
 def metric_rows(result: Comparison) -> pd.DataFrame:
-    """The metrics as charts.overview.metric_rows takes them: turned so that right is better for B, each divided by the
+    """The metrics as charts.marks.metric_rows takes them: turned so that right is better for B, each divided by the
     farther end of its interval.
     """
     records = []

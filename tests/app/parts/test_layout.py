@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cifarcore.app.parts import layout
-from cifarcore.reports.charts.style import COLORS, KEY_COLORS, NEUTRAL
+from cifarcore.reports.charts.colors import COLORS, KEY_COLORS, NEUTRAL
 
 CSS = (Path(layout.__file__).parent / "page.css").read_text(encoding="utf-8")
 THEME = tomllib.loads((Path(layout.__file__).parents[1] / "streamlit.toml").read_text(encoding="utf-8"))["theme"]
