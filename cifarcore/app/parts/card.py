@@ -14,7 +14,7 @@ from cifarcore.app.parts.why import why
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent
-from cifarcore.reports.charts import card as charts
+from cifarcore.reports import charts
 from cifarcore.reports.sides import Side
 from cifarcore.reports.tables import card as tables
 from cifarcore.reports.tables.known import duplicate_kinds, twin_ids, twin_labels, vote_lines
@@ -82,7 +82,7 @@ def _dialog(view: View) -> None:
             )
             if side.first.has_scores:
                 plot(
-                    charts.top_classes,
+                    charts.card.top_classes,
                     tables.top_classes(view, side, row),
                     side.letter,
                     width="stretch",
@@ -92,7 +92,7 @@ def _dialog(view: View) -> None:
                 st.markdown(f"Predicted: **{escape(view.class_names[side.first.predictions[row]])}**")
                 st.caption(escape(absent.note("confidence", side.first), 300))
         if view.a.first.has_scores or view.b.first.has_scores:
-            st.caption(charts.TOP_LEGEND)
+            st.caption(charts.card.TOP_LEGEND)
     why(view, row)
     _neighbors(view, row)
     for column, side in zip(st.columns(2, gap="medium"), (view.a, view.b), strict=True):
@@ -176,8 +176,8 @@ def _place(view: View, side: Side, row: int) -> None:
     title = f"{plain(side.group)}: position on its t-SNE map"
     st.markdown(escape(title, 200))
     around = tables.map_around(view, side, row)
-    plot(charts.place_on_map, around, title, width="content", key=f"card-map-{side.letter}")
-    st.caption(charts.MAP_LEGEND)
+    plot(charts.card.place_on_map, around, title, width="content", key=f"card-map-{side.letter}")
+    st.caption(charts.card.MAP_LEGEND)
 
 
 def _row(view: View) -> int | None:

@@ -13,7 +13,7 @@ from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View, compared
 from cifarcore.evidence import absent, equivalence, known
-from cifarcore.reports.charts import decisions as charts
+from cifarcore.reports import charts
 from cifarcore.reports.tables import decisions as tables
 from cifarcore.reports.tables.classes import changed_classes
 from cifarcore.reports.tables.known import SOURCES, repeat_table, repeat_text
@@ -90,7 +90,7 @@ def _good_enough(view: View) -> None:
     if not judged.why:
         share = judged.share
         ends = (100 * share.difference, 100 * share.low, 100 * share.high)
-        plot(charts.margin_chart, *ends, margin, width="stretch")
+        plot(charts.decisions.margin_chart, *ends, margin, width="stretch")
 
 
 def _table(view: View, table: pd.DataFrame) -> None:
@@ -112,7 +112,7 @@ def _abstention(view: View) -> None:
     frame = memo(tables.curve_frame, *runs_of(view))
     if frame.empty:  # the sentence has said why
         return
-    plot(charts.risk_coverage, frame, view.names, percent / 100, width="stretch")
+    plot(charts.decisions.risk_coverage, frame, view.names, percent / 100, width="stretch")
     _table(view, table)
     st.caption(
         "AUGRC: the probability that an image is misclassified with more confidence than another (Traub et al., "

@@ -8,7 +8,6 @@ from cifarcore.app.parts.download import missing_pictures
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View, compared, same_models
 from cifarcore.files import download_name
-from cifarcore.reports.result import Result
 from cifarcore.reports.sides import Side, all_classes
 from cifarcore.text import plain
 
@@ -90,5 +89,7 @@ def _clear(view: View) -> None:
 
 
 def _report(view: View) -> bytes:
+    from cifarcore.reports.result import Result  # here, with all charts: few ask for a report
+
     runs = (*view.a.runs, *view.b.runs, *same_models(view))
     return Result(view.a.runs, view.b.runs, all_classes(view), compared(view)).html(runs).encode()

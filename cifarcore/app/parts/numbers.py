@@ -5,18 +5,20 @@ themselves, and exports keep the columns' own names.
 import re
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
-from pandas.io.formats.style import Styler
 
 from cifarcore.text import keyed, number
+
+if TYPE_CHECKING:  # with a library of templates, which the first page does without
+    from pandas.io.formats.style import Styler
 
 _KEY = re.compile(r"\b[AB]\b(?! −)(?<!− B)(?<!− A)")  # a model's own, not that of B − A
 
 
-def shown(frame: pd.DataFrame, forms: dict[str, str]) -> Styler:
+def shown(frame: pd.DataFrame, forms: dict[str, str]) -> "Styler":
     """`frame` with the columns of `forms` in these forms (`text.number`); a column that is not there is ignored."""
     return frame.style.format({name: partial(number, form=form) for name, form in forms.items() if name in frame})
 

@@ -4,16 +4,13 @@ import hashlib
 import pickle
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import altair as alt
 import streamlit as st
-from altair.utils import schemapi
 from cachetools import LRUCache
 
-# The tests check every chart against Vega-Lite's schema; checking it and its parts anew wherever it is drawn is a third
-# of the time that a page of charts takes the server.
-schemapi.disable_debug_mode()
+if TYPE_CHECKING:  # see reports.charts
+    import altair as alt
 
 MOST_BYTES = 16 << 20  #: of the charts that are kept
 _SPEC_BYTES = 20_000  #: about what a specification takes without its data
@@ -30,7 +27,7 @@ _lock = threading.Lock()
 class _Chart:
     """A chart as Streamlit asks for it: without another check, and built only where no equal one was."""
 
-    def __init__(self, draw: Callable[..., alt.TopLevelMixin], arguments: tuple[Any, ...]):
+    def __init__(self, draw: Callable[..., "alt.TopLevelMixin"], arguments: tuple[Any, ...]):
         self._draw, self._arguments = draw, arguments
 
     def to_dict(self) -> dict:
@@ -40,6 +37,12 @@ class _Chart:
         with _lock:
             spec = _specs.get(key)
         if spec is None:
+            import altair as alt
+            from altair.utils import schemapi
+
+            # The tests check every chart against Vega-Lite's schema; checking it and its parts anew wherever it is
+            # drawn is a third of the time that a page of charts takes the server.
+            schemapi.disable_debug_mode()
             spec = self._draw(*self._arguments).to_dict(validate=False)
             # where Streamlit's transformer has put the data, as it sends them
             spec["datasets"] = dict(alt.data_transformers.options["datasets"])
@@ -49,6 +52,6 @@ class _Chart:
         return dict(spec)
 
 
-def plot(draw: Callable[..., alt.TopLevelMixin], *arguments: Any, place: Any = st, **options: Any) -> Any:
+def plot(draw: Callable[..., "alt.TopLevelMixin"], *arguments: Any, place: Any = st, **options: Any) -> Any:
     """`place.altair_chart(draw(*arguments), **options)`; `draw` is one of the pure functions of reports.charts."""
     return place.altair_chart(_Chart(draw, arguments), **options)

@@ -17,7 +17,7 @@ from cifarcore.app.safe_text import escape, told, without_folders
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import runs_dir
-from cifarcore.reports.charts import retrained as charts
+from cifarcore.reports import charts
 from cifarcore.reports.sides import seed_label
 from cifarcore.reports.tables import progress as tables
 from cifarcore.retraining import folders, jobs, repeats, setup, speeds
@@ -193,9 +193,9 @@ def _progress(folder: Path, name: str) -> None:
         most = tables.seconds_in_all(progress)
         if len(accuracy):
             if accuracy["change"].notna().any():
-                plot(charts.accuracy_curves, accuracy, most, width="stretch", key="retrain-accuracy")
+                plot(charts.retrained.accuracy_curves, accuracy, most, width="stretch", key="retrain-accuracy")
             st.caption(tables.accuracy_sentence(progress))
-        plot(charts.loss_curve, loss, most, width="stretch", key="retrain-loss")
+        plot(charts.retrained.loss_curve, loss, most, width="stretch", key="retrain-loss")
     if now := progress.learning:
         st.caption(
             f"Step {now.get('step', 0):,.0f} · {now.get('passes', 0):.2f} epochs · "

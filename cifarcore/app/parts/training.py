@@ -8,7 +8,7 @@ from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent
-from cifarcore.reports.charts.overview import learning_curves, reliability
+from cifarcore.reports import charts
 from cifarcore.reports.tables.overview import calibration_notes, calibration_table, history_frame, reliability_frame
 
 
@@ -17,7 +17,7 @@ def calibration(view: View) -> None:
     for note in absent.notes((*view.a.runs, *view.b.runs), ("ece",)):
         st.info(escape(note, 300), icon=":material/speed:")
     if not frame.empty:
-        plot(reliability, frame, view.names, width="stretch")
+        plot(charts.overview.reliability, frame, view.names, width="stretch")
     table = calibration_table(view)
     if not table.empty:
         st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))
@@ -32,7 +32,7 @@ def curves(view: View) -> None:
             "validation split."
         )
         return
-    plot(learning_curves, history, view.names, width="stretch")
+    plot(charts.overview.learning_curves, history, view.names, width="stretch")
     without = [side.letter for side in (view.a, view.b) if side.letter not in set(history["model"])]
     if without:
         st.caption(f"{escape(dict(zip('AB', view.names, strict=True))[without[0]])} has no validation accuracy.")

@@ -19,7 +19,7 @@ from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import version
 from cifarcore.places import cache_folder
-from cifarcore.reports.charts.card import overlay
+from cifarcore.reports import charts
 from cifarcore.reports.sides import Side
 from cifarcore.retraining.folders import weights_path
 from cifarcore.runs.alignment import places_of_file
@@ -90,7 +90,7 @@ def _draw(view: View, side: Side, row: int, pixels: np.ndarray, kept: Kept | Non
         )
         return
     name = view.class_names[predicted]
-    st.image(overlay(pixels, kept.drop, most), width=SHOWN_WIDTH)
+    st.image(charts.card.overlay(pixels, kept.drop, most), width=SHOWN_WIDTH)
     st.caption(
         f"{escape(side.first_title, 100)}: {escape(name)} at {number(kept.probability, '.0%')}; hiding the most "
         f"important patch lowers it by {number(100 * float(kept.drop.max()), '.0f')} points"
