@@ -38,6 +38,12 @@ def is_kept(function: Callable[..., Any], *arguments: Any) -> bool:
         return _remembered.cache_key(function, arguments) in _remembered.cache
 
 
+def remember(result: Any, function: Callable[..., Any], *arguments: Any) -> None:
+    """Have `memo` return `result` for these, which is what the function returned before."""
+    with _remembered.cache_condition:
+        _remembered.cache[_remembered.cache_key(function, arguments)] = list(_never_saved(arguments)), result
+
+
 def _key(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Hashable:
     return (function.__module__, function.__qualname__, tuple(_known_by(argument) for argument in arguments))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from cifarcore.app import kept
 from cifarcore.app.addresses import tell_unknown
 from cifarcore.app.catalog import find_runs, load_sides
 from cifarcore.app.parts import decisions, ranking
@@ -54,6 +55,7 @@ def read_ahead(root: Path) -> None:
     comparison.refuse_too_large([header for headers in chosen for header in headers])
     a, b, _ = load_sides(chosen[0], chosen[1], names)
     hardest_first(a, b, HARDNESS[0], next(iter(CLASS_METRICS.values())))  # the sidebar's
+    kept.compare_ahead(a, b)
     memo(_metric_rows, a.runs, b.runs)
     ranking.read_ahead(catalog, a.first)
 
