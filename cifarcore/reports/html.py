@@ -85,7 +85,7 @@ _HASHES = ["Fingerprint", "File digest"]
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 DUMBBELLS = (
     "Recall of each class under A (circle, blue) and B (diamond, orange), and B − A with its 95% CI, largest gain "
-    "first; filled where significant"
+    f"first. {class_charts.ARROWS_LEGEND}"
 )
 METHODS = (
     "Verdict: two-sided exact McNemar test of accuracy at 5% for one run each (McNemar, Psychometrika 1947). For "

@@ -260,6 +260,17 @@ def test_clicks_select_named_fields():
     assert selections(heatmap()) == {"cell": ["true", "predicted"]}
 
 
+def test_a_class_is_marked_by_the_metric_drawn_and_an_arrow_says_what_was_tested():
+    """A mark filled by the test of recall looked wrong beside an interval of F1."""
+    spec = dumbbells().to_dict()
+    *marks, tested, row = spec["layer"][1]["layer"]
+    assert "claim" not in str([mark["encoding"] for mark in marks]) and "fill" not in str(marks[-1]["encoding"])
+    (rows,) = (rows for rows in spec["datasets"].values() if "class" in rows[0])
+    assert tested["encoding"]["text"]["field"] == "arrow" and [each["arrow"] for each in rows] == ["▲", "▼", ""]
+    axis = spec["layer"][0]["encoding"]["x"]["axis"]
+    assert tested["encoding"]["x"]["datum"] == axis["values"][-1] and "'recall'" in axis["labelExpr"]
+
+
 @pytest.mark.parametrize("show", ["B − A", "A"])
 def test_a_cell_without_a_difference_has_the_background_of_the_page(show):
     spec = heatmap(show).to_dict()

@@ -12,7 +12,7 @@ from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View, compared
 from cifarcore.reports import headings
-from cifarcore.reports.charts.classes import dumbbells, gains, outcomes
+from cifarcore.reports.charts.classes import ARROWS_LEGEND, dumbbells, gains, outcomes
 from cifarcore.reports.tables.classes import (
     CLASS_METRICS,
     HARDNESS,
@@ -59,10 +59,12 @@ def _classes(view: View, frame: pd.DataFrame, metric: str, chosen: str) -> None:
     drawn = frame.head(MOST_DRAWN)
     st.subheader(f"{metric} of each class")
     test = "t-test, seeds and images as random effects" if view.several_seeds else "mid-p McNemar test"
+    interval = " with its 95% CI, of each class alone" if frame["low"].notna().any() else ""
     difficulty = "the mean of A and B" if view.hardness == HARDNESS[0] else f"that of {view.hardness}"
     st.caption(
-        f":blue[●] A :orange[◆] B; to the right B − A with its 95% CI. Filled: recall changes significantly ({test}, "
-        f"FDR controlled at 5%, Benjamini-Hochberg). Difficulty is {difficulty}."
+        f":blue[●] A :orange[◆] B; to the right B − A in {metric}{interval}. "
+        f"{ARROWS_LEGEND} ({test}, FDR controlled at 5% over all classes, Benjamini-Hochberg). "
+        f"Difficulty is {difficulty}."
     )
     if len(drawn) < len(frame):
         st.caption(

@@ -22,7 +22,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.flips import NEWLY_RIGHT, NEWLY_WRONG
 from cifarcore.files import runs_dir, seen, version
 from cifarcore.reports import headings
-from cifarcore.reports.charts.classes import dumbbells
+from cifarcore.reports.charts.classes import ARROWS_LEGEND, dumbbells
 from cifarcore.reports.tables import retrained as retrain_tables
 from cifarcore.reports.tables.galleries import surest_words
 from cifarcore.retraining import folders
@@ -151,8 +151,8 @@ def _focus_classes(view: View, focus: tuple[int, ...]) -> None:
         frame = retrain_tables.focus_frame(view, focus)
     plot(dumbbells, frame, "F1", width="stretch", key="retrained-focus")
     st.caption(
-        ":blue[●] before (A) :orange[◆] after (B); to the right B − A with its 95% CI, filled where recall changes "
-        "significantly (FDR controlled at 5% over all classes)."
+        ":blue[●] before (A) :orange[◆] after (B); to the right B − A in F1 with its 95% CI. "
+        f"{ARROWS_LEGEND} (FDR controlled at 5% over all classes)."
     )
 
 

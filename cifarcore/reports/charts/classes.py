@@ -7,31 +7,35 @@ import pandas as pd
 from cifarcore.reports.charts.colors import COLORS, NEUTRAL
 from cifarcore.reports.charts.style import by_test, in_order, interval_tips, model_scale
 
-_MIDDLE, _HALF = 1.6, 0.36  # where the column of differences lies, to the right of values from 0 to 1
+#: where the column of differences lies, to the right of values from 0 to 1, and that of what is significant
+_MIDDLE, _HALF, _TESTED = 1.6, 0.36, 2.12
+_ARROWS = {"improved": "▲", "declined": "▼"}
+ARROWS_LEGEND = "▲ ▼: recall is significantly higher or lower in B"
 
 
 def dumbbells(frame: pd.DataFrame, metric: str, chosen: str = "") -> alt.LayerChart:
     """Each class's value under A and B and, in a column of its own, the difference with its interval about zero.
 
-    Columns: class, a, b, difference, low, high (of the difference), claim, superclass, support. A difference is filled
-    where the class's recall changes significantly, else hollow. A click selects `class` (selection `class_clicked`);
-    the row of `chosen` is marked.
+    Columns: class, a, b, difference, low, high (of the difference), claim, superclass, support. What is tested is
+    recall, whatever the `metric`: it has a column of its own, see ARROWS_LEGEND. A click selects `class` (selection
+    `class_clicked`); the row of `chosen` is marked.
     """
     reach = max(0.1, float(np.ceil(10 * frame[["difference", "low", "high"]].abs().max(axis=None)) / 10) or 0.1)
     placed = {f"{name}_at": _MIDDLE + frame[name] * _HALF / reach for name in ("difference", "low", "high")}
-    frame = frame.assign(**placed, chosen=frame["class"] == chosen, claimed=frame["claim"] != "")
+    frame = frame.assign(**placed, chosen=frame["class"] == chosen, arrow=frame["claim"].map(_ARROWS).fillna(""))
     clicked = alt.selection_point("class_clicked", fields=["class"])
-    scale = alt.Scale(domain=[0, 2], nice=False)
-    values = [0, 0.25, 0.5, 0.75, 1, _MIDDLE - _HALF, _MIDDLE, _MIDDLE + _HALF]
+    scale = alt.Scale(domain=[0, 2.2], nice=False)
+    values = [0, 0.25, 0.5, 0.75, 1, _MIDDLE - _HALF, _MIDDLE, _MIDDLE + _HALF, _TESTED]
     change = f"format((datum.value - {_MIDDLE}) * {reach / _HALF}, '+.0%')"
-    label = f"datum.value > 1.01 ? {change} : format(datum.value, '.0%')"
+    label = f"datum.value > 2 ? 'recall' : datum.value > 1.01 ? {change} : format(datum.value, '.0%')"
     axis = alt.Axis(values=values, labelExpr=label, orient="top", grid=False, labelOverlap=False)
+    title = f"{metric} of A and B, and B − A" + (" with its 95% CI" if frame["low"].notna().any() else "")
     color = by_test(alt.ColorValue, {"datum.difference >= 0": COLORS["B"]}, COLORS["A"])
     base = alt.Chart()
     zero = (
         alt.Chart(pd.DataFrame({"x": [_MIDDLE]}))
         .mark_rule(color=NEUTRAL, strokeDash=[4, 4])
-        .encode(x=alt.X("x:Q", scale=scale, title=f"{metric} of A and B, and B − A with its 95% CI", axis=axis))
+        .encode(x=alt.X("x:Q", scale=scale, title=title, axis=axis))
     )
     bar = base.mark_bar(height=4, opacity=0.55).encode(x=alt.X("a:Q"), x2=alt.X2("b:Q"), color=color)
     points_a = base.mark_point(shape="circle", filled=True, size=64, opacity=1, color=COLORS["A"]).encode(
@@ -41,12 +45,11 @@ def dumbbells(frame: pd.DataFrame, metric: str, chosen: str = "") -> alt.LayerCh
         x=alt.X("b:Q")
     )
     interval = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low_at:Q"), x2=alt.X2("high_at:Q"), color=color)
-    difference = base.mark_point(size=50, strokeWidth=1.5, opacity=1).encode(
-        x=alt.X("difference_at:Q"),
-        color=color,
-        fill=by_test(
-            alt.FillValue, {"!datum.claimed": "transparent", "datum.difference >= 0": COLORS["B"]}, COLORS["A"]
-        ),
+    difference = base.mark_point(filled=True, size=50, opacity=1).encode(x=alt.X("difference_at:Q"), color=color)
+    tested = base.mark_text(fontSize=11).encode(
+        x=alt.XDatum(_TESTED),
+        text=alt.Text("arrow:N"),
+        color=by_test(alt.ColorValue, {"datum.claim == 'improved'": COLORS["B"]}, COLORS["A"]),
     )
     whole_row = (
         base.mark_bar(height=18, color=NEUTRAL)
@@ -57,7 +60,7 @@ def dumbbells(frame: pd.DataFrame, metric: str, chosen: str = "") -> alt.LayerCh
         )
         .add_params(clicked)
     )
-    rows = alt.layer(bar, points_a, points_b, interval, difference, whole_row, data=frame).encode(
+    rows = alt.layer(bar, points_a, points_b, interval, difference, tested, whole_row, data=frame).encode(
         y=in_order(frame, "class", grid=True),
         tooltip=[
             alt.Tooltip("class:N"),
