@@ -16,10 +16,10 @@ from cifarcore.reports.charts.classes import ARROWS_LEGEND, dumbbells, gains, ou
 from cifarcore.reports.tables.classes import (
     CLASS_METRICS,
     HARDNESS,
+    class_confusions,
     class_frame,
     class_text,
     outcome_frame,
-    rivals_frame,
     share_outside,
 )
 from cifarcore.reports.tables.findings import superclass_gains
@@ -70,7 +70,10 @@ def _classes(view: View, frame: pd.DataFrame, metric: str, chosen: str) -> None:
         st.caption(
             f"The first {len(drawn)} of {len(frame):,} classes are shown; the filter in the sidebar chooses others."
         )
-    with st.container(height=620 if len(drawn) > 28 else "content", border=False):
+    scrolls = len(drawn) > 28
+    if scrolls:
+        st.caption(f"The chart scrolls: it holds {len(drawn)} classes.")
+    with st.container(height=620 if scrolls else "content", border=scrolls):
         plot(dumbbells, drawn, metric, chosen, width="stretch", key=_CHART, on_select=_clicked)
     with st.expander("Table", icon=":material/table:"):
         titles = {"a": f"A: {metric}", "b": f"B: {metric}", "difference": "B − A", "low": "95% CI from", "high": "to"}
@@ -114,21 +117,16 @@ def _outcomes(view: View, chosen: int) -> None:
     if view.filtered:
         outside = share_outside(view, np.array([chosen]))
         st.caption(f"Classified outside the filter: A {outside['A']:.1%}, B {outside['B']:.1%}")
-    rivals = rivals_frame(view, chosen)
-    if len(rivals):
+    confusions = class_confusions(view, chosen)
+    if len(confusions):
         seeds = ", mean over seeds" if view.several_seeds else ""
-        st.markdown(
-            f"Most confused with (test images{seeds}): → {name} predicted as this class, "
-            f"← this class predicted as {name}"
-        )
-        forms = {name: count_form(rivals[name], sign="+" if "−" in name else "") for name in rivals.columns[1:]}
-        shown = [name for name in rivals if "−" not in name]
+        st.markdown(f"Most frequent confusions with {name} (test images{seeds})")
+        form = count_form(confusions["A"], confusions["B"])
         st.dataframe(
-            numbers.shown(rivals, forms),
+            numbers.shown(confusions, {"A": form, "B": form}),
             hide_index=True,
             height="content",
-            column_order=shown,
-            column_config=numbers.headed(shown, view.names, 10),
+            column_config=numbers.headed("AB", view.names, 14, {"confusion": {"label": "true → predicted"}}),
         )
     else:
         st.caption("Neither model confuses this class with another.")

@@ -113,12 +113,12 @@ def class_text(sides: Sides, class_index: int, most: int = 3) -> str:
     rows = [mean_confusion(side.runs)[class_index] for side in (sides.a, sides.b)]
     support = max(rows[0].sum(), 1)
     name = sides.class_names[class_index]
-    recall = " → ".join(f"{row[class_index] / support:.0%}" for row in rows).replace("% →", " →")
+    recall = ", ".join(f"{row[class_index] / support:.0%} ({letter})" for row, letter in zip(rows, "AB", strict=True))
     text = f"{name[:1].upper()}{name[1:]}: recall {recall}"
     errors = rows[1].copy()
     errors[class_index] = 0
     if not errors.any():
-        return f"{text}; no error of B remains"
+        return f"{text}; B makes no error"
     form = count_form(errors)
     named = [c for c in np.argsort(-errors, kind="stable")[:most] if errors[c] >= 2]
     parts = [f"{sides.class_names[c]} {number(errors[c], form)}" for c in named]
@@ -126,7 +126,7 @@ def class_text(sides: Sides, class_index: int, most: int = 3) -> str:
     if elsewhere:
         parts.append(f"{number(elsewhere, form)} in other classes")
     unit = "images per seed" if len(sides.b.runs) > 1 else "images"
-    return f"{text}; remaining errors ({unit}): {', '.join(parts)}"
+    return f"{text}; B's errors ({unit}): {', '.join(parts)}"
 
 
 def share_outside(sides: Sides, classes: np.ndarray) -> dict[str, float]:
@@ -137,27 +137,26 @@ def share_outside(sides: Sides, classes: np.ndarray) -> dict[str, float]:
     return {letter: float(row[:, outside].sum() / max(row.sum(), 1)) for letter, row in rows.items()}
 
 
-def rivals_frame(sides: Sides, class_index: int, most: int = 6) -> pd.DataFrame:
-    """The classes that this one is most confused with, either way and by both models together.
+def class_confusions(sides: Sides, class_index: int, most: int = 8) -> pd.DataFrame:
+    """The most frequent confusions of one class, as the true or as the predicted one, by both models together.
 
-    Columns Class; → A, → B, → B − A: images of this class misclassified as the other; ← A, ← B, ← B − A: images of the
-    other misclassified as this class (means over seeds).
+    Columns confusion ("true → predicted"), A, B: images (means over seeds).
     """
     a, b = (mean_confusion(side.runs) for side in (sides.a, sides.b))
-    both_ways = a[class_index] + a[:, class_index] + b[class_index] + b[:, class_index]
-    both_ways[class_index] = 0
-    order = [int(c) for c in np.argsort(-both_ways, kind="stable")[:most] if both_ways[c] > 0]
+    others = np.delete(np.arange(sides.n_classes), class_index)
+    true = np.append(np.full(len(others), class_index), others)
+    predicted = np.append(others, np.full(len(others), class_index))
+    both = a[true, predicted] + b[true, predicted]
+    order = [k for k in np.argsort(-both, kind="stable")[:most] if both[k] > 0]
+    true, predicted = true[order], predicted[order]
+    names = sides.class_names
     return pd.DataFrame(
         {
-            "Class": [sides.class_names[c] for c in order],
-            **{f"→ {column}": values for column, values in _trio(a[class_index, order], b[class_index, order]).items()},
-            **{f"← {column}": values for column, values in _trio(a[order, class_index], b[order, class_index]).items()},
+            "confusion": [f"{names[t]} → {names[p]}" for t, p in zip(true, predicted, strict=True)],
+            "A": a[true, predicted],
+            "B": b[true, predicted],
         }
     )
-
-
-def _trio(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-    return {"A": a, "B": b, "B − A": b - a}
 
 
 def _mean_confusion(runs: tuple[Run, ...]) -> np.ndarray:

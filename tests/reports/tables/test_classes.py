@@ -11,11 +11,12 @@ from cifarcore.reports.tables.classes import (
     HARDNESS,
     by_recall_change,
     changed_classes,
+    class_confusions,
     class_frame,
+    class_text,
     hardest_first,
     mean_class_table,
     outcome_frame,
-    rivals_frame,
     share_outside,
 )
 
@@ -42,17 +43,23 @@ def test_outcomes_sum_to_the_class_and_mark_what_left_the_filter(view):
     assert share_outside(filtered, np.array([1]))["A"] == pytest.approx(row[3:].sum() / row.sum())
 
 
-def test_rivals_are_the_classes_most_confused_with_it(view):
+def test_confusions_of_a_class_either_way_the_most_frequent_first(view):
     a, b = (mean_matrix(letter) for letter in "AB")
-    both = a[4] + a[:, 4] + b[4] + b[:, 4]
-    both[4] = 0
-    rival = rivals_frame(view, 4).iloc[0]
-    assert rival["Class"] == RUNS["A"][0].class_names[both.argmax()]
-    there, back = ([of[4, both.argmax()] for of in (a, b)], [of[both.argmax(), 4] for of in (a, b)])
-    for arrow, (of_a, of_b) in (("→", there), ("←", back)):
-        assert rival[[f"{arrow} A", f"{arrow} B", f"{arrow} B − A"]].tolist() == pytest.approx(
-            [of_a, of_b, of_b - of_a]
-        )
+    names = view.class_names
+    by_hand = {
+        f"{names[t]} → {names[p]}": (a[t, p], b[t, p]) for t in range(C) for p in range(C) if t != p and 4 in (t, p)
+    }
+    every = class_confusions(view, 4, 2 * C)
+    found = {row.confusion: (row.A, row.B) for row in every.itertuples()}
+    assert found == {name: counts for name, counts in by_hand.items() if sum(counts)}
+    assert (np.diff(every["A"] + every["B"]) <= 1e-9).all() and every.columns.tolist() == ["confusion", "A", "B"]
+    assert class_confusions(view, 4, 3).equals(every.head(3))
+
+
+def test_what_becomes_of_a_class_names_the_model_of_each_number(view):
+    a, b = (mean_matrix(letter)[4] / 50 for letter in "AB")
+    said = class_text(view, 4)
+    assert f": recall {a[4]:.0%} (A), {b[4]:.0%} (B); B's errors (images per seed): " in said
 
 
 def test_hardest_classes_come_first_by_the_model_named(view):
@@ -116,16 +123,4 @@ def test_outcomes_of_a_class_by_hand(view):
     for letter in "AB":
         rows = mean_matrix(letter)[[0, 1]]
         assert share[letter] == pytest.approx(rows[:, 3:].sum() / 100)
-    assert len(rivals_frame(view, 4, 2)) == 2 and len(outcome_frame(view, 1)["predicted"].unique()) <= 10
-
-
-def test_rivals_in_order(view):
-    a, b = (mean_matrix(letter) for letter in "AB")
-    both = a[4] + a[:, 4] + b[4] + b[:, 4]
-    both[4] = 0
-    order = [c for c in np.argsort(-both, kind="stable")[:6] if both[c] > 0]
-    frame = rivals_frame(view, 4)
-    assert frame["Class"].tolist() == [view.class_names[c] for c in order]
-    assert frame.columns.tolist() == ["Class", "→ A", "→ B", "→ B − A", "← A", "← B", "← B − A"]
-    assert frame["→ A"].tolist() == pytest.approx(a[4, order].tolist())
-    assert frame["← B"].tolist() == pytest.approx(b[order, 4].tolist())
+    assert len(outcome_frame(view, 1)["predicted"].unique()) <= 10
