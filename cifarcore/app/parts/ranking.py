@@ -90,6 +90,7 @@ def beside(view: View) -> None:
     st.markdown(f"**All {len(names)} models** by accuracy", help=tables.GROUPS)
     try:
         _groups(names, catalog, view)
+        st.caption(tables.LETTERS)
     except (CifarcoreError, OSError):  # of other images behind the header, or damaged: the panel says which
         st.caption("“All models ranked” below lists those that can be compared.")
 

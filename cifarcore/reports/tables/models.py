@@ -14,6 +14,10 @@ from cifarcore.runs.alignment import align
 from cifarcore.runs.run import Run
 from cifarcore.text import interval, number, p_value, plain
 
+LETTERS = (
+    "Models that share a letter do not differ significantly in accuracy (all pairs tested together at 5%, Holm's "
+    "correction)."
+)
 MOST_PAIRED = 40  #: models of which every two are compared
 GROUPS = (
     "Models in order of accuracy. Those that share a column, or a letter, do not differ significantly: all pairs "
