@@ -68,9 +68,11 @@ def _dialog(view: View) -> None:
         st.markdown(
             f"True label: **{escape(view.class_names[label])}**" + (f" ({escape(superclass)})" if superclass else "")
         )
+        if votes := vote_lines(view, np.array([row]))[0]:
+            st.caption(escape(votes[0].upper() + votes[1:], 400))
         st.caption(f"Sample id {view.sample_ids[row]:016x}")
         mark_button(view, row)
-        _known(view, row)
+        _duplicate(view, row)
     with right:
         for side in (view.a, view.b):
             n = len(side.runs)
@@ -126,18 +128,15 @@ def _open(address: str) -> None:
     st.query_params[PARAMETER] = address
 
 
-def _known(view: View, row: int) -> None:
-    """What people found: the training image that this one duplicates, and their votes on its label."""
-    rows = np.array([row])
+def _duplicate(view: View, row: int) -> None:
+    """The training image that this one duplicates, as people found."""
     if kind := str(duplicate_kinds(view)[row]):
         what = {"exact": "An exact duplicate", "near": "A near duplicate", "similar": "A similar image"}[kind]
         label = twin_labels(view)[row]
         st.caption(f"{what} is in the training set" + (f", as {escape(label)}" if label else ""))
-        twin = twin_ids(view)[rows]
+        twin = twin_ids(view)[[row]]
         if twin[0] and (url := pictures.train_pictures().urls(twin)[0]):
             st.image(f"/{url}", width=96, alt=f"training image of {label}")
-    if line := vote_lines(view, rows)[0]:
-        st.caption(escape(line[0].upper() + line[1:], 400))
 
 
 def _neighbors(view: View, row: int) -> None:

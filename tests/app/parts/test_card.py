@@ -92,3 +92,5 @@ def test_the_card_says_what_people_found_and_shows_the_training_image(folder, mo
         assert (f"{starts.get(kind)} in the training set" in said) == (kind > 0)
         assert (f"static/{published.twin_id[at[row]]}.png" in " ".join(shown)) == (kind > 0)
         assert (f"Five people\\: {votes[0]} " in said) == (votes.sum() > 0)
+        if votes.sum():  # under the label, which they are about
+            assert said.index("Five people") < said.index("Sample id")
