@@ -31,7 +31,8 @@ def page(view: View) -> None:
 def _disagreements(view: View) -> None:
     groups = disagreement_tables.groups(view)
     sure = st.session_state.get("sure", round(100 * SURE)) / 100
-    group = _group(list(groups), disagreement_tables.counted(view, list(groups), sure))
+    counts = disagreement_tables.counted(view, list(groups), sure)
+    group = _group(list(groups), counts, disagreement_tables.counted_by(view))
     if group == "confidently wrong":
         for note in absent.notes((view.a.first, view.b.first), ("confidence",)):
             st.info(escape(note, 300), icon=":material/speed:")
@@ -89,12 +90,19 @@ def _disagreements(view: View) -> None:
         _against_chance(table)
 
 
-def _group(names: list[str], shown: dict[str, str]) -> str:
-    """The group chosen; the address names it by its name, which no count is part of."""
+def _group(names: list[str], shown: dict[str, str], by: str) -> str:
+    """The group chosen, of groups `shown` with their counts; `by` says by which seeds these are. The address names it
+    by its name, which no count is part of.
+    """
     tell_unknown(names, "group", what="no group of these models")
     begin_with_address("group", names)
     group = st.segmented_control(
-        "Images", names, default=names[0], required=True, key="group", format_func=lambda name: shown[name]
+        f"Images ({by})" if by else "Images",
+        names,
+        default=names[0],
+        required=True,
+        key="group",
+        format_func=lambda name: shown[name],
     )
     name_in_address(group=group)
     return group

@@ -67,6 +67,11 @@ def counted(sides: Sides, names: Sequence[str], sure: float = SURE) -> dict[str,
     return {name: f"{called(name)} {inside(sides, name, sure).sum():,}" for name in names}
 
 
+def counted_by(sides: Sides) -> str:
+    """By which seeds `counted` counts, in words; nothing where there is one of each model."""
+    return f"counted by {sides.first_seeds}; suspect labels by all seeds" if sides.several_seeds else ""
+
+
 def called(group: str) -> str:
     """One of GROUPS by its name on the page: what replacing A by B breaks is newly wrong, what it mends newly right."""
     return OUTCOMES[_FOUR_WAY[group]] if group in ("only A correct", "only B correct") else group

@@ -66,6 +66,14 @@ def test_each_group_holds_its_images_in_their_order(folder, listed):
             assert len(listed.notes) == len(listed.rows)
 
 
+def test_by_which_seed_the_groups_are_counted_stands_at_the_counts(folder):
+    write(folder, *two_models(seeds=(0, 1)))
+    label = run(folder, "disagreements").segmented_control(key="group").label
+    assert label == "Images (counted by seed 0 of A, seed 0 of B; suspect labels by all seeds)"
+    label = run(folder, "disagreements", {"seedA": "seed 0", "seedB": "seed 1"}).segmented_control(key="group").label
+    assert label == "Images"
+
+
 def test_what_holds_in_every_seed(folder, listed):
     runs = two_models(seeds=(0, 1, 2))
     write(folder, *runs)
