@@ -97,6 +97,7 @@ def settings_form(folder: Path) -> bool:
     if setup.lacks_images(header, config, folder):  # measuring the speed needs them too
         download.offer("The images of CIFAR-100, which it learns from, are not on this machine.", "retrain-download")
         return False
+    st.caption(f":material/science: {tables.GAIN}")
     of_images = float(np.isin(run.labels, focus).mean()) if focus else 1.0
     _expectation(folder, header, config, of_images)
     measuring = speeds.measuring(folder)[0]  # each would slow the other down, and a wrong speed be kept

@@ -9,6 +9,11 @@ from cifarcore.retraining.speeds import Expectation
 
 KINDS = ("focus classes", "other classes")
 ALL = "all classes"
+#: what may be hoped for, as was measured: see experiments/RESULTS.md
+GAIN = (
+    "Do not expect much: in the trials behind these defaults no gain in the focus classes' F1 was significant. What a "
+    "minute gains is usually within noise; the page Retrained tests each result and says so."
+)
 
 
 def loss_frame(progress: Progress) -> pd.DataFrame:

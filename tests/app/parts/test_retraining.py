@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from made import made_run
 from pages import text
+from processes import ROOT
 from retrainings import labels, run, with_weights
 
 from cifarcore.config import RetrainConfig
@@ -164,6 +165,13 @@ def test_what_to_expect_is_told_and_where_the_budget_cannot_hold(folder):
         and "8 min of scoring at the end" in said
         and "Takes about **8 h**" in said
     )
+
+
+def test_the_gain_to_expect_is_told_as_it_was_measured(folder):
+    said = text(run(folder))
+    assert "no gain in the focus classes' F1 was significant" in said and "page Retrained tests each result" in said
+    measured = (ROOT / "cifarcore" / "experiments" / "RESULTS.md").read_text(encoding="utf-8")
+    assert "No single change of F1 is significant." in measured, "what is told has to follow what was measured"
 
 
 def test_a_budget_too_short_names_the_shortest_that_is_not(folder):
