@@ -26,6 +26,7 @@ from cifarcore.runs import importing
 from cifarcore.runs.formats import SUFFIXES
 
 MAX_MIB = 200  #: as server.maxUploadSize in .streamlit/config.toml
+_EXAMPLE = "In a CSV: a row for each test image with the columns `file`, `label`, and one for each class with its score."
 _CHECKED, _SAID, _ROUND = "upload-checked", "upload-said", "upload-round"
 
 
@@ -74,6 +75,7 @@ def _add(folder: Path, run_a: Path | None) -> None:
         help="Logits, probabilities or predicted classes of any framework: a row for each test image, a column for "
         "each class; and labels. Several files are parts of one run, or the seeds of one model",
     )
+    st.caption(_EXAMPLE)
     given: dict[str, Any] = {}
     if len(files) > 1:
         given["files"] = options.control("files", key, runs)
@@ -85,6 +87,7 @@ def _add(folder: Path, run_a: Path | None) -> None:
     else:
         label = st.radio(
             "Which images are these?", [each.label for each in answers], index=None, key=f"{key}-answer",
+            captions=[each.words for each in answers],
             help="Scores can be compared only if it is known which image each row belongs to, so this comes first",
         )  # fmt: skip
         answer = next((each for each in answers if each.label == label), None)

@@ -22,16 +22,32 @@ class Answer:
     flag: str = ""  #: the same as the command and its messages have it
     order: str = ""
     asks: tuple[str, ...] = ()
+    words: str = ""  #: what it means, in Markdown
 
 
-LIKE = Answer("The images of another run", "--like RUN", asks=("like",))
-FOLDER = Answer("A folder of pictures", "--images FOLDER", asks=("images", "order"))
-TORCHVISION = Answer("CIFAR-100's test images, in torchvision's order", "--order torchvision", "torchvision")
-DATA = Answer("CIFAR-100's test images, as in cifar100.npz", "--order data", "data")
-IN_FILE = Answer("The file names them by sample ids")
-NUMBERED = Answer(
-    "Rows of a test set by their numbers, without pictures", "--order rows --test-set NAME", ROWS, ("test_set",)
+LIKE = Answer(
+    "The images of another run", "--like RUN", asks=("like",), words="row by row in the order of a run that is here"
 )
+FOLDER = Answer(
+    "A folder of pictures", "--images FOLDER", asks=("images", "order"),
+    words="`class/picture.png`, matched by file name, or by order where the file has no names",
+)  # fmt: skip
+TORCHVISION = Answer(
+    "CIFAR-100's test images, in torchvision's order", "--order torchvision", "torchvision",
+    words="as `torchvision.datasets.CIFAR100(train=False)` has them, with a loader that does not shuffle",
+)  # fmt: skip
+DATA = Answer(
+    "CIFAR-100's test images, as in cifar100.npz", "--order data", "data",
+    words="the order of `x_test` in that file of the data folder",
+)  # fmt: skip
+IN_FILE = Answer(
+    "The file names them by sample ids",
+    words="a column or array `sample_ids`: a hash of each image's pixels, as in run files and in CSVs from this app",
+)
+NUMBERED = Answer(
+    "Rows of a test set by their numbers, without pictures", "--order rows --test-set NAME", ROWS, ("test_set",),
+    words="row i is image i in every file of that test set",
+)  # fmt: skip
 ANSWERS = (LIKE, FOLDER, TORCHVISION, DATA, IN_FILE, NUMBERED)
 OF_FOLDER = ("", "imagefolder", "natural", "paths")  #: the orders of a folder's files
 _ITEMS: dict[str, Field] = {item.name: item for item in fields(ImportConfig)}

@@ -111,6 +111,15 @@ def said(app) -> str:
     return literal("\n".join(one.value for one in (*app.markdown, *app.caption)))
 
 
+def test_each_answer_says_what_it_means_and_the_csv_what_it_holds(folder):
+    app = opened(folder)
+    shown = named(app.radio, "Which images are these?").proto.captions
+    assert len(shown) == len(options.ANSWERS) and all(shown)
+    assert "does not shuffle" in shown[options.ANSWERS.index(options.TORCHVISION)]
+    assert "hash of each image's pixels" in shown[options.ANSWERS.index(options.IN_FILE)]
+    assert "columns `file`, `label`, and one for each class" in "\n".join(each.value for each in app.caption)
+
+
 def table(run, **columns):
     frame = pd.DataFrame(columns | dict(zip(run.class_names, softmax(run.logits.astype(float), axis=1).T, strict=True)))
     return frame.to_csv(index=False).encode()
