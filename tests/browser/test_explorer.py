@@ -352,7 +352,7 @@ def test_the_panel_counts_the_selection_and_a_click_narrows_the_list(visit, app)
     right_a, right_b = (each.logits.argmax(1) == each.labels for each in (a, b))
     press_in_panel(page, "outcome:only B")
     assert ids(csv_of(page, GALLERY)) == ids_of(app, right_b & ~right_a)
-    commonest = page.locator(".list", has_text="Classes").locator("button").first
+    commonest = page.locator(".list", has_text="True class").locator("button").first
     name = commonest.locator(".name").inner_text()
     press_in_panel(page, f"within:{name}")
     index = [each.replace("_", " ") for each in a.class_names].index(name)
@@ -361,7 +361,7 @@ def test_the_panel_counts_the_selection_and_a_click_narrows_the_list(visit, app)
     assert ids(csv_of(there, GALLERY)) == ids_of(app, right_b & ~right_a & (a.labels == index))
     press_in_panel(page, "outcome:only B")  # once more: all again
     assert ids(csv_of(page, GALLERY)) == ids_of(app, wrong(app) & (a.labels == index))
-    commonest = page.locator(".list", has_text="Confusions").locator("button")
+    commonest = page.locator(".list", has_text="Confusion (true").locator("button")
     commonest.filter(has_not_text=f"{name} → ").first.click()
     settle(page)
     assert (
@@ -374,7 +374,7 @@ def test_the_panel_counts_the_selection_and_a_click_narrows_the_list(visit, app)
 def test_what_the_errors_have_in_common_is_counted_and_narrows_the_list(visit, app):
     page = visit("explorer?marked=A,-1e9,1e9,-1e9,1e9")
     run = app.sides()[0].first
-    first = page.locator(".list", has_text="Superclasses of the errors").locator("button").first
+    first = page.locator(".list", has_text="Superclass, of").locator("button").first
     name, count = (first.locator(f".{part}").inner_text() for part in ("name", "count"))
     first.click()
     settle(page)

@@ -59,9 +59,9 @@ def test_what_the_errors_in_a_cluster_have_in_common(user, app):
     user.mouse.move(x + 0.15 * box["width"], y + 0.3 * box["height"], steps=4)
     user.mouse.up()
     settle(user)
-    shared = user.locator(".list", has_text="of the errors")
+    shared = user.locator(".list", has_text="Superclass")
     assert shared.count() >= 1 and shared.first.locator("button").count() >= 1
-    errors = int(re.search(r"\(([\d,]+)\)", shared.first.inner_text())[1].replace(",", ""))
+    errors = int(re.search(r"of ([\d,]+) images", shared.first.inner_text())[1].replace(",", ""))
     counts = [int(text.replace(",", "")) for text in shared.first.locator(".count").all_inner_texts()]
     assert 0 < sum(counts) <= errors and user.locator(".st-key-marked-images-tiles .card").count() > 0
 

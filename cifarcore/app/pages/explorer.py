@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import streamlit as st
 from cachetools import LRUCache, cached
+from streamlit.delta_generator import DeltaGenerator
 
 from cifarcore.app.addresses import tell_unknown
 from cifarcore.app.parts.gallery import gallery
@@ -25,7 +26,9 @@ from cifarcore.reports.charts import explorer as map_charts
 from cifarcore.reports.tables import explorer as parts_of_maps
 from cifarcore.reports.tables import explorer_map as drawn
 from cifarcore.reports.tables import slices as slice_tables
+from cifarcore.reports.tables.card import heading
 from cifarcore.reports.tables.explorer import Box, Lasso, marked
+from cifarcore.reports.tables.explorer_list import selection_text
 from cifarcore.reports.tables.galleries import OUTCOMES_SAID
 from cifarcore.runs.memo import memo
 from cifarcore.runs.selections import selections
@@ -76,6 +79,7 @@ def _explorer(view: View) -> None:
     _follow_address(view)
     inside = _slice(view)
     kind, color = _controls(view, inside)
+    answer = st.container()  # above the maps, in sight; what is marked is known below them
     positions = [getattr(side.first, kind) for side in (view.a, view.b)]
     missing = [side for side, each in zip((view.a, view.b), positions, strict=True) if each is None]
     if len(missing) == 2:
@@ -92,7 +96,7 @@ def _explorer(view: View) -> None:
         st.info(f"{escape(side.group)} ({side.letter}) has no `{kind}` map. {remedy}", icon=":material/scatter_plot:")
     _maps(view, kind, color, positions, inside)
     _by_numbers(positions)
-    _marked_images(view, kind, inside)
+    _marked_images(view, kind, inside, answer)
 
 
 def _slice(view: View) -> np.ndarray | None:
@@ -242,7 +246,8 @@ def _typed(positions: list[np.ndarray | None]) -> None:
     _start_with(str(parts_of_maps.typed(st.session_state["box-map"], positions, *given)))
 
 
-def _marked_images(view: View, kind: str, inside: np.ndarray | None) -> None:
+def _marked_images(view: View, kind: str, inside: np.ndarray | None, answer: DeltaGenerator) -> None:
+    """Say in the place `answer` what is marked, and draw its lists and pictures."""
     rows, where = _marked(view, kind)
     if rows is None and inside is not None:
         parameter = SAVED if st.query_params.get(SAVED) else SLICE
@@ -250,14 +255,17 @@ def _marked_images(view: View, kind: str, inside: np.ndarray | None) -> None:
         back = page_link("Slices", "slices", {parameter: name})
         rows, where = np.flatnonzero(inside & view.in_filter), f"in the slice {escape(name, 200)} ({back})"
     if rows is None:
-        st.caption(
+        answer.caption(
             "Draw a box or a lasso on one map, or click a point: the same images are highlighted on the other map "
-            "and listed here. Scroll to zoom. Double-click to clear."
+            "and listed below. Scroll to zoom. Double-click to clear."
         )
     elif where is None:
+        answer.markdown(f"Clicked: {escape(heading(view, int(rows[0])), 300)}")
         gallery(view, rows, "marked-images", "The image clicked")
     else:
-        selection(view, rows, where)
+        text = escape(selection_text(view, rows), 600)
+        answer.markdown(f"**{len(rows):,}** images {where} · {text} · pictures below the maps")
+        selection(view, rows)
 
 
 def _marked(view: View, kind: str) -> tuple[np.ndarray | None, str | None]:

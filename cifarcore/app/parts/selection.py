@@ -27,17 +27,8 @@ NARROWED = ("outcome", "within", "having")
 _ENDED = "explorer-ended"  #: session state: what a click on a confusion ended
 
 
-def selection(view: View, rows: np.ndarray, where: str) -> None:
-    """Draw the panel and the pictures of the images `rows`; `where` says in Markdown what holds them."""
-    a, b = view.a.first, view.b.first
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(
-            f"**{len(rows):,}** images {where} · A classifies **{a.correct[rows].sum():,}** correctly, "
-            f"B **{b.correct[rows].sum():,}**",
-            width="stretch",
-        )
-        if len(rows):
-            _save(view, rows)
+def selection(view: View, rows: np.ndarray) -> None:
+    """Draw the panel and the pictures of the images `rows`."""
     if not len(rows):
         return
     if ended := st.session_state.pop(_ENDED, ""):
@@ -45,8 +36,10 @@ def selection(view: View, rows: np.ndarray, where: str) -> None:
     outcome, within, condition = (st.query_params.get(name, "") for name in NARROWED)
     lists = holds(view, rows, outcome, within, str(st.session_state.get("confusion") or ""))
     counts([*lists, *in_common(view, rows, condition)], SPLIT_COLORS, "explorer-counts", _narrow)
-    if missing := lacking(view):
-        st.caption(missing)
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", gap="small"):
+        if missing := lacking(view):
+            st.caption(missing, width="stretch")
+        _save(view, rows)
     inside = having(view, condition) if condition else None
     if inside is not None:
         rows = rows[inside[rows]]

@@ -6,6 +6,7 @@ import numpy as np
 
 from cifarcore.evidence import slices
 from cifarcore.reports.sides import Sides
+from cifarcore.reports.tables.explorer_list import of_errors
 from cifarcore.reports.tables.slices import LEAST_Z, bins_of_images
 
 MOST = 6  #: of each list
@@ -26,14 +27,14 @@ def in_common(sides: Sides, rows: np.ndarray, chosen: str) -> list[dict]:
         images = (each.masks & errors).sum(axis=1)
         kinds = [k for k in np.argsort(-images, kind="stable")[:MOST] if images[k]]
         items = [(each.conditions[k], each.labels[k], images[k]) for k in kinds]
-        lists.append((f"Superclasses of the errors ({count:,})", items))
+        lists.append((f"Superclass, {of_errors(count)}", items))
     others = [each for each in every if each.property.name != _SUPERCLASS]
     shared = slices.apart_of(others, errors, over=True)
     items = [
-        (row.condition, f"{row.condition} · {row.inside:.0%}, elsewhere {row.outside:.0%}", row.inside * count)
+        (row.condition, f"{row.condition} · {row.inside:.0%}, others {row.outside:.0%}", row.inside * count)
         for row in shared[shared["z"] >= LEAST_Z].head(MOST).itertuples()
     ]
-    lists.append(("Properties of the errors, more frequent than elsewhere", items))
+    lists.append((f"More frequent among these {count:,} than among all other test images", items))
     return [
         {
             "key": "having",

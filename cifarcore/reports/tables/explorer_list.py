@@ -10,6 +10,7 @@ from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables.explorer import by_confusion, confusions, places_of
 from cifarcore.reports.tables.galleries import OUTCOMES_SAID
 from cifarcore.runs.memo import memo
+from cifarcore.text import counted
 
 SHOWN = ("misclassified by either", "misclassified by A", "misclassified by B", "all, misclassified first")
 MOST_LISTED = 6  #: classes and confusions that the panel of a selection counts
@@ -20,7 +21,7 @@ class Listing:
     """Images in the order shown, each with the confusion ("true → predicted") under which it stands."""
 
     rows: np.ndarray  #: int (n,)
-    notes: list[str]  #: "" for an image that is not misclassified by a model shown
+    notes: list[str]  #: with the models that confuse so; "" for an image that is not misclassified by a model shown
     confusions: list[str]  #: that these images hold, most images first
     of_models: np.ndarray  #: int (n, 2): A's and B's confusion of each row, -1 where it is right or not shown
 
@@ -28,7 +29,7 @@ class Listing:
         """Its images that a model confuses so, each under this confusion."""
         called = [place for place, name in enumerate(self.confusions) if name == confusion]
         fits = np.isin(self.of_models, called).any(axis=1)
-        notes = [confusion] * int(fits.sum())
+        notes = _notes(self.confusions, self.of_models[fits], np.full(int(fits.sum()), called[0] if called else -1))
         return Listing(self.rows[fits], notes, self.confusions, self.of_models[fits])
 
 
@@ -48,7 +49,22 @@ def listing(sides: Sides, rows: np.ndarray, shown: str) -> Listing:
     table = confusions(labels, given_a, given_b)
     titles = [_title(sides, *pair) for pair in table[["true", "predicted"]].itertuples(index=False)]
     of_models = np.stack([places_of(table, labels, given)[order] for given in (given_a, given_b)], axis=1)
-    return Listing(rows[order], [titles[place] if place >= 0 else "" for place in group], titles, of_models)
+    return Listing(rows[order], _notes(titles, of_models, group), titles, of_models)
+
+
+def selection_text(sides: Sides, rows: np.ndarray) -> str:
+    """What the images `rows` are, on one line: how many each model's first run classifies correctly, and, of any, the
+    most frequent true class and confusion.
+    """
+    labels, (a, b) = sides.labels[rows], (sides.a.first, sides.b.first)
+    parts = [f"A classifies {a.correct[rows].sum():,} correctly, B {b.correct[rows].sum():,}"]
+    if len(rows):
+        of_class = np.bincount(labels)
+        parts.append(f"most frequent true class: {sides.class_names[of_class.argmax()]} ({of_class.max():,})")
+    for row in confusions(labels, a.predictions[rows], b.predictions[rows]).head(1).itertuples():
+        title = _title(sides, row.true, row.predicted)
+        parts.append(f"most frequent confusion: {title} (A {row.a:,}, B {row.b:,})")
+    return " · ".join(parts)
 
 
 def holds(sides: Sides, rows: np.ndarray, outcome: str, within: str, confusion: str) -> list[dict]:
@@ -72,13 +88,29 @@ def holds(sides: Sides, rows: np.ndarray, outcome: str, within: str, confusion: 
         {"value": title, "name": title, "count": int(images)}
         for title, images in zip(titles, table["images"], strict=True)
     ]
+    every, errors = f"of {counted(len(rows), 'image')}", int((groups != FOUR_WAYS[0]).sum())
     lists = (
-        ("outcome", "Outcome", outcomes, outcome),
-        ("within", f"Classes ({np.count_nonzero(of_class):,})", classes, within),
-        ("confusion", "Confusions (true → predicted)", wrong, confusion),
+        ("outcome", f"Outcome, {every}", outcomes, outcome),
+        ("within", f"True class, {every}", classes, within),
+        ("confusion", f"Confusion (true → predicted), {of_errors(errors)}", wrong, confusion),
     )
     return [
         {"key": key, "title": title, "items": items, "chosen": chosen} for key, title, items, chosen in lists if items
+    ]
+
+
+def of_errors(count: int) -> str:
+    """What the lists of errors are of, in words."""
+    return f"of {counted(count, 'image')} misclassified by either"
+
+
+def _notes(titles: list[str], of_models: np.ndarray, places: np.ndarray) -> list[str]:
+    """Of each image the confusion at its place among `titles`, and which models confuse so; "" for the place -1."""
+    return [
+        f"{' and '.join(letter for letter, own in zip('AB', both, strict=True) if own == place)}: {titles[place]}"
+        if place >= 0
+        else ""
+        for both, place in zip(of_models, places, strict=True)
     ]
 
 

@@ -22,13 +22,14 @@ def test_superclasses_and_properties_of_the_errors_are_counted():
     kinds, properties = in_common(sides, rows, "light: dark")
     of_super = {str(name).replace("_", " "): int((errors & (a.superclass_of[a.labels] == k)).sum()) for k, name in
                 enumerate(a.superclass_names)}  # fmt: skip
-    assert kinds["title"] == f"Superclasses of the errors ({errors.sum():,})"
+    assert kinds["title"] == f"Superclass, of {errors.sum():,} images misclassified by either"
+    assert properties["title"] == f"More frequent among these {errors.sum():,} than among all other test images"
     assert [item["count"] for item in kinds["items"]] == sorted(of_super.values(), reverse=True)[:6]
     assert {item["name"]: item["count"] for item in kinds["items"]}.items() <= of_super.items()
     (item,) = properties["items"]  # what is even among the errors and elsewhere is left out
     dark = light == "dark"
     assert item["value"] == "light: dark" == properties["chosen"] and item["count"] == (errors & dark).sum()
-    assert item["name"] == f"light: dark · {dark[errors].mean():.0%}, elsewhere {dark[~errors].mean():.0%}"
+    assert item["name"] == f"light: dark · {dark[errors].mean():.0%}, others {dark[~errors].mean():.0%}"
     assert having(sides, "light: dark").tolist() == dark.tolist() and having(sides, "light: odd") is None
     assert in_common(sides, np.flatnonzero(~wrong), "") == []
 
