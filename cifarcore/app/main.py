@@ -49,9 +49,11 @@ def show(root: Path) -> None:
         st.error(told(error, 400), icon=":material/error:")
         return
     status = st.sidebar.container()  # in sight above the models, on a low screen too
-    view = sidebar.choose(root)
-    upload.offer(root, view)
-    retraining.sidebar(root, status)
+    models = st.sidebar.container()
+    actions = st.sidebar.container(gap="xsmall")  # above the filter, which would push them out of the first screen
+    view = sidebar.choose(root, models)
+    upload.offer(root, view, actions)
+    retraining.sidebar(root, status, actions)
     compared = not isinstance(view, Problem)
     if compared:
         retraining.remember(view)

@@ -44,14 +44,14 @@ _REPEATING = "retrain-repeating"
 _BEFORE, _CHOICE = "retrain-before", ("A", "seedA", "B", "seedB")
 
 
-def sidebar(root: Path, status: DeltaGenerator | None = None) -> None:
-    """Draw the button into the sidebar, the status into the place `status` there, and the dialog where it is open;
-    `root` is the folder of streamlit_app.py.
+def sidebar(root: Path, status: DeltaGenerator | None = None, place: DeltaGenerator | None = None) -> None:
+    """Draw the button into the sidebar, or into the `place` there, the status into the place `status`, and the dialog
+    where it is open; `root` is the folder of streamlit_app.py.
     """
     folder = runs_dir(root)
     busy = is_busy(folder)
     icon = ":material/model_training:"
-    st.sidebar.button("Short retraining", icon=icon, width="stretch", key="retrain", on_click=_open)
+    (place or st.sidebar).button("Short retraining", icon=icon, width="stretch", key="retrain", on_click=_open)
     with status or st.sidebar:
         st.fragment(_status, run_every=REFRESH_SECONDS if busy else None)(folder, busy)
     if is_open():  # drawn anew in every run of the app, which would close it

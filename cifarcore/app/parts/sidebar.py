@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cifarcore.app.addresses import begin_with_address, follow_renamed, name_in_address, tell_unknown
 from cifarcore.app.catalog import Catalog, find_runs, load_sides
@@ -45,8 +46,10 @@ def choose_next(choice: dict[str, str]) -> None:
     st.session_state[_NEXT] = choice
 
 
-def choose(root: Path) -> View | Problem:
-    """Draw the sidebar and return what it chooses; `root` is the folder of streamlit_app.py."""
+def choose(root: Path, models: DeltaGenerator | None = None) -> View | Problem:
+    """Draw the sidebar, the two models in the place `models` there, and return what it chooses; `root` is the folder
+    of streamlit_app.py.
+    """
     for key, value in st.session_state.pop(_NEXT, {}).items():
         st.session_state[key] = value
     follow_renamed()
@@ -59,7 +62,7 @@ def choose(root: Path) -> View | Problem:
             "writes one "
             "into that folder; the same with `--model resnet18` gives the second model.",
         )
-    names = _two_models(catalog)
+    names = _two_models(catalog, models or st.sidebar)
     try:
         with st.spinner("Reading the run files…"):
             comparison.refuse_too_large([header for name in names for header in catalog.chosen(*name)])
@@ -75,10 +78,10 @@ def choose(root: Path) -> View | Problem:
     return View(a, b, *only[:2], classes, pictures, hardness, metric, root, warnings)
 
 
-def _two_models(catalog: Catalog) -> tuple[tuple[str, str], tuple[str, str]]:
+def _two_models(catalog: Catalog, place: DeltaGenerator) -> tuple[tuple[str, str], tuple[str, str]]:
     chosen = []
     for letter, default in zip("AB", catalog.defaults(), strict=True):
-        with st.sidebar.container(gap="xsmall"):
+        with place.container(gap="xsmall"):
             # the default stands first, since a widget that is set from elsewhere may have no default of its own
             options = list(dict.fromkeys((default, *catalog.groups)))
             asked = st.query_params.get(letter)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from cifarcore.app.catalog import find_runs, of_one_test_set, share_an_image
 from cifarcore.app.parts import deletion, sidebar
@@ -39,11 +40,11 @@ class _Checked:
     place: TemporaryDirectory = field(repr=False)
 
 
-def offer(root: Path, view: View | sidebar.Problem) -> None:
-    """Draw the button into the sidebar; `root` is the folder of streamlit_app.py."""
+def offer(root: Path, view: View | sidebar.Problem, place: DeltaGenerator | None = None) -> None:
+    """Draw the button into the sidebar, or into the `place` there; `root` is the folder of streamlit_app.py."""
     if message := st.session_state.pop(_SAID, None):
         st.toast(message, icon=":material/upload_file:", duration="long")
-    if st.sidebar.button("Add a run", icon=":material/upload_file:", width="stretch", key="upload-open"):
+    if (place or st.sidebar).button("Add a run", icon=":material/upload_file:", width="stretch", key="upload-open"):
         _forget()
         st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1  # controls of another key are empty
         run_a = None if isinstance(view, sidebar.Problem) else view.a.first.path
@@ -85,12 +86,7 @@ def _add(folder: Path, run_a: Path | None) -> None:
     if by_themselves:
         st.caption("A run file names its images itself.")
     else:
-        label = st.radio(
-            "Which images are these?", [each.label for each in answers], index=None, key=f"{key}-answer",
-            captions=[each.words for each in answers],
-            help="Scores can be compared only if it is known which image each row belongs to, so this comes first",
-        )  # fmt: skip
-        answer = next((each for each in answers if each.label == label), None)
+        answer = options.ask(answers, f"{key}-answer")
     for name in answer.asks if answer else ():
         given[name] = options.control(name, key, runs)
     if answer and answer.order:

@@ -1,7 +1,7 @@
 """The options of an import as the dialog asks for them, made from the same description as the command's flags."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,16 @@ _OTHER_WORDS = {
     "--overwrite": "“Replace it”",
     "--data or CIFARCORE_DATA": "CIFARCORE_DATA",
 }
+
+
+def ask(answers: Sequence[Answer], key: str) -> Answer | None:
+    """Draw the question with these answers; the one given, or None."""
+    label = st.radio(
+        "Which images are these?", [each.label for each in answers], index=None, key=key,
+        captions=[each.words for each in answers],
+        help="Scores can be compared only if it is known which image each row belongs to, so this comes first",
+    )  # fmt: skip
+    return next((each for each in answers if each.label == label), None)
 
 
 def label_of(name: str) -> str:
