@@ -8,7 +8,7 @@ from cifarcore.reports.charts.colors import COLORS, NEUTRAL
 from cifarcore.reports.charts.style import by_test, in_order, interval_tips, model_scale
 
 #: where the column of differences lies, to the right of values from 0 to 1, and that of what is significant
-_MIDDLE, _HALF, _TESTED = 1.6, 0.36, 2.12
+_MIDDLE, _HALF, _TESTED = 1.6, 0.36, 2.24
 _ARROWS = {"improved": "▲", "declined": "▼"}
 ARROWS_LEGEND = "▲ ▼: recall is significantly higher or lower in B"
 
@@ -24,7 +24,7 @@ def dumbbells(frame: pd.DataFrame, metric: str, chosen: str = "") -> alt.LayerCh
     placed = {f"{name}_at": _MIDDLE + frame[name] * _HALF / reach for name in ("difference", "low", "high")}
     frame = frame.assign(**placed, chosen=frame["class"] == chosen, arrow=frame["claim"].map(_ARROWS).fillna(""))
     clicked = alt.selection_point("class_clicked", fields=["class"])
-    scale = alt.Scale(domain=[0, 2.2], nice=False)
+    scale = alt.Scale(domain=[0, 2.36], nice=False)
     values = [0, 0.25, 0.5, 0.75, 1, _MIDDLE - _HALF, _MIDDLE, _MIDDLE + _HALF, _TESTED]
     change = f"format((datum.value - {_MIDDLE}) * {reach / _HALF}, '+.0%')"
     label = f"datum.value > 2 ? 'recall' : datum.value > 1.01 ? {change} : format(datum.value, '.0%')"

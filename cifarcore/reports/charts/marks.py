@@ -87,7 +87,7 @@ def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> str:
         f"Each metric with the 95% CI of its difference, right where {names[1]} is better than {names[0]}; "
         "filled where significant",
         '<div class="metrics"><span></span><span class="plot">← A better · B better →</span><span></span>'
-        f"{''.join(rows)}</div><figcaption>each row has its own scale</figcaption>",
+        f"{''.join(rows)}</div><figcaption>each row has its own scale; filled: significant</figcaption>",
     )
 
 

@@ -71,14 +71,14 @@ def metric_rows(result: Comparison) -> pd.DataFrame:
         sign = -1 if key in LOWER_IS_BETTER else 1
         reach = np.nanmax(np.abs(row[["difference", "low", "high"]].to_numpy(float))) or 1.0
         x, low, high = (sign * row[name] / reach for name in ("difference", "low", "high"))
-        ends = interval(row["low"], row["high"], "+.4f")
+        ends, why = interval(row["low"], row["high"], "+.4f"), row["why"] or row["method"].split(";")[0]
         records.append(
             {
                 "metric": title,
                 "shown": f"{number(row['a'], '.4f')} → {number(row['b'], '.4f')} · {number(row['difference'], '+.4f')}",
                 "brief": number(row["difference"], "+.4f"),
                 "ci": ends,
-                "lacking": "" if ends else (row["why"] or row["method"].split(";")[0]).replace("no interval", "no CI"),
+                "lacking": "" if ends else f"not drawn: {why.replace('no interval', 'no CI')}",
                 "x": x if ends else np.nan,
                 "low": low,
                 "high": high,

@@ -14,6 +14,7 @@ from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.overview import (
     costs,
     history_frame,
+    metric_rows,
     metric_table,
     reliability_frame,
     severity_text,
@@ -29,6 +30,12 @@ def test_metric_table_has_the_mean_and_standard_deviation_over_seeds(view, resul
         assert table.loc["Macro-F1", letter] == f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
         values = [np.mean(answer == LABELS) for answer in answers(letter)]
         assert table.loc["Accuracy", letter].startswith(f"{np.mean(values):.4f}")
+
+
+def test_a_metric_without_an_interval_says_that_it_is_not_drawn_and_why(result):
+    rows = metric_rows(result).set_index("metric")
+    assert rows.loc["Expected calibration error", "lacking"] == "not drawn: no CI (biased)"
+    assert np.isnan(rows.loc["Expected calibration error", "x"]) and rows.loc["Accuracy", "lacking"] == ""
 
 
 def test_split_frame_counts_each_image_once():
