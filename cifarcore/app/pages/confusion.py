@@ -160,9 +160,10 @@ def _ranked(view, frame, show, errors_only, classes_of, targets) -> None:
     if cells.empty:
         return
     letters = "AB" if show == SHOWN[0] else show
-    counts = " → ".join(model_names(view)[letter] for letter in letters)
+    counts = " and ".join(model_names(view)[letter] for letter in letters)
     st.markdown(
-        f"**{'Largest changes' if show == SHOWN[0] else 'Largest cells'}**: true → predicted, images of {counts}"
+        f"**{'Largest changes' if show == SHOWN[0] else 'Largest cells'}**: true class → predicted class, with the "
+        f"number of images under {counts}"
     )
     content = []
     for cell in cells.itertuples():

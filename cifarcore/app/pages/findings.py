@@ -32,8 +32,9 @@ def page(view: View) -> None:
     counts = measured["verdict"].value_counts()
     st.markdown(" · ".join(f"{mark}: **{counts.get(verdict, 0)}**" for verdict, mark in _VERDICTS.items()))
     st.caption(
-        "Each row is on a scale of its own. Grey: the band in which the claim holds, with its bounds. Mark and line: "
-        "the measurement with its 95% CI."
+        "The report is the published study of CIFAR-100 classifiers that this project implements. Each row is on a "
+        "scale of its own. Grey: the band in which the claim holds, with its bounds. Mark and line: the measurement "
+        "with its 95% CI."
     )
     plot(bands, band_frame(measured, view.names), width="stretch", key="findings-bands")
     lacking = absent.notes((*view.a.runs, *view.b.runs), ("macro_auc", "top5", "confidence"))
@@ -41,12 +42,11 @@ def page(view: View) -> None:
         st.caption(escape(note, 300))
     with st.expander("How a claim is judged", icon=":material/rule:"):
         st.markdown(
-            "The report is the study of CIFAR-100 classifiers that this project implements. A claim holds where the "
-            "whole 95% CI of its measurement lies within the bounds, which were written down before anything was "
-            "measured; it does not hold where the whole CI lies outside; otherwise it is inconclusive. Intervals are "
-            "over test images, over seeds too where there are several, or over classes where a number is of classes. "
-            "Those of t-SNE hold for this one map of each run: t-SNE with another random start gives another, which "
-            "they do not count."
+            "A claim holds where the whole 95% CI of its measurement lies within the bounds, which were written down "
+            "before anything was measured; it does not hold where the whole CI lies outside; otherwise it is "
+            "inconclusive. Intervals are over test images, over seeds too where there are several, or over classes "
+            "where a number is of classes. Those of t-SNE hold for this one map of each run: t-SNE with another random "
+            "start gives another, which they do not count."
         )
     with st.expander("Table", icon=":material/table:"):
         _table(measured)

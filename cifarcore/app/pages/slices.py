@@ -76,7 +76,7 @@ def _slices(view: View) -> None:
     if slices.table.empty:
         st.info(slice_tables.NOTHING_KNOWN, icon=":material/search_off:")
     else:
-        st.markdown(slice_tables.count_text(slices) + slice_tables.drawn_text(slices))
+        st.markdown(f"{slice_tables.DEFINED} {slice_tables.count_text(slices)}{slice_tables.drawn_text(slices)}.")
         st.caption(f"{slice_tables.LEGEND} {slice_tables.BY_Q}")
         _forest(slices, slice_tables.forest_frame(slices), slice_tables.METHOD, _CHART, PARAMETER)
         _pictures(view, slices)

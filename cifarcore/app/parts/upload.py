@@ -27,7 +27,7 @@ from cifarcore.runs import importing
 from cifarcore.runs.formats import SUFFIXES
 
 MAX_MIB = 200  #: as server.maxUploadSize in .streamlit/config.toml
-_EXAMPLE = "In a CSV: a row for each test image with the columns `file`, `label`, and one for each class with its score."
+_EXAMPLE = "In a CSV: a row for each test image; columns `file`, `label`, and one for each class with its score"
 _CHECKED, _SAID, _ROUND = "upload-checked", "upload-said", "upload-round"
 
 

@@ -87,7 +87,7 @@ def ranked_cells(frame: pd.DataFrame, show: str, most: int = 8) -> pd.DataFrame:
     if show == "B − A":
         marks = ["○" if claim == "not significant" else "●" for claim in cells["claim"]]
         text = [
-            f"{number(row.a, form)} → {number(row.b, form)} {mark} {row.claim}"
+            f"A {number(row.a, form)}, B {number(row.b, form)} {mark} {row.claim}"
             for row, mark in zip(cells.itertuples(), marks, strict=True)
         ]
     else:

@@ -33,6 +33,7 @@ METHOD_OF_USER = (
     "over them. This holds for slices chosen without knowing which images the models classify correctly; those picked "
     "for their errors differ by selection."
 )
+DEFINED = "A slice is the test images that meet one or two conditions on their properties."
 #: what the marks of the chart mean, in Markdown
 LEGEND = (
     ":orange[●] B − A is greater than on the other images, :blue[●] smaller; pale: not significant. Line: 95% CI; "
@@ -42,8 +43,8 @@ BY_Q = "Ordered by q, the smallest first."
 HELD_OUT = "B − A, held out"  #: the effect in the half of the images that did not propose the slice
 NOTHING_KNOWN = "These images have no known properties to search."
 NOT_MEASURED = (
-    "Properties of the pixels (brightness, contrast, sharpness, colour and more) are not computed yet; run "
-    "`cifarcore properties` once to include them."
+    "Properties of the pixels (brightness, contrast, sharpness, colour and more) have not been computed, so they are "
+    "not searched; `cifarcore properties` computes them once."
 )
 
 

@@ -30,4 +30,4 @@ def test_models_go_by_their_names_and_the_address_by_their_letters(folder):
         f"A {a.group}".replace("-", r"\-"),
         f"B {b.group}".replace("-", r"\-"),
     ]
-    assert f"images of B {b.group}" in text(app).replace("\\", "")
+    assert f"images under B {b.group}" in text(app).replace("\\", "")

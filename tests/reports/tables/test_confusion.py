@@ -158,7 +158,8 @@ def test_the_largest_cells_and_the_largest_changes():
     )  # fmt: skip
     table = ranked_cells(frame.assign(claim=frame["claim"].where(frame["true"] != "d", "fewer in B")), "B − A", 3)
     assert table.to_numpy().tolist() == [
-        ["b", "x", "9 → 4 ● fewer in B"], ["d", "z", "2 → 0 ● fewer in B"], ["c", "y", "0 → 3 ○ not significant"],
+        ["b", "x", "A 9, B 4 ● fewer in B"], ["d", "z", "A 2, B 0 ● fewer in B"],
+        ["c", "y", "A 0, B 3 ○ not significant"],
     ]  # fmt: skip
     counts = frame.assign(value=[2.5, 9.0, 0.0, 2.0], a=[2.5, 9.0, 0.0, 2.0])
     assert ranked_cells(counts, "A", 2).to_numpy().tolist() == [["b", "x", "9.0"], ["a", "w", "2.5"]]
