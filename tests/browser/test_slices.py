@@ -96,7 +96,8 @@ def test_the_pictures_of_a_slice_are_narrowed_to_errors_and_the_link_does_so_aga
     assert parameters(again)["slice"] == name and ids(csv_of(again, "slices")) == ids(csv_of(page, "slices"))
     words = page.locator("[data-testid=stMain]").inner_text()
     assert (
-        f"{name}, misclassified by B, the surest prediction of either model first" in words and "Ordered by q" in words
+        f"{name}, misclassified by B, the most confident prediction of either model first" in words
+        and "Ordered by q" in words
     )
 
 

@@ -32,9 +32,8 @@ def surest_first(sides: Sides, rows: np.ndarray) -> np.ndarray:
 
 def surest_words(sides: Sides) -> str:
     """The order of `surest_first` in words, to follow what is shown; nothing where no confidence is known."""
-    return (
-        ", the surest prediction of either model first" if sides.a.first.has_scores or sides.b.first.has_scores else ""
-    )
+    scored = sides.a.first.has_scores or sides.b.first.has_scores
+    return ", the most confident prediction of either model first" if scored else ""
 
 
 def within_slice(sides: Sides, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -32,7 +32,7 @@ def test_the_order_of_pictures(view):
     rows = np.array([5, 3, 9, 11])
     sure = np.maximum(*(softmax(RUNS[letter][0]).max(1) for letter in "AB"))
     assert surest_first(view, rows).tolist() == sorted(rows, key=lambda row: -sure[row])
-    assert surest_words(view) == ", the surest prediction of either model first"
+    assert surest_words(view) == ", the most confident prediction of either model first"
     hard = {letter: Side(letter, letter, (classes_only(RUNS[letter][0]),)) for letter in "AB"}
     assert surest_words(replace(view, a=hard["A"], b=hard["B"])) == ""
     assert surest_words(replace(view, a=hard["A"])) == surest_words(replace(view, b=hard["B"])) != ""
