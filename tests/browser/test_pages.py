@@ -295,3 +295,13 @@ def test_a_matrix_that_a_narrow_screen_cuts_is_said_to_be_moved(visit):
         moves = """each => [each, ...each.querySelectorAll('*')].some(part => part.scrollWidth > part.clientWidth + 20
             && /auto|scroll/.test(getComputedStyle(part).overflowX))"""
         assert frame.evaluate(moves) or not said
+
+
+def test_runs_are_added_and_retrained_from_the_first_screen(visit):
+    """At 1280 x 720 both buttons lay behind the class filter, below the screen."""
+    page = visit(viewport={"width": 1280, "height": 720})
+    page.set_viewport_size({"width": 1280, "height": 720})
+    settle(page)
+    for name in ("Add a run", "Short retraining"):
+        box = page.locator("[data-testid=stSidebar]").get_by_role("button", name=name).bounding_box()
+        assert box["y"] + box["height"] <= 720, name

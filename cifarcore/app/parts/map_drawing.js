@@ -1,5 +1,6 @@
 // How the explorer's maps are drawn: point by point on the CPU, so that they are smooth without a GPU. Put first.
 const GAP = 16, MOST_THUMBS = 150, THUMB = 28, REACH = 8, CLASSES_FROM = 2;
+const ROOM = 14000; // square pixels of a map for each name on it
 
 const channels = (color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
 const pixel = ([red, green, blue]) => ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
@@ -183,14 +184,16 @@ class Drawing {
   }
 
   // The names of classes at their medians, or of superclasses while most of a map is seen; of two that would
-  // cover each other the one of the tighter cluster stands.
+  // cover each other, and of more than a small map has room for, those of the tighter clusters stand.
   names(panel) {
-    const { context } = this, { names, superclasses } = panel.map, taken = [];
+    const { context } = this, { names, superclasses } = panel.map, { left, top, width, height } = panel, taken = [];
     const written = superclasses.length && panel.view.zoom < CLASSES_FROM ? superclasses : names;
     context.font = `600 ${Math.min(14, 11 + Math.log2(panel.view.zoom))}px ${this.font}`;
     context.textAlign = "center";
     for (const [name, mapX, mapY] of written) {
       const [x, y] = this.onScreen(panel, mapX, mapY), half = context.measureText(name).width / 2 + 3;
+      if (x < left || x > left + width || y < top || y > top + height) continue;
+      if (taken.length * ROOM > width * height) break;
       const covers = ([otherX, otherY, other]) => Math.abs(x - otherX) < half + other && Math.abs(y - otherY) < 15;
       if (taken.some(covers)) continue;
       taken.push([x, y, half]);
