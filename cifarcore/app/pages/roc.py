@@ -128,9 +128,8 @@ def _pairs(view: View) -> None:
 
     number = st.column_config.NumberColumn
     counts = count_form(frame["confused_a"], frame["confused_b"])
-    what = "Test images of either class that {} misclassifies as the other, both directions, mean over seeds"
     config = {"Pair": st.column_config.TextColumn(width=140), "AUC B − A": number(width=74)}
-    config |= {letter: number(width=90, help=what.format(letter)) for letter in "AB"}
+    config |= {letter: number(width=90) for letter in "AB"}
     st.dataframe(
         numbers.shown(roc_tables.pair_choices(view, frame), {"A": counts, "B": counts, "AUC B − A": "+.4f"}),
         hide_index=True,
@@ -138,8 +137,10 @@ def _pairs(view: View) -> None:
         key=_PAIRS,
         on_select=choose,
         selection_mode="single-row",
-        column_config=numbers.headed("AB", view.names, 9, config),
+        column_config=config,
     )
+    seeds = ", mean over seeds" if view.several_seeds else ""
+    st.caption(f"A, B: images of either class that the model misclassifies as the other{seeds}. Tick one to draw it.")
 
 
 def _task(view: View, mode: str) -> Task | None:
