@@ -24,7 +24,7 @@ from cifarcore.reports.charts import marks
 from cifarcore.reports.charts import overview as overview_charts
 from cifarcore.reports.charts.colors import SPLIT_COLORS
 from cifarcore.reports.examples import examples
-from cifarcore.reports.sections import decision_sections
+from cifarcore.reports.sections import decision_sections, lines_note
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables import classes, confusion, disagreements, known, overview, roc
 from cifarcore.reports.tables.findings import findings_table, superclass_gains
@@ -209,7 +209,9 @@ def _calibration(sides: Sides) -> list[str]:
     frame = overview.reliability_frame((sides.a, sides.b))
     return [
         *(f'<p class="note">{escape(note)}</p>' for note in absent.notes((*sides.a.runs, *sides.b.runs), ("ece",))),
-        markup.chart(overview_charts.reliability(frame, sides.names), 420) if len(frame) else "",
+        markup.chart(overview_charts.reliability(frame, sides.names), 420) + _lines(sides.a, sides.b)
+        if len(frame)
+        else "",
         markup.table(overview.calibration_table(sides)),
         *(f'<p class="note">{escape(note)}</p>' for note in overview.calibration_notes(sides)),
         markup.table(overview.temperature_table((sides.a, sides.b))),
@@ -288,4 +290,8 @@ def _curves(sides: Sequence[Side], names: tuple[str, str]) -> str:
     frame = overview.history_frame(sides)
     if frame.empty:
         return '<p class="note">The runs have no validation accuracy.</p>'
-    return markup.chart(overview_charts.learning_curves(frame, names), 700)
+    return markup.chart(overview_charts.learning_curves(frame, names), 700) + _lines(*sides)
+
+
+def _lines(a: Side, b: Side) -> str:
+    return lines_note(len(a.runs), len(b.runs))

@@ -13,7 +13,7 @@ from cifarcore.reports.charts import decisions as charts
 from cifarcore.reports.charts import marks
 from cifarcore.reports.charts.robustness import by_severity
 from cifarcore.reports.charts.slices import forest
-from cifarcore.reports.sides import Sides
+from cifarcore.reports.sides import Sides, lines_text
 from cifarcore.reports.tables import decisions, known, models, robustness, slices
 from cifarcore.reports.tables.robustness import TITLE as ROBUSTNESS
 from cifarcore.runs.run import Run
@@ -41,7 +41,7 @@ def decision_sections(sides: Sides, all_runs: Sequence[Run], drawn: bool = True)
             "Selective prediction (abstention)",
             [
                 _paragraph(decisions.abstention_text(coverage, abstention.MAX_ERROR, sides.names)),
-                "" if curve is None else markup.chart(curve, 700),
+                "" if curve is None else markup.chart(curve, 700) + lines_note(n_a, len(runs) - n_a),
                 markup.table(measures),
             ],
         ),
@@ -112,6 +112,11 @@ def _models(all_runs: Sequence[Run], drawn: bool) -> list[Section]:
             ],
         )
     ]
+
+
+def lines_note(n_a: int, n_b: int) -> str:
+    """Which runs a chart of a line each leaves out; nothing where it draws all."""
+    return _note(text) if (text := lines_text(n_a, n_b)) else ""
 
 
 def _note(text: str) -> str:

@@ -10,6 +10,14 @@ from cifarcore.runs.alignment import AlignedPair
 from cifarcore.runs.run import Run, RunHeader, seed_given, seeds_text
 from cifarcore.text import distinct, spaced
 
+MOST_LINES = 12  #: of a model's runs that a chart draws a line each of: more are a band that takes minutes to draw
+
+
+def lines_text(n_a: int, n_b: int) -> str:
+    """Which of the models' runs such a chart leaves out, as a sentence; "" where it draws all."""
+    of = [f"{n} of {letter}" for letter, n in (("A", n_a), ("B", n_b)) if n > MOST_LINES]
+    return f"Drawn are the first {MOST_LINES} of the {' and of the '.join(of)}; the numbers are of all." if of else ""
+
 
 @dataclass(frozen=True)
 class Side:

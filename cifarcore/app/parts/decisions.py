@@ -7,7 +7,7 @@ import streamlit as st
 
 from cifarcore.app.parts import training
 from cifarcore.app.parts.gallery import gallery
-from cifarcore.app.parts.layout import one_of, page_link
+from cifarcore.app.parts.layout import lines_caption, one_of, page_link
 from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
@@ -113,6 +113,7 @@ def _abstention(view: View) -> None:
     if frame.empty:  # the sentence has said why
         return
     plot(charts.decisions.risk_coverage, frame, view.names, percent / 100, width="stretch")
+    lines_caption(view)
     _table(view, table)
     st.caption(
         "AUGRC: the probability that an image is misclassified with more confidence than another (Traub et al., "

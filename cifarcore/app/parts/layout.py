@@ -19,6 +19,7 @@ from cifarcore.app.parts.sidebar import Problem
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.reports.charts import marks
+from cifarcore.reports.sides import lines_text
 from cifarcore.text import keyed
 
 # our own constant text, no name from a file
@@ -49,6 +50,12 @@ def one_of(
 def model_names(view: View) -> dict[str, str]:
     """Both models by letter, in Markdown: the key and the name, cut in its middle."""
     return {letter: escape(keyed(letter, name)) for letter, name in zip("AB", view.names, strict=True)}
+
+
+def lines_caption(view: View) -> None:
+    """Say which runs a chart of a line each leaves out; nothing where it draws all."""
+    if text := lines_text(len(view.a.runs), len(view.b.runs)):
+        st.caption(text)
 
 
 def notes(lines: Sequence[str]) -> None:

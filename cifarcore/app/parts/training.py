@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from cifarcore.app.parts.layout import notes
+from cifarcore.app.parts.layout import lines_caption, notes
 from cifarcore.app.parts.numbers import headed
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.safe_text import escape
@@ -18,6 +18,7 @@ def calibration(view: View) -> None:
         st.info(escape(note, 300), icon=":material/speed:")
     if not frame.empty:
         plot(charts.overview.reliability, frame, view.names, width="stretch")
+        lines_caption(view)
     table = calibration_table(view)
     if not table.empty:
         st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))
@@ -33,6 +34,7 @@ def curves(view: View) -> None:
         )
         return
     plot(charts.overview.learning_curves, history, view.names, width="stretch")
+    lines_caption(view)
     without = [side.letter for side in (view.a, view.b) if side.letter not in set(history["model"])]
     if without:
         st.caption(f"{escape(dict(zip('AB', view.names, strict=True))[without[0]])} has no validation accuracy.")

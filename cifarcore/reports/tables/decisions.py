@@ -12,7 +12,7 @@ import pandas as pd
 from cifarcore.evidence import absent, abstention, equivalence, flips, power, together
 from cifarcore.evidence.abstention import Abstention
 from cifarcore.evidence.equivalence import Equivalence
-from cifarcore.reports.sides import Sides
+from cifarcore.reports.sides import MOST_LINES, Sides
 from cifarcore.runs.run import Run
 from cifarcore.text import counted, interval, number, p_value, plain
 
@@ -158,10 +158,13 @@ def unanswered(sides: Sides, coverage: float, whose: str) -> np.ndarray:
 
 
 def curve_frame(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
-    """abstention.risk_coverage of every run, with columns model ("A", "B") and run."""
+    """abstention.risk_coverage of every run that is drawn (`sides.MOST_LINES`), with columns model ("A", "B") and
+    run.
+    """
     frames = [
-        abstention.risk_coverage(run).assign(model="A" if index < n_a else "B", run=plain(run.name))
-        for index, run in enumerate(runs)
+        abstention.risk_coverage(run).assign(model=letter, run=plain(run.name))
+        for letter, side in (("A", runs[:n_a]), ("B", runs[n_a:]))
+        for run in side[:MOST_LINES]
     ]
     return pd.concat(frames, ignore_index=True)
 

@@ -8,7 +8,7 @@ import pandas as pd
 from cifarcore.evidence import calibrated, calibration, disagreement, metrics, verdict
 from cifarcore.evidence.comparison import Comparison
 from cifarcore.evidence.opposing import LOWER_IS_BETTER
-from cifarcore.reports.sides import Side, Sides
+from cifarcore.reports.sides import MOST_LINES, Side, Sides
 from cifarcore.reports.summary import TITLES
 from cifarcore.reports.tables.galleries import OUTCOMES, OUTCOMES_SAID
 from cifarcore.runs.layout import dataset_fingerprint, dataset_name
@@ -103,7 +103,8 @@ def costs(sides: Sides) -> list[tuple[str, str, str]]:
 
 def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
     """Columns model, run, epoch, val_accuracy, train_loss, minutes: a row for each epoch of each run with a validation
-    split. The parts of an epoch that a retraining takes continue its parent's, where that is compared.
+    split that is drawn (MOST_LINES). The parts of an epoch that a retraining takes continue its parent's, where that
+    is compared.
     """
     last = {run.name: _epochs(run) for side in sides for run in side.runs}
     frames = [
@@ -118,7 +119,7 @@ def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
             }
         )
         for side in sides
-        for run in side.runs
+        for run in side.runs[:MOST_LINES]
         if run.history and np.isfinite(run.history["val_accuracy"]).any()
     ]
     columns = ["model", "run", "epoch", "val_accuracy", "train_loss", "minutes"]
@@ -126,13 +127,13 @@ def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
 
 
 def reliability_frame(sides: Sequence[Side]) -> pd.DataFrame:
-    """metrics.reliability of every run, with columns model and run; bins without an image are left out, and with them
-    runs without scores.
+    """metrics.reliability of every run that is drawn (MOST_LINES), with columns model and run; bins without an image
+    are left out, and with them runs without scores.
     """
     frames = [
         memo(calibration.reliability, run).assign(model=side.letter, run=plain(run.name))
         for side in sides
-        for run in side.runs
+        for run in side.runs[:MOST_LINES]
     ]
     frame = pd.concat(frames, ignore_index=True)
     return frame[frame["count"] > 0]
