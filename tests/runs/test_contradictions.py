@@ -187,6 +187,24 @@ def test_labels_of_numbers_that_are_classes_of_numbers_are_not_their_places(tmp_
         Run.from_predictions(scores[few], labels[few], class_names=names, sample_ids=ids[few])
 
 
+@pytest.mark.parametrize("prefix", ["class_", "p_", "label_"])
+def test_classes_that_are_called_as_columns_of_scores_are_found_by_name(tmp_path, prefix):
+    """A folder class_10 sorts before class_2: without its beginning, the heading would be a place in that order."""
+    made = draw(tmp_path / "pictures", {f"{prefix}{c}": [f"{i}.png" for i in range(4)] for c in range(12)})
+    by_number = sorted(made.names, key=lambda name: int(name.removeprefix(prefix)))
+    frame = made.frame(label=[made.names[label] for label in made.labels])[["label", *by_number]]
+    frame.to_csv(tmp_path / "theirs.csv", index=False)
+    for order in ("imagefolder", "paths"):
+        made.check(taken(tmp_path / "theirs.csv", tmp_path, images=str(made.root), order=order).run)
+    frame.assign(file=made.files).to_csv(tmp_path / "named.csv", index=False)
+    save_run(taken(tmp_path / "named.csv", tmp_path, images=str(made.root)).run, tmp_path / "like.npz")
+    for columns in (by_number, ["label", *by_number]):  # without labels nothing else would tell
+        frame[columns].to_csv(tmp_path / "theirs.csv", index=False)
+        made.check(taken(tmp_path / "theirs.csv", tmp_path, like=str(tmp_path / "like.npz")).run)
+    frame.assign(sample_id=[f"{each:016x}" for each in made.ids]).to_csv(tmp_path / "theirs.csv", index=False)
+    made.check(taken(tmp_path / "theirs.csv", tmp_path).run)
+
+
 def test_labels_in_two_places_agree_or_are_refused(tmp_path, made):
     text = np.array(made.names)[made.labels]
     made.frame(label=text, sample_id=made.ids).to_csv(tmp_path / "theirs.csv", index=False)

@@ -39,6 +39,7 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
     for name, values in others.items():
         if role_of(name) == "labels" or heading_key(name) in PREDICTED:
             others[name] = _without_fractions(values, {*known, *table.columns})
+    named = {*known, *(text for name in others if role_of(name) == "labels" for text in texts_of(others[name]))}
     roles = roles_of(others, known, scores=cells is None)
     hard = predicted_classes(others, roles) if cells is None and len(roles.classes) < 2 else None
     roles = hard[1] if hard else roles
@@ -48,9 +49,9 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
         used.append(hard[0].sources[0][1])
     elif cells is None:
         scores = _scores(table, roles, used)
-        read = Predictions(scores, columns=_without_prefix(list(roles.classes)))
+        read = Predictions(scores, columns=_without_prefix(list(roles.classes), named))
     else:
-        classes = None if cells.classes is None else _without_prefix(list(cells.classes))
+        classes = None if cells.classes is None else _without_prefix(list(cells.classes), named)
         kind = kind_of(cells.heading) or ""
         read = Predictions(cells.scores, kind, classes, sources=(("scores", cells.heading),))
     for name in used:
@@ -148,7 +149,10 @@ def refuse_large(size: int) -> None:
         raise CifarcoreError(f"{size / 2**30:.1f} GiB when read; at most {MAX_BYTES >> 30} GiB are")
 
 
-def _without_prefix(names: list[str]) -> tuple[str, ...]:
+def _without_prefix(names: list[str], known: Collection[str] = ()) -> tuple[str, ...]:
+    """The headings without what says that they are scores; as they are where one is `known` for a class's name."""
+    if not {heading_key(name) for name in known}.isdisjoint(map(heading_key, names)):
+        return tuple(names)  # without it, class_10 would be the tenth class of whatever order
     for prefix in PREFIXES:
         if all(name.lower().startswith(prefix) and len(name) > len(prefix) for name in names):
             return tuple(name[len(prefix) :] for name in names)
