@@ -187,6 +187,11 @@ def load_sides(
     return Side("A", names[0], runs[: len(a)]), Side("B", names[1], runs[len(a) :]), only
 
 
+def other_superclasses(headers: Sequence[RunHeader]) -> tuple[str, ...]:
+    """As comparison.other_superclasses, of the files: those loaded have one run's already. Raises as load_sides."""
+    return _regrouped(tuple(version(header.path) for header in headers))
+
+
 def _preset_rank(meta: dict) -> int:
     preset = meta.get("preset")
     return PRESETS.index(preset) if preset in PRESETS else len(PRESETS)
@@ -210,6 +215,11 @@ def digest_of(header: RunHeader) -> str:
         return loaded_run(version(header.path)).digest
     except (OSError, CifarcoreError):
         return ""
+
+
+@cached(LRUCache(1024), condition=threading.Condition())  # a line of text each
+def _regrouped(files: tuple[Version, ...]) -> tuple[str, ...]:
+    return tuple(comparison.other_superclasses(each(loaded_run, files)))
 
 
 @cached(LRUCache(MOST_BYTES, getsizeof=size_of), condition=threading.Condition())  # as loaded_run

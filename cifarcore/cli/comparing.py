@@ -129,15 +129,15 @@ def _gate(loaded: list, require: list[str], files: dict[str, Path | None]) -> No
     n_models, sides = len(grouped(loaded)), compared_sides(loaded)
     if n_models > 2 or sides is None:
         raise CifarcoreError(f"--require compares two models and the files are of {n_models}; name those of two")
-    outcomes = gate.check(requirements, sides.a, sides.b)
+    outcomes, notes = gate.check_with_notes(requirements, sides.a, sides.b)
     names = names_of(sides.a, sides.b)
     met = all(outcome.met for outcome in outcomes)
     verdict = {"schema": 1, "names": dict(zip("ab", names, strict=True)), "met": met}
-    verdict["requirements"] = report.records(outcomes)
+    verdict |= {"notes": notes, "requirements": report.records(outcomes)}
     content = json.dumps(verdict, indent=1, ensure_ascii=False).encode() + b"\n"
     outputs: list[Output] = [
         (files["json"], lambda path: _write(path, content)),
-        (files["junit"], lambda path: _write(path, report.junit(outcomes, names))),
+        (files["junit"], lambda path: _write(path, report.junit(outcomes, names, notes))),
         (files["html"], lambda path: first_two(loaded).to_html(path, loaded)),
         (files["out"], lambda path: write_summary(loaded, path)),
     ]
@@ -145,6 +145,8 @@ def _gate(loaded: list, require: list[str], files: dict[str, Path | None]) -> No
         console.print(f"A: {names[0]}   B: {names[1]}   ({sides.why})")
         for outcome in outcomes:
             console.print(outcome.line)
+        for note in notes:
+            console.print(f"note: {note}")
         for path in written:
             console.print(f"wrote {path}")
     if not met:

@@ -18,8 +18,9 @@ from cifarcore.evidence import claims, delong, opposing, softmax, verdict
 from cifarcore.evidence.seed_notes import TELLING_ERRORS
 from cifarcore.memory import refuse_beyond_memory
 from cifarcore.runs.alignment import align, relabelled
+from cifarcore.runs.class_names import names_of as names_of_classes
 from cifarcore.runs.run import Run, RunHeader, seed_of
-from cifarcore.text import plain
+from cifarcore.text import distinct, plain
 
 TELLING_SCORES = 20  #: so many different scores of one class, at other images in another run, are no chance
 
@@ -60,8 +61,8 @@ def compare(runs_a: Sequence[Run], runs_b: Sequence[Run], names: tuple[str, str]
     runs = on_shared_images([*runs_a, *runs_b])
     for side in (runs[:n_a], runs[n_a:]):
         refuse_copies(side)  # also of other rows or orders
-    left_out = max(run.n_images for run in [*runs_a, *runs_b]) - runs[0].n_images
-    different = relabelled([*runs_a, *runs_b], runs[0].sample_ids) if left_out else 0
+    given = [*runs_a, *runs_b]
+    regrouped = other_superclasses(given)
     for run in runs:  # all of it is asked for below: one pass over the scores, not two
         if run.has_scores:
             softmax.per_image(run)
@@ -77,7 +78,7 @@ def compare(runs_a: Sequence[Run], runs_b: Sequence[Run], names: tuple[str, str]
         verdict=verdict.headline(better, names, accuracy["difference"]),
         sentence=" ".join(filter(None, (sentence, opposing.sentence(better, names, table)))),
         metrics=table,
-        notes=(*_in_both(runs, n_a), *verdict.notes(accuracy, runs, n_a, left_out, different)),
+        notes=(*_in_both(runs, n_a), *regrouped, *verdict.notes(accuracy, runs, n_a, *_left_out(given, runs))),
         class_table=class_table,
         cells=claims.cell_claims(runs, n_a),
         superclass_cells=claims.superclass_cell_claims(runs, n_a),
@@ -104,10 +105,17 @@ def refuse_too_large(runs: Sequence[Run | RunHeader]) -> None:
 
 def names_of(runs_a: Sequence[Run], runs_b: Sequence[Run]) -> tuple[str, str]:
     """What A and B are called: their groups; of one group the runs' names, or the group with its seeds."""
-    names = [runs[0].group for runs in (runs_a, runs_b)]
+    sides = (runs_a, runs_b)
+    names = [runs[0].group for runs in sides]
     if names[0] == names[1]:
-        names = [runs[0].name if len(runs) == 1 else f"{runs[0].group} ({_seeds(runs)})" for runs in (runs_a, runs_b)]
-    return plain(names[0]), plain(names[1])
+        names = [runs[0].name if len(runs) == 1 else f"{runs[0].group} ({_seeds(runs)})" for runs in sides]
+    paths = [runs[0].path for runs in sides]
+    if names[0] == names[1] and paths[0] == paths[1] is not None or runs_a[0] is runs_b[0]:
+        return plain(names[0]), plain(names[1])  # the same run on both sides
+    if names[0] == names[1]:  # files of one name in two folders
+        names = [f"{path.parent.name}/{name}" if path else name for path, name in zip(paths, names, strict=True)]
+    a, b = distinct(names)
+    return a, b
 
 
 def _seeds(runs: Sequence[Run]) -> str:
@@ -141,6 +149,37 @@ def beside(compared: Sequence[Run], others: Sequence[Run]) -> list[Run]:
     for seeds in by_group.values():
         refuse_copies(seeds)
     return [run for seeds in by_group.values() for run in seeds]
+
+
+def doubts(given: Sequence[Run], shared: Sequence[Run], n_a: int) -> list[str]:
+    """What whoever reads a single number of a comparison must know, a sentence each: that runs stand on both sides or
+    at other images, and how many images of the runs as `given` are not among those `shared`.
+    """
+    return [*_in_both(shared, n_a), *verdict.left_out_note(shared[0].n_images, *_left_out(given, shared))]
+
+
+def other_superclasses(runs: Sequence[Run]) -> list[str]:
+    """A sentence where runs put the same classes into other superclasses than the first that has any, whose hold."""
+    grouped = [run for run in runs if run.superclass_of is not None]
+    differ = []
+    for run in grouped[1:]:
+        places = names_of_classes(grouped[0].class_names.tolist()).places(run.class_names.tolist())
+        pairs = np.stack([grouped[0].superclass_of[places], run.superclass_of])
+        if len({np.unique(each, axis=1).shape[1] for each in (pairs, pairs[:1], pairs[1:])}) > 1:  # not one to one
+            differ.append(plain(run.name))
+    if not differ:
+        return []
+    first = plain(grouped[0].name)
+    return [
+        f"{', '.join(dict.fromkeys(differ))}: the classes are in other superclasses than those of {first}, by which "
+        "both models are judged."
+    ]
+
+
+def _left_out(given: Sequence[Run], shared: Sequence[Run]) -> tuple[int, int]:
+    """How many images of a run as `given` are not among those `shared`, and how many of them have several labels."""
+    count = max(run.n_images for run in given) - shared[0].n_images
+    return count, relabelled(given, shared[0].sample_ids) if count else 0
 
 
 def _in_both(runs: Sequence[Run], n_a: int) -> list[str]:

@@ -100,8 +100,21 @@ def check(requirements: Sequence[Requirement], runs_a: Sequence[Run], runs_b: Se
     zero: its test.
     Raises RequirementError for a class that is not there, RunFileError where the runs do not fit together.
     """
+    return check_with_notes(requirements, runs_a, runs_b)[0]
+
+
+def check_with_notes(
+    requirements: Sequence[Requirement], runs_a: Sequence[Run], runs_b: Sequence[Run]
+) -> tuple[list[Outcome], list[str]]:
+    """As `check`, and what must be known beside: images that not all runs have, superclasses that differ, a sentence
+    each.
+    """
     sides = _Sides(runs_a, runs_b)
-    return [_judged(one, *sides.interval(one)) for one in requirements]
+    outcomes = [_judged(one, *sides.interval(one)) for one in requirements]
+    notes = comparison.doubts([*runs_a, *runs_b], sides.runs, sides.n_a)
+    if any(one.metric == OF_SUPERCLASS for one in requirements):
+        notes += comparison.other_superclasses([*runs_a, *runs_b])
+    return outcomes, notes
 
 
 class _Sides:

@@ -131,14 +131,7 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int, rel
     """What the headline leaves open, a sentence each; `left_out` images of a run are not shared, of which `relabelled`
     are in all runs under different labels.
     """
-    notes = absent.notes(runs)
-    if left_out:
-        one = runs[0].n_images == 1
-        notes.append(
-            f"Only the {counted(runs[0].n_images, 'image')} that all runs share {'is' if one else 'are'} compared; "
-            f"up to {left_out:,} of a run are left out"
-            + (f", {relabelled:,} of them because the files give them different labels." if relabelled else ".")
-        )
+    notes = [*absent.notes(runs), *left_out_note(runs[0].n_images, left_out, relabelled)]
     notes += seed_notes.seed_notes(runs, n_a)
     inside = accuracy["low"] <= 0 <= accuracy["high"]
     if np.isfinite([accuracy["p"], accuracy["low"]]).all() and inside == (accuracy["p"] < paired.ALPHA):
@@ -147,6 +140,17 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int, rel
             f"{'includes' if inside else 'excludes'} zero; the test, which decides, gives p = {accuracy['p']:.4f}."
         )
     return [*notes, *known.notes(runs, n_a)]
+
+
+def left_out_note(n_images: int, left_out: int, relabelled: int = 0) -> list[str]:
+    """That only `n_images` are compared, as `notes` has it; nothing where none is `left_out`."""
+    if not left_out:
+        return []
+    return [
+        f"Only the {counted(n_images, 'image')} that all runs share {'is' if n_images == 1 else 'are'} compared; "
+        f"up to {left_out:,} of a run are left out"
+        + (f", {relabelled:,} of them because the files give them different labels." if relabelled else ".")
+    ]
 
 
 def _seeds(n_a: int, n_b: int) -> str:

@@ -21,8 +21,8 @@ def records(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def junit(outcomes: Sequence[Outcome], names: tuple[str, str]) -> bytes:
-    """A test suite of one case for each requirement, a failure where it is not met; UTF-8."""
+def junit(outcomes: Sequence[Outcome], names: tuple[str, str], notes: Sequence[str] = ()) -> bytes:
+    """A test suite of one case for each requirement, a failure where it is not met, and `notes` beside them; UTF-8."""
     failed = sum(not one.met for one in outcomes)
     suite = ElementTree.Element(
         "testsuite", name="cifarcore", tests=str(len(outcomes)), failures=str(failed), errors="0", skipped="0"
@@ -35,6 +35,8 @@ def junit(outcomes: Sequence[Outcome], names: tuple[str, str]) -> bytes:
         element.text = _printable(one.line)
         if not one.met:
             element.set("message", element.text)
+    if notes:
+        ElementTree.SubElement(suite, "system-out").text = "\n".join(map(_printable, notes))
     root = ElementTree.Element("testsuites")
     root.append(suite)
     written: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, recall_score, roc_auc_score
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import comparison, delong, metrics, roc_curves
 from cifarcore.runs.layout import RunFileError
-from cifarcore.runs.run import load_run
+from cifarcore.runs.run import load_run, save_run
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,13 @@ def test_a_run_without_superclasses_takes_the_others():
     for pair in ([a], [bare]), ([replace(a, superclass_names=None, superclass_of=None)], [b]):
         pd.testing.assert_frame_equal(comparison.compare(*pair).metrics, whole)
     other = replace(b, superclass_names=np.array(["one", "two"]), superclass_of=np.arange(10, dtype=np.int16) % 2)
-    pd.testing.assert_frame_equal(comparison.compare([a], [other]).metrics, whole)
+    one = comparison.compare([a], [other])
+    pd.testing.assert_frame_equal(one.metrics, whole)
+    assert any(
+        "resnet18-made-0: the classes are in other superclasses than those of cnn-made-0" in note for note in one.notes
+    )
+    renamed = replace(b, superclass_names=np.char.upper(b.superclass_names))  # called otherwise, and the same
+    assert not any("superclasses" in note for note in comparison.compare([a], [renamed]).notes)
     neither = [replace(run, superclass_names=None, superclass_of=None) for run in (a, b)]
     assert not np.isfinite(comparison.compare(neither[:1], neither[1:]).metrics.loc["superclass_accuracy", "a"])
 
@@ -263,6 +269,23 @@ def test_names_of_seeds_of_one_model_differ(runs):
     assert comparison.compare(a[:1], a[1:2]).names == ("cnn-made-0", "cnn-made-1")
     assert comparison.compare(a[:2], a[2:]).names == ("cnn-made (seeds 0, 1)", "cnn-made-2")
     assert comparison.compare(a[:2], runs["b"][:1]).names == ("cnn-made", "resnet18-made")
+
+
+def test_no_two_models_are_called_alike(tmp_path):
+    """A verdict that one name beats the same name says nothing."""
+    a, b = (replace(made_run(accuracy=accuracy), digest=str(accuracy)) for accuracy in (0.5, 0.7))
+    assert comparison.compare([a], [b]).names == ("cnn-made-0", "cnn-made-0 (2)")
+    assert "cnn-made-0 (2) beats cnn-made-0 by" in comparison.compare([a], [b]).verdict
+    for folder, run in (("old", a), ("new", b)):
+        (tmp_path / folder).mkdir()
+        save_run(replace(run, meta={}), tmp_path / folder / "mine.npz")
+    paths = [tmp_path / folder / "mine.npz" for folder in ("old", "new")]
+    one, other = map(load_run, paths)
+    assert comparison.compare([one], [other]).names == ("old/mine", "new/mine")
+    assert comparison.compare([one], [one]).names == ("mine", "mine")
+    long = ["x" * 100 + end + "x" * 100 for end in "ab"]
+    named = [replace(run, meta=run.meta | {"model": name}) for run, name in zip((a, b), long, strict=True)]
+    assert len(set(comparison.compare(named[:1], named[1:]).names)) == 2
 
 
 def test_images_whose_labels_differ_are_counted_apart(runs):

@@ -239,6 +239,28 @@ def test_the_command_ends_with_status_3_where_one_is_not_met(tmp_path, capsys, m
     assert f"accuracy >= {bound}: B − A" in lines and np.isfinite(written["requirements"][0]["low"])
 
 
+def test_what_a_gate_did_not_judge_is_said_in_all_that_it_writes(tmp_path, capsys, monkeypatch):
+    """A candidate that lacks the hard images passes on the others."""
+    from cifarcore.cli import main as cli
+
+    easy = B.take(np.flatnonzero(B.correct))
+    paths = [str(save_run(run, tmp_path / f"{run.meta['model']}.npz")) for run in (A, easy)]
+    monkeypatch.setattr("sys.argv", ["cifarcore", "compare", *paths, "--require", "accuracy >= 0",
+        "--json", str(tmp_path / "g.json"), "--junit", str(tmp_path / "g.xml")])  # fmt: skip
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    note = f"Only the {easy.n_images} images that all runs share are compared; up to {500 - easy.n_images} of a run are"
+    assert not ended.value.code and f"note: {note}" in " ".join(capsys.readouterr().out.split())
+    assert json.loads((tmp_path / "g.json").read_text())["notes"][0].startswith(note)
+    assert ElementTree.parse(tmp_path / "g.xml").getroot().find("testsuite/system-out").text.startswith(note)
+    turned = replace(B, logits=np.roll(B.logits, 1, axis=0), digest="rolled")
+    _, notes = gate.check_with_notes([gate.requirement("accuracy >= -1")], [B], [turned])
+    assert "hold the same scores for different images" in notes[0]
+    own = replace(B, superclass_of=np.arange(10, dtype=np.int16) % 2, superclass_names=np.array(["one", "two"]))
+    for text, said in (("accuracy >= 0", 0), ("superclass_accuracy >= 0", 1)):
+        assert len(gate.check_with_notes([gate.requirement(text)], [A], [own])[1]) == said
+
+
 def test_two_files_of_one_model_are_compared_in_the_order_named(tmp_path, capsys, monkeypatch):
     from cifarcore.cli import main as cli
 

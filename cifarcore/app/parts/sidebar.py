@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from cifarcore.app.addresses import begin_with_address, follow_renamed, name_in_address, tell_unknown
-from cifarcore.app.catalog import Catalog, find_runs, load_sides
+from cifarcore.app.catalog import Catalog, find_runs, load_sides, other_superclasses
 from cifarcore.app.pictures import test_pictures
 from cifarcore.app.safe_text import escape, told
 from cifarcore.app.start import is_chosen
@@ -67,6 +67,7 @@ def choose(root: Path, models: DeltaGenerator | None = None) -> View | Problem:
         with st.spinner("Reading the run files…"):
             comparison.refuse_too_large([header for name in names for header in catalog.chosen(*name)])
             a, b, only = load_sides(*(catalog.chosen(*name) for name in names), (names[0][0], names[1][0]))
+            regrouped = other_superclasses([header for name in names for header in catalog.chosen(*name)])
     except (CifarcoreError, OSError) as error:
         _refused(catalog)
         return Problem("These two models cannot be compared", told(error, 400))
@@ -75,6 +76,7 @@ def choose(root: Path, models: DeltaGenerator | None = None) -> View | Problem:
     pictures = test_pictures(a.first.sample_ids, *_other_pictures(a, b))
     most = max(header.n_images for name in names for header in catalog.chosen(*name))
     warnings = _status(catalog, a, b, only, most)
+    warnings += tuple((escape(line, 400), ":material/account_tree:") for line in regrouped)
     return View(a, b, *only[:2], classes, pictures, hardness, metric, root, warnings)
 
 

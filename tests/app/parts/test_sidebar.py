@@ -77,6 +77,17 @@ def test_images_under_different_labels_are_not_said_to_be_of_one_model_only(fold
     assert "0 are only in A, 20 only in B, and 10 in both with different labels" in said
 
 
+def test_superclasses_that_differ_are_said_whichever_model_is_first(folder):
+    a, b = two_models()
+    own = {"superclass_names": np.array(["one", "two"]), "superclass_of": np.arange(10, dtype=np.int16) % 2}
+    write(folder, a, replace(b, **own))
+    for first, other in (("cnn", "resnet18"), ("resnet18", "cnn")):
+        said = text(run(folder, "overview", {"A": f"{first}-made", "B": f"{other}-made"}))
+        assert f"{other}-made-0: the classes are in other superclasses than those of {first}-made-0" in said
+    write(folder, b)
+    assert "other superclasses" not in text(run(folder, "overview"))
+
+
 def test_a_later_seed_of_fewer_images_is_said(folder):
     a, b, third = *two_models(), made_run(model="resnet18", accuracy=0.7, seed=1).take(np.arange(200))
     write(folder, a, b, third)
