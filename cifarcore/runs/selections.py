@@ -11,6 +11,7 @@ import pandas as pd
 from cifarcore.errors import CifarcoreError, readable
 from cifarcore.files import Version, atomic_write, plain_name, refuse_changed, refuse_links, sole_writer
 from cifarcore.runs.layout import MAX_METADATA
+from cifarcore.runs.predictions import as_sample_ids
 from cifarcore.runs.readers.tables import refuse_unbounded
 from cifarcore.text import no_formula, one_line
 
@@ -54,6 +55,7 @@ def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list
         raise CifarcoreError(f"{file}: is larger than {MAX_BYTES >> 20} MiB, which no selection is")
     try:
         table = _read_csv(content)
+        table["sample_id"] = as_sample_ids(table["sample_id"].to_numpy())  # as in any other file of theirs
         names = table[_NAME] if _NAME in table else pd.Series(Path(file_name).stem, index=table.index)
         imported = [_selection(str(name), rows) for name, rows in table[_COLUMNS].groupby(names, sort=True)]
     except (CifarcoreError, KeyError, ValueError, OverflowError) as error:
@@ -166,8 +168,7 @@ def _table(each: Selection) -> pd.DataFrame:
 
 
 def _selection(name: str, table: pd.DataFrame) -> Selection:
-    ids = np.array([int(text, 16) for text in table["sample_id"]], dtype=np.uint64)
-    return Selection(name, ids, table["label"].astype(np.int64).to_numpy())
+    return Selection(name, as_sample_ids(table["sample_id"].to_numpy()), table["label"].astype(np.int64).to_numpy())
 
 
 def _reason(error: Exception) -> str:

@@ -114,6 +114,19 @@ def test_exported_slices_are_imported_again(tmp_path):
     assert import_selections(tmp_path / "b", "mine (2).csv", bare) == ["mine-2"]
 
 
+def test_ids_are_read_as_in_any_other_file(tmp_path):
+    """10 was read as sixteen, and other images were shown as the slice."""
+    rows = "".join(f"{number},{name}\n" for number, name in ((10, 1), (11, 2), (2**63 + 5, 0)))
+    assert import_selections(tmp_path, "mine.csv", f"sample_id,label\n{rows}".encode()) == ["mine"]
+    ((kept,), refused) = selections.selections(tmp_path)
+    assert kept.sample_ids.tolist() == [10, 11, 2**63 + 5] and not refused
+    rows = "x,000000000000000a,1\ny,000000000000000b,1\n"
+    import_selections(tmp_path, "two.csv", f"slice,sample_id,label\n{rows}".encode())
+    assert [each.sample_ids.tolist() for each in selections.selections(tmp_path)[0][1:]] == [[10], [11]]
+    with pytest.raises(CifarcoreError, match="sample ids are not unsigned 64-bit numbers, nor text of 16 hex"):
+        import_selections(tmp_path, "odd.csv", b"sample_id,label\n1f,1\n")
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
