@@ -18,10 +18,13 @@ def explain(
     import numpy as np
     from PIL import Image
 
+    from cifarcore.runs.archive import SUFFIX, is_run_file
     from cifarcore.text import spaced
     from cifarcore.training.checkpoints import load_checkpoint
     from cifarcore.training.occlusion import occlusion, save_occlusion
 
+    if is_run_file(out) or out.suffix.lower() != SUFFIX:  # as a checkpoint or the picture would be
+        raise CifarcoreError(f"--out {out}: is {'a run file' if is_run_file(out) else 'no .npz'}; name another file")
     weights = load_checkpoint(checkpoint)
     try:
         with Image.open(picture) as opened:

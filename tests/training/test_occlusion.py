@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from made import made_run
 from PIL import Image
 from processes import cifarcore as run_cifarcore
 
 from cifarcore.config import TrainConfig
+from cifarcore.runs.run import save_run
 from cifarcore.training import occlusion
 from cifarcore.training.checkpoints import Checkpoint, half, save_checkpoint
 from cifarcore.training.hardware import resolve
@@ -65,6 +67,12 @@ def test_the_command_writes_the_map_of_a_small_network(tmp_path, picture):
         assert int(arrays["predicted"]) == direct.predicted
         np.testing.assert_allclose(arrays["drop"], direct.drop, atol=1e-5)
     assert f"class {direct.predicted} at" in done.stdout
+    run = save_run(made_run(5, 40), tmp_path / "tiny.npz")  # as the checkpoint is called
+    for there, said in ((run, "is a run file"), (weights, "is no .npz")):
+        before = there.read_bytes()
+        done = run_cifarcore("explain", str(weights), str(tmp_path / "picture.png"), "--out", str(there))
+        assert done.returncode == 2 and f"{there.name}: {said}; name another file" in done.stderr
+        assert there.read_bytes() == before
     (tmp_path / "none.png").write_bytes(b"no picture")
     done = run_cifarcore("explain", str(weights), str(tmp_path / "none.png"), "--out", str(out))
     assert done.returncode == 2 and "is no picture that can be read" in done.stderr

@@ -17,16 +17,19 @@ from PIL import Image
 from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
+from cifarcore.evidence import softmax
 from cifarcore.files import version
 from cifarcore.places import cache_folder
 from cifarcore.reports import charts
 from cifarcore.reports.sides import Side
 from cifarcore.retraining.folders import weights_path
 from cifarcore.runs.alignment import places_of_file
+from cifarcore.runs.memo import memo
 from cifarcore.text import number
 
 TIMEOUT_SECONDS = 300
 SHOWN_WIDTH = 256
+MOST_APART = 0.05  #: of a probability: float16 and another processor stay far below
 _READING = (
     "Red: hiding this part makes the prediction less probable; blue: more probable. Occlusion (Zeiler and Fergus, "
     "ECCV 2014): a patch of a quarter of the picture's side, in its mean colour, is moved across it."
@@ -83,7 +86,10 @@ def why(view: View, row: int) -> None:
 
 def _draw(view: View, side: Side, row: int, pixels: np.ndarray, kept: Kept | None, most: float) -> None:
     predicted = None if kept is None else _class_of(side, kept)
-    if kept is None or predicted is None or predicted != side.first.predictions[row]:
+    sure = float(memo(softmax.confidence, side.first)[row])
+    # of a network that was trained further most predictions are the same
+    own = kept is not None and predicted == side.first.predictions[row] and abs(kept.probability - sure) <= MOST_APART
+    if kept is None or predicted is None or not own:
         st.caption(
             f"The weights beside {escape(side.first_title, 100)} are not those that gave its scores; "
             "`cifarcore evaluate` scores them."
