@@ -42,8 +42,11 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
     if test is None and labels_given and run.n_images >= LEAST and absent:
         shown = ", ".join(repr(name[:60]) for name in absent[:5]) + (", …" if len(absent) > 5 else "")
         notes.append(f"no image has the label {shown}: leave these columns out if they are not classes")
-    if run.n_images >= LEAST and not run.has_scores and accuracy == 1:
-        notes.append("every predicted class is the true one: does the file hold the labels instead of predictions?")
+    if run.n_images >= LEAST and accuracy == 1 and (test is None or not run.has_scores):
+        ask = "does the file hold the labels instead of predictions?"
+        if run.has_scores:
+            ask = "are the labels in the file the model's own answers?"
+        notes.append(f"every predicted class is the true one: {ask}")
     return notes
 
 

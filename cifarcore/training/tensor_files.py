@@ -131,15 +131,33 @@ def _stacked(values: list) -> Any:
 def _named(arrays: Iterable[Any]) -> dict[str, Any]:
     named: dict[str, Any] = {}
     kept = [array for array in arrays if isinstance(array, np.ndarray)]
-    n = next((len(array) for array in kept if array.ndim == 2), None)
+    labels = _labels_among(kept)
     for i, array in enumerate(kept):
         if array.ndim == 2 and "scores" not in named:
             named["scores"] = array
-        elif array.ndim == 1 and array.dtype.kind in "iu" and len(array) == n and "labels" not in named:
+        elif array is labels:
             named["labels"] = array
         else:
             named["scores" if len(kept) == 1 else f"other_{i}"] = array
     return named
+
+
+def _labels_among(arrays: list[np.ndarray]) -> np.ndarray | None:
+    """The whole numbers, one for each row of the scores, that are no model's answers: these are the classes of the
+    highest scores. Raises CifarcoreError where several may be the labels.
+    """
+    scores = next((array for array in arrays if array.ndim == 2 and array.size), None)
+    if scores is None:
+        return None
+    whole = [a for a in arrays if a.ndim == 1 and a.dtype.kind in "iu" and len(a) == len(scores)]
+    best = scores.argmax(axis=1)
+    others = [array for array in whole if not np.array_equal(array, best)] if len(whole) > 1 else whole
+    if len(others) > 1:
+        raise CifarcoreError(
+            f"holds {len(others)} columns of whole numbers beside the scores, of which any may be the labels; save them "
+            "by name: torch.save({'logits': ..., 'labels': ...}, ...)"
+        )
+    return (others or whole or [None])[0]
 
 
 def _row_numbers(value: Any, name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:

@@ -221,6 +221,19 @@ def test_labels_in_two_places_agree_or_are_refused(tmp_path, made):
     assert "labels of 3 of 60 rows are not those" in refused(tmp_path / "theirs.npz", tmp_path, **options)
 
 
+@pytest.mark.parametrize("heading", ["y_prob", "y_score", "test_logits", "pred_probs"])
+def test_scores_beside_predicted_classes_are_read(tmp_path, made, heading):
+    """They were left out, and the file was said to hold no scores."""
+    scores = np.log(made.probabilities) if "logits" in heading else made.probabilities
+    beside = {"y_true": made.labels, "y_pred": made.probabilities.argmax(axis=1), "files": made.files}
+    np.savez(tmp_path / "theirs.npz", **beside, **{heading: scores})
+    found = taken(tmp_path / "theirs.npz", tmp_path, images=str(made.root))
+    made.check(found.run)
+    assert found.notes == ("not used: 'y_pred'",)
+    np.savez(tmp_path / "theirs.npz", **beside, **{heading: scores, "other_probs": scores})
+    assert not taken(tmp_path / "theirs.npz", tmp_path, images=str(made.root)).run.has_scores  # either may be meant
+
+
 @pytest.mark.parametrize("dtype", [bool, bytes])
 def test_labels_of_an_npz_that_are_truths_or_bytes(tmp_path, dtype):
     run = made_run(2, 40)

@@ -10,7 +10,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.predictions import Predictions, as_texts
 from cifarcore.runs.readers.columns import roles_of, with_roles
-from cifarcore.runs.readers.roles import CLASSES, PREDICTED, SCORES, only, role_of
+from cifarcore.runs.readers.roles import CLASSES, PREDICTED, SCORES, heading_key, only, role_of
 
 
 def from_npz(path: Path, known: Collection[str] = ()) -> Predictions:
@@ -22,7 +22,10 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Predictions:
     """Arrays named by what they are; scores of another name are the only table of numbers."""
     arrays = {key: plain(array) for key, array in arrays.items()}
     tables = [key for key, array in arrays.items() if array.ndim == 2 and role_of(key) != "labels"]  # one-hot
-    name = only(tables, tuple(SCORES)) or only(arrays, tuple(SCORES)) or only(arrays, PREDICTED)
+    name = only(tables, tuple(SCORES))
+    if name is None and len(called := [key for key in tables if _kind_in(key) is not None]) == 1:
+        name = called[0]  # as y_prob beside y_pred: with scores, nobody reads the predicted classes
+    name = name or only(arrays, tuple(SCORES)) or only(arrays, PREDICTED)
     if name is None:
         tables = [key for key in tables if arrays[key].dtype.kind == "f"]
         if len(tables) != 1:
@@ -30,7 +33,7 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Predictions:
                 f"no array of scores among {', '.join(list(arrays)[:10]) or 'none'}; name one logits or probabilities"
             )
         name = tables[0]
-    read = Predictions(arrays[name], SCORES.get(name.lower(), ""), sources=(("scores", name),))
+    read = Predictions(arrays[name], _kind_in(name) or "", sources=(("scores", name),))
     rest = {key: array for key, array in arrays.items() if key != name}
     if key := only(arrays, CLASSES):
         read = replace(read, columns=as_texts(rest.pop(key), key), sources=(*read.sources, ("class names", key)))
@@ -39,6 +42,15 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Predictions:
     per_row = {key: array for key, array in rest.items() if len(array.shape) and len(array) == n or role_of(key)}
     read = with_roles(read, roles_of(per_row, scores=False), per_row)
     return replace(read, unused=(*read.unused, *(key for key in rest if key not in per_row)))
+
+
+def _kind_in(heading: str) -> str | None:
+    """The kind of scores that a heading, or a word in it, names, empty for any kind; None where it names none."""
+    if (exact := SCORES.get(heading.lower())) is not None:
+        return exact
+    words = heading_key(heading).split("_")
+    kinds = [kind for word in words if (kind := SCORES.get(word, SCORES.get(f"{word}s"))) is not None]
+    return next(filter(None, kinds), "") if kinds else None
 
 
 def _named(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
