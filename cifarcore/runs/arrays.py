@@ -15,7 +15,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.class_names import indices, names_of, refuse_alike, superclasses
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
-from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores
+from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores, text_array
 from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, zeros
 from cifarcore.text import counted
 
@@ -150,6 +150,8 @@ def as_array(values: Any, argument: str) -> np.ndarray:
         raise CifarcoreError(f"{argument}: cannot be read as an array ({reason:.200})") from None
     if masked:
         raise CifarcoreError(f"{argument}: some of it is masked; leave these images out, or fill them")
+    if array.dtype.kind in "OT" and array.ndim == 1 and all(isinstance(each, str) for each in array.tolist()):
+        array = text_array(array.tolist())  # as pandas keeps it
     if array.dtype.kind not in "biufU":
         raise CifarcoreError(f"{argument}: {array.dtype} of shape {array.shape}; give an array of numbers or text")
     return array

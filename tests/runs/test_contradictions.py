@@ -87,6 +87,13 @@ def test_labels_that_are_true_or_false_are_of_two_classes():
         Run.from_predictions(np.eye(3), given, class_names=["a", "b", "c"], sample_ids=[1, 2, 3])
 
 
+def test_labels_as_pandas_keeps_text_are_names(made):
+    names = [made.names[label] for label in made.labels]
+    for labels in (pd.DataFrame({"label": names})["label"], np.array(names, object), pd.Categorical(names)):
+        run = Run.from_predictions(made.probabilities, labels, class_names=pd.Index(made.names), sample_ids=made.ids)
+        assert run.labels.tolist() == made.labels.tolist()
+
+
 def test_what_is_masked_is_refused(made):
     hidden = np.zeros(made.probabilities.shape, bool)
     assert called(made, np.ma.masked_array(made.probabilities, hidden)).n_images == len(made.files)
@@ -231,7 +238,8 @@ def test_scores_beside_predicted_classes_are_read(tmp_path, made, heading):
     made.check(found.run)
     assert found.notes == ("not used: 'y_pred'",)
     np.savez(tmp_path / "theirs.npz", **beside, **{heading: scores, "other_probs": scores})
-    assert not taken(tmp_path / "theirs.npz", tmp_path, images=str(made.root)).run.has_scores  # either may be meant
+    said = refused(tmp_path / "theirs.npz", tmp_path, images=str(made.root))
+    assert f"arrays '{heading}', 'other_probs' may all be the scores; keep one" in said
 
 
 @pytest.mark.parametrize("dtype", [bool, bytes])

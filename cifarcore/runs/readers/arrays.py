@@ -23,7 +23,9 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Predictions:
     arrays = {key: plain(array) for key, array in arrays.items()}
     tables = [key for key, array in arrays.items() if array.ndim == 2 and role_of(key) != "labels"]  # one-hot
     name = only(tables, tuple(SCORES))
-    if name is None and len(called := [key for key in tables if _kind_in(key) is not None]) == 1:
+    if name is None and (called := [key for key in tables if _kind_in(key) is not None]):
+        if len(called) > 1:
+            raise CifarcoreError(f"arrays {', '.join(map(repr, called[:5]))} may all be the scores; keep one")
         name = called[0]  # as y_prob beside y_pred: with scores, nobody reads the predicted classes
     name = name or only(arrays, tuple(SCORES)) or only(arrays, PREDICTED)
     if name is None:
