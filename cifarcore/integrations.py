@@ -3,6 +3,7 @@
 All keywords beyond those named here are those of `Run.from_predictions`; images stand in the order of the data set.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from cifarcore.runs.run import Run, save_run
 
 if TYPE_CHECKING:
     import torch
+
+MOST_WRAPPED = 100  #: loaders or data sets, one in another, that are looked at
 
 
 def run_from_torch(
@@ -116,20 +119,23 @@ def keras_callback(
 
     Args:
         path: the run file.
-        inputs: what `model.predict` takes, of the test images in their order.
+        inputs: what `model.predict` takes, of the test images in their order: not shuffled, and none left out.
         labels: the true classes, (N,) or one-hot (N, C).
         batch_size: of the prediction.
         arguments: of `Run.from_predictions`; without images, sample_ids or test_set, `inputs` are the images where they
             are uint8 RGB (N, height, width, 3).
 
     Raises:
-        CifarcoreError: at the end of the training, as `Run.from_predictions`.
+        CifarcoreError: at once where `inputs` are shuffled; at the end of the training, as `Run.from_predictions`.
     """
     from keras.callbacks import Callback
+
+    _refuse_other_order(inputs)
 
     class RunWriter(Callback):  # type: ignore[misc,valid-type,unused-ignore]
         def on_train_end(self, logs: Any = None) -> None:
             scores = np.asarray(self.model.predict(inputs, batch_size=batch_size, verbose=0))
+            _refuse_left_out(inputs, len(scores))
             given = arguments
             if not {"images", "sample_ids", "test_set"} & set(arguments) and getattr(inputs, "dtype", None) == np.uint8:
                 given = arguments | {"images": inputs}
@@ -158,16 +164,41 @@ def run_from_trainer(trainer: Any, dataset: Any, /, *, images: Any = None, **arg
             "a trainer without it"
         )
     output = trainer.predict(dataset)
-    scores = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
-    if output.label_ids is None:
+    if isinstance(output.label_ids, tuple):
+        raise CifarcoreError(f"{len(output.label_ids)} columns of labels; give the trainer's label_names one of them")
+    scores, labels = (_whole(each) for each in (output.predictions, output.label_ids))
+    if labels is None:
         raise CifarcoreError("the data set has no labels; give one with a column of labels, as for trainer.evaluate")
     config = getattr(trainer.model, "config", None)
     if "class_names" not in arguments and getattr(config, "id2label", None):
         names: Mapping[Any, str] = config.id2label
         arguments["class_names"] = [names[key] for key in sorted(names, key=int)]
+        _refuse_other_classes(arguments["class_names"], dataset)
     if images is not None:
         arguments["images"] = images
-    return Run.from_predictions(np.asarray(scores), output.label_ids, **arguments)
+    return Run.from_predictions(scores, labels, **arguments)
+
+
+def _whole(given: Any) -> np.ndarray | None:
+    """The first of several outputs, and batches that a trainer did not put together (eval_do_concat_batches) as one."""
+    if isinstance(given, tuple):
+        given = given[0]
+    if isinstance(given, list) and given:
+        batches = [np.asarray(each[0] if isinstance(each, tuple) else each) for each in given]
+        return np.concatenate(batches) if all(each.ndim for each in batches) else np.stack(batches)
+    return None if given is None else np.asarray(given)
+
+
+def _refuse_other_classes(names: Sequence[str], dataset: Any) -> None:
+    """Raises CifarcoreError where the data set of Hugging Face counts the same classes in another order."""
+    features = getattr(dataset, "features", None)
+    for name, feature in features.items() if isinstance(features, Mapping) else ():
+        theirs = getattr(feature, "names", None)
+        if theirs is not None and sorted(theirs) == sorted(names) and list(theirs) != list(names):
+            raise CifarcoreError(
+                f"the column {name!r} of the data set counts the classes as {', '.join(theirs[:3])}, …, and the "
+                f"network's id2label as {', '.join(names[:3])}, …; bring both into one order"
+            )
 
 
 def _write(path: str | Path, parts: Sequence[Any], labels: Any, arguments: dict[str, Any]) -> None:
@@ -183,10 +214,27 @@ def _write(path: str | Path, parts: Sequence[Any], labels: Any, arguments: dict[
 
 
 def _refuse_other_order(loader: Any) -> None:
-    """Raises CifarcoreError for a loader whose rows are not those of its data set, one after the other."""
-    import torch.utils.data as data
+    """Raises CifarcoreError for a loader whose rows are not those of its data set, one after the other: of PyTorch, one
+    that wraps such a one, or TensorFlow's data sets, which are made of one another.
+    """
+    waiting, seen = [loader], []
+    while waiting and len(seen) < MOST_WRAPPED:
+        each = waiting.pop()
+        if each is None or isinstance(each, np.ndarray) or any(each is other for other in seen):
+            continue
+        seen.append(each)
+        if "Shuffle" in type(each).__name__ or getattr(each, "shuffle", None) is True:
+            raise CifarcoreError("the loader shuffles its images; make one without it for the test images")
+        _refuse_drawn(each)
+        inner = [getattr(each, name, None) for name in ("loader", "dataloader", "_input_dataset")]
+        several = getattr(each, "_input_datasets", None)
+        waiting += [*inner, *(several if isinstance(several, (list, tuple)) else ())]
 
-    if not isinstance(loader, data.DataLoader):
+
+def _refuse_drawn(loader: Any) -> None:
+    """Raises CifarcoreError for a DataLoader of PyTorch that draws its images, or leaves out the last."""
+    data = sys.modules.get("torch.utils.data")
+    if data is None or not isinstance(loader, data.DataLoader):
         return
     if isinstance(loader.dataset, data.IterableDataset):
         if loader.num_workers > 1:  # they take turns
@@ -209,9 +257,8 @@ def _refuse_left_out(loader: Any, rows: int) -> None:
     """Raises CifarcoreError where the batches of a loader have other than `rows` images in all: a collate_fn may leave
     out what it cannot read, and all later rows would be those of other images.
     """
-    import torch.utils.data as data
-
-    if not isinstance(loader, data.DataLoader) or isinstance(loader.dataset, data.IterableDataset):
+    data = sys.modules.get("torch.utils.data")
+    if data is None or not isinstance(loader, data.DataLoader) or isinstance(loader.dataset, data.IterableDataset):
         return
     if (images := len(loader.dataset)) != rows:
         raise CifarcoreError(

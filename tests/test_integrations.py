@@ -2,6 +2,7 @@
 skipped: `pip install -e '.[frameworks]'`.
 """
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -110,6 +111,83 @@ def test_loaders_in_another_order_are_refused(network):
         integrations.run_from_torch(network, DataLoader(dataset(), 23, drop_last=True), images=IMAGES, **ARGUMENTS),
         network,
     )
+
+
+class Wrapped:
+    """As timm's and others' loaders hand on the batches of another."""
+
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        return iter(self.loader)
+
+
+class Shuffled:
+    """As fastai's, which are no DataLoader of PyTorch."""
+
+    shuffle = True
+
+    def __iter__(self):
+        return iter(DataLoader(dataset(), 5, shuffle=True))
+
+
+def test_a_loader_that_wraps_a_shuffled_one_is_refused(network):
+    for loader, message in (
+        (Wrapped(Wrapped(DataLoader(dataset(), 5, shuffle=True))), "RandomSampler, not in the order"),
+        (Shuffled(), "the loader shuffles its images"),
+    ):
+        with pytest.raises(CifarcoreError, match=message):
+            integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS)
+    check(integrations.run_from_torch(network, Wrapped(DataLoader(dataset(), 5)), images=IMAGES, **ARGUMENTS), network)
+
+
+def test_keras_takes_no_loader_in_another_order(tmp_path, monkeypatch, network):
+    """The labels beside it are in the order of the images: all scores were those of other images."""
+
+    class Chained:
+        def __init__(self, *inner):
+            self._input_datasets = inner
+
+    class _ShuffleDataset(Chained):
+        pass
+
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "keras.callbacks", SimpleNamespace(Callback=object))
+    for inputs, message in (
+        (DataLoader(dataset(), 5, shuffle=True), "RandomSampler, not in the order"),
+        (DataLoader(dataset(), 5, drop_last=True), "drops the last images"),
+        (Chained(Chained(), Chained(_ShuffleDataset(Chained()))), "the loader shuffles its images"),
+        (SimpleNamespace(shuffle=True), "the loader shuffles its images"),
+    ):
+        with pytest.raises(CifarcoreError, match=message):
+            integrations.keras_callback(tmp_path / "mine.npz", inputs, LABELS, test_set="shop", **ARGUMENTS)
+    inputs = DataLoader(dataset(), 5)
+    writer = integrations.keras_callback(tmp_path / "mine.npz", inputs, LABELS, images=IMAGES, **ARGUMENTS)
+    writer.model = SimpleNamespace(predict=lambda loader, **_: np.concatenate([network(x).detach() for x, _ in loader]))
+    network.eval()
+    writer.on_train_end()
+    check(load_run(tmp_path / "mine.npz"), network)
+
+
+def predicting(scores, labels, names=CLASSES):
+    """As a Trainer of transformers gives its outputs."""
+    config = SimpleNamespace(id2label=dict(enumerate(names)))
+    output = SimpleNamespace(predictions=scores, label_ids=labels)
+    return SimpleNamespace(predict=lambda _: output, model=SimpleNamespace(config=config))
+
+
+def test_outputs_of_a_trainer_in_batches_and_classes_in_another_order(network):
+    scores = scored(network)
+    for several in (scores, (scores, scores * 0), np.array_split(scores, 4), [(each, 0) for each in (scores,)]):
+        labels = np.array_split(LABELS, 4) if isinstance(several, list) else LABELS
+        run = integrations.run_from_trainer(predicting(several, labels), [], images=IMAGES, model="mine", seed=3)
+        check(run, network)
+    named = SimpleNamespace(features={"label": SimpleNamespace(names=[*CLASSES[1:], CLASSES[0]]), "image": None})
+    with pytest.raises(CifarcoreError, match="'label' of the data set counts the classes as dog, eel, cat, …, and the"):
+        integrations.run_from_trainer(predicting(scores, LABELS), named, images=IMAGES)
+    with pytest.raises(CifarcoreError, match="2 columns of labels; give the trainer's label_names one"):
+        integrations.run_from_trainer(predicting(scores, (LABELS, LABELS)), [], images=IMAGES)
 
 
 class Batches(torch.utils.data.Sampler):
