@@ -133,19 +133,21 @@ def _cell(value: object) -> str:
 def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Runs by group in the order named, each group's seeds ascending.
 
-    A group is of what its files say (`model_key`); where two models have one name, that of a file tells them apart.
-    Raises CifarcoreError where there is no run, or one twice.
+    A group is of what its files say (`model_key`); where two models have one name, that of a file tells them apart, as
+    it does two runs, and no more, that say to be one seed of one model. Raises CifarcoreError where there is no run, or one twice.
     """
     if not runs:
         raise CifarcoreError("no run file is named; name at least one, such as checkpoints/cnn-quick-0.npz")
     models: dict[Hashable, list[Run]] = {}
     for run in runs:
-        seeds = models.setdefault(model_key(run.meta) or ("file", run.path or run.group), [])
-        if any(seed_of(other.meta) == seed_of(run.meta) for other in seeds):
-            raise CifarcoreError(
-                f"seed {seed_of(run.meta)} of {run.group} is named twice ({run.name}); name each run once"
-            )
-        seeds.append(run)
+        key: Hashable = model_key(run.meta) or ("file", run.path or run.group)
+        if any(seed_of(other.meta) == seed_of(run.meta) for other in models.get(key, [])):
+            if len(runs) > 2 or comparison.same_run(*runs):
+                raise CifarcoreError(
+                    f"seed {seed_of(run.meta)} of {run.group} is named twice ({run.name}); name each run once"
+                )
+            key = "trained anew"  # production and candidate
+        models.setdefault(key, []).append(run)
     groups: dict[str, list[Run]] = {}
     for seeds in models.values():
         first = seeds[0]

@@ -271,6 +271,26 @@ def test_two_files_of_one_model_are_compared_in_the_order_named(tmp_path, capsys
     assert not ended.value.code and "A: c1   B: c0" in capsys.readouterr().out
 
 
+def test_a_model_that_was_trained_anew_is_judged_against_itself(tmp_path, capsys, monkeypatch):
+    """Production and candidate agree in model, preset and seed: they were refused as one run named twice."""
+    from cifarcore.cli import main as cli
+
+    runs = [made_run(accuracy=accuracy) for accuracy in (0.5, 0.7)]
+    paths = [str(save_run(run, tmp_path / f"{name}.npz")) for run, name in zip(runs, ("old", "new"), strict=True)]
+    for flags in (["--require", "accuracy >= 0"], []):
+        monkeypatch.setattr("sys.argv", ["cifarcore", "compare", *paths, *flags])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr().out
+        assert not ended.value.code and "A: old   B: new" in said
+    assert "new beats old by" in said
+    third = str(save_run(made_run(accuracy=0.6, seed=1), tmp_path / "third.npz"))
+    monkeypatch.setattr("sys.argv", ["cifarcore", "compare", *paths, third])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2 and "seed 0 of cnn-made is named twice (new)" in capsys.readouterr().err
+
+
 def test_a_run_in_another_order_is_no_second_seed():
     turned = replace(A.take(np.arange(A.n_images)[::-1]), meta=A.meta | {"seed": 7}, digest="turned")
     for a, b in (((A, turned), (B,)), ((B,), (A, turned))):
