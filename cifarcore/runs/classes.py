@@ -52,6 +52,7 @@ class _File:
     lines: np.ndarray | None  #: the class of each line of --class-names
     given: Sequence[np.ndarray]  #: the labels in each order in which they may be
     test: TestSet | None
+    numbered: Sequence[tuple[int, str]]  #: numbers that the file has for names of its labels
     config: ImportConfig = field(repr=False)
 
     @property
@@ -122,7 +123,7 @@ def _file(predictions: Predictions, given: Sequence[np.ndarray], test: TestSet |
     numbers = None
     if unnamed:
         numbers = np.arange(n_columns) if headings is None else np.array(headings, np.int64) - config.first_class
-    return _File(names, known, headings, numbers, lines, given, test, config)
+    return _File(names, known, headings, numbers, lines, given, test, predictions.numbered, config)
 
 
 def _readings_of_columns(file: _File) -> list[tuple[str, np.ndarray]]:
@@ -130,6 +131,16 @@ def _readings_of_columns(file: _File) -> list[tuple[str, np.ndarray]]:
     if file.numbers is None:
         return [(NAME, file.known.places(file.headings or ()))]
     counted = [order for order in _counted(file) if len(order[1]) == len(file.numbers)]
+    if file.numbered and file.lines is None:  # columns count as the labels beside them do
+        fitting = [(how, order) for how, order in counted if _counts_so(order, file)]
+        if counted and not fitting:
+            number, name = file.numbered[0]
+            raise CifarcoreError(
+                f"the file's labels count the classes in another order than {_whose(file)} (number {number} is "
+                f"{name[:60]!r}), and its columns have no names: give --class-names FILE with the names in the order "
+                "of the columns"
+            )
+        counted = fitting
     readings = [(how, order[file.numbers]) for how, order in counted]
     if file.lines is not None:
         readings = readings[:1]
@@ -142,6 +153,15 @@ def _readings_of_columns(file: _File) -> list[tuple[str, np.ndarray]]:
         if (by_name >= 0).all():
             readings.append((NAME, by_name))
     return readings
+
+
+def _counts_so(order: np.ndarray, file: _File) -> bool:
+    """Whether the classes in this order have the numbers that the file gives them."""
+    first = file.config.first_class
+    return all(
+        0 <= number - first < len(order) and order[number - first] == file.known.place(name)
+        for number, name in file.numbered
+    )
 
 
 def _chosen(readings: list[tuple[str, np.ndarray]], fitting: set[str], file: _File) -> np.ndarray:

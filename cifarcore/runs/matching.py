@@ -13,7 +13,7 @@ from cifarcore.data import cifar100 as data
 from cifarcore.data.ids import row_ids
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs import hard_labels
-from cifarcore.runs.class_names import are_numbers, superclasses
+from cifarcore.runs.class_names import are_numbers, names_of, superclasses
 from cifarcore.runs.classes import Classes, classes_of
 from cifarcore.runs.file_labels import labels_of, own_labels, read_file_labels
 from cifarcore.runs.formats import read_labels
@@ -29,6 +29,8 @@ from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
 from cifarcore.runs.understood import examples, summary, understood
 from cifarcore.text import counted
 from cifarcore.version import __version__
+
+MOST_OTHER = 0.05  #: of the rows that a file's own answers may differ in, by rounding or averaging, without a word
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,7 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
             "no labels; give a column or an array named label, target, y_true, ground_truth, fine_label or the like, "
             "or --labels FILE"
         )
+    of_answers = _other_answers(predictions, classes)
     scores, meta, of_scores = _logits(predictions, classes, config)  # last: sums tell nothing where a column is missing
     n = len(scores)
     named_by = {"model": config.model, "preset": config.preset}
@@ -87,7 +90,7 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
         | {key: value for key, value in named_by.items() if value},
         **superclasses(classes.names, config.superclasses, test.superclasses if test else None),
     )
-    notes = list(predictions.notes)
+    notes = [*predictions.notes, *of_answers]
     if config.metadata:
         run, note = _with_metadata(run, predictions, test, config)
         notes.append(note)
@@ -189,6 +192,23 @@ def _classes(predictions: Predictions, given: list[np.ndarray], test: TestSet | 
     if test is not None and test.ask:
         raise CifarcoreError(test.ask)
     return classes
+
+
+def _other_answers(predictions: Predictions, classes: Classes) -> list[str]:
+    """A note where the file names another predicted class than its highest score's. Raises CifarcoreError where it does
+    so in most rows: then the columns are those of other classes.
+    """
+    class_at = {column: place for place, column in enumerate(classes.columns.tolist())}
+    named = names_of(classes.names)
+    known = [(class_at.get(column, -1), named.place(text), count) for column, text, count in predictions.answers]
+    total = sum(count for _, answer, count in known if answer >= 0)
+    wrong = sum(count for scored, answer, count in known if answer not in (-1, scored))
+    if wrong <= MOST_OTHER * total:
+        return []
+    said = f"the file names another predicted class than its highest score does in {wrong:,} of {total:,} rows"
+    if 2 * wrong > total:
+        raise CifarcoreError(f"{said}: name each column of scores, or put them into the order of the classes")
+    return [f"{said}: are the columns in the order of these classes?"]
 
 
 def _logits(

@@ -27,6 +27,9 @@ class Predictions:
     rows: np.ndarray | None = None  #: int64 (N,), which row in the order of the images each one is; not yet checked
     sources: tuple[tuple[str, str], ...] = ()  #: what was read -> the heading it stood under
     unused: tuple[str, ...] = ()  #: columns or arrays that say nothing that is read
+    numbered: tuple[tuple[int, str], ...] = ()  #: numbers beside the labels that are names, each with its name
+    #: the column of the highest score, the class that a column of answers names beside it, and how many rows have both
+    answers: tuple[tuple[int, str, int], ...] = ()
     notes: tuple[str, ...] = ()  #: what was understood of the file that its writer may have meant otherwise
 
 

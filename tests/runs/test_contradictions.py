@@ -228,6 +228,54 @@ def test_labels_in_two_places_agree_or_are_refused(tmp_path, made):
     assert "labels of 3 of 60 rows are not those" in refused(tmp_path / "theirs.npz", tmp_path, **options)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".json", ".npz"])
+def test_numbers_beside_the_names_of_labels_say_what_columns_without_names_are(tmp_path, made, suffix):
+    """The numbers were left out, and the columns taken in the order of the folder."""
+    names = np.array(made.names)[made.labels]
+
+    def theirs(order):
+        numbers = np.array([order.index(label) for label in made.labels])
+        scores, path = made.probabilities[:, order], tmp_path / f"theirs{suffix}"
+        if suffix == ".npz":
+            np.savez(path, scores=scores, label=numbers, label_name=names, files=made.files)
+        elif suffix == ".json":
+            parts = zip(made.files, numbers.tolist(), names.tolist(), scores.tolist(), strict=True)
+            path.write_text(json.dumps([dict(zip(("file", "label", "label_name", "scores"), p)) for p in parts]))
+        else:
+            columns = dict(zip("012", scores.T, strict=True))
+            pd.DataFrame({"file": made.files, "label": numbers, "label_name": names} | columns).to_parquet(path)
+        return path
+
+    said = refused(theirs(TURNED), tmp_path, images=str(made.root))
+    assert "labels count the classes in another order than the test set's (number 0 is 'class 2')" in said
+    (tmp_path / "names.txt").write_text("\n".join(made.names[c] for c in TURNED))
+    options = {"images": str(made.root), "class_names": str(tmp_path / "names.txt")}
+    made.check(taken(theirs(TURNED), tmp_path, **options).run)
+    made.check(taken(theirs([0, 1, 2]), tmp_path, images=str(made.root)).run)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".npz"])
+def test_answers_that_are_not_the_highest_scores_are_told_or_refused(tmp_path, made, suffix):
+    answers = np.array(made.names)[made.probabilities.argmax(axis=1)]
+
+    def theirs(order, answers):
+        scores, path = made.probabilities[:, order], tmp_path / f"theirs{suffix}"
+        if suffix == ".npz":
+            np.savez(path, scores=scores, predictions=answers, files=made.files)
+        else:
+            columns = dict(zip("012", scores.T, strict=True))
+            pd.DataFrame({"file": made.files, "prediction": answers} | columns).to_csv(path, index=False)
+        return path
+
+    said = refused(theirs(TURNED, answers), tmp_path, images=str(made.root))
+    assert "names another predicted class than its highest score does in 60 of 60 rows" in said
+    assert not any("highest score" in n for n in taken(theirs([0, 1, 2], answers), tmp_path, images=str(made.root)).notes)
+    some = np.where(np.arange(60) < 6, made.names[0], answers)
+    wrong = int((some != answers).sum())
+    notes = taken(theirs([0, 1, 2], some), tmp_path, images=str(made.root)).notes
+    assert any(f"does in {wrong} of 60 rows: are the columns in the order" in note for note in notes) == (wrong > 3)
+
+
 @pytest.mark.parametrize("heading", ["y_prob", "y_score", "test_logits", "pred_probs"])
 def test_scores_beside_predicted_classes_are_read(tmp_path, made, heading):
     """They were left out, and the file was said to hold no scores."""

@@ -9,7 +9,7 @@ import numpy as np
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.predictions import Predictions, as_texts
-from cifarcore.runs.readers.columns import roles_of, with_roles
+from cifarcore.runs.readers.columns import answers_beside, roles_of, with_roles
 from cifarcore.runs.readers.roles import CLASSES, PREDICTED, SCORES, heading_key, only, role_of
 
 
@@ -43,6 +43,7 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Predictions:
     rest = {key: array.ravel() if array.shape in ((n, 1), (1, n)) else array for key, array in rest.items()}
     per_row = {key: array for key, array in rest.items() if len(array.shape) and len(array) == n or role_of(key)}
     read = with_roles(read, roles_of(per_row, scores=False), per_row)
+    read = replace(read, answers=answers_beside(per_row, read.scores))
     return replace(read, unused=(*read.unused, *(key for key in rest if key not in per_row)))
 
 

@@ -4,6 +4,7 @@ Nothing that may say which image a row is gets lost: it is used, or refused, or 
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from cifarcore.data.image_folder import EXTENSIONS
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, as_texts
-from cifarcore.runs.readers.roles import role_of
+from cifarcore.runs.readers.roles import PREDICTED, heading_key, role_of
 
 READ = ("labels", "sample_ids", "files", "rows")  #: the roles that are read
 FEWEST = 10  #: rows from which numbers of rows, or texts that all differ, are known as such under any heading
@@ -31,6 +32,7 @@ class Roles:
     rows: str = ""  #: numbers of rows in the order of the images
     classes: tuple[str, ...] = ()  #: columns of scores, in their order
     unused: tuple[str, ...] = ()
+    numbered: tuple[tuple[int, str], ...] = ()  #: as Predictions.numbered
 
 
 def roles_of(columns: Mapping[str, np.ndarray], known: Collection[str] = (), scores: bool = True) -> Roles:
@@ -62,7 +64,8 @@ def roles_of(columns: Mapping[str, np.ndarray], known: Collection[str] = (), sco
     if not (chosen["files"] or chosen["sample_ids"]):
         _refuse_overlooked([name for name in unused if not role_of(name)], columns)
     unused += [name for role, names in by_role.items() for name in names if name != chosen[role]]
-    return Roles(**chosen, classes=tuple(classes), unused=tuple(unused))
+    numbered = _numbered(chosen["labels"], by_role["labels"], columns)
+    return Roles(**chosen, classes=tuple(classes), unused=tuple(unused), numbered=numbered)
 
 
 def with_roles(read: Predictions, roles: Roles, columns: Mapping[str, np.ndarray]) -> Predictions:
@@ -80,7 +83,8 @@ def with_roles(read: Predictions, roles: Roles, columns: Mapping[str, np.ndarray
     if name := roles.rows:
         changes["rows"] = row_numbers(columns[name])
     sources = tuple((role, name) for role in READ if (name := getattr(roles, role)))
-    return replace(read, **changes, sources=(*read.sources, *sources), unused=(*read.unused, *roles.unused))
+    unused = (*read.unused, *roles.unused)
+    return replace(read, **changes, sources=(*read.sources, *sources), unused=unused, numbered=roles.numbered)
 
 
 def row_numbers(values: np.ndarray) -> np.ndarray | None:
@@ -152,6 +156,24 @@ def one_of_labels(names: list[str], columns: Mapping[str, np.ndarray]) -> str:
         if not len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}):
             raise CifarcoreError(_contradiction(best, name))
     return best
+
+
+def _numbered(chosen: str, names: list[str], columns: Mapping[str, np.ndarray]) -> tuple[tuple[int, str], ...]:
+    """The numbers that one of the columns `names` has for the labels in the column `chosen`, where these are names."""
+    texts = texts_of(columns[chosen]) if chosen else []
+    if not texts or row_numbers(columns[chosen]) is not None:
+        return ()
+    numbers = [each for name in names if (each := row_numbers(columns[name])) is not None]
+    return tuple(sorted(set(zip(numbers[0].tolist(), texts, strict=True)))) if numbers else ()
+
+
+def answers_beside(columns: Mapping[str, np.ndarray], scores: np.ndarray) -> tuple[tuple[int, str, int], ...]:
+    """Predictions.answers, of the first of `columns` that names a predicted class beside the `scores` (N, C)."""
+    for name, values in columns.items() if scores.ndim == 2 and scores.shape[1] > 1 else ():
+        if heading_key(name) in PREDICTED and (texts := texts_of(values)) and row_numbers(values) is None:
+            counts = Counter(zip(scores.argmax(axis=1).tolist(), texts, strict=True))
+            return tuple((column, answer, count) for (column, answer), count in counts.items())
+    return ()
 
 
 def _same(names: list[str], columns: Mapping[str, np.ndarray]) -> str:

@@ -12,7 +12,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES, MAX_COLUMNS, MAX_IMAGES
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.cells import cells_of, kind_of
-from cifarcore.runs.readers.columns import READ, Roles, fractions, roles_of, texts_of, with_roles
+from cifarcore.runs.readers.columns import READ, Roles, answers_beside, fractions, roles_of, texts_of, with_roles
 from cifarcore.runs.readers.long_form import one_row_each
 from cifarcore.runs.readers.predicted import predicted_classes
 from cifarcore.runs.readers.roles import PREDICTED, PREFIXES, heading_key, role_of
@@ -54,6 +54,7 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
         classes = None if cells.classes is None else _without_prefix(list(cells.classes), named)
         kind = kind_of(cells.heading) or ""
         read = Predictions(cells.scores, kind, classes, sources=(("scores", cells.heading),))
+    read = read if hard else replace(read, answers=answers_beside(others, read.scores))
     for name in used:
         empty = table[name].isna() | (table[name].astype(object) == "")
         if empty.any():
