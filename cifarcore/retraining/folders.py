@@ -68,14 +68,15 @@ def jobs(runs_folder: str | Path) -> list[Job]:
     return [job for _, job in sorted(dated, key=lambda each: each[0], reverse=True)]
 
 
-def rename(runs_folder: str | Path, name: str, new: str) -> Path:
+def rename(runs_folder: str | Path, name: str, new: str, seen: Version | None = None) -> Path:
     """Rename a retraining that has ended: run file, weights, job folder; returns its folder.
 
-    Raises CifarcoreError where it still runs or the name is taken.
+    Raises CifarcoreError where it still runs, the name is taken, or its run file is not the one that was `seen`.
     """
     old, target = job_folder(runs_folder, name), job_folder(runs_folder, new)
     with sole_writer(old.parent):
         refuse_running(old)
+        refuse_changed(retrained_path(old), seen)
         if taken(target):
             raise CifarcoreError(f"{new}: that name is taken; choose another")
         with explained(old):

@@ -239,8 +239,8 @@ def test_numbers_beside_the_names_of_labels_say_what_columns_without_names_are(t
         if suffix == ".npz":
             np.savez(path, scores=scores, label=numbers, label_name=names, files=made.files)
         elif suffix == ".json":
-            parts = zip(made.files, numbers.tolist(), names.tolist(), scores.tolist(), strict=True)
-            path.write_text(json.dumps([dict(zip(("file", "label", "label_name", "scores"), p)) for p in parts]))
+            columns = {"file": made.files, "label": numbers, "label_name": names, "scores": scores.tolist()}
+            path.write_text(pd.DataFrame(columns).to_json(orient="records"))
         else:
             columns = dict(zip("012", scores.T, strict=True))
             pd.DataFrame({"file": made.files, "label": numbers, "label_name": names} | columns).to_parquet(path)
@@ -269,7 +269,8 @@ def test_answers_that_are_not_the_highest_scores_are_told_or_refused(tmp_path, m
 
     said = refused(theirs(TURNED, answers), tmp_path, images=str(made.root))
     assert "names another predicted class than its highest score does in 60 of 60 rows" in said
-    assert not any("highest score" in n for n in taken(theirs([0, 1, 2], answers), tmp_path, images=str(made.root)).notes)
+    notes = taken(theirs([0, 1, 2], answers), tmp_path, images=str(made.root)).notes
+    assert not any("highest score" in note for note in notes)
     some = np.where(np.arange(60) < 6, made.names[0], answers)
     wrong = int((some != answers).sum())
     notes = taken(theirs([0, 1, 2], some), tmp_path, images=str(made.root)).notes

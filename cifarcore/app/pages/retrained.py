@@ -3,6 +3,7 @@ right and newly wrong.
 """
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.flips import NEWLY_RIGHT, NEWLY_WRONG
-from cifarcore.files import runs_dir, seen, version
+from cifarcore.files import Version, runs_dir, seen, version
 from cifarcore.reports import headings
 from cifarcore.reports.charts.classes import ARROWS_LEGEND, dumbbells
 from cifarcore.reports.tables import retrained as retrain_tables
@@ -29,6 +30,8 @@ from cifarcore.retraining import folders
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.text import rough, spaced
+
+_NOT_KEPT = "retrained-not-kept"  #: session state: why the run was not renamed
 
 
 def page(view: View) -> None:
@@ -186,21 +189,31 @@ def _pictures(view: View, focus: tuple[int, ...]) -> None:
             gallery(view, rows, key, f"**{kind.capitalize()}**: {what}{of_focus}{surest_words(view)}", name=kind)
 
 
+def _rename(folder: Path, name: str, shown: Version | None, key: str) -> None:
+    try:
+        renamed = folders.rename(folder, name, st.session_state[key], shown)
+        choose_next(retraining.choice_of(folder, renamed.name))
+    except CifarcoreError as error:
+        st.session_state[_NOT_KEPT] = told(error, 300)
+
+
 def _housekeeping(view: View, run: Run) -> None:
     st.subheader("Keep this run", anchor=False)
+    if problem := st.session_state.pop(_NOT_KEPT, ""):
+        st.error(problem)
     st.caption(f"It is kept as {escape(view.b.group)} until you delete it; a name of your own makes it easier to find.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        new = st.text_input("Name", run.name, key=f"retrained-name-{run.name}")
-        if st.button(
-            "Keep as my run", icon=":material/bookmark_added:", disabled=new == run.name, key="retrained-keep"
-        ):
-            try:
-                renamed = folders.rename(runs_dir(view.root), run.name, new)
-                choose_next(retraining.choice_of(runs_dir(view.root), renamed.name))
-            except CifarcoreError as error:
-                st.error(told(error, 300))
-            else:
-                st.rerun()
+        key = f"retrained-name-{run.name}"
+        new = st.text_input("Name", run.name, key=key)
+        # as a callback of the run that was shown: another tab may have put another in its place since
+        st.button(
+            "Keep as my run",
+            icon=":material/bookmark_added:",
+            disabled=new == run.name,
+            key="retrained-keep",
+            on_click=_rename,
+            args=(runs_dir(view.root), run.name, seen(run.path), key),
+        )
         if st.button("Delete", icon=":material/delete:"):
             deletion.ask(
                 "Delete this retrained run?",

@@ -182,6 +182,18 @@ def test_renamed_and_deleted_from_the_page(folder):
     assert "Delete it" in labels(app) and (folder / "retrained" / "hour.npz").exists()  # it asks first
 
 
+def test_a_run_that_took_the_place_of_the_one_shown_is_not_kept_in_its_name(folder):
+    """Another tab discarded the run and began anew: the new one got the name that was given to the old."""
+    retrained(folder)
+    app = run(folder, A="cnn-quick", B="retrained/minute")
+    app.text_input(key="retrained-name-minute").set_value("hour").run()
+    path = folder / "retrained" / "minute.npz"
+    save_run(replace(load_run(path), logits=made_run(accuracy=0.9).logits), path)
+    app.button(key="retrained-keep").click().run()
+    assert "minute: has changed since it was shown; reload and look again" in text(app)
+    assert not (folder / "retrained" / "hour.npz").exists() and not app.exception
+
+
 def test_a_parent_that_is_gone_is_said(folder):
     retrained(folder, parent="gone")
     app = run(folder, A="resnet18-quick", B="retrained/minute")
