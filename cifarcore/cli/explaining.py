@@ -16,21 +16,23 @@ def explain(
 ) -> None:
     """Hide each part of a picture in turn and measure how much less probable the predicted class becomes."""
     import numpy as np
-    from PIL import Image
 
+    from cifarcore.data.picture_files import read_picture
     from cifarcore.runs.archive import SUFFIX, is_run_file
     from cifarcore.text import spaced
     from cifarcore.training.checkpoints import load_checkpoint
-    from cifarcore.training.occlusion import occlusion, save_occlusion
+    from cifarcore.training.occlusion import MOST_SIDE, occlusion, save_occlusion
 
     if is_run_file(out) or out.suffix.lower() != SUFFIX:  # as a checkpoint or the picture would be
         raise CifarcoreError(f"--out {out}: is {'a run file' if is_run_file(out) else 'no .npz'}; name another file")
     weights = load_checkpoint(checkpoint)
-    try:
-        with Image.open(picture) as opened:
-            image = np.asarray(opened.convert("RGB"))
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise CifarcoreError(f"{picture}: is no picture that can be read ({error})") from None
+    image = np.asarray(read_picture(picture).shown)
+    if max(image.shape[:2]) > MOST_SIDE:  # hundreds of copies of it are made
+        height, width = image.shape[:2]
+        raise CifarcoreError(
+            f"{picture}: {width:,} x {height:,} pixels; give the picture as the network takes it, of at most "
+            f"{MOST_SIDE} pixels a side"
+        )
     effect = occlusion(weights, image)
     save_occlusion(effect, out)
     name = spaced(weights.class_names[effect.predicted])

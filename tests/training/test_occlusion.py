@@ -75,4 +75,7 @@ def test_the_command_writes_the_map_of_a_small_network(tmp_path, picture):
         assert there.read_bytes() == before
     (tmp_path / "none.png").write_bytes(b"no picture")
     done = run_cifarcore("explain", str(weights), str(tmp_path / "none.png"), "--out", str(out))
-    assert done.returncode == 2 and "is no picture that can be read" in done.stderr
+    assert done.returncode == 2 and "none.png: cannot be read as a picture" in done.stderr
+    Image.new("RGB", (9000, 300)).save(tmp_path / "large.png")  # of 8 KB: its copies would take many GiB
+    done = run_cifarcore("explain", str(weights), str(tmp_path / "large.png"), "--out", str(out))
+    assert done.returncode == 2 and "large.png: 9,000 x 300 pixels; give the picture as the network" in done.stderr
