@@ -86,7 +86,7 @@ def _found(
 def _properties(runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence[tuple[Path, int]]) -> list[Property]:
     pixels = properties_of(runs_a[0].sample_ids, [source for source, _ in measured])
     properties = [*slices.of_pixels(pixels), *slices.of_images(runs_a[0]), *slices.of_runs(runs_a, runs_b)]
-    known = columns_of(runs_b[0]) | columns_of(runs_a[0])
+    known = _of_both(columns_of(runs_a[0]), columns_of(runs_b[0]))
     taken = {each.name for each in properties}
     named: dict[str, Any] = {}
     for name in known:
@@ -95,6 +95,21 @@ def _properties(runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence
             shown += " (metadata)"
         named[shown] = known[name]
     return properties + slices.of_columns(named)
+
+
+def _of_both(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the files of both models say of the images; columns of one name that contradict one another are two."""
+    columns = dict(a)
+    for name, values in b.items():
+        if name not in a:
+            columns[name] = values
+        elif a[name].dtype.kind != values.dtype.kind or (_known(a[name]) & _known(values) & (a[name] != values)).any():
+            columns[f"{name} (by B's file)"] = values
+    return columns
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    return np.isfinite(values) if values.dtype.kind == "f" else values != ""
 
 
 def forest_frame(slices: Slices, most: int | None = MOST_SHOWN) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """The words and tables of slices."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from pages import two_models
@@ -43,6 +45,25 @@ def test_slices_as_text():
         ["dark", "1,200", "50.0%", "62.5%", "+12.5%", "+10.0% to +15.0%", "−1.0%", "+20.0%", "< 0.0001", "yes"],
         ["old", "1,200", "50.0%", "62.5%", "−1.0%", "+10.0% to +15.0%", "−1.0%", "", "0.2000", ""],
     ]
+
+
+def test_what_two_files_say_otherwise_of_the_images_is_searched_as_two():
+    """The file of A had the word of both, and slices held other images when the models were swapped."""
+    a, b = two_models(n_images=200)
+    day = np.where(np.arange(200) % 2, "wet", "dry")
+
+    def of_both(theirs, ours=day, name="day"):
+        runs = [
+            replace(run, metadata_names=np.array([each]), metadata_values=np.array(values)[:, None])
+            for run, each, values in ((a, "day", ours), (b, name, theirs))
+        ]
+        found = slice_tables._properties(runs[:1], runs[1:], ())
+        return [each.name for each in found if each.kind == "own"]
+
+    assert of_both(day) == ["day"] == of_both(np.where(day == "wet", "", day))
+    assert of_both(np.roll(day, 1)) == ["day", "day (by B's file)"]
+    assert of_both(np.arange(200).astype(str)) == ["day", "day (by B's file)"]
+    assert of_both(np.roll(day, 1), name="site") == ["day", "site"]
 
 
 def test_an_effect_of_held_out_images_is_called_that():
