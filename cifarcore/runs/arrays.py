@@ -37,7 +37,7 @@ def arrays_of(
     meta: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The fields of `Run.from_predictions`, whose arguments these are."""
-    names = tuple(map(str, as_array(class_names, "class_names").tolist()))
+    names, test_set = tuple(map(str, as_array(class_names, "class_names").tolist())), test_set.strip()
     _refuse_other_columns(scores, names)
     columns = {f"metadata[{name!r}]": each for name, each in metadata.items()} if isinstance(metadata, Mapping) else {}
     _refuse_other_index(ids, {"scores": scores, "labels": labels, "sample_ids": ids, "metadata": metadata} | columns)

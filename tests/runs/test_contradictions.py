@@ -94,6 +94,12 @@ def test_labels_as_pandas_keeps_text_are_names(made):
         assert run.labels.tolist() == made.labels.tolist()
 
 
+def test_blanks_about_the_name_of_a_test_set_make_no_other(made):
+    """The command leaves them out, so that runs of both shared no image."""
+    one, other = (called(made, sample_ids=None, test_set=name) for name in ("shop", " shop\n"))
+    assert one.sample_ids.tolist() == other.sample_ids.tolist() and one.meta["dataset"] == other.meta["dataset"]
+
+
 def test_what_is_masked_is_refused(made):
     hidden = np.zeros(made.probabilities.shape, bool)
     assert called(made, np.ma.masked_array(made.probabilities, hidden)).n_images == len(made.files)
