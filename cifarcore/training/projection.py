@@ -19,6 +19,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.places import cache_folder
 from cifarcore.runs.alignment import matching_rows
 from cifarcore.runs.run import Run
+from cifarcore.text import counted
 
 MAPS = ("tsne", "umap")
 QUALITY_NEIGHBORS = 15
@@ -27,6 +28,7 @@ QUALITY_NEIGHBORS = 15
 TSNE_ANGLE = 0.8
 SAME = 1e-6  # of a vector's elements that are equal but for rounding
 MIN_IMAGES = 32  # below this, neither neighbourhoods of 15 nor a map of them mean anything
+FEWEST_SHARED = 3  # points below which a map can be turned onto another in many ways
 CLUSTERS = 20  # as many as categories are searched for slices
 _CHUNK = 500
 
@@ -226,6 +228,11 @@ def _reference(run: Run, align_to: Run, name: str) -> tuple[np.ndarray, np.ndarr
     if getattr(align_to, name) is None:
         raise CifarcoreError(f"{align_to.name} has no {name} map to align to; run `cifarcore project` on it first")
     rows, rows_there = matching_rows(run, align_to)
+    if len(rows) < FEWEST_SHARED:
+        raise CifarcoreError(
+            f"{run.name} and {align_to.name} share {counted(len(rows), 'test image')}, too few to lay one map over the "
+            "other; align to a run on the same images"
+        )
     reference = getattr(align_to, name)[rows_there]
     spread = np.linalg.svd(standardise(reference), compute_uv=False)
     if spread[-1] <= SAME * max(spread[0], 1):

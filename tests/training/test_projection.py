@@ -190,6 +190,8 @@ def test_bad_input_is_refused_with_one_line(run, projected):
         project(run.take(np.arange(8)))
     with pytest.raises(CifarcoreError, match="share no test image"):
         project(run, align_to=replace(projected, sample_ids=~projected.sample_ids))
+    with pytest.raises(CifarcoreError, match="share 2 test images, too few to lay one map over the other"):
+        project(run, align_to=projected.take(np.arange(2)))
 
 
 def test_umap_is_imported_only_when_a_map_is_made():
