@@ -134,7 +134,7 @@ def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Runs by group in the order named, each group's seeds ascending.
 
     A group is of what its files say (`model_key`); where two models have one name, that of a file tells them apart, as
-    it does two runs, and no more, that say to be one seed of one model. Raises CifarcoreError where there is no run, or one twice.
+    it does two runs alone of one seed. Raises CifarcoreError where there is no run, or one twice.
     """
     if not runs:
         raise CifarcoreError("no run file is named; name at least one, such as checkpoints/cnn-quick-0.npz")

@@ -17,7 +17,7 @@ from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores, text_array
 from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, zeros
-from cifarcore.text import counted
+from cifarcore.text import brief, counted
 
 
 def arrays_of(
@@ -43,6 +43,8 @@ def arrays_of(
     _refuse_other_index(ids, {"scores": scores, "labels": labels, "sample_ids": ids, "metadata": metadata} | columns)
     if kind and kind not in KINDS:
         raise CifarcoreError(f"kind: {kind!r}; choose one of {', '.join(KINDS)}, or leave it out")
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise CifarcoreError(f"seed: {brief(seed)}; give a whole number")
     _named("class_names", lambda: refuse_alike(names, names))
     table = as_array(scores, "scores")
     if table.ndim == 1 and table.dtype.kind != "f" and len(table):

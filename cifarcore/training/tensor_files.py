@@ -154,8 +154,8 @@ def _labels_among(arrays: list[np.ndarray]) -> np.ndarray | None:
     others = [array for array in whole if not np.array_equal(array, best)] if len(whole) > 1 else whole
     if len(others) > 1:
         raise CifarcoreError(
-            f"holds {len(others)} columns of whole numbers beside the scores, of which any may be the labels; save them "
-            "by name: torch.save({'logits': ..., 'labels': ...}, ...)"
+            f"holds {len(others)} columns of whole numbers beside the scores, of which any may be the labels; save "
+            "them by name: torch.save({'logits': ..., 'labels': ...}, ...)"
         )
     return (others or whole or [None])[0]
 

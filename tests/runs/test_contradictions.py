@@ -100,6 +100,12 @@ def test_blanks_about_the_name_of_a_test_set_make_no_other(made):
     assert one.sample_ids.tolist() == other.sample_ids.tolist() and one.meta["dataset"] == other.meta["dataset"]
 
 
+@pytest.mark.parametrize("seed", [1.7, float("nan"), "three", True, None])
+def test_a_seed_that_is_no_whole_number_is_refused(made, seed):
+    with pytest.raises(CifarcoreError, match="^seed: .*; give a whole number$"):
+        called(made, seed=seed)
+
+
 def test_what_is_masked_is_refused(made):
     hidden = np.zeros(made.probabilities.shape, bool)
     assert called(made, np.ma.masked_array(made.probabilities, hidden)).n_images == len(made.files)
