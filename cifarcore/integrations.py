@@ -3,7 +3,6 @@
 All keywords beyond those named here are those of `Run.from_predictions`; images stand in the order of the data set.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,13 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.arrays import as_array
+from cifarcore.runs.loaders import refuse_left_out, refuse_other_order
 from cifarcore.runs.run import Run, save_run
 
 if TYPE_CHECKING:
     import torch
 
-MOST_WRAPPED = 100  #: loaders or data sets, one in another, that are looked at
+FEWEST = 20  #: images on which a model is seldom right on all
 
 
 def run_from_torch(
@@ -45,7 +45,7 @@ def run_from_torch(
     """
     import torch
 
-    _refuse_other_order(loader)
+    refuse_other_order(loader)
     if device is None:
         parameter = next(model.parameters(), None)
         device = torch.device("cpu") if parameter is None else parameter.device
@@ -63,7 +63,7 @@ def run_from_torch(
         model.train(was_training)
     if not scores:
         raise CifarcoreError("the loader gives no batch")
-    _refuse_left_out(loader, sum(map(len, scores)))
+    refuse_left_out(loader, sum(map(len, scores)))
     return Run.from_predictions(np.concatenate(scores), np.concatenate(labels), **arguments)
 
 
@@ -130,12 +130,12 @@ def keras_callback(
     """
     from keras.callbacks import Callback
 
-    _refuse_other_order(inputs)
+    refuse_other_order(inputs)
 
     class RunWriter(Callback):  # type: ignore[misc,valid-type,unused-ignore]
         def on_train_end(self, logs: Any = None) -> None:
             scores = np.asarray(self.model.predict(inputs, batch_size=batch_size, verbose=0))
-            _refuse_left_out(inputs, len(scores))
+            refuse_left_out(inputs, len(scores))
             given = arguments
             if not {"images", "sample_ids", "test_set"} & set(arguments) and getattr(inputs, "dtype", None) == np.uint8:
                 given = arguments | {"images": inputs}
@@ -210,60 +210,12 @@ def _write(path: str | Path, parts: Sequence[Any], labels: Any, arguments: dict[
     if labels is None and parts[0][2] is None:
         raise CifarcoreError("no labels; return (logits, labels) from predict_step, or give labels to lightning_writer")
     truth = as_array(labels, "labels") if labels is not None else np.concatenate([each[2] for each in parts])[first]
-    save_run(Run.from_predictions(scores, truth, **arguments), path)
-
-
-def _refuse_other_order(loader: Any) -> None:
-    """Raises CifarcoreError for a loader whose rows are not those of its data set, one after the other: of PyTorch, one
-    that wraps such a one, or TensorFlow's data sets, which are made of one another.
-    """
-    waiting, seen = [loader], []
-    while waiting and len(seen) < MOST_WRAPPED:
-        each = waiting.pop()
-        if each is None or isinstance(each, np.ndarray) or any(each is other for other in seen):
-            continue
-        seen.append(each)
-        if "Shuffle" in type(each).__name__ or getattr(each, "shuffle", None) is True:
-            raise CifarcoreError("the loader shuffles its images; make one without it for the test images")
-        _refuse_drawn(each)
-        inner = [getattr(each, name, None) for name in ("loader", "dataloader", "_input_dataset")]
-        several = getattr(each, "_input_datasets", None)
-        waiting += [*inner, *(several if isinstance(several, (list, tuple)) else ())]
-
-
-def _refuse_drawn(loader: Any) -> None:
-    """Raises CifarcoreError for a DataLoader of PyTorch that draws its images, or leaves out the last."""
-    data = sys.modules.get("torch.utils.data")
-    if data is None or not isinstance(loader, data.DataLoader):
-        return
-    if isinstance(loader.dataset, data.IterableDataset):
-        if loader.num_workers > 1:  # they take turns
-            raise CifarcoreError(
-                f"{loader.num_workers} workers read an IterableDataset, each in its own order; make a loader with "
-                "num_workers=1 for the test images"
-            )
-        return
-    for sampler, known in ((loader.sampler, data.SequentialSampler), (loader.batch_sampler, data.BatchSampler)):
-        if sampler is not None and type(sampler) is not known:
-            raise CifarcoreError(
-                f"the loader draws its images by {type(sampler).__name__}, not in the order of the data set; make one "
-                "with shuffle=False for the test images"
-            )
-    if loader.drop_last and len(loader.dataset) % (loader.batch_size or 1):
-        raise CifarcoreError("the loader drops the last images (drop_last); make one without it for the test images")
-
-
-def _refuse_left_out(loader: Any, rows: int) -> None:
-    """Raises CifarcoreError where the batches of a loader have other than `rows` images in all: a collate_fn may leave
-    out what it cannot read, and all later rows would be those of other images.
-    """
-    data = sys.modules.get("torch.utils.data")
-    if data is None or not isinstance(loader, data.DataLoader) or isinstance(loader.dataset, data.IterableDataset):
-        return
-    if (images := len(loader.dataset)) != rows:
+    if labels is None and len(truth) >= FEWEST and scores.ndim == 2 and np.array_equal(truth, scores.argmax(axis=1)):
         raise CifarcoreError(
-            f"the loader gave {rows:,} rows for the {images:,} images of its data set; let it leave out none"
+            "the labels that predict_step returns are the classes of the highest logits: return the true ones, or give "
+            "labels to lightning_writer, also where the model is right on every image"
         )
+    save_run(Run.from_predictions(scores, truth, **arguments), path)
 
 
 def _parts(batch: Any) -> tuple[Any, Any]:
@@ -274,8 +226,19 @@ def _parts(batch: Any) -> tuple[Any, Any]:
         if name is not None and inputs:
             return next(iter(inputs.values())) if len(inputs) == 1 else inputs, batch[name]
     elif isinstance(batch, Sequence) and len(batch) >= 2:
+        if any(_may_be_labels(each, batch[1]) for each in batch[2:]):
+            raise CifarcoreError(
+                f"a batch has {len(batch)} parts, of which several may be the labels; let the loader give (inputs, "
+                'labels), or {"inputs": inputs, "labels": labels}'
+            )
         return batch[0], batch[1]
     raise CifarcoreError("a batch has no labels; let the loader give (inputs, labels)")
+
+
+def _may_be_labels(part: Any, labels: Any) -> bool:
+    """Whether another part of a batch has whole numbers of its images too, as the numbers of rows are."""
+    shape, kind = getattr(part, "shape", None), str(getattr(part, "dtype", ""))
+    return shape is not None and tuple(shape) == tuple(getattr(labels, "shape", ())) and "int" in kind
 
 
 def _moved(values: Any, device: Any) -> Any:

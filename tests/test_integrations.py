@@ -113,6 +113,27 @@ def test_loaders_in_another_order_are_refused(network):
     )
 
 
+def test_the_number_of_a_row_is_no_label(network):
+    """Batches of (inputs, index, label) gave the index as the true class."""
+    images, labels = tensors()
+    rows = torch.arange(N) % 3
+    with pytest.raises(CifarcoreError, match="a batch has 3 parts, of which several may be the labels"):
+        loader = DataLoader(TensorDataset(images, rows, labels), 5)
+        integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS)
+    loader = DataLoader([(*each, "a path") for each in dataset()], 5)
+    check(integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS), network)
+
+
+def test_the_models_answers_are_no_labels(tmp_path, network):
+    scores, rows = scored(network), np.arange(N)
+    parts = [(rows, scores, scores.argmax(axis=1))]
+    arguments = {"images": IMAGES, **ARGUMENTS}
+    with pytest.raises(CifarcoreError, match="labels that predict_step returns are the classes of the highest logits"):
+        integrations._write(tmp_path / "mine.npz", parts, None, arguments)
+    integrations._write(tmp_path / "mine.npz", parts, scores.argmax(axis=1), arguments)
+    assert load_run(tmp_path / "mine.npz").correct.all()
+
+
 class Wrapped:
     """As timm's and others' loaders hand on the batches of another."""
 

@@ -100,7 +100,7 @@ def _scores(table: pd.DataFrame, roles: Roles, used: list[str]) -> np.ndarray:
             numbers = pd.to_numeric(texts, errors="coerce")
             wrong = numbers.isna() & table[name].notna() & (texts != "")
             if wrong.any() or role_of(name) == "":
-                example = str(table[name][wrong].iloc[0]) if wrong.any() else ""
+                example = str(table[name][wrong if wrong.any() else table[name].notna()].iloc[0])
                 percent = "; write 12.5% as 0.125" if example.strip().endswith("%") else ""
                 raise CifarcoreError(
                     f"column {quoted(name)} holds {example[:40]!r}, not a number; each column is one class's score"

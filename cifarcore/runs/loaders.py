@@ -1,0 +1,66 @@
+"""Whether a framework's loader gives the images of its data set one after the other, all of them.
+
+Imports no framework: a DataLoader of PyTorch exists only where torch was imported.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from cifarcore.errors import CifarcoreError
+
+MOST_WRAPPED = 100  #: loaders or data sets, one in another, that are looked at
+
+
+def refuse_other_order(loader: Any) -> None:
+    """Raises CifarcoreError for a loader whose rows are not those of its data set, one after the other: of PyTorch, one
+    that wraps such a one, or TensorFlow's data sets, which are made of one another.
+    """
+    waiting, seen = [loader], []
+    while waiting and len(seen) < MOST_WRAPPED:
+        each = waiting.pop()
+        if each is None or isinstance(each, np.ndarray) or any(each is other for other in seen):
+            continue
+        seen.append(each)
+        if "Shuffle" in type(each).__name__ or getattr(each, "shuffle", None) is True:
+            raise CifarcoreError("the loader shuffles its images; make one without it for the test images")
+        _refuse_drawn(each)
+        inner = [getattr(each, name, None) for name in ("loader", "dataloader", "_input_dataset")]
+        several = getattr(each, "_input_datasets", None)
+        waiting += [*inner, *(several if isinstance(several, (list, tuple)) else ())]
+
+
+def _refuse_drawn(loader: Any) -> None:
+    """Raises CifarcoreError for a DataLoader of PyTorch that draws its images, or leaves out the last."""
+    data = sys.modules.get("torch.utils.data")
+    if data is None or not isinstance(loader, data.DataLoader):
+        return
+    if isinstance(loader.dataset, data.IterableDataset):
+        if loader.num_workers > 1:  # they take turns
+            raise CifarcoreError(
+                f"{loader.num_workers} workers read an IterableDataset, each in its own order; make a loader with "
+                "num_workers=1 for the test images"
+            )
+        return
+    for sampler, known in ((loader.sampler, data.SequentialSampler), (loader.batch_sampler, data.BatchSampler)):
+        if sampler is not None and type(sampler) is not known:
+            raise CifarcoreError(
+                f"the loader draws its images by {type(sampler).__name__}, not in the order of the data set; make one "
+                "with shuffle=False for the test images"
+            )
+    if loader.drop_last and len(loader.dataset) % (loader.batch_size or 1):
+        raise CifarcoreError("the loader drops the last images (drop_last); make one without it for the test images")
+
+
+def refuse_left_out(loader: Any, rows: int) -> None:
+    """Raises CifarcoreError where the batches of a loader have other than `rows` images in all: a collate_fn may leave
+    out what it cannot read, and all later rows would be those of other images.
+    """
+    data = sys.modules.get("torch.utils.data")
+    if data is None or not isinstance(loader, data.DataLoader) or isinstance(loader.dataset, data.IterableDataset):
+        return
+    if (images := len(loader.dataset)) != rows:
+        raise CifarcoreError(
+            f"the loader gave {rows:,} rows for the {images:,} images of its data set; let it leave out none"
+        )
