@@ -12,8 +12,9 @@ import numpy as np
 from cifarcore.data.ids import image_keys, rows_of
 from cifarcore.runs.archive import opened, read_array
 from cifarcore.runs.class_names import names_of
+from cifarcore.runs.digests import derived_digest
 from cifarcore.runs.layout import BY_ROW, RunFileError
-from cifarcore.runs.run import Run, derived_digest
+from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import files_in_common
 
 
@@ -132,7 +133,7 @@ def _with_classes_of(a: Run, b: Run) -> Run:
         changes["superclass_of"] = b.superclass_of[columns]
     if b.train_neighbor_labels is not None:
         changes["train_neighbor_labels"] = to_a[b.train_neighbor_labels]
-    return replace(b, **changes, digest=derived_digest(b, columns))
+    return replace(b, **changes, digest=derived_digest(b.digest, columns))
 
 
 def places_of_file(run: Run) -> np.ndarray:
@@ -160,5 +161,5 @@ def _with_superclasses_of(run: Run, other: Run) -> Run:
         other,
         superclass_names=run.superclass_names,
         superclass_of=run.superclass_of,
-        digest=derived_digest(other, named),
+        digest=derived_digest(other.digest, named),
     )

@@ -94,7 +94,7 @@ def _never_saved(argument: Any) -> Iterator[Run]:
 
 def _known_by(argument: Any) -> Hashable:
     if isinstance(argument, Run):
-        return (argument.digest, argument.name) if argument.digest else id(argument)
+        return (str(argument.digest), argument.name) if argument.digest else id(argument)  # which keeps no run alive
     if isinstance(argument, AlignedPair):
         return (_known_by(argument.a), _known_by(argument.b))
     if isinstance(argument, (list, tuple)):

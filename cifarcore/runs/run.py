@@ -6,7 +6,7 @@ The contract between training and the app, so it knows NumPy alone: no torch, no
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from cifarcore.errors import readable
 from cifarcore.files import atomic_write
 from cifarcore.runs.archive import native, opened, read_array
+from cifarcore.runs.digests import derived_digest, own_digest
 from cifarcore.runs.layout import (
     GROUPS,
     HISTORY_COLUMNS,
@@ -30,7 +31,6 @@ from cifarcore.runs.layout import (
 from cifarcore.runs.scores import CLASSES
 
 MOST_NAMED = 12
-_NO_CONTENT = ("path", "digest", "_digested")
 _STORED_AS_FLOAT16 = ("logits", "val_logits", "train_neighbor_cosine")
 
 
@@ -61,14 +61,9 @@ class Run:
     history: dict[str, np.ndarray] = field(default_factory=dict)  #: HISTORY_COLUMNS -> float32 (E,)
     path: Path | None = None  #: the file it was read from
     digest: str = ""  #: of the file's bytes, and of what was chosen since: equal digests, equal content
-    _digested: Any = field(default=(), repr=False)  #: a digest, and what it is of
 
     def __post_init__(self) -> None:
-        """Forget a digest that dataclasses.replace took over with other content, whose results it would stand for."""
-        of = tuple(id(getattr(self, each.name)) for each in fields(self) if each.name not in _NO_CONTENT)
-        if self._digested and self._digested[0] == self.digest and self._digested[1] != of:
-            object.__setattr__(self, "digest", "")
-        object.__setattr__(self, "_digested", (self.digest, of))
+        object.__setattr__(self, "digest", own_digest(self))
 
     @property
     def name(self) -> str:
@@ -166,7 +161,7 @@ class Run:
         """The same run on the chosen test images, in the order of `rows` (integer indices or a mask)."""
         per_image = ("sample_ids", "labels", "logits", "tsne", "umap", "clusters", *GROUPS[2], "metadata_values")
         chosen = {name: getattr(self, name)[rows] for name in per_image if getattr(self, name) is not None}
-        return replace(self, **chosen, digest=derived_digest(self, np.asarray(rows)))
+        return replace(self, **chosen, digest=derived_digest(self.digest, np.asarray(rows)))
 
 
 @dataclass(frozen=True)
@@ -297,11 +292,6 @@ def read_header(path: str | Path) -> RunHeader:
     checksum = tuple(headers[name][0].CRC for name in ("logits", "labels", "sample_ids"))
     facts = parse_meta(meta, path)
     return RunHeader(path, facts, n_images, n_classes, () if facts.get("scores") == CLASSES else checksum)
-
-
-def derived_digest(run: Run, choice: np.ndarray) -> str:
-    chosen = hashlib.blake2b(run.digest.encode() + choice.tobytes(), digest_size=16).hexdigest()
-    return chosen if run.digest else ""
 
 
 def _with_int16(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
