@@ -151,8 +151,6 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     replaced, not the link; a device or a pipe is written to. The file has the mode that it had, else the usual one.
     """
     path = Path(path)
-    if path.is_symlink():
-        path = path.resolve()
     try:
         mode: int | None = path.stat().st_mode
     except FileNotFoundError:
@@ -161,6 +159,8 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         with path.open("wb") as device:
             yield device
         return
+    if path.is_symlink():  # after the devices: what /dev/stdout leads to has no path where it is a pipe
+        path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:

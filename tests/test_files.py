@@ -2,11 +2,13 @@
 
 import os
 import stat
+import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from processes import ROOT
 
 from cifarcore import files, places
 from cifarcore.data.cifar100 import data_dir
@@ -203,3 +205,10 @@ def test_where_nothing_is_nothing_was_seen(tmp_path):
     for name in ("gone", "file/below", "null\x00character"):
         assert files.seen(tmp_path / name) is None
     assert files.seen(tmp_path / "file") is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there it is a link to a pipe: run on Linux")
+def test_standard_output_is_written_to_where_it_is_a_pipe():
+    code = "from cifarcore.files import atomic_write\nwith atomic_write('/dev/stdout') as file: file.write(b'page')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == (b"page", b"")
