@@ -100,12 +100,10 @@ def _scores(table: pd.DataFrame, roles: Roles, used: list[str]) -> np.ndarray:
             numbers = pd.to_numeric(texts, errors="coerce")
             wrong = numbers.isna() & table[name].notna() & (texts != "")
             if wrong.any() or role_of(name) == "":
-                example = str(table[name][wrong if wrong.any() else table[name].notna()].iloc[0])
-                percent = "; write 12.5% as 0.125" if example.strip().endswith("%") else ""
-                raise CifarcoreError(
-                    f"column {quoted(name)} holds {example[:40]!r}, not a number; each column is one class's score"
-                    + percent
-                )
+                examples = table[name][wrong if wrong.any() else table[name].notna()].map(str).tolist()
+                held = f"holds {examples[0][:40]!r}, not a number" if examples else "is empty"
+                percent = "; write 12.5% as 0.125" if examples and examples[0].strip().endswith("%") else ""
+                raise CifarcoreError(f"column {quoted(name)} {held}; each column is one class's score{percent}")
             table[name] = numbers
     return table[classes].to_numpy(np.float64)
 

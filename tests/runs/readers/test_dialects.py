@@ -139,6 +139,7 @@ def test_cells_of_classes_that_are_no_numbers_or_empty():
         ({"label": ["x", None]}, "column 'label' is empty in row 1"),
         ({"a": ["1", "25%"]}, "column 'a' holds '25%', not a number; .*; write 12.5% as 0.125"),
         ({"a": ["1", "2,5x"]}, "column 'a' holds '2,5x', not a number; each column is one class's score"),
+        ({"a": [None, None]}, "column 'a' is empty; each column is one class's score"),
         ({"a": ["1.250", "2.5"]}, "column 'a' holds '1.250', not a number; each column is one class's score"),
     ):
         with pytest.raises(CifarcoreError, match=said):
