@@ -136,7 +136,8 @@ def _import_app(root: Path) -> None:
 
 _began, _imported, _drawn = Event(), Event(), Event()
 _PATIENCE_SECONDS, _PAUSE_SECONDS = 10.0, 2.0
-_LATER = ("pandas.io.formats.style", "scipy.stats", "sklearn.metrics", "sklearn.neighbors")  #: that some pages import when they need them
+#: that some pages import when they need them
+_LATER = ("pandas.io.formats.style", "scipy.stats", "sklearn.metrics", "sklearn.neighbors")
 MIDDLEWARE = (Middleware(OnlyThisSite),)
 
 

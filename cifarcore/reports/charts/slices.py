@@ -9,6 +9,7 @@ from cifarcore.reports.charts.style import by_model, by_test, cut_to_width, in_o
 #: a page on which names find no room beside the plot, and stand above their rows
 _NARROW = "(width >= 0 && containerSize()[0] < 520)"
 GAIN, LOSS = "#e07b1a", "#2f7fc1"
+_MOST_LABELS = 24
 
 
 def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
@@ -63,7 +64,12 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
 
 def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
     """Both models' accuracy in each bin of one property. Columns: bin, model, images, accuracy, low, high."""
-    bins = alt.Scale(domain=list(dict.fromkeys(frame["bin"])))
+    names_of_bins = list(dict.fromkeys(frame["bin"]))
+    bins = alt.Scale(domain=names_of_bins)
+    # as many slanted labels have room; of more, Vega leaves out those that would overlap
+    axis = alt.Axis(
+        labelAngle=-30, labelLimit=200, labelExpr=middle_cut(28), labelOverlap=len(names_of_bins) > _MOST_LABELS
+    )
     base = alt.Chart()
     scale = alt.Scale(zero=False)
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
@@ -73,13 +79,7 @@ def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerCha
     return alt.layer(
         points, rules, data=frame, height=280, description="Accuracy of both models by the property, with 95% CIs"
     ).encode(
-        x=alt.X(
-            "bin:N",
-            sort=None,
-            scale=bins,
-            title=None,
-            axis=alt.Axis(labelAngle=-30, labelLimit=200, labelExpr=middle_cut(28)),
-        ),
+        x=alt.X("bin:N", sort=None, scale=bins, title=None, axis=axis),
         xOffset=alt.XOffset("model:N"),
         color=by_model(names)["color"],
         tooltip=[
