@@ -246,7 +246,7 @@ def _gain_of_input_size(runs: Sequence[Run]) -> tuple[str, dict]:
         )
 
     distinct = {
-        run.digest or run.name: run for run in runs if isinstance((run.meta.get("config") or {}).get("image_size"), int)
+        run.digest or id(run): run for run in runs if isinstance((run.meta.get("config") or {}).get("image_size"), int)
     }
     for _, alike in groupby(sorted(distinct.values(), key=recipe), recipe):
         by_size: dict[int, list[Run]] = {}

@@ -62,6 +62,7 @@ def summary_text(runs: Sequence[Run]) -> str:
         f"Runs: {len(runs)}, of {len(groups)} model{'s' if len(groups) > 1 else ''}. "
         f"± is the sample standard deviation (n-1) over a model's seeds{beside}.",
         "Test images: " + "; ".join(dict.fromkeys(_test_set(run) for run in runs)),
+        *_on_different_images(runs),
         *absent.notes(runs, ("top5", "macro_auc", "ece", "brier", "log_loss")),
         _section("Each model, mean over its seeds", _text(_group_rows(table))),
         *as_reported,
@@ -74,13 +75,27 @@ def summary_text(runs: Sequence[Run]) -> str:
 
 
 def results_table(runs: Sequence[Run]) -> str:
-    """The results as a Markdown table: a row for each group, then, of runs on CIFAR-100, the report's own numbers."""
+    """The results as a Markdown table: a row for each group, then, of runs on CIFAR-100, the report's own numbers.
+
+    Where the test images differ, a line below it says so.
+    """
     rows = _group_rows(run_numbers(runs))
     if not all(map(is_about, runs)):
-        return markdown(rows)
+        return "\n\n".join([markdown(rows), *_on_different_images(runs)])
     report = {TITLES[name]: with_spread(*numbers, ".4f") for name, numbers in REPORT.items()}
     rows = pd.concat([rows, pd.DataFrame([{"Model": "the report", **report}])]).fillna("")
-    return markdown(rows)
+    return "\n\n".join([markdown(rows), *_on_different_images(runs)])
+
+
+def _on_different_images(runs: Sequence[Run]) -> list[str]:
+    """A line where the numbers of `runs` must not be held against each other; none where all have the same images."""
+    if len({np.sort(run.sample_ids).tobytes() for run in runs}) == 1:
+        return []
+    sizes = all_of([f"{run.n_images:,}" for run in runs])
+    return [
+        f"Not comparable: each run was scored on its own test images, and these differ ({sizes} images). Models are "
+        "compared on the images that they share."
+    ]
 
 
 def update_readme(runs: Sequence[Run], path: str | Path) -> None:

@@ -38,7 +38,8 @@ def arrays_of(
 ) -> dict[str, Any]:
     """The fields of `Run.from_predictions`, whose arguments these are."""
     names, test_set = tuple(map(str, as_array(class_names, "class_names").tolist())), test_set.strip()
-    _refuse_other_columns(scores, names)
+    for argument, given in (("scores", scores), ("labels", labels)):  # labels may be a column for each class, too
+        _refuse_other_columns(argument, given, names)
     columns = {f"metadata[{name!r}]": each for name, each in metadata.items()} if isinstance(metadata, Mapping) else {}
     _refuse_other_index(ids, {"scores": scores, "labels": labels, "sample_ids": ids, "metadata": metadata} | columns)
     if kind and kind not in KINDS:
@@ -98,16 +99,16 @@ def arrays_of(
     }
 
 
-def _refuse_other_columns(scores: Any, names: tuple[str, ...]) -> None:
+def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> None:
     """Raises CifarcoreError for a data frame whose columns are called like the classes, in another order."""
-    if not isinstance(scores, pd.DataFrame):
+    if not isinstance(table, pd.DataFrame):
         return
-    headings = list(map(str, scores.columns))
+    headings = list(map(str, table.columns))
     places = names_of(names).places(headings)
     by_default = headings == list(map(str, range(len(headings))))
     if not by_default and ((places >= 0) & (places != np.arange(len(places)))).any():
         raise CifarcoreError(
-            f"scores: its columns are called {', '.join(map(repr, headings[:3]))[:100]}, … and class_names are "
+            f"{argument}: its columns are called {', '.join(map(repr, headings[:3]))[:100]}, … and class_names are "
             f"{', '.join(map(repr, names[:3]))[:100]}, …; give both in one order"
         )
 

@@ -16,32 +16,51 @@ from cifarcore.runs.class_names import read_class_names
 from cifarcore.runs.classes import are_digits
 from cifarcore.runs.formats import read_lines
 from cifarcore.runs.predictions import Predictions, text_array
+from cifarcore.runs.readers.roles import role_of
 
 _SEPARATORS = (",", "\t", ";", r"\s+")
 
 
 def read_file_labels(path: str) -> dict[str, str] | None:
-    """The label of each file, by its name: the first two cells of each line of a table; None for any other file.
+    """The label of each file, by its name: of each line of a table the first cell, and the second, or the one under
+    the heading of labels; None for any other file.
 
-    A first line that names no picture is the header. Raises CifarcoreError where a file has two labels.
+    A first line that names no picture is the header. Raises CifarcoreError where a file has two labels, and where the
+    header leaves open which column they are in.
     """
     if Path(path).suffix.lower() in (".npy", ".npz"):
         return None
     lines = read_lines(path)
     for separator in _SEPARATORS:
-        rows = [re.split(separator, line) for line in lines]
+        rows, header = [re.split(separator, line) for line in lines], []
         if len(rows) > 1 and not _is_file(rows[0][0]):
-            rows = rows[1:]
+            header, *rows = rows
         if all(len(row) > 1 and _is_file(row[0]) for row in rows):
             break
     else:
         return None
     labels: dict[str, str] = {}
+    column = _column_of_labels(header, Path(path).name)
+    if short := next((row[0] for row in rows if len(row) <= column), None):
+        raise CifarcoreError(f"labels {Path(path).name}: {short[:100]!r} has no label; give one for each file")
     for row in rows:
-        name, label = (cell.strip().strip('"') for cell in row[:2])
+        name, label = (row[place].strip().strip('"') for place in (0, column))
         if labels.setdefault(name, label) != label:
             raise CifarcoreError(f"labels {Path(path).name}: {name[:100]!r} is there twice, with two labels; keep one")
     return labels
+
+
+def _column_of_labels(header: Sequence[str], file: str) -> int:
+    headings = [cell.strip().strip('"') for cell in header]
+    if len(headings) <= 2:
+        return 1
+    named = [place for place, heading in enumerate(headings) if place and role_of(heading) == "labels"]
+    if len(named) != 1:
+        raise CifarcoreError(
+            f"labels {file}: {len(named) or 'none'} of its columns {', '.join(headings)[:200]} are headed as labels; "
+            "head the one that holds them label, and no other so"
+        )
+    return named[0]
 
 
 def own_labels(predictions: Predictions, given: np.ndarray | None, config: ImportConfig) -> dict[str, str] | None:

@@ -134,6 +134,14 @@ def test_results_table_is_markdown(runs, others):
         assert ("0.5803 ± 0.0317" in lines[-1]) == beside
 
 
+def test_numbers_of_different_images_are_said_not_to_be_comparable(runs):
+    part = np.arange(runs[0].n_images - 2)
+    for shown in (summary.results_table, summary.summary_text):
+        assert "Not comparable" not in shown(runs)
+        said = shown([*runs[:-1], runs[-1].take(part)])
+        assert f"these differ ({runs[0].n_images:,}, {len(part):,} images)" in said
+
+
 def test_other_data_sets_are_shown_as_theirs(runs, others):
     """No figure of the report beside them, nor beside runs of which some are of other images."""
     birds = [replace(run, meta=run.meta | {"dataset": {"name": "birds", "fingerprint": "0a1b"}}) for run in others]

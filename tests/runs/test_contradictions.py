@@ -12,6 +12,7 @@ from pictures import draw, plain
 from cifarcore import CifarcoreError, Run, save_run
 from cifarcore.config import ImportConfig
 from cifarcore.runs.class_names import read_class_names
+from cifarcore.runs.file_labels import read_file_labels
 from cifarcore.runs.importing import check
 
 TURNED = [2, 0, 1]
@@ -35,6 +36,31 @@ def test_a_data_frame_whose_columns_are_called_otherwise_is_refused(made):
     frame.columns = [made.names[i] for i in TURNED]
     with pytest.raises(CifarcoreError, match="its columns are called 'class 2', .* give both in one order"):
         called(made, frame)
+
+
+def test_labels_of_a_column_for_each_class_are_not_taken_in_another_order(made):
+    columns = pd.get_dummies(pd.Series(np.array(made.names)[made.labels]))[list(made.names)]
+    arguments = {"class_names": made.names, "sample_ids": made.ids}
+    assert Run.from_predictions(made.probabilities, columns, **arguments).correct.mean() == made.accuracy
+    with pytest.raises(CifarcoreError, match="labels: its columns are called 'class 2', .* give both in one order"):
+        Run.from_predictions(made.probabilities, columns[[made.names[i] for i in TURNED]], **arguments)
+
+
+def test_a_table_of_files_has_its_labels_under_the_heading_of_labels(tmp_path):
+    def read(*lines):
+        (tmp_path / "labels.csv").write_text("\n".join(lines), encoding="utf-8")
+        return read_file_labels(str(tmp_path / "labels.csv"))
+
+    wanted = {"a.png": "cat", "b.png": "dog"}
+    assert read("file,annotator_1,label", "a.png,dog,cat", "b.png,dog,dog") == wanted
+    assert read("file,label,split", "a.png,cat,test", "b.png,dog,test") == wanted
+    assert read("file,who", "a.png,cat", "b.png,dog") == wanted  # there is no other
+    assert read("a.png,cat,test", "b.png,dog,test") == wanted
+    for header, said in (("file,first,second", "none of its columns"), ("file,label,true", "2 of its columns")):
+        with pytest.raises(CifarcoreError, match=said):
+            read(header, "a.png,dog,cat", "b.png,dog,dog")
+    with pytest.raises(CifarcoreError, match="'b.png' has no label"):
+        read("file,annotator_1,label", "a.png,dog,cat", "b.png,dog")
 
 
 def test_indices_in_different_orders_are_refused(made):

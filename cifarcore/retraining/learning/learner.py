@@ -281,7 +281,7 @@ class Learner:
             "seed": self.train_config.seed,
             "config": self.train_config.to_dict(),
             "initialised_from": f"{run.name} ({run.digest})",
-            "parent": {"name": run.name, "digest": run.digest, "weights_digest": self.setup.weights_digest},
+            "parent": {"name": run.name, "digest": str(run.digest), "weights_digest": self.setup.weights_digest},
             "retraining": record,
             "training_data": {
                 "name": parent.meta.get("training_data", {}).get("name", ""),

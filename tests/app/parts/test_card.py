@@ -34,9 +34,9 @@ def test_the_card_shows_each_models_own_five_most_probable_classes(folder, monke
     write(folder, A[0], B[0])
     row = int(np.flatnonzero((A[0].predictions == LABELS) & (B[0].predictions != LABELS))[3])
     drawn = {}
-    draw = card.charts.top_classes
+    draw = card.charts.card.top_classes
     monkeypatch.setattr(
-        card.charts, "top_classes", lambda frame, letter: drawn.update({letter: frame}) or draw(frame, letter)
+        card.charts.card, "top_classes", lambda frame, letter: drawn.update({letter: frame}) or draw(frame, letter)
     )
     app = AppTest.from_function(card_alone, kwargs={"root": str(folder.parent)}, default_timeout=TIMEOUT)
     app.query_params["image"] = f"{A[0].sample_ids[row]:016x}-{LABELS[row]}"

@@ -100,7 +100,7 @@ def test_shapes_that_name_pictures(folder, tmp_path):
         "as timm indexes": {file: {"index": [2, 0, 1], "prob": [row[c] for c in (2, 0, 1)]} for file, row, _ in rows},
         "as FiftyOne exports": {"samples": [
             {"filepath": f"data/{file}", "ground_truth": {"_cls": "Classification", "label": name},
-             "predictions": {"_cls": "Classification", "label": "ant", "confidence": 0.1, "logits": packed(row)}}
+             "predictions": {"_cls": "Classification", "label": name, "confidence": 0.8, "logits": packed(row)}}
             for file, row, name in rows
         ]},
     }  # fmt: skip
