@@ -16,7 +16,8 @@ from cifarcore.evidence.shares import accuracy_difference
 from cifarcore.evidence.verdict import of as better_of
 from cifarcore.experiments.study_plan import BASE
 from cifarcore.files import atomic_write
-from cifarcore.reports.summary import all_of, grouped, markdown, put_between_markers
+from cifarcore.reports.markers import put_between_markers
+from cifarcore.reports.summary import all_of, grouped, markdown
 from cifarcore.runs.run import Run
 from cifarcore.text import interval, mean_with_spread, number, p_value
 

@@ -16,6 +16,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent, comparison, known, metrics, paired
 from cifarcore.evidence.findings import is_about
 from cifarcore.files import atomic_write
+from cifarcore.reports.markers import put_between_markers
 from cifarcore.runs.layout import dataset_fingerprint, dataset_name
 from cifarcore.runs.run import Run, model_key, seed_of
 from cifarcore.text import counted, mean_with_spread, one_line, p_value, plain, printable, spaced, with_spread
@@ -107,28 +108,6 @@ def update_readme(runs: Sequence[Run], path: str | Path) -> None:
         raise CifarcoreError(
             f"{path} has no results table; put the lines '<!-- results: -->' and '<!-- /results -->' where it belongs"
         )
-
-
-def put_between_markers(path: str | Path, name: str, text: str) -> bool:
-    """Put `text` between `<!-- name: ... -->` and `<!-- /name -->` in the file at `path`, atomically.
-
-    False, and nothing is written, where the file has no such pair or several. Raises CifarcoreError for no such file.
-    Its lines keep their ends.
-    """
-    path = Path(path)
-    try:
-        content = path.read_bytes().decode()
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
-        raise CifarcoreError(f"{path} cannot be read ({reason}); name the README that holds the {name} table") from None
-    before = content.replace("\r\n", "\n")
-    markers = re.compile(rf"(<!-- {name}:[^>]*-->\n).*?(<!-- /{name} -->)", re.DOTALL)
-    if len(markers.findall(before)) != 1:
-        return False
-    with atomic_write(path) as file:
-        after = markers.sub(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", before)
-        file.write((after.replace("\n", "\r\n") if "\r\n" in content else after).encode())
-    return True
 
 
 def markdown(rows: pd.DataFrame) -> str:

@@ -10,6 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from cifarcore.evidence import comparison
 from cifarcore.reports import summary
+from cifarcore.reports.markers import put_between_markers
 from cifarcore.text import counted
 
 
@@ -83,9 +84,9 @@ def test_two_pairs_of_markers_are_no_place(tmp_path):
     readme = tmp_path / "x.md"
     pair = "<!-- t: x -->\nold\n<!-- /t -->\n"
     readme.write_text(pair * 2)
-    assert not summary.put_between_markers(readme, "t", "new") and readme.read_text() == pair * 2
+    assert not put_between_markers(readme, "t", "new") and readme.read_text() == pair * 2
     readme.write_text(pair)
-    assert summary.put_between_markers(readme, "t", "new \\1")
+    assert put_between_markers(readme, "t", "new \\1")
     assert readme.read_text() == "<!-- t: x -->\n\nnew \\1\n\n<!-- /t -->\n"
 
 
