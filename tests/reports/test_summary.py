@@ -140,6 +140,8 @@ def test_numbers_of_different_images_are_said_not_to_be_comparable(runs):
         assert "Not comparable" not in shown(runs)
         said = shown([*runs[:-1], runs[-1].take(part)])
         assert f"these differ ({runs[0].n_images:,}, {len(part):,} images)" in said
+        others = replace(runs[-1], sample_ids=runs[-1].sample_ids + np.uint64(1))  # as many
+        assert "Not comparable" in summary.results_table([*runs[:-1], others])
 
 
 def test_other_data_sets_are_shown_as_theirs(runs, others):
