@@ -24,6 +24,9 @@ _LOG, _PROCESS, _WATCH = "measuring.txt", "measuring.json", "measuring.watch"
 _MOST = 1e12  # images per second
 #: a measurement ends by itself when nobody has looked at it for so long
 UNWATCHED_SECONDS = 15.0
+_SPEEDS = ("learning", "scoring", "rescoring", "caching")
+#: what a measurement gets at least of the processor's time that it asked for, where no other work goes on
+_QUIET = 0.6
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Expectation:
     learning: float
     caching: float
     scoring: float
+    busy: bool = False  #: whether other work slowed the measurement down, so that all of it may go faster
 
     @property
     def total(self) -> float:
@@ -59,18 +63,20 @@ def expect(header: RunHeader, config: RetrainConfig, runs_folder: str | Path) ->
         caching, scoring = 0.0 if cached else (images + scored) / speed["scoring"], 0.0
     elif config.train_layers == "last_block":
         views = VIEWS * min(KEPT, images)
-        caching = 0.0 if has_block(header.path, runs_folder) else (views + scored) / speed["scoring"]
+        rate = speed.get("caching", speed["scoring"])
+        caching = 0.0 if has_block(header.path, runs_folder) else (views + scored) / rate
         scoring = scored / speed.get("rescoring", speed["scoring"])
     learning = max(LEAST_SHARE * config.seconds, config.seconds - scoring)
     most = MOST_PASSES * min(KEPT, images) / images if config.train_layers == "last_block" else math.inf
     passes = config.epochs or min(most, learning * speed["learning"] / images)
     learning = passes * images / speed["learning"]
-    return Expectation(speed["learning"], passes, learning, caching, scoring)
+    return Expectation(speed["learning"], passes, learning, caching, scoring, speed.get("share", 1.0) < _QUIET)
 
 
 def speed_of(runs_folder: str | Path, meta: dict, config: RetrainConfig) -> dict[str, float]:
-    """Images per second that were measured on this machine for such a network, of learning, of scoring, and of scoring
-    the last block alone (`rescoring`); {} before that.
+    """Images per second that were measured on this machine for such a network, of learning, of scoring, of scoring
+    the last block alone (`rescoring`) and of computing what that block sees (`caching`), and the share of the
+    processor's time that the measurement got of what it asked for; {} before that.
     """
     if is_link(retrained_dir(runs_folder)):
         return {}
@@ -78,7 +84,7 @@ def speed_of(runs_folder: str | Path, meta: dict, config: RetrainConfig) -> dict
     numbers = kept if isinstance(kept, dict) else {}
     return {
         name: float(numbers[name])
-        for name in ("learning", "scoring", "rescoring")
+        for name in (*_SPEEDS, "share")
         if isinstance(numbers.get(name), (int, float)) and 0 < numbers[name] < _MOST
     }
 
@@ -88,7 +94,7 @@ def save_speed(runs_folder: str | Path, meta: dict, config: RetrainConfig, speed
     known = read_json(_speeds(runs_folder))
     write_json(
         _speeds(runs_folder),
-        known | {_speed_key(meta, config): {name: round(value, 1) for name, value in speed.items()}},
+        known | {_speed_key(meta, config): {name: round(value, 2) for name, value in speed.items()}},
     )
 
 

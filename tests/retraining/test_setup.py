@@ -330,6 +330,11 @@ def test_expectation_comes_from_what_was_measured_here(made):
     assert expected.passes == pytest.approx(58 * 1000 / 50_000) and expected.caching == pytest.approx(28_500 / 250)
     speeds.save_speed(made, header.meta, config, {"learning": 1000.0, "scoring": 250.0, "rescoring": 1000.0})
     assert speeds.expect(header, config, made).scoring == 0.5
+    assert not speeds.expect(header, config, made).busy
+    of_block = {"learning": 1000.0, "scoring": 250.0, "rescoring": 1000.0, "caching": 500.0, "share": 0.4}
+    speeds.save_speed(made, header.meta, config, of_block)  # other work had the rest of the processor
+    assert speeds.expect(header, config, made).caching == pytest.approx(28_500 / 500)
+    assert speeds.expect(header, config, made).busy
     kept = folders.block_cache(made / "retrained", folders.file_digest(made / "cnn-made-0.pt"), "data")
     kept.parent.mkdir()
     kept.write_bytes(b"")

@@ -364,10 +364,11 @@ def test_measuring_keeps_what_it_finds(runs, dataset, monkeypatch):
     from cifarcore.retraining import speeds
     from cifarcore.runs.run import read_header
 
-    for layers in ("all", "head"):
+    for layers in ("all", "last_block", "head"):
         config = replace(CONFIG, train_layers=layers)
         found = worker.measure(parent(runs), config, runs, lambda name: dataset, seconds=0.1)
-        assert found["learning"] > 0 and found["scoring"] > 0
+        assert found["learning"] > 0 and found["scoring"] > 0 and 0 < found["share"] < 2
+        assert ("caching" in found) == (layers == "last_block")
         expected = speeds.expect(read_header(parent(runs)), config, runs)
         assert expected.images_per_second == pytest.approx(found["learning"], rel=0.01)
 

@@ -230,6 +230,8 @@ def _expectation(folder: Path, header: RunHeader, config: RetrainConfig, of_imag
     if expected.scoring > 1:
         parts.append(f"{duration(expected.scoring)} of scoring at the end")
     st.caption(f":material/schedule: Takes about **{duration(expected.total)}**: {', '.join(parts)}.")
+    if expected.busy:
+        st.caption(":material/speed: Measured while this machine was busy: left alone it will be faster.")
     budget = expected.learning if config.epochs else config.seconds
     if expected.learning + expected.scoring > HOLDS * max(budget, 1.0):
         st.caption(f":material/hourglass_top: Scoring makes this longer than the budget of {duration(budget)}.")

@@ -204,7 +204,7 @@ def measure(
     load_dataset: Callable[[str], Dataset],
     seconds: float = 3.0,
 ) -> dict[str, float]:
-    """Images per second of learning and of scoring on this machine, kept where the app finds them."""
+    """Images per second of learning and of scoring on this machine, kept where the app finds them; see `speed_of`."""
     lower_priority()
     setup = Setup(replace(config, focus="all"), run_file, "", file_digest(weights_path(run_file)), (), ())
     run, parent = read_parent(setup)
@@ -225,20 +225,24 @@ def measure(
             some = np.setdiff1d(np.arange(len(ids)), val_rows)[:PROBE_IMAGES]
             test_ids = sample_ids(dataset.x_test[:PROBE_IMAGES])
             few = replace(dataset, x_test=dataset.x_test[:PROBE_IMAGES])
+            began = time.monotonic()
             block = new_block(parent, "", few, ids, some, val_rows[:0], test_ids, lambda done: None)
+            cached = (VIEWS * len(some) + len(test_ids)) / (time.monotonic() - began)
             began = time.monotonic()
             block_logits(parent, block, test_ids)
             rescored = len(test_ids) / (time.monotonic() - began)
         learner = Learner(setup, parent, dataset, val_rows, on_features, None, (), block, ids)
         for _ in range(2):
             learner.take_step()
-        began, step = time.monotonic(), learner.step
+        began, began_cpu, step = time.monotonic(), time.process_time(), learner.step
         while time.monotonic() - began < seconds:
             learner.take_step().item()
+        passed = time.monotonic() - began
         speed = {
-            "learning": (learner.step - step) * sum(learner.shares) / (time.monotonic() - began),
+            "learning": (learner.step - step) * sum(learner.shares) / passed,
             "scoring": scored,
-        } | ({} if block is None else {"rescoring": rescored})
+            "share": (time.process_time() - began_cpu) / (passed * torch.get_num_threads()),
+        } | ({} if block is None else {"rescoring": rescored, "caching": cached})
     save_speed(runs_folder, run.meta, config, speed)
     return speed
 
