@@ -43,7 +43,8 @@ def train(
         with watched(config.name, "repeat the command with --resume") as watch:
             asked = {"resume": resume, "overwrite": overwrite, "data_folder": data, "save_every": save_every}
             path = fit(config, dataset, folder, **asked, world=world, **watch)
-        console.print(f"wrote {path}; next: cifarcore evaluate {path}")
+        replacing = " --overwrite" if path.with_suffix(".npz").exists() else ""  # the run of another training
+        console.print(f"wrote {path}; next: cifarcore evaluate {path}{replacing}")
 
 
 def study(
@@ -90,9 +91,14 @@ def evaluate(
         ),
     ] = None,
     images: Annotated[int, typer.Option(help="With --corruption: how many of the test images.", min=1)] = 2000,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace what is there in place of the run file, such as another run.")
+    ] = False,
 ) -> None:
     """Score the test images with each checkpoint; writes the run file, or its --corruption file, next to it."""
     if corruption:
+        if overwrite:
+            raise CifarcoreError("--corruption adds to a file and replaces no run; leave out --overwrite")
         _evaluate_corrupted(checkpoints, data, device, corruption, images)
         return
     from cifarcore.runs.run import load_run
@@ -101,8 +107,11 @@ def evaluate(
 
     for path in sorted(checkpoints, key=lambda path: path.name.endswith(".resume.pt")):  # what is unfinished stops none
         dataset = load_dataset(load_checkpoint(path).config.dataset, data)
-        written = evaluate_file(path, dataset, device)
+        notes: list[str] = []
+        written = evaluate_file(path, dataset, device, overwrite, notes.append)
         console.print(f"wrote {written}: test accuracy {load_run(written).correct.mean():.4f}")
+        for note in notes:
+            console.print(f"note: {note}")
 
 
 def _evaluate_corrupted(

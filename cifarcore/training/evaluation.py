@@ -18,6 +18,7 @@ from cifarcore.runs.run import Run, save_run
 from cifarcore.training.checkpoints import Checkpoint, load_checkpoint
 from cifarcore.training.hardware import resolve
 from cifarcore.training.predict import EVALUATION_BATCH, predict
+from cifarcore.training.rewriting import refuse_other_files, with_kept
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +158,28 @@ def check_classes(checkpoint: Checkpoint, dataset: Dataset) -> None:
         )
 
 
-def evaluate_file(path: str | Path, dataset: Dataset, device: str = "auto") -> Path:
-    """Evaluate the checkpoint at `path`; writes and returns the run file next to it, and its features."""
+def evaluate_file(
+    path: str | Path,
+    dataset: Dataset,
+    device: str = "auto",
+    overwrite: bool = False,
+    tell: Callable[[str], None] = lambda note: None,
+) -> Path:
+    """Evaluate the checkpoint at `path`; writes and returns the run file next to it, and its features.
+
+    The run of the same training is replaced, with what was added to it as far as that fits; `tell` hears what does not.
+    Raises CifarcoreError where another file is there and `overwrite` is not given.
+    """
     path = Path(path)
-    run, features = evaluate(load_checkpoint(path), dataset, device)
+    checkpoint, run_file = load_checkpoint(path), path.with_suffix(".npz")
+    before = refuse_other_files(checkpoint, run_file, features_path(path), overwrite)
+    run, features = evaluate(checkpoint, dataset, device)
+    run, notes = with_kept(run, before)
     save_features(features, features_path(path))
-    return save_run(run, path.with_suffix(".npz"))
+    save_run(run, run_file)
+    for note in notes:
+        tell(note)
+    return run_file
 
 
 def features_of(path: Path, run: Run, load_dataset: Callable[[str], Dataset]) -> Features | None:

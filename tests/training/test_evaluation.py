@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made import made_run
 
 from cifarcore.config import TrainConfig
 from cifarcore.data.cifar100 import Dataset, load_cifar100, sample_ids
 from cifarcore.data.synthetic import make_synthetic
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.alignment import align
-from cifarcore.runs.run import load_run
+from cifarcore.runs.run import load_run, save_run
 from cifarcore.training import evaluation
 from cifarcore.training.checkpoints import Checkpoint, half, load_checkpoint, save_checkpoint
 from cifarcore.training.hardware import resolve
@@ -82,6 +83,53 @@ def test_written_files_are_read_back_and_features_follow_the_run(checkpoint, dat
     evaluation.features_path(written).unlink()
     path.unlink()
     assert evaluation.features_of(written, run, lambda name: dataset) is None
+
+
+def test_a_file_that_is_not_of_the_checkpoint_is_replaced_only_when_asked(checkpoint, dataset, tmp_path):
+    """The command names the checkpoint alone: predictions or another run beside it were lost."""
+    path = save_checkpoint(checkpoint, tmp_path / "cnn-tiny-0.pt")
+    there = path.with_suffix(".npz")
+    np.savez(there, predictions=np.eye(3))
+    for said in ("is no run file", "is the run of another training"):
+        before = there.read_bytes()
+        with pytest.raises(CifarcoreError, match=f"cnn-tiny-0.npz: {said}; move it away, or replace it with --over"):
+            evaluation.evaluate_file(path, dataset, "cpu")
+        assert there.read_bytes() == before and sorted(tmp_path.iterdir()) == [there, path]
+        save_run(made_run(5, 60), there)
+    features = evaluation.features_path(path)
+    np.savez(features, mine=np.eye(3))
+    with pytest.raises(CifarcoreError, match=r"cnn-tiny-0.features.npz: holds no features .*move it away"):
+        evaluation.evaluate_file(path, dataset, "cpu", overwrite=True)
+    features.unlink()
+    evaluation.evaluate_file(path, dataset, "cpu", overwrite=True)
+    assert load_run(there).n_images == 300
+    evaluation.evaluate_file(path, dataset, "cpu")  # its own run loses nothing
+
+
+def test_what_was_added_to_a_run_is_kept_where_it_fits(checkpoint, dataset, tmp_path):
+    """Scored again, a run was written without its maps and metadata, and nothing said so."""
+    path = save_checkpoint(checkpoint, tmp_path / "cnn-tiny-0.pt")
+    run = load_run(evaluation.evaluate_file(path, dataset, "cpu"))
+    added = {
+        "tsne": np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32),
+        "metadata_names": np.array(["camera"]),
+        "metadata_values": np.array([[f"camera {row}"] for row in range(300)]),
+        "meta": run.meta | {"map_source": "features", "maps": {"tsne": 0.5}},
+    }
+    save_run(replace(run, **added).take(np.arange(300)[::-1]), run.path)
+    notes = []
+    again = load_run(evaluation.evaluate_file(path, dataset, "cpu", tell=notes.append))
+    assert not notes and again.meta == added["meta"] and np.array_equal(again.logits, run.logits)
+    for name in ("tsne", "metadata_names", "metadata_values"):
+        assert np.array_equal(getattr(again, name), added[name])
+
+    save_run(replace(again, logits=again.logits[:, ::-1]), run.path)
+    again = load_run(evaluation.evaluate_file(path, dataset, "cpu", tell=notes.append))
+    assert again.tsne is None and "maps" not in again.meta and again.metadata_values is not None
+    assert len(notes) == 1 and "maps of the former run file are left out, as they are of other scores" in notes[0]
+    save_run(replace(again, sample_ids=again.sample_ids + np.uint64(1)), run.path)
+    again = load_run(evaluation.evaluate_file(path, dataset, "cpu", tell=notes.append))
+    assert again.metadata_values is None and "metadata of the former run file" in notes[1]
 
 
 def test_features_of_other_images_are_refused(checkpoint, dataset, tmp_path):
