@@ -180,6 +180,25 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         raise
 
 
+def refuse_no_text(path: Path, flag: str = "") -> None:
+    """Raises CifarcoreError where the file `path`, in whose place a report is to be written, holds no text, as run
+    files, weights and pictures do.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            if b"\0" in file.read(1 << 12):
+                raise CifarcoreError(f"{flag}{path}: is no text, which a report may replace; name another file")
+
+
+def write_report(path: str | Path, content: bytes) -> Path:
+    """Write `content` in place of `path`, atomically. Raises CifarcoreError where there is a file that is no text."""
+    path = Path(path)
+    refuse_no_text(path)
+    with atomic_write(path) as file:
+        file.write(content)
+    return path
+
+
 def _take_place(temporary: Path, path: Path) -> None:
     """Rename onto `path`; on Windows as soon as nobody has it open, who reads it has it but for an instant."""
     deadline = time.monotonic() + PATIENCE

@@ -13,7 +13,7 @@ from cifarcore.cli.flags import config_flags, run_files
 from cifarcore.cli.terminal import DataOption, console
 from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import atomic_write, runs_dir
+from cifarcore.files import refuse_no_text, runs_dir, write_report
 
 if TYPE_CHECKING:
     from cifarcore.reports.result import Result
@@ -72,7 +72,7 @@ def compare(
 
     text = summary_text(loaded)
     outputs: list[Output] = [
-        (out, lambda path: _write(path, text.encode())),
+        (out, lambda path: write_report(path, text.encode())),
         (readme, lambda path: update_readme(loaded, path)),
         (html, lambda path: result().to_html(path, loaded)),
         (json, lambda path: result().to_json(path)),
@@ -112,6 +112,7 @@ def _refuse_same(runs: list[Path], outputs: dict[str, Path | None]) -> None:
             # `--html A B` takes A for the page's name
             if what := taken.get(path.resolve()) or ("a run file" if is_run_file(path) else ""):
                 raise CifarcoreError(f"--{flag} {path}: is {what}; name another file")
+            refuse_no_text(path, f"--{flag} ")
             taken[path.resolve()] = f"the file of --{flag} too"
 
 
@@ -136,8 +137,8 @@ def _gate(loaded: list, require: list[str], files: dict[str, Path | None]) -> No
     verdict |= {"notes": notes, "requirements": report.records(outcomes)}
     content = json.dumps(verdict, indent=1, ensure_ascii=False).encode() + b"\n"
     outputs: list[Output] = [
-        (files["json"], lambda path: _write(path, content)),
-        (files["junit"], lambda path: _write(path, report.junit(outcomes, names, notes))),
+        (files["json"], lambda path: write_report(path, content)),
+        (files["junit"], lambda path: write_report(path, report.junit(outcomes, names, notes))),
         (files["html"], lambda path: first_two(loaded).to_html(path, loaded)),
         (files["out"], lambda path: write_summary(loaded, path)),
     ]
@@ -151,11 +152,6 @@ def _gate(loaded: list, require: list[str], files: dict[str, Path | None]) -> No
             console.print(f"wrote {path}")
     if not met:
         raise typer.Exit(3)
-
-
-def _write(path: Path, content: bytes) -> None:
-    with atomic_write(path) as file:
-        file.write(content)
 
 
 @config_flags(ImportConfig)
@@ -172,15 +168,18 @@ def import_(
     data: DataOption = None,
 ) -> None:
     """Import predictions of any framework as a run file, which the app lists as imported/NAME."""
+    from cifarcore.runs.archive import SUFFIX
     from cifarcore.runs.importing import check, imported_path, keep, refuse_existing
     from cifarcore.runs.understood import scores_of
 
     checked = check(predictions, ImportConfig(**changes), data)
+    if out and out.suffix.lower() != SUFFIX:
+        raise CifarcoreError(f"--out {out}: a run file ends in {SUFFIX}; name it so")
     if out and len(checked) > 1:
         raise CifarcoreError("--out names one file, and these are several runs; leave it out")
     places = [out or imported_path(runs_dir(), each.name) for each in checked]
-    for place in places:  # before any of them is written
-        refuse_existing(place, overwrite)
+    for each, place in zip(checked, places, strict=True):  # before any of them is written
+        refuse_existing(place, overwrite, each.inputs)
     for each, place in zip(checked, places, strict=True):
         with Progress(TextColumn("reading pictures"), BarColumn(), MofNCompleteColumn(), console=console) as bar:
             task = bar.add_task("", total=None, visible=False)

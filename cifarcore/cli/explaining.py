@@ -18,13 +18,16 @@ def explain(
     import numpy as np
 
     from cifarcore.data.picture_files import read_picture
-    from cifarcore.runs.archive import SUFFIX, is_run_file
+    from cifarcore.runs.archive import SUFFIX, is_run_file, names_in
     from cifarcore.text import spaced
     from cifarcore.training.checkpoints import load_checkpoint
-    from cifarcore.training.occlusion import MOST_SIDE, occlusion, save_occlusion
+    from cifarcore.training.occlusion import ARRAYS, MOST_SIDE, occlusion, save_occlusion
 
-    if is_run_file(out) or out.suffix.lower() != SUFFIX:  # as a checkpoint or the picture would be
-        raise CifarcoreError(f"--out {out}: is {'a run file' if is_run_file(out) else 'no .npz'}; name another file")
+    if out.suffix.lower() != SUFFIX or (out.exists() and names_in(out) != ARRAYS):
+        what = (
+            "a run file" if is_run_file(out) else "no .npz" if out.suffix.lower() != SUFFIX else "another kind of .npz"
+        )
+        raise CifarcoreError(f"--out {out}: is {what}; name another file")
     weights = load_checkpoint(checkpoint)
     image = np.asarray(read_picture(picture).shown)
     if max(image.shape[:2]) > MOST_SIDE:  # hundreds of copies of it are made

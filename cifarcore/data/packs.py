@@ -64,6 +64,15 @@ def packed_files(pack: Path) -> dict[str, int]:
         return {}
 
 
+def is_pack(path: Path) -> bool:
+    """Whether all that `path` holds is called as the pictures of a pack."""
+    try:
+        with path.open("rb") as file, _listed(file) as archive:
+            return all(_NAME.fullmatch(name) for name in archive.namelist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
+
+
 class Pack:
     """The pictures of a pack, found by sample id, each read when it is asked for, as long as the file is the same.
 

@@ -65,6 +65,8 @@ def train_and_score(
     if config.teacher:
         _check_teacher(config)
     path = study_path(change, config.seed, folder)
+    if keep and path.with_suffix(".pt").exists():
+        raise CifarcoreError(f"{path.with_suffix('.pt')}: exists already; move it away, or leave out --keep")
     weights = fit(config, dataset, folder, resume=True, data_folder=data_folder, **watch)
     checkpoint = load_checkpoint(weights)
     check_classes(checkpoint, dataset)

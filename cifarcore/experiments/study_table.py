@@ -15,7 +15,7 @@ from cifarcore.evidence.comparison import on_shared_images
 from cifarcore.evidence.shares import accuracy_difference
 from cifarcore.evidence.verdict import of as better_of
 from cifarcore.experiments.study_plan import BASE
-from cifarcore.files import atomic_write
+from cifarcore.files import write_report
 from cifarcore.reports.markers import put_between_markers
 from cifarcore.reports.summary import all_of, grouped, markdown
 from cifarcore.runs.run import Run
@@ -34,8 +34,7 @@ def write_study(runs: Sequence[Run], out: str | Path, readme: str | Path | None 
     """
     table = study_table(runs)
     text = study_text(table)
-    with atomic_write(out) as file:
-        file.write(text.encode())
+    write_report(out, text.encode())
     if readme:
         put_between_markers(readme, "study", short_text(table))
     return text

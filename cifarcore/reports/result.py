@@ -18,7 +18,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import calibrated, comparison
 from cifarcore.evidence.known import repeats
 from cifarcore.evidence.verdict import Letter
-from cifarcore.files import atomic_write
+from cifarcore.files import write_report
 from cifarcore.reports import html, markup
 from cifarcore.reports.charts.classes import dumbbells
 from cifarcore.reports.sections import decision_sections
@@ -142,7 +142,7 @@ class Result:
 
     def to_html(self, path: str | PathLike[str], all_runs: Sequence[Run] = ()) -> Path:
         """Write `html` to `path`, atomically."""
-        return _written(self.html(all_runs), path)
+        return write_report(Path(path), self.html(all_runs).encode())
 
     def to_dict(self) -> dict[str, Any]:
         """What `to_json` writes.
@@ -178,7 +178,7 @@ class Result:
         """`to_dict` as JSON; with a `path`, it is written there as well, atomically."""
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         if path is not None:
-            _written(text, path)
+            write_report(Path(path), text.encode())
         return text
 
     def to_markdown(self) -> str:
@@ -291,10 +291,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (float, np.floating)):
         return float(value) if np.isfinite(value) else None
     return value
-
-
-def _written(text: str, path: str | PathLike[str]) -> Path:
-    path = Path(path)
-    with atomic_write(path) as file:
-        file.write(text.encode())
-    return path

@@ -15,7 +15,7 @@ import pandas as pd
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent, comparison, known, metrics, paired
 from cifarcore.evidence.findings import is_about
-from cifarcore.files import atomic_write
+from cifarcore.files import write_report
 from cifarcore.reports.markers import put_between_markers
 from cifarcore.runs.layout import dataset_fingerprint, dataset_name
 from cifarcore.runs.run import Run, model_key, seed_of
@@ -39,8 +39,7 @@ TITLES = {
 def write_summary(runs: Sequence[Run], out: str | Path) -> str:
     """Write the summary of `runs` to `out`, atomically, and return it; `compared_sides` are compared."""
     text = summary_text(runs)
-    with atomic_write(out) as file:
-        file.write(text.encode())
+    write_report(out, text.encode())
     return text
 
 

@@ -156,8 +156,21 @@ def is_run_file(path: Path) -> bool:
 
 def holds_run(file: BinaryIO) -> bool:
     """The same of an open archive, which may be in memory."""
+    return "schema" in _names(file)
+
+
+def names_in(path: Path) -> frozenset[str]:
+    """The names of the arrays of an `.npz`; none of a file that is not there or is none."""
+    try:
+        with path.open("rb") as file:
+            return _names(file)
+    except OSError:
+        return frozenset()
+
+
+def _names(file: BinaryIO) -> frozenset[str]:
     try:
         with open_zip(file) as archive:
-            return "schema.npy" in archive.namelist()
+            return frozenset(name.removesuffix(".npy") for name in archive.namelist())
     except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
-        return False
+        return frozenset()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cifarcore.config import SEEDS, ImportConfig
 from cifarcore.data.image_folder import read_pictures
+from cifarcore.data.packs import is_pack
 from cifarcore.errors import CifarcoreError, readable
 from cifarcore.files import Version, atomic_write, check_plain, plain_name, refuse_changed, refuse_links, sole_writer
 from cifarcore.runs.archive import is_run_file
@@ -87,7 +88,7 @@ def keep(
     out, run, test, notes = Path(out), checked.run, checked.test, list(checked.notes)
     run = replace(run, meta=run.meta | {"imported": {"file": readable(checked.source.name)[:200], "at": now()}})
     with sole_writer(out):
-        refuse_existing(out, overwrite)
+        refuse_existing(out, overwrite, checked.inputs)
         if out.exists():
             refuse_changed(out, seen)
         if test is None or test.folder is None:
@@ -105,9 +106,28 @@ def keep(
     return Imported(load_run(out), out, tuple(notes))
 
 
-def refuse_existing(out: Path, overwrite: bool) -> None:
+def refuse_existing(out: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> None:
+    """Raises CifarcoreError where the run file `out`, or the pictures beside it, would take the place of one of the
+    `inputs`, of what may not be replaced unless `overwrite`, or of an archive of other things.
+    """
+    pack = pack_path(out)
+    if read := next((path for path in (out, pack) if any(_is_same(path, each) for each in inputs)), None):
+        raise CifarcoreError(f"{read}: is one of the files that are read; choose another name")
     if out.exists() and not overwrite:
         raise CifarcoreError(f"{out}: the run exists already; choose another name, or use --overwrite")
+    if pack.exists() and not is_pack(pack):
+        raise CifarcoreError(
+            f"{pack}: holds no pictures of a run, which are kept under this name; choose another, or move it away"
+        )
+    if pack.exists() and not overwrite:
+        raise CifarcoreError(f"{pack}: the pictures of a run exist already; choose another name, or use --overwrite")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them is not there
+        return False
 
 
 def import_file(
@@ -136,7 +156,8 @@ def delete(folder: str | Path, name: str, seen: Version | None = None) -> None:
             if path.exists():
                 refuse_changed(path, seen)
             path.unlink()
-            pack_path(path).unlink(missing_ok=True)
+            if is_pack(pack_path(path)):  # somebody's own archive stays
+                pack_path(path).unlink()
     except FileNotFoundError:
         raise CifarcoreError(f"{name}: no such imported run") from None
     except OSError as error:
@@ -154,7 +175,9 @@ def _checked(paths: Sequence[Path], config: ImportConfig, data_folder: str | Pat
             )
         kind = config.scores if config.scores in KINDS else ""
         checked = matched(read_together(paths, known_names(config), kind), config, data_folder)
-    return replace(checked, source=paths[0], name=run_name(paths[0], config))
+    named = (config.like, config.labels, config.class_names, config.superclasses, config.metadata)
+    inputs = (*paths, *(path for each in named if each and (path := Path(each)).exists()))
+    return replace(checked, source=paths[0], inputs=inputs, name=run_name(paths[0], config))
 
 
 def _of_run_file(path: Path, config: ImportConfig) -> Checked:

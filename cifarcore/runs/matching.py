@@ -43,6 +43,7 @@ class Checked:
     summary: dict[str, str]  #: what was understood of the file, by what it is of: Rows, Images, Classes, ...
     examples: tuple[tuple[str, str, str], ...] = ()  #: image, true label and predicted class of the first rows
     source: Path = field(default_factory=Path)
+    inputs: tuple[Path, ...] = ()  #: all files that were read, which no output may replace
     name: str = ""  #: under which the run is kept unless another is chosen
 
 

@@ -12,6 +12,7 @@ from cifarcore.training.checkpoints import Checkpoint
 from cifarcore.training.evaluation import score
 
 PATCH, STRIDE = 4, 16  # the patch is a quarter of the picture's side, and moves by a sixteenth
+ARRAYS = frozenset(("drop", "predicted", "probability"))  #: of the file that `save_occlusion` writes
 MOST_SIDE = 256  #: pixels of a picture whose copies, one for each place of the patch, take 1 GiB
 
 

@@ -3,7 +3,6 @@ still fits.
 """
 
 import json
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import open_zip
+from cifarcore.runs.archive import names_in
 from cifarcore.runs.layout import GROUPS
 from cifarcore.runs.run import Run, load_run
 from cifarcore.training.checkpoints import Checkpoint
@@ -26,7 +25,7 @@ def refuse_other_files(checkpoint: Checkpoint, run_file: Path, features_file: Pa
     Raises CifarcoreError where `run_file` is anything else and `overwrite` is not given, and where `features_file` is
     no file of features.
     """
-    if features_file.exists() and not _holds(features_file, ("test", "test_ids", "train", "train_ids")):
+    if features_file.exists() and not {"test", "test_ids", "train"} <= names_in(features_file):
         raise CifarcoreError(
             f"{features_file}: holds no features of images, which are kept under this name; move it away"
         )
@@ -88,11 +87,3 @@ def _same_scores(one: np.ndarray, other: np.ndarray) -> bool:
         return False
     step = np.spacing(np.float16(np.abs(other).max())).astype(np.float32)
     return bool(np.abs(one.astype(np.float32) - other).max() <= 2 * step)
-
-
-def _holds(path: Path, names: tuple[str, ...]) -> bool:
-    try:
-        with path.open("rb") as file, open_zip(file) as archive:
-            return {f"{name}.npy" for name in names} <= set(archive.namelist())
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return False

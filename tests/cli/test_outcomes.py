@@ -14,6 +14,7 @@ from made import made_run
 from processes import ROOT, cifarcore, invoke
 from typer.testing import CliRunner
 
+from cifarcore import compare
 from cifarcore.cli import main as cli
 from cifarcore.cli import training
 from cifarcore.errors import CifarcoreError
@@ -100,6 +101,24 @@ def test_no_report_takes_the_place_of_a_run_file(runs, flag, monkeypatch, capsys
     assert spare.read_bytes() == before
 
 
+@pytest.mark.parametrize("flag", ["--out", "--html", "--json", "--junit"])
+@pytest.mark.parametrize("kind", [".pt", ".features.npz", ".corruptions"])
+def test_no_report_takes_the_place_of_what_is_no_text(runs, flag, kind, monkeypatch, capsys):
+    """What lies beside a run file is lost as easily as the run."""
+    there = runs[0].with_suffix(kind)
+    with there.open("wb") as file:
+        np.savez(file, test=np.zeros((2, 3)))
+    before = there.read_bytes()
+    status, lines = ended(monkeypatch, capsys, "compare", *runs, flag, there, "--require", "accuracy >= -9")
+    assert status == 2 and lines[0].endswith(
+        f"{flag} {there}: is no text, which a report may replace; name another file"
+    )
+    for write in (compare(*runs).to_html, compare(*runs).to_json):
+        with pytest.raises(CifarcoreError, match="is no text, which a report may replace"):
+            write(there)
+    assert there.read_bytes() == before
+
+
 @pytest.mark.parametrize("flag", ["--readme", "--study"])
 def test_a_gate_refuses_what_it_does_not_write(runs, tmp_path, flag, monkeypatch, capsys):
     status, lines = ended(monkeypatch, capsys, "compare", *runs, "--require", "accuracy >= -9", flag, tmp_path / "x")
@@ -163,6 +182,13 @@ def test_import_writes_where_out_says_and_replaces_nothing_unasked(runs, tmp_pat
     assert load_run(out).correct.mean() == load_run(runs[1]).correct.mean()
     invoke("import", runs[0])
     assert [path.name for path in (tmp_path / "checkpoints" / "imported").glob("*.npz")] == ["cnn-made-0.npz"]
+
+
+def test_a_run_file_is_called_as_one(runs, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "kept.csv"
+    status, lines = ended(monkeypatch, capsys, "import", runs[0], "--out", out)
+    assert status == 2 and lines == [f"cifarcore: --out {out}: a run file ends in .npz; name it so"]
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

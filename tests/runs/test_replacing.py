@@ -1,11 +1,13 @@
 """A run that is replaced takes its pictures along, and of two writers of one name the second is refused."""
 
+import shutil
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
-from import_checks import write
+from import_checks import saved, write
 from made import made_run
 from pictures import plain
 from processes import invoke
@@ -13,8 +15,8 @@ from processes import invoke
 from cifarcore import files
 from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.importing import import_file
-from cifarcore.runs.run import load_run
+from cifarcore.runs.importing import delete, import_file, imported_path
+from cifarcore.runs.run import load_run, save_run
 from cifarcore.runs.test_sets import pack_path
 
 
@@ -38,6 +40,49 @@ def test_the_command_writes_where_the_app_reads(tmp_path, monkeypatch):
     invoke("import", path)
     assert load_run(tmp_path / "elsewhere" / "imported" / "theirs.npz").n_images == 60
     assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("pictures", [False, True], ids=["rows", "pictures"])
+def test_an_archive_that_nobody_named_stays(tmp_path, pictures):
+    """The pictures' archive stands beside the run file: what was there went, or was replaced."""
+    made, out = plain(tmp_path / "pictures"), tmp_path / "mine.npz"
+    np.save(tmp_path / "first.npy", made.probabilities)
+    config = ImportConfig(images=str(made.root))
+    first = import_file(tmp_path / "first.npy", out, config)
+    pack = pack_path(out)
+    run = made_run(5, 60)
+    rows = write(tmp_path / "second.csv", run, label=run.labels, sample_id=run.sample_ids)
+    arguments = (tmp_path / "first.npy", out, config) if pictures else (rows, out, ImportConfig())
+    out.unlink()
+    before = pack.read_bytes()
+    with pytest.raises(CifarcoreError, match=r"mine.pictures.zip: the pictures of a run exist .*use --overwrite"):
+        import_file(*arguments)
+    assert pack.read_bytes() == before and not out.exists()
+    with zipfile.ZipFile(pack, "w") as archive:
+        archive.writestr("holiday.txt", "mine")
+    before = pack.read_bytes()
+    with pytest.raises(CifarcoreError, match=r"mine.pictures.zip: holds no pictures of a run.*move it away"):
+        import_file(*arguments, overwrite=True)
+    assert pack.read_bytes() == before and not out.exists()
+    save_run(first.run, imported_path(tmp_path, "mine"))
+    shutil.copy(pack, pack_path(imported_path(tmp_path, "mine")))
+    delete(tmp_path, "mine")
+    assert pack_path(imported_path(tmp_path, "mine")).read_bytes() == before
+
+
+def test_no_file_that_is_read_is_replaced(tmp_path):
+    """`--out` and the predictions were one file: it held a run afterwards, its table was lost."""
+    run = saved(tmp_path, 60)
+    source = write(tmp_path / "x.npz", run, label=run.labels, sample_id=run.sample_ids)
+    (tmp_path / "linked.npz").symlink_to(source)
+    ours = tmp_path / "ours.npz"
+    scores = write(tmp_path / "scores.npy", run)
+    cases = ((source, source, {}), (source, tmp_path / "linked.npz", {}), (scores, ours, {"like": str(ours)}))
+    for source, out, options in cases:
+        before = out.read_bytes()
+        with pytest.raises(CifarcoreError, match=f"{out.name}: is one of the files that are read; choose another"):
+            import_file(source, out, ImportConfig(**options), overwrite=True)
+        assert out.read_bytes() == before
 
 
 _SLOW = """

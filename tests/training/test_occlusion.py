@@ -68,7 +68,10 @@ def test_the_command_writes_the_map_of_a_small_network(tmp_path, picture):
         np.testing.assert_allclose(arrays["drop"], direct.drop, atol=1e-5)
     assert f"class {direct.predicted} at" in done.stdout
     run = save_run(made_run(5, 40), tmp_path / "tiny.npz")  # as the checkpoint is called
-    for there, said in ((run, "is a run file"), (weights, "is no .npz")):
+    np.savez(tmp_path / "mine.npz", drop=np.eye(3))
+    for there, said in (
+        (run, "is a run file"), (weights, "is no .npz"), (tmp_path / "mine.npz", "is another kind of .npz")
+    ):  # fmt: skip
         before = there.read_bytes()
         done = run_cifarcore("explain", str(weights), str(tmp_path / "picture.png"), "--out", str(there))
         assert done.returncode == 2 and f"{there.name}: {said}; name another file" in done.stderr

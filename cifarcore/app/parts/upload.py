@@ -213,8 +213,8 @@ def _keep(checked: _Checked, places: Sequence[Path], replaced: Mapping[Path, Ver
 
     kept: list[importing.Imported] = []
     try:
-        for place in places:
-            importing.refuse_existing(place, place in replaced)
+        for run, place in zip(checked.runs, places, strict=True):
+            importing.refuse_existing(place, place in replaced, run.inputs)
         for run, place in zip(checked.runs, places, strict=True):
             kept.append(importing.keep(run, place, place in replaced, progress, replaced.get(place)))
         return kept
