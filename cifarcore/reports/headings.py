@@ -30,7 +30,7 @@ def of_classes(result: Comparison) -> str:
 
 def of_confusions(result: Comparison) -> str:
     """The error that changes most, of classes, else of superclasses."""
-    for cells in (result.cells, result.superclass_cells):
+    for cells, level in ((result.cells, ""), (result.superclass_cells, "the superclass ")):
         if "errors" in cells:
             cells = cells[cells["errors"] & (cells["true"] != cells["predicted"])]
         claimed = cells[cells["claim"] != ""]
@@ -39,7 +39,7 @@ def of_confusions(result: Comparison) -> str:
             true, predicted = (plain(spaced(row[column])) for column in ("true_name", "predicted_name"))
             word = "less" if row["difference"] < 0 else "more"
             counts = " → ".join(number(row[letter], ".1f").removesuffix(".0") for letter in "ab")
-            return f"{result.names[1]} misclassifies {true} as {predicted} {word} often: {counts} images"
+            return f"{result.names[1]} misclassifies {level}{true} as {predicted} {word} often: {counts} images"
     return verdict.no_difference("any single confusion", result.names)
 
 

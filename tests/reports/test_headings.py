@@ -18,7 +18,7 @@ def test_counts_of_the_first_seeds_say_so():
     classes = np.arange(runs[0].n_classes)
     wrong = [~run.correct for run in (runs[0], runs[2])]
     assert (wrong[0] & ~wrong[1]).sum() > (wrong[1] & ~wrong[0]).sum() > 0
-    for n, seeds in ((2, " (seed 0 of A, seed 0 of B)"), (1, "")):
+    for n, seeds in ((2, " (seed 0 of each)"), (1, "")):
         sides = Sides(Side("A", "old", tuple(runs[:n])), Side("B", "new", tuple(runs[2 : 2 + n])), 0, 0, classes)
         both = (wrong[0] & wrong[1]).sum()
         only_a, only_b = ((wrong[k] & ~wrong[1 - k]).sum() for k in (1, 0))
@@ -56,3 +56,18 @@ def test_the_heading_of_areas_names_the_model_that_separates_better():
     assert headings.of_areas(areas, "girl against woman", ("cnn", "resnet")) == (
         "No significant difference in the AUC of girl against woman between cnn and resnet"
     )
+
+
+def test_the_heading_of_confusions_says_where_it_is_of_superclasses():
+    cell = {"true": 0, "predicted": 1, "true_name": "fish", "predicted_name": "large_carnivores", "errors": True}
+    cell |= {"a": 39.25, "b": 21.0, "difference": -18.25, "claim": "fewer in B"}
+    claimed, none = pd.DataFrame([cell]), pd.DataFrame([cell | {"claim": ""}])
+    changed = "fish as large carnivores less often: 39.2 → 21 images"
+    for cells, superclass_cells, heading in (
+        (claimed, none, f"new misclassifies {changed}"),
+        (claimed, claimed, f"new misclassifies {changed}"),
+        (none, claimed, f"new misclassifies the superclass {changed}"),
+        (none, none, "No significant difference in any single confusion between old and new"),
+    ):
+        result = SimpleNamespace(cells=cells, superclass_cells=superclass_cells, names=("old", "new"))
+        assert headings.of_confusions(result) == heading

@@ -51,7 +51,8 @@ def _confusion(view: View) -> None:
         )
     letters = "AB" if show == SHOWN[0] else show
     st.caption(
-        "A cell counts the test images of the true class that a model classifies as the predicted one"
+        f"A cell counts the test images of the true {level.removesuffix('es')} that a model classifies as the predicted"
+        " one"
         + (", mean over seeds. " if view.several_seeds else ". ")
         + (
             f"Orange: more {'errors' if errors_only else 'images'} under {escape(view.names[1])}; blue: fewer; "
@@ -160,9 +161,10 @@ def _ranked(view, frame, show, errors_only, classes_of, targets) -> None:
     if cells.empty:
         return
     letters = "AB" if show == SHOWN[0] else show
+    kind = "superclass" if "truesuper" in targets else "class"
     counts = " and ".join(model_names(view)[letter] for letter in letters)
     st.markdown(
-        f"**{'Largest changes' if show == SHOWN[0] else 'Largest cells'}**: true class → predicted class, with the "
+        f"**{'Largest changes' if show == SHOWN[0] else 'Largest cells'}**: true {kind} → predicted {kind}, with the "
         f"number of images under {counts}"
     )
     content = []

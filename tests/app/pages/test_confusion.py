@@ -31,3 +31,10 @@ def test_models_go_by_their_names_and_the_address_by_their_letters(folder):
         f"B {b.group}".replace("-", r"\-"),
     ]
     assert f"images under B {b.group}" in text(app).replace("\\", "")
+
+
+def test_the_words_are_of_the_level_that_is_shown(folder):
+    write(folder, *two_models())
+    for level, kind in (("superclasses", "superclass"), ("classes", "class")):
+        said = text(run(folder, "confusion", {"level": level}))
+        assert f"true {kind} → predicted {kind}" in said and f"the true {kind} that" in said
