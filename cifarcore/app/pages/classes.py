@@ -53,7 +53,7 @@ def _explorer(view: View, frame: pd.DataFrame, metric: str) -> None:
 
 
 def _classes(view: View, frame: pd.DataFrame, metric: str, chosen: str) -> None:
-    order = one_of("Order", _ORDERS, "order")
+    order = one_of("Order", _ORDERS, "order", shown={_ORDERS[1]: f"{_ORDERS[1]} in {metric}"})
     if order == _ORDERS[1]:
         frame = frame.sort_values("difference", ascending=False, kind="stable")
     drawn = frame.head(MOST_DRAWN)
