@@ -7,6 +7,7 @@ import numpy as np
 import streamlit as st
 
 from cifarcore.app import addresses, pictures
+from cifarcore.app.parts.head import key_badge
 from cifarcore.app.parts.marked import mark_button
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.tiles import items, tiles
@@ -17,12 +18,18 @@ from cifarcore.evidence import absent
 from cifarcore.reports import charts
 from cifarcore.reports.sides import Side
 from cifarcore.reports.tables import card as tables
-from cifarcore.reports.tables.known import duplicate_kinds, twin_ids, twin_labels, vote_lines
+from cifarcore.reports.tables.known import (
+    DUPLICATES_STUDY,
+    LABELS_STUDY,
+    duplicate_kinds,
+    twin_ids,
+    twin_labels,
+    vote_lines,
+)
 from cifarcore.text import plain
 
 PARAMETER = addresses.IMAGE
 _AMONG = "card-among"  #: the runs compared and the rows of the gallery from which the card was opened
-_COLOR = {"A": "blue", "B": "orange"}
 
 
 def show(view: View, row: int, among: np.ndarray) -> None:
@@ -69,7 +76,7 @@ def _dialog(view: View) -> None:
             f"True label: **{escape(view.class_names[label])}**" + (f" ({escape(superclass)})" if superclass else "")
         )
         if votes := vote_lines(view, np.array([row]))[0]:
-            st.caption(escape(votes[0].upper() + votes[1:], 400))
+            st.caption(f"{escape(votes[0].upper() + votes[1:], 400)} ({LABELS_STUDY})")
         st.caption(f"Sample id {view.sample_ids[row]:016x}")
         mark_button(view, row)
         _duplicate(view, row)
@@ -79,7 +86,7 @@ def _dialog(view: View) -> None:
             seeds = f"correct in {n - side.wrong_in[row]} of {n} seeds" if n > 1 else ""
             verdict = "correct" if side.first.correct[row] else "wrong"
             st.markdown(
-                f":{_COLOR[side.letter]}[**{side.letter}**] {escape(side.first_title, 100)}: {verdict}"
+                f"{key_badge(side.letter)} {escape(side.first_title, 100)}: {verdict}"
                 + (f" · {seeds}" if seeds else "")
             )
             if side.first.has_scores:
@@ -101,6 +108,8 @@ def _dialog(view: View) -> None:
         with column:
             _training_neighbors(view, side, row)
             _place(view, side, row)
+    if view.a.first.tsne is not None or view.b.first.tsne is not None:
+        st.caption(charts.card.MAP_LEGEND)
 
 
 def _turn_pages(view: View, row: int) -> None:
@@ -133,7 +142,7 @@ def _duplicate(view: View, row: int) -> None:
     if kind := str(duplicate_kinds(view)[row]):
         what = {"exact": "An exact duplicate", "near": "A near duplicate", "similar": "A similar image"}[kind]
         label = twin_labels(view)[row]
-        st.caption(f"{what} is in the training set" + (f", as {escape(label)}" if label else ""))
+        st.caption(f"{what} is in the training set{f', as {escape(label)}' if label else ''} ({DUPLICATES_STUDY})")
         twin = twin_ids(view)[[row]]
         if twin[0] and (url := pictures.train_pictures().urls(twin)[0]):
             st.image(f"/{url}", width=96, alt=f"training image of {label}")
@@ -143,7 +152,7 @@ def _neighbors(view: View, row: int) -> None:
     positions = view.a.first.tsne
     if positions is None:
         return
-    st.markdown(f"Nearest test images on the t-SNE map of {escape(view.a.first_title, 100)}")
+    st.markdown(f"Nearest test images on the t-SNE map of {key_badge('A')} {escape(view.a.first_title, 100)}")
     near = tables.near_on_map(positions, row)
     clicked = tiles(items(view, near), "card-near", compact=True)
     if clicked is not None:
@@ -153,7 +162,9 @@ def _neighbors(view: View, row: int) -> None:
 
 def _training_neighbors(view: View, side: Side, row: int) -> None:
     run = side.first
-    st.markdown(f"{escape(side.group)}: nearest training images, by cosine similarity of its features")
+    st.markdown(
+        f"{key_badge(side.letter)} {escape(side.group)}: nearest training images, by cosine similarity of its features"
+    )
     if run.train_neighbor_ids is None:
         st.caption("Not in this run file; `cifarcore project RUN` adds them.")
         return
@@ -173,10 +184,9 @@ def _place(view: View, side: Side, row: int) -> None:
         st.caption("No map in this run file; `cifarcore project RUN` adds it.")
         return
     title = f"{plain(side.group)}: position on its t-SNE map"
-    st.markdown(escape(title, 200))
+    st.markdown(f"{key_badge(side.letter)} {escape(title, 200)}")
     around = tables.map_around(view, side, row)
     plot(charts.card.place_on_map, around, title, width="content", key=f"card-map-{side.letter}")
-    st.caption(charts.card.MAP_LEGEND)
 
 
 def _row(view: View) -> int | None:

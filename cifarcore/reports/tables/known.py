@@ -14,11 +14,10 @@ from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.text import interval, number, p_value, spaced
 
-DUPLICATES = "Duplicates: Barz and Denzler, Journal of Imaging 2020."
-LABELS = (
-    "Labels: five people each, Northcutt, Athalye and Mueller, NeurIPS Datasets and Benchmarks 2021. Disputed: fewer "
-    "than three confirm it."
-)
+DUPLICATES_STUDY = "Barz and Denzler, Journal of Imaging 2020"
+LABELS_STUDY = "Northcutt, Athalye and Mueller, NeurIPS Datasets and Benchmarks 2021"
+DUPLICATES = f"Duplicates: {DUPLICATES_STUDY}."
+LABELS = f"Labels: five people each, {LABELS_STUDY}. Disputed: fewer than three confirm it."
 SOURCES = (
     f"{DUPLICATES} {LABELS} Corrected: three or more prefer the other class that was offered; the other disputed ones "
     "are left out."

@@ -49,6 +49,8 @@ def test_the_card_shows_each_models_own_five_most_probable_classes(folder, monke
         assert drawn[letter]["probability"].to_numpy() == pytest.approx(probability[top], abs=1e-6)
         assert drawn[letter]["is_label"].tolist() == (top == LABELS[row]).tolist()
     said = [element.value for element in app.markdown]
+    assert sum(text.startswith(":blue-badge[**A**] cnn") for text in said) == 3, "predictions, neighbours, map"
+    assert [caption.value for caption in app.caption].count(card.charts.card.MAP_LEGEND) == 1
     assert any("**A**" in text and "cnn" in text and text.endswith(": correct") for text in said)
     assert any("**B**" in text and "resnet18" in text and text.endswith(": wrong") for text in said)
 
@@ -91,6 +93,9 @@ def test_the_card_says_what_people_found_and_shows_the_training_image(folder, mo
         votes = published.votes[at[row]]
         assert (f"{starts.get(kind)} in the training set" in said) == (kind > 0)
         assert (f"static/{published.twin_id[at[row]]}.png" in " ".join(shown)) == (kind > 0)
-        assert (f"Five people\\: {votes[0]} " in said) == (votes.sum() > 0)
+        assert (
+            (f"Five people\\: {votes[0]} " in said) == ("(Northcutt, Athalye and Mueller" in said) == (votes.sum() > 0)
+        )
+        assert ("(Barz and Denzler, Journal of Imaging 2020)" in said) == (kind > 0)
         if votes.sum():  # under the label, which they are about
             assert said.index("Five people") < said.index("Sample id")
