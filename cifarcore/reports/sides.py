@@ -118,8 +118,9 @@ class Sides:
 
     @property
     def first_seeds(self) -> str:
-        """For example "seed 0 of A, the only run of B"."""
-        return f"{seed_label(self.a.first)} of A, {seed_label(self.b.first)} of B"
+        """For example "seed 0 of A, the only run of B", or "seed 0 of each"."""
+        a, b = (seed_label(side.first) for side in (self.a, self.b))
+        return f"{a} of each" if a == b else f"{a} of A, {b} of B"
 
     def address(self, row: int) -> str:
         """An image as the page's address names it, by content and class: the same picture may stand under two, and

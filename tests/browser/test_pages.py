@@ -38,6 +38,7 @@ def test_only_b_shows_exactly_the_images_that_only_b_gets_right(visit, app):
 
 def test_a_part_of_the_bar_chooses_its_pictures_and_keeps_the_focus(visit, app):
     page = visit()
+    assert "newly wrong (only A correct) " in page.locator(".st-key-overview-split .legend").inner_text()
     bar = page.locator(".st-key-overview-split")
     right = [side.first.correct for side in app.sides()]
     counts = {"newly wrong": (right[0] & ~right[1]).sum(), "newly right": (~right[0] & right[1]).sum()}

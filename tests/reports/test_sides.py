@@ -30,6 +30,7 @@ def test_names_and_seeds_of_both():
     assert sides_of().names == ("cnn-made", "resnet18-made")
     assert sides_of(A[:1], A[1:]).names == ("cnn-made-0", "cnn-made-2")
     assert sides_of().first_seeds == "seed 0 of A, seed 1 of B"
+    assert sides_of(A, A).first_seeds == "seed 0 of each"
     assert sides_of(A[:1], [UNKNOWN]).first_seeds == "seed 0 of A, the only run of B"
     assert sides_of().several_seeds and sides_of(A[:1], B * 2).several_seeds and not sides_of(A[:1], B).several_seeds
     pair = sides_of().pair

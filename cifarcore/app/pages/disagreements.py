@@ -53,13 +53,7 @@ def _disagreements(view: View) -> None:
         help="Every seed of each model is correct, or wrong, on the image",
     ):
         mask = every
-    by = (
-        ""
-        if not view.several_seeds or group in ("suspect labels", "disputed labels")
-        else " (in every seed of both)"
-        if mask is every
-        else f" ({view.first_seeds})"
-    )
+    by = " (in every seed of both)" if mask is every else ""
     kept = f"; **{(mask & view.in_filter).sum():,}** of them in the classes of the filter" if view.filtered else ""
     st.markdown(
         f"{groups[group].format(a=escape(view.names[0]), b=escape(view.names[1]))}{by}: **{mask.sum():,}** of "
@@ -67,7 +61,7 @@ def _disagreements(view: View) -> None:
     )
     if group == "suspect labels":
         st.markdown(escape(coincidence_text(memo(known.coincidence, (*view.a.runs, *view.b.runs))), 1000))
-    source = {"disputed labels": LABELS, "train-test duplicates": DUPLICATES}.get(group, "")
+    source = {"suspect labels": LABELS, "disputed labels": LABELS, "train-test duplicates": DUPLICATES}.get(group, "")
     if source and memo(known.judged, view.a.first):
         st.caption(source)
     filter_note(view, "the gallery is", "the charts are")
@@ -91,7 +85,7 @@ def _disagreements(view: View) -> None:
 
 
 def _group(names: list[str], shown: dict[str, str], by: str) -> str:
-    """The group chosen, of groups `shown` with their counts; `by` says by which seeds these are. The address names it
+    """The group chosen, of groups `shown` with their counts; `by` says by which seeds some are. The address names it
     by its name, which no count is part of.
     """
     tell_unknown(names, "group", what="no group of these models")

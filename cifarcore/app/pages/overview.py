@@ -31,7 +31,6 @@ from cifarcore.reports.tables.overview import (
     metric_rows,
     metric_table,
     split_frame,
-    split_text,
 )
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
@@ -133,7 +132,6 @@ def _split(view: View) -> None:
     seeds = f" ({view.first_seeds})" if view.several_seeds else ""
     st.subheader(f"Correctness on the same images{seeds}")
     bar = st.container()  # drawn once it is known what is chosen
-    st.caption(split_text(view))
     tell_unknown(_GROUPS, "split")
     chosen = st.segmented_control(
         "Show the pictures of",

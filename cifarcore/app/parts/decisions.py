@@ -146,6 +146,6 @@ def _together(view: View) -> None:
     st.markdown(escape(memo(tables.together_text, *runs_of(view)), 400))
     _table(view, memo(tables.together_table, *runs_of(view)))
     st.caption(
-        f"Compared with the more accurate of {escape(view.first_seeds)}; averages are of probabilities. The oracle "
-        "counts an image where either model is correct: what a perfect choice between them would give."
+        f"Compared with the more accurate of the two ({escape(view.first_seeds)}); averages are of probabilities. "
+        "The oracle counts an image where either model is correct: what a perfect choice between them would give."
     )

@@ -11,9 +11,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const bar = make("div", "bar");
   bar.setAttribute("role", "group");
   bar.setAttribute("aria-label", "Test images by which of the two models is correct");
-  for (const { name, images, share, color } of data.parts) {
+  for (const { name, said, images, share, color } of data.parts) {
     const count = images.toLocaleString("en");
-    const key = make("span", "key", `${name} ${count}`);
+    const key = make("span", "key", `${said} ${count}`);
     key.style.setProperty("--part", color);
     legend.append(key);
     const part = make("button", "part");

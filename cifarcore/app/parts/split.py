@@ -17,8 +17,8 @@ _component = st.components.v2.component(
 
 
 def split_bar(frame: pd.DataFrame, key: str, chosen: str, on_chosen: Callable[[str], None]) -> None:
-    """Draw the bar; columns as charts.overview.split_bar: group, name, images, share (0..1). `chosen` is the name that
-    is chosen, "" for none; `on_chosen` is called with the name that was clicked.
+    """Draw the bar; columns as charts.overview.split_bar: group, name, said, images, share (0..1). `chosen` is the name
+    that is chosen, "" for none; `on_chosen` is called with the name that was clicked.
     """
 
     def clicked() -> None:

@@ -68,8 +68,8 @@ def counted(sides: Sides, names: Sequence[str], sure: float = SURE) -> dict[str,
 
 
 def counted_by(sides: Sides) -> str:
-    """By which seeds `counted` counts, in words; nothing where there is one of each model."""
-    return f"counted by {sides.first_seeds}; suspect labels by all seeds" if sides.several_seeds else ""
+    """What `counted` counts by other seeds than the page's title, in words; nothing where each model has one."""
+    return "suspect labels by all seeds" if sides.several_seeds else ""
 
 
 def called(group: str) -> str:

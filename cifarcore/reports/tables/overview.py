@@ -181,18 +181,11 @@ def _std_unless_equal(values: list[float]) -> float:
 
 
 def split_frame(sides: Sides) -> pd.DataFrame:
-    """disagreement.split_frame of the first seeds, with a column name: what each group is called."""
+    """disagreement.split_frame of the first seeds, with columns name and said: what each group is called, and where
+    there is room.
+    """
     frame = disagreement.split_frame(memo(disagreement.four_way, sides.pair))
-    return frame.assign(name=frame["group"].map(OUTCOMES))
-
-
-def split_text(sides: Sides) -> str:
-    """How many images are in each group of `split_frame`, and of which seeds."""
-    frame = split_frame(sides)
-    counts = zip(frame["group"].map(OUTCOMES_SAID), frame["images"], strict=True)
-    return " · ".join(f"{name} {images:,}" for name, images in counts) + (
-        f" ({sides.first_seeds})" if sides.several_seeds else ""
-    )
+    return frame.assign(name=frame["group"].map(OUTCOMES), said=frame["group"].map(OUTCOMES_SAID))
 
 
 def split_table(frame: pd.DataFrame) -> pd.DataFrame:

@@ -66,12 +66,14 @@ def test_each_group_holds_its_images_in_their_order(folder, listed):
             assert len(listed.notes) == len(listed.rows)
 
 
-def test_by_which_seed_the_groups_are_counted_stands_at_the_counts(folder):
+def test_which_seeds_the_groups_are_counted_by_is_said_once(folder):
     write(folder, *two_models(seeds=(0, 1)))
-    label = run(folder, "disagreements").segmented_control(key="group").label
-    assert label == "Images (counted by seed 0 of A, seed 0 of B; suspect labels by all seeds)"
-    label = run(folder, "disagreements", {"seedA": "seed 0", "seedB": "seed 1"}).segmented_control(key="group").label
-    assert label == "Images"
+    app = run(folder, "disagreements")
+    assert app.title[0].value.replace("\\", "").endswith("(seed 0 of each)")
+    assert app.segmented_control(key="group").label == "Images (suspect labels by all seeds)"
+    assert text(app).count("seed 0") == 2, "the title, and the gallery's key to its tiles"
+    app = run(folder, "disagreements", {"seedA": "seed 0", "seedB": "seed 1"})
+    assert app.segmented_control(key="group").label == "Images" and "seed 0 of" not in text(app)
 
 
 def test_what_holds_in_every_seed(folder, listed):
@@ -235,7 +237,7 @@ def test_suspect_labels_stand_beside_the_votes(folder, listed, official):
     assert ["five people: " in note for note in listed.notes] == asked.tolist()
     disputed = published.disputed[rows][listed.rows].sum()
     assert f"asked about {asked.sum()} of these {len(asked)} images" in text(app)
-    assert f"dispute the label of {disputed} " in text(app).replace("\\", "")
+    assert f"dispute the label of {disputed} " in text(app).replace("\\", "") and "Northcutt" in text(app)
 
 
 def test_an_address_of_a_group_that_these_images_do_not_have_shows_the_first(folder, listed):

@@ -19,6 +19,12 @@ def test_missing_arrays_name_the_command_that_adds_them(folder):
     assert "superclass" in text(run(folder, "overview"))
 
 
+def test_the_seeds_that_the_outcomes_are_counted_by_are_said_once(folder):
+    write(folder, *two_models(seeds=(0, 1)))
+    said = text(run(folder, "overview"))
+    assert said.count("(seed 0 of each)") == 1 and "newly wrong" not in said  # the bar has the one legend
+
+
 def test_overview_shows_the_numbers_of_the_runs(folder):
     runs = two_models(seeds=(0, 1, 2))
     write(folder, *runs)

@@ -266,8 +266,7 @@ def test_images_left_unanswered_and_the_errors_among_the_others(n_b):
         assert decisions.unanswered(sides, 0.8, whose).tolist() == rows and 0 < len(rows) <= 100
     wrong = {letter: np.delete(~each[0].correct, least[letter]).mean() for letter, each in (("A", a), ("B", b))}
     assert decisions.answered_text(sides, 80) == (
-        "Errors among the 80% that are answered (seed 0 of A, seed 0 of B): "
-        f"{wrong['A']:.2%} (A) and {wrong['B']:.2%} (B)."
+        f"Errors among the 80% that are answered (seed 0 of each): {wrong['A']:.2%} (A) and {wrong['B']:.2%} (B)."
     )
 
 
