@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from cifarcore.cli.flags import config_flags
-from cifarcore.cli.terminal import DEFAULT_FOLDER, DataOption, console, load_dataset
+from cifarcore.cli.terminal import DataOption, console, load_dataset
 from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
+from cifarcore.files import runs_dir
 
 
 @config_flags(RetrainConfig)
@@ -24,8 +25,9 @@ def retrain(
     ] = False,
     watched: Annotated[bool, typer.Option("--watched", hidden=True)] = False,
     folder: Annotated[
-        Path, typer.Option(help="Folder of run files; the new one goes into its subfolder retrained/.")
-    ] = DEFAULT_FOLDER,
+        Path | None,
+        typer.Option(help="Folder of run files, else $CIFARCORE_RUNS or checkpoints/; writes to its retrained/."),
+    ] = None,
     data: DataOption = None,
 ) -> None:
     """Train a finished run a little further, on chosen classes above all; Ctrl-C keeps what was learned."""
@@ -36,6 +38,7 @@ def retrain(
     if resume and set(changes) | ({"name"} if name else set()):
         raise CifarcoreError(f"{resume} goes on with the settings that it was started with; leave out the others")
     config = RetrainConfig(**changes)
+    folder = folder or runs_dir()
     if measure:
         if watched:
             speeds.end_unwatched(folder)

@@ -206,6 +206,17 @@ def test_going_on_takes_no_other_settings(made, other):
     assert not (folder / progress.PROCESS).exists()
 
 
+def test_the_command_works_in_the_folder_that_the_app_reads(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("CIFARCORE_RUNS", str(made))
+    monkeypatch.chdir(tmp_path)
+    create(HEAD, made / "cnn-made-0.npz", made, "one")
+    monkeypatch.setattr(jobs, "working", lambda job, _: pytest.fail(f"begins in {job}"))
+    for command in (["--resume", "one"], ["--run", str(made / "cnn-made-0.npz"), "--focus", "all"]):
+        with pytest.raises(pytest.fail.Exception, match=f"begins in {made}/retrained/"):
+            invoke("retrain", *command)
+    assert not (tmp_path / "checkpoints").exists()
+
+
 def test_each_of_many_that_set_up_at_once_gets_a_name(made, monkeypatch):
     names = iter(["both", "both", "other"])  # what two see as free when they look at the same moment
     monkeypatch.setattr(setup, "free_name", lambda *_: next(names))
