@@ -15,7 +15,7 @@ from threading import Event, Thread
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -60,7 +60,10 @@ class OnlyThisSite:
                 MutableHeaders(scope=message)["Content-Security-Policy"] = _FRAMED_BY
             await send(message)
 
-        await self.app(scope, receive, unframed if scope["type"] == "http" else send)
+        with suppress(
+            ClientDisconnect
+        ):  # amid an upload, by a reader who closed the tab: nobody is left to be answered
+            await self.app(scope, receive, unframed if scope["type"] == "http" else send)
 
 
 def _problem(scope: Scope) -> str:

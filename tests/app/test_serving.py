@@ -6,7 +6,10 @@ from threading import Event
 
 import pytest
 from processes import ROOT, in_own_loop
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from streamlit import config, net_util
 from streamlit.web.server.app_discovery import discover_asgi_app
 
@@ -111,6 +114,26 @@ def test_no_page_of_another_site_shows_the_app_in_a_frame(ask):
     """It could lay its own buttons over a frame, and have its reader press the app's."""
     ask("GET", "localhost:8501")
     assert ask.headers["content-security-policy"] == "frame-ancestors 'self'"
+
+
+def test_an_upload_that_is_broken_off_is_no_error():
+    """The reader closed the tab: nobody is left to be answered, and a traceback in the terminal helps nobody."""
+    messages = iter(({"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}))
+    sent = []
+
+    async def upload(request):
+        return PlainTextResponse(await request.body())
+
+    async def receive():
+        return next(messages)
+
+    async def send(message):
+        sent.append(message)
+
+    app = Starlette(routes=[Route("/", upload, methods=["PUT"])], middleware=list(MIDDLEWARE))
+    scope = {"type": "http", "method": "PUT", "path": "/", "headers": [(b"host", b"localhost")], "query_string": b""}
+    in_own_loop(app(scope, receive, send))
+    assert not sent and next(messages, None) is None
 
 
 def test_the_checkout_and_the_installed_app_are_served_by_it(own_place):
