@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from cifarcore.app.parts import ahead
 from cifarcore.app.parts.download import missing_pictures
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View, compared, same_models
@@ -15,7 +16,7 @@ _HERE = Path(__file__).parent
 _copy_link = st.components.v2.component(
     "cifarcore_copy_link",
     css=(_HERE / "copy_link.css").read_text(encoding="utf-8"),
-    js=(_HERE / "copy_link.js").read_text(encoding="utf-8"),
+    js=ahead.script() + (_HERE / "copy_link.js").read_text(encoding="utf-8"),  # on every page
 )
 _COLORS = {"A": "blue", "B": "orange"}
 #: keys of session state of the sidebar's filter, and what each is when it keeps every class
