@@ -75,20 +75,24 @@ def _classes(view: View, frame: pd.DataFrame, metric: str, chosen: str) -> None:
         st.caption(f"The chart scrolls: it holds {len(drawn)} classes.")
     with st.container(height=620 if scrolls else "content", border=scrolls):
         plot(dumbbells, drawn, metric, chosen, width="stretch", key=_CHART, on_select=_clicked)
-    with st.expander("Table", icon=":material/table:"):
-        titles = {"a": f"A: {metric}", "b": f"B: {metric}", "difference": "B − A", "low": "95% CI from", "high": "to"}
-        forms = {title: ".4f" if name in "ab" else "+.4f" for name, title in titles.items()}
-        table = frame.rename(columns=titles | {"claim": "recall, tested"})
-        st.dataframe(
-            numbers.shown(table, forms), hide_index=True, column_config=numbers.headed(table.columns, view.names)
-        )
-
-
-def _gains(view: View) -> None:
-    gain = superclass_gains(view.a.runs, view.b.runs)
-    if gain.empty:
+    box = st.expander("Table", icon=":material/table:", key="table-open", bind="query-params")
+    if not box.open:
         return
-    with st.expander("By superclass", icon=":material/category:"):
+    titles = {"a": f"A: {metric}", "b": f"B: {metric}", "difference": "B − A", "low": "95% CI from", "high": "to"}
+    forms = {title: ".4f" if name in "ab" else "+.4f" for name, title in titles.items()}
+    table = frame.rename(columns=titles | {"claim": "recall, tested"})
+    box.dataframe(numbers.shown(table, forms), hide_index=True, column_config=numbers.headed(table.columns, view.names))
+
+
+@st.fragment
+def _gains(view: View) -> None:
+    if view.a.first.superclass_of is None:
+        return
+    box = st.expander("By superclass", icon=":material/category:", key="superclasses-open", bind="query-params")
+    if not box.open:
+        return
+    gain = superclass_gains(view.a.runs, view.b.runs)
+    with box:
         st.markdown(
             "B − A in recall of the classes, by superclass, with 95% CIs; FDR controlled at 5% over the superclasses."
         )

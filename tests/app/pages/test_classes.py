@@ -1,4 +1,4 @@
-"""The page of classes: in which order they are, and that it says so."""
+"""The page of classes: in which order they are, and that it says so; what is drawn when it is opened."""
 
 from pages import run, two_models, write
 
@@ -17,3 +17,14 @@ def test_the_order_names_the_metric_that_it_sorts_by(folder, monkeypatch):
         assert control.value == "largest B − A" and app.query_params["order"] in ("largest B − A", ["largest B − A"])
         frame = next(frame for draw, frame in drawn if draw is classes.dumbbells)
         assert frame["difference"].is_monotonic_decreasing and not frame["a"].is_monotonic_increasing
+
+
+def drawn(app):
+    return len(app.dataframe), len(app.get("vega_lite_chart"))
+
+
+def test_table_and_superclasses_are_drawn_when_they_are_opened(folder):
+    write(folder, *two_models())
+    tables, charts = drawn(run(folder, "classes"))
+    assert drawn(run(folder, "classes", {"table-open": "true"})) == (tables + 1, charts)
+    assert drawn(run(folder, "classes", {"superclasses-open": "true"})) == (tables, charts + 1)
