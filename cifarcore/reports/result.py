@@ -87,37 +87,37 @@ class Result:
     @property
     def metrics(self) -> pd.DataFrame:
         """A row for each metric (index): a, b (means over seeds), difference, low, high, std_a, std_b, p, method."""
-        return self.comparison.metrics
+        return self.comparison.metrics.copy()
 
     @property
     def classes(self) -> pd.DataFrame:
         """A row for each class: name, superclass, support; recall_, f1_, auc_ with a, b, difference, low, high; only_a,
         only_b, p, q, claim ("improved", "declined" or "", of recall, FDR controlled at 5%)."""
-        return self.comparison.class_table
+        return self.comparison.class_table.copy()
 
     @property
     def cells(self) -> pd.DataFrame:
         """The tested cells of the confusion matrix: true, predicted (indices), true_name, predicted_name, a, b,
         difference (images, means over seeds), only_a, only_b, p, q, claim ("more in B", "fewer in B" or "")."""
-        return self.comparison.cells
+        return self.comparison.cells.copy()
 
     @property
     def superclass_cells(self) -> pd.DataFrame:
         """As `cells`, of superclasses: families of their own for errors (`errors` True) and for the diagonal with its
         correct predictions; empty without superclasses."""
-        return self.comparison.superclass_cells
+        return self.comparison.superclass_cells.copy()
 
     @property
     def pairs(self) -> pd.DataFrame:
         """The most confused pairs of classes: first, second (indices), first_name, second_name, confused (images), a, b
         (AUC on the images of the two), difference, low, high, p, q, claim."""
-        return self.comparison.pairs
+        return self.comparison.pairs.copy()
 
     @property
     def known_images(self) -> pd.DataFrame:
         """The difference in accuracy without duplicates of training images and without disputed labels, where people
         judged these test images; columns as evidence.known.repeats."""
-        return repeats([*self.sides.a.runs, *self.sides.b.runs], len(self.sides.a.runs))
+        return repeats([*self.sides.a.runs, *self.sides.b.runs], len(self.sides.a.runs)).copy()
 
     def __repr__(self) -> str:
         return comparison_text(*self.names, self.comparison)

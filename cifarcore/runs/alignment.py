@@ -16,6 +16,7 @@ from cifarcore.runs.digests import derived_digest
 from cifarcore.runs.layout import BY_ROW, RunFileError
 from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import files_in_common
+from cifarcore.runs.unchanging import owned
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def _with_classes_of(a: Run, b: Run) -> Run:
         )
     to_a = to_a.astype(b.labels.dtype)
     columns = np.argsort(to_a)
-    changes = {"class_names": a.class_names, "labels": to_a[b.labels], "logits": b.logits[:, columns]}
+    changes = {"class_names": a.class_names, "labels": to_a[b.labels], "logits": owned(b.logits[:, columns])}
     if b.val_labels is not None:
         changes |= {"val_labels": to_a[b.val_labels], "val_logits": np.asarray(b.val_logits)[:, columns]}
     if b.superclass_of is not None:

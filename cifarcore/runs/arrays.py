@@ -17,6 +17,7 @@ from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores, text_array
 from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, zeros
+from cifarcore.runs.unchanging import owned
 from cifarcore.text import brief, counted
 
 
@@ -80,7 +81,7 @@ def arrays_of(
         )
     logits, kept_as, floored = _named("scores", lambda: as_logits(checked, kind))
     with np.errstate(over="ignore"):  # what float16 cannot hold is refused below
-        logits = logits.astype(np.float16)  # as a run file does, so that a loaded run gives the same numbers
+        logits = owned(logits.astype(np.float16))  # as a run file does, so that a loaded run gives the same numbers
     kin = superclasses(names, known=None if superclass_of is None else dict(superclass_of))
     known = {"model": model, "preset": preset, "seed": int(seed), "scores": kept_as}
     known |= zeros(checked, truth) if floored else {}

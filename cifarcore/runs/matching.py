@@ -26,6 +26,7 @@ from cifarcore.runs.row_order import in_row_order, refuse_names_that_are_numbers
 from cifarcore.runs.run import Run
 from cifarcore.runs.scores import CLASSES, FLOOR, KINDS, SOFTMAX, ZEROS, as_logits, is_softmax, of_part, zeros
 from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
+from cifarcore.runs.unchanging import owned
 from cifarcore.runs.understood import examples, summary, understood
 from cifarcore.text import counted
 from cifarcore.version import __version__
@@ -85,7 +86,7 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
         class_names=text_array(classes.names),
         sample_ids=np.zeros(n, np.uint64) if predictions.sample_ids is None else predictions.sample_ids,
         labels=truth.astype(np.int16),
-        logits=scores,
+        logits=owned(scores),
         meta={"seed": config.seed, "versions": {"cifarcore": __version__}, "created": now()}
         | meta
         | {key: value for key, value in named_by.items() if value},

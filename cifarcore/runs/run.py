@@ -29,6 +29,7 @@ from cifarcore.runs.layout import (
     refusal,
 )
 from cifarcore.runs.scores import CLASSES
+from cifarcore.runs.unchanging import keep_arrays, owned
 
 MOST_NAMED = 12
 _STORED_AS_FLOAT16 = ("logits", "val_logits", "train_neighbor_cosine")
@@ -36,8 +37,8 @@ _STORED_AS_FLOAT16 = ("logits", "val_logits", "train_neighbor_cosine")
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One model's outputs on N test images of C classes, read-only where loaded; where a file has none of the optional
-    arrays they are None, `history` is empty.
+    """One model's outputs on N test images of C classes; where a file has none of the optional arrays they are None,
+    `history` is empty. All arrays are read-only, copies of those that could be changed: to change one, `replace` it.
     """
 
     class_names: np.ndarray  #: unicode (C,)
@@ -63,6 +64,7 @@ class Run:
     digest: str = ""  #: of the file's bytes, and of what was chosen since: equal digests, equal content
 
     def __post_init__(self) -> None:
+        keep_arrays(self)
         object.__setattr__(self, "digest", own_digest(self))
 
     @property
@@ -150,17 +152,17 @@ class Run:
         best = np.empty(self.n_images, dtype=np.intp)
         for rows in self.blocks():
             best[rows] = self.logits[rows].astype(np.float32).argmax(axis=1)  # float16 is compared one by one
-        return best
+        return owned(best)
 
     @cached_property  # as predictions
     def correct(self) -> np.ndarray:
         """Whether each image's highest score is its label's, bool (N,)."""
-        return np.asarray(self.predictions == self.labels)
+        return owned(np.asarray(self.predictions == self.labels))
 
     def take(self, rows: np.ndarray) -> "Run":
         """The same run on the chosen test images, in the order of `rows` (integer indices or a mask)."""
         per_image = ("sample_ids", "labels", "logits", "tsne", "umap", "clusters", *GROUPS[2], "metadata_values")
-        chosen = {name: getattr(self, name)[rows] for name in per_image if getattr(self, name) is not None}
+        chosen: Any = {name: owned(getattr(self, name)[rows]) for name in per_image if getattr(self, name) is not None}
         return replace(self, **chosen, digest=derived_digest(self.digest, np.asarray(rows)))
 
 
@@ -273,9 +275,7 @@ def load_run(path: str | Path) -> Run:
     check_schema(arrays.pop("schema"), path)
     meta = parse_meta(arrays.pop("meta", None), path)
     check_values(arrays, path)
-    arrays = _with_int16(arrays)
-    for array in arrays.values():
-        array.flags.writeable = False
+    arrays = {name: owned(array) for name, array in _with_int16(arrays).items()}
     history = {column: arrays.pop(f"history_{column}") for column in HISTORY_COLUMNS if f"history_{column}" in arrays}
     return Run(**arrays, meta=meta, history=history, path=path, digest=digest)
 

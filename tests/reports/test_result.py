@@ -44,6 +44,15 @@ def test_it_holds_the_comparison_of_the_runs_given(result):
     assert result.better == "B" and compare(B, A).better == "A"
 
 
+def test_a_table_that_is_changed_changes_no_other(result):
+    """The result's own were handed out, and what was written afterwards had lost their columns."""
+    for name in (*TABLES, "known_images"):
+        table = getattr(result, name)
+        before = table.copy()
+        table["new"] = 0
+        pd.testing.assert_frame_equal(getattr(result, name), before)
+
+
 def test_a_side_is_a_run_a_path_or_the_seeds_of_a_model(result, tmp_path):
     paths = [save_run(run, tmp_path / f"{run.name}.npz") for run in A]
     for side in (paths, [str(path) for path in paths], (paths[1], A[0]), iter(A[::-1])):

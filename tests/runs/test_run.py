@@ -14,6 +14,14 @@ from cifarcore.runs.alignment import align
 from cifarcore.runs.layout import HISTORY_COLUMNS, LAYOUT, MAX_NAME_LENGTH, RunFileError
 from cifarcore.runs.run import Run, load_run, read_header, save_run
 
+
+@pytest.fixture
+def arrays_given():
+    rng = np.random.default_rng(0)
+    labels, ids = rng.integers(0, 3, 40), np.arange(40, dtype=np.uint64)
+    return labels, ids, rng.normal(size=(40, 3)).astype(np.float16), np.array(["cat", "dog", "horse"])
+
+
 REQUIRED = ("schema", "class_names", "labels", "logits", "sample_ids")
 
 
@@ -32,6 +40,32 @@ def test_round_trip_keeps_everything(run, tmp_path):
     assert (read.name, read.group, read.n_images, read.n_classes) == ("cnn-made-0", "cnn-made", 60, 10)
     again = load_run(save_run(read, tmp_path / "again.npz"))
     assert np.array_equal(again.logits, read.logits) and again.meta == read.meta
+
+
+def test_no_array_of_a_run_can_be_changed(arrays_given, tmp_path):
+    """A metric is kept with its run: changed labels gave the accuracy of the former ones."""
+    labels, ids, logits, names = arrays_given
+    made = Run.from_predictions(logits, labels, class_names=names.tolist(), sample_ids=ids, model="mine")
+    direct = Run(names, ids, labels, logits[:], history={"epoch": np.arange(3.0)})
+    for run in (made, direct, direct.take(np.arange(5)), replace(made, tsne=np.zeros((len(ids), 2), np.float32))):
+        before = run.correct.copy(), run.logits.copy(), run.sample_ids.copy()
+        for array in (labels, logits, ids):
+            array[:] = array[::-1].copy()
+        assert np.array_equal(run.logits, before[1]) and np.array_equal(run.sample_ids, before[2])
+        values = [getattr(run, each) for each in Run.__dataclass_fields__] + [run.correct, run.predictions]
+        for array in [*values, *run.history.values()]:
+            if isinstance(array, np.ndarray):
+                with pytest.raises(ValueError, match="read-only"):
+                    array[:] = array[::-1].copy()
+        assert np.array_equal(run.predictions == run.labels, before[0])
+    assert all(array.flags.writeable for array in arrays_given), "the caller's own can still be"
+
+
+def test_an_array_that_nobody_can_change_is_not_copied(arrays_given, tmp_path):
+    labels, ids, logits, names = arrays_given
+    read = load_run(save_run(Run(names, ids, labels, logits), tmp_path / "mine.npz"))
+    again = replace(read, meta={"model": "other"}, history={})
+    assert again.logits is read.logits and again.labels is read.labels
 
 
 def test_the_five_required_arrays_are_enough(tmp_path):
