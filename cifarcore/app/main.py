@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import time
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -35,7 +36,10 @@ PAGES = (
 )
 
 
-_BEGAN, _COLLECT_SECONDS = "session-began", 5.0
+_BEGAN = "session-began"
+#: a collection waits for a pause of the script, and no longer than the last of these seconds
+_COLLECT_SECONDS, _PAUSE_SECONDS, _MOST_SECONDS = 5.0, 3.0, 60.0
+_ran = 0.0  #: when the script last began, in time.monotonic's seconds
 
 
 def show(root: Path) -> None:
@@ -91,8 +95,18 @@ def _forget_old_sessions() -> None:
     """Collect, a moment after a session began, what earlier ones left: each holds files until it is collected, and no
     collection follows the script (see runner.postScriptGC).
     """
+    global _ran
+    _ran = time.monotonic()
     if not st.session_state.get(_BEGAN):
         st.session_state[_BEGAN] = True
-        timer = threading.Timer(_COLLECT_SECONDS, gc.collect)
+        timer = threading.Timer(_COLLECT_SECONDS, _collect_in_a_pause)
         timer.daemon = True
         timer.start()
+
+
+def _collect_in_a_pause() -> None:
+    """All scripts wait for a collection: a reader who goes from page to page has none between."""
+    until = time.monotonic() + _MOST_SECONDS
+    while time.monotonic() < min(until, _ran + _PAUSE_SECONDS):
+        time.sleep(0.1)
+    gc.collect()

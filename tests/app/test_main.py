@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from made import made_run, of_cifar100
 from pages import PAGES, TIMEOUT, run, text, two_models, write
 from streamlit.testing.v1 import AppTest
 
+from cifarcore.app import main
 from cifarcore.runs.run import save_run
 
 
@@ -118,3 +120,32 @@ def test_a_file_that_says_nothing_under_its_headings_is_shown(folder, page):
         nothing = dict.fromkeys(("config", "dataset", "versions", "maps", "parent", "retraining", "training_data"))
         write(folder, replace(one, meta=one.meta | nothing))
     run(folder, page)
+
+
+def test_what_old_sessions_left_is_collected_in_a_pause(monkeypatch):
+    """A collection holds up every script, and a reader who goes from page to page began the session a moment ago."""
+    clock, collected = SimpleNamespace(now=100.0), []
+
+    def sleep(seconds):
+        clock.now += seconds
+        if clock.now < 108:  # a script each time
+            main._ran = clock.now
+
+    monkeypatch.setattr(main, "_ran", 99.9)
+    monkeypatch.setattr(main, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
+    monkeypatch.setattr(main, "gc", SimpleNamespace(collect=lambda: collected.append(clock.now)))
+    main._collect_in_a_pause()
+    assert collected == [pytest.approx(108 + main._PAUSE_SECONDS, abs=0.3)]
+
+
+def test_it_is_collected_though_there_is_no_pause(monkeypatch):
+    clock, collected = SimpleNamespace(now=100.0), []
+
+    def sleep(seconds):
+        clock.now = main._ran = clock.now + seconds
+
+    monkeypatch.setattr(main, "_ran", 100.0)
+    monkeypatch.setattr(main, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
+    monkeypatch.setattr(main, "gc", SimpleNamespace(collect=lambda: collected.append(clock.now)))
+    main._collect_in_a_pause()
+    assert collected == [pytest.approx(100 + main._MOST_SECONDS, abs=0.3)]
