@@ -77,3 +77,10 @@ def test_names_that_are_read_aloud_are_words(visit):
     page = visit()
     labels = page.evaluate("[...document.querySelectorAll('[aria-label]')].map(each => each.ariaLabel)")
     assert labels and not [label for label in labels if re.search(r"\*\*|:\w+\[|:material", label)]
+
+
+def test_the_gap_between_numbers_of_pages_is_as_dark_as_they_are(visit):
+    page = visit("classes?class=bear")
+    gap = page.get_by_test_id("stPaginationEllipsis").first
+    color = "element => getComputedStyle(element).color"
+    assert gap.evaluate(color) == gap.locator("..").evaluate(color)

@@ -220,6 +220,29 @@ def test_the_matrix_is_square_ruled_between_superclasses_and_fades_to_the_page()
     assert cells["opacity"]["scale"] == {"domain": [0, 1], "range": [0, 1]}  # no difference: nothing is drawn
 
 
+def test_a_matrix_whose_classes_have_no_room_for_names_has_no_text_at_all():
+    """Streamlit draws so many cells on a canvas, where the page's rules for grey text do not reach."""
+    for n, title in ((40, "true"), (41, None)):
+        names = [f"class {k}" for k in range(n)]
+        frame = pd.DataFrame({"true": names, "predicted": names, "value": 1.0, "a": 0.0, "b": 1.0, "difference": 1.0})
+        frame = frame.assign(claim="", muted=False, chosen=False)
+        axis = confusion.heatmap(frame, names, names, "B").to_dict()["layer"][0]["encoding"]["y"]
+        assert axis["title"] == title and axis["axis"]["labels"] == (title is not None)
+
+
+def test_the_names_of_a_propertys_values_stand_apart_on_a_narrow_page():
+    names = [f"superclass of a long name {k}" for k in range(20)]
+    numbers = {"images": 500, "accuracy": 0.5, "low": 0.4, "high": 0.6}
+    frame = pd.DataFrame([{"bin": name, "model": model, **numbers} for name in names for model in "AB"])
+    drawn = io.StringIO()
+    slices.accuracy_by_bin(frame, ("old", "new")).properties(width=180).save(drawn, format="svg")
+    labels = re.findall(
+        r'<text text-anchor="end" transform="translate\(([-\d.]+),([-\d.]+)\)"[^>]*>superclass', drawn.getvalue()
+    )
+    assert len(labels) == len(names), "level and whole"
+    assert (np.diff([float(y) for _, y in labels]) > 15).all()
+
+
 @pytest.mark.parametrize("make", ALL, ids=lambda make: make.__name__)
 def test_valid_described_and_without_data_urls(make):
     spec = make().to_dict()  # validates against the Vega-Lite schema

@@ -13,7 +13,7 @@ from cifarcore.app.parts.tiles import tiles
 from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View, compared
 from cifarcore.reports import headings
-from cifarcore.reports.charts.confusion import heatmap
+from cifarcore.reports.charts.confusion import MOST_LABELLED, heatmap
 from cifarcore.reports.tables.classes import share_outside
 from cifarcore.reports.tables.confusion import (
     cell_images,
@@ -202,6 +202,9 @@ def _heatmap(view, frame, rows, columns, show, chosen, key, targets, groups=()) 
     frame = frame.assign(
         muted=frame["muted"] & claimed, chosen=(frame["true"] == chosen[0]) & (frame["predicted"] == chosen[1])
     )
+    if len(columns) > MOST_LABELLED:
+        lines = ", parted by superclass" if groups else ""
+        st.caption(f"Rows: true class; columns: predicted class{lines}. Point at a cell to see its classes.")
     if len(columns) > NARROW:
         with st.container(key=f"{key}-narrow-hint"):
             st.caption("The matrix is wider than a narrow screen: move it sideways.")

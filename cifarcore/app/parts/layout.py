@@ -41,6 +41,7 @@ def one_of(
     else:  # bound, the address would name the words shown
         more["format_func"] = lambda option: shown.get(option, option)
         begin_with_address(key, options)
+    more["wrap"] = True  # in a column too, where what is beyond a narrow screen would be out of sight
     chosen = place.segmented_control(label, options, default=options[0], required=True, key=key, **more) or options[0]
     if shown is not None:
         name_in_address(**{key: chosen})

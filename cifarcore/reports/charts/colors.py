@@ -5,6 +5,8 @@ COLORS = {"A": "#2f7fc1", "B": "#e07b1a"}
 
 #: behind the white letters of the models' keys, which need more contrast than marks
 KEY_COLORS = {"A": "#2a6fab", "B": "#a0520c"}
+#: of the keys themselves on a dark ground
+DARK_KEY_COLORS = {"A": "#6fb0e8", "B": "#f09a45"}
 NEUTRAL = "#8a8f98"
 
 #: correctness of both models on a test image

@@ -11,7 +11,7 @@ from cifarcore.reports.charts.style import by_test, middle_cut
 
 #: of the square of cells, in pixels, with and without names along it; of a cell
 _LABELLED, _UNLABELLED, _CELL = 350, 480, 44
-_MOST_LABELLED = 40
+MOST_LABELLED = 40  #: classes along an axis that are named
 
 
 def heatmap(
@@ -28,15 +28,15 @@ def heatmap(
     share = frame["value"].abs() / bound
     strength = (np.sqrt(share) if show in COLORS else share) * np.where(frame["muted"], 0.5, 1)
     n = max(len(rows), len(columns))
-    side = min(_LABELLED if n <= _MOST_LABELLED else _UNLABELLED, max(120, _CELL * n))
+    side = min(_LABELLED if n <= MOST_LABELLED else _UNLABELLED, max(120, _CELL * n))
     cell = alt.selection_point("cell", fields=["true", "predicted"])
     x, y = (
         channel(
             f"{name}:N",
             sort=None,
             scale=alt.Scale(domain=names),
-            title=name,
-            axis=_axis(len(names) <= _MOST_LABELLED),
+            title=name if len(names) <= MOST_LABELLED else None,  # as the names: on a canvas text knows no theme
+            axis=_axis(len(names) <= MOST_LABELLED),
         )
         for channel, name, names in ((alt.X, "predicted", columns), (alt.Y, "true", rows))
     )

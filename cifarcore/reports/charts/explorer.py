@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cifarcore.reports.charts.colors import COLORS, KEY_COLORS, SPLIT_COLORS
+from cifarcore.reports.charts.colors import DARK_KEY_COLORS, KEY_COLORS, SPLIT_COLORS
 from cifarcore.reports.tables.explorer_map import OF_SLICE
 
 WRONG = SPLIT_COLORS["neither"]
@@ -75,7 +75,7 @@ def content(
         "ramp": None if legend is not None else ["0%", "100%"],
         "ordered": legend is not None and set(legend) <= set(_FIXED),
         "colors": palette(legend),
-        "keys": {letter: [KEY_COLORS[letter], COLORS[letter]] for letter in COLORS},
+        "keys": {letter: [KEY_COLORS[letter], DARK_KEY_COLORS[letter]] for letter in KEY_COLORS},
         "picture_url": f"/{picture_url}" if frame["pictured"].any() else "",
         "description": "Maps of the test images by "
         + " and ".join(f"{letter} ({titles[letter]})" for letter in letters)

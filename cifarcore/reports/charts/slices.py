@@ -4,12 +4,11 @@ import altair as alt
 import pandas as pd
 
 from cifarcore.reports.charts.colors import NEUTRAL
-from cifarcore.reports.charts.style import by_model, by_test, cut_to_width, in_order, interval_tips, middle_cut
+from cifarcore.reports.charts.style import by_model, by_test, cut_to_width, in_order, interval_tips
 
 #: a page on which names find no room beside the plot, and stand above their rows
 _NARROW = "(width >= 0 && containerSize()[0] < 520)"
 GAIN, LOSS = "#e07b1a", "#2f7fc1"
-_MOST_LABELS = 24
 
 
 def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
@@ -63,24 +62,24 @@ def forest(frame: pd.DataFrame, whole: float) -> alt.LayerChart:
 
 
 def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerChart:
-    """Both models' accuracy in each bin of one property. Columns: bin, model, images, accuracy, low, high."""
-    names_of_bins = list(dict.fromkeys(frame["bin"]))
-    bins = alt.Scale(domain=names_of_bins)
-    # as many slanted labels have room; of more, Vega leaves out those that would overlap
-    axis = alt.Axis(
-        labelAngle=-30, labelLimit=200, labelExpr=middle_cut(28), labelOverlap=len(names_of_bins) > _MOST_LABELS
-    )
+    """Both models' accuracy in each bin of one property, a row each: so all names have room, on a narrow page too.
+    Columns: bin, model, images, accuracy, low, high.
+    """
     base = alt.Chart()
     scale = alt.Scale(zero=False)
     points = base.mark_point(filled=True, size=70, opacity=1).encode(
-        y=alt.Y("accuracy:Q", scale=scale, title="accuracy", axis=alt.Axis(format="%")), shape=by_model(names)["shape"]
+        x=alt.X("accuracy:Q", scale=scale, title="accuracy", axis=alt.Axis(format="%")), shape=by_model(names)["shape"]
     )
-    rules = base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title="accuracy"), y2=alt.Y2("high:Q"))
+    rules = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title="accuracy"), x2=alt.X2("high:Q"))
     return alt.layer(
-        points, rules, data=frame, height=280, description="Accuracy of both models by the property, with 95% CIs"
+        points,
+        rules,
+        data=frame,
+        height=alt.Step(13),
+        description="Accuracy of both models by the property, with 95% CIs",
     ).encode(
-        x=alt.X("bin:N", sort=None, scale=bins, title=None, axis=axis),
-        xOffset=alt.XOffset("model:N"),
+        y=in_order(frame, "bin", limit=200, grid=True),
+        yOffset=alt.YOffset("model:N", sort=["A", "B"]),
         color=by_model(names)["color"],
         tooltip=[
             alt.Tooltip("bin:N"),

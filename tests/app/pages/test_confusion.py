@@ -38,3 +38,6 @@ def test_the_words_are_of_the_level_that_is_shown(folder):
     for level, kind in (("superclasses", "superclass"), ("classes", "class")):
         said = text(run(folder, "confusion", {"level": level}))
         assert f"true {kind} → predicted {kind}" in said and f"the true {kind} that" in said
+    assert "Rows: true class" not in said  # ten are named on the axes
+    write(folder, *two_models(n_classes=50))
+    assert "Rows: true class; columns: predicted class" in text(run(folder, "confusion", {"level": "classes"}))

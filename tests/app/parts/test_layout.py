@@ -5,9 +5,12 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from cifarcore.app.parts import layout
+from cifarcore.reports.charts import explorer as map_charts
 from cifarcore.reports.charts.colors import COLORS, KEY_COLORS, NEUTRAL
 
 CSS = (Path(layout.__file__).parent / "page.css").read_text(encoding="utf-8")
@@ -33,6 +36,28 @@ def test_text_stands_out_from_both_backgrounds(scheme):
     assert len(named) == 3 and len(pairs) >= 5
     for color in (*named, *(pair[scheme == "dark"] for pair in pairs)):
         assert min(contrast(color, ground) for ground in BACKGROUNDS[scheme]) >= 4.5, color
+
+
+@pytest.mark.parametrize("scheme", BACKGROUNDS)
+def test_the_letters_of_the_maps_stand_out_from_the_page(scheme):
+    frame = {"id": np.zeros(1, np.uint64), "label": np.zeros(1, np.int16), "pictured": np.ones(1, bool)}
+    frame |= {f"{letter}_{axis}": np.zeros(1, np.float32) for letter in "ab" for axis in "xy"}
+    frame |= {f"{letter}_{name}": np.zeros(1, int) for letter in "ab" for name in ("color", "class", "sure")}
+    both = {"A": "one", "B": "two"}
+    sent = map_charts.content(pd.DataFrame(frame), both, {"A": [], "B": []}, ["cat"], ["cat"], "pictures/")
+    for pair in sent["keys"].values():
+        assert contrast(pair[scheme == "dark"], BACKGROUNDS[scheme][0]) >= 4.5
+
+
+def test_buttons_in_a_row_wrap_where_the_screen_is_narrow():
+    def show():
+        import streamlit as st
+
+        from cifarcore.app.parts.layout import one_of
+
+        one_of("Show", ["a", "b"], "list", st.columns(2)[0])
+
+    assert AppTest.from_function(show).run().segmented_control(key="list").proto.wrap
 
 
 def test_white_letters_stand_out_from_the_keys():
