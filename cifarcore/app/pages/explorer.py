@@ -264,7 +264,8 @@ def _marked_images(view: View, kind: str, inside: np.ndarray | None, answer: Del
         gallery(view, rows, "marked-images", "The image clicked")
     else:
         text = escape(selection_text(view, rows), 600)
-        answer.markdown(f"**{len(rows):,}** images {where} · {text} · pictures below the maps")
+        below = " · pictures below the maps" if len(rows) else ""
+        answer.markdown(f"**{len(rows):,}** images {where} · {text}{below}")
         selection(view, rows)
 
 

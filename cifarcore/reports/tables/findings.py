@@ -47,7 +47,13 @@ def band_frame(measured: pd.DataFrame, names: tuple[str, str]) -> pd.DataFrame:
     models = frame["model"].replace(dict(zip("AB", names, strict=True)))
     shown = [_finding(*row) for row in frame[["value", "low", "high"]].itertuples(index=False)]
     titles = [
-        " · ".join((f"{marks[row.verdict]} {text}", model, row.measure.replace(findings.MAP, "t-SNE: ")))
+        " · ".join(
+            (
+                f"{marks[row.verdict]} {text}",
+                *([] if row.measure.startswith(model) else [model]),  # "B − A in accuracy" names it
+                row.measure.replace(findings.MAP, "t-SNE: "),
+            )
+        )
         for row, text, model in zip(frame.itertuples(), shown, models, strict=True)
     ]
     ends = {

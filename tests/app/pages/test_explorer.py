@@ -49,7 +49,12 @@ def test_maps_are_made_once_for_all_selections_and_anew_for_what_they_show(folde
     first = listed.frame
     app.query_params["marked"] = "A,0,1,0,1"
     app.run()
-    assert listed.rows is not None and listed.frame is first
+    assert listed.rows is not None and listed.frame is first and "pictures below the maps" in text(app)
+    app.query_params["marked"] = "A,1000,1001,0,1"
+    app.run()
+    assert "**0** images in the box" in text(app) and "pictures below the maps" not in text(app)
+    app.query_params["marked"] = "A,0,1,0,1"
+    app.run()
     app.selectbox(key="color").set_value("class").run()
     assert listed.frame is not first and not listed.frame["a_color"].equals(first["a_color"])
     second = listed.frame

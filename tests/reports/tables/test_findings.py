@@ -32,7 +32,7 @@ def test_findings_as_text():
 def test_the_ends_of_each_band_are_its_rows_ticks():
     measured = pd.DataFrame(
         {
-            "claim": "c", "measure": ["m", "n", "o"], "bounds": "b", "model": ["A", "B", "B − A"],
+            "claim": "c", "measure": ["m", "n", "B − A in o"], "bounds": "b", "model": ["A", "B", "B − A"],
             "value": [0.7, 0.2, np.nan], "low": [0.6, 0.1, np.nan], "high": [0.8, 0.3, np.nan],
             "least": [0.55, -np.inf, 0.0], "most": [0.65, 0.4, np.inf],
             "verdict": [findings.UNKNOWN, findings.HOLDS, findings.FAILS],
@@ -40,6 +40,7 @@ def test_the_ends_of_each_band_are_its_rows_ticks():
     )  # fmt: skip
     frame = band_frame(measured, ("old", "new"))
     assert frame["verdict"].tolist() == [findings.FAILS, findings.UNKNOWN, findings.HOLDS]  # failures first
+    assert [title.split(" · ")[1:] for title in frame["title"]] == [["B − A in o"], ["old", "m"], ["new", "n"]]
     assert frame["least_text"].tolist() == ["0", "0.55", ""] and frame["most_text"].tolist() == ["", "0.65", "0.4"]
     assert frame["most"].iloc[0] == 1 and frame["least"].iloc[2] == 0  # a band without an end goes to the edge
     row = frame.iloc[1]
