@@ -22,6 +22,8 @@ from cifarcore.runs.run import Run
 from cifarcore.text import distinct, plain, spaced
 
 NAMED_CLASSES = 3  #: of a cluster
+#: how spreadsheets, R, pandas and databases write an unknown number
+UNKNOWN = ("", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "-")
 _DUPLICATES = {"": "no duplicate", "exact": "exact duplicate", "near": "near duplicate", "similar": "similar"}
 
 
@@ -212,13 +214,13 @@ def _cluster_names(cluster: np.ndarray, run: Run) -> tuple[str, ...]:
 
 
 def columns_of(run: Run) -> dict[str, np.ndarray]:
-    """The run's metadata by column: numbers, float (N,) with NaN where nothing is known, else text (N,)."""
+    """The run's metadata by column: numbers, float (N,) with NaN where nothing is known (UNKNOWN), else text (N,)."""
     columns: dict[str, np.ndarray] = {}
     if run.metadata_names is None or run.metadata_values is None:
         return columns
     for name, values in zip(run.metadata_names.tolist(), run.metadata_values.T, strict=True):
-        numbers = pd.to_numeric(pd.Series(values).replace("", None), errors="coerce").to_numpy(float)
-        known = values != ""
+        known = ~np.isin(np.char.lower(np.char.strip(values)), UNKNOWN)
+        numbers = pd.to_numeric(pd.Series(np.where(known, values, None)), errors="coerce").to_numpy(float)
         columns[name] = numbers if known.any() and np.isfinite(numbers[known]).all() else values
     return columns
 

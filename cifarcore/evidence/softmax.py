@@ -9,6 +9,10 @@ import numpy as np
 from scipy.sparse import csc_array
 
 from cifarcore.runs.run import Run
+from cifarcore.runs.scores import LOG_PROBABILITIES
+
+#: how far from 0 the logarithm of an image's summed probabilities may be, see runs.scores
+_MOST_OFF = 0.7
 
 
 class PerImage(NamedTuple):
@@ -90,7 +94,7 @@ def _log_normalizer(run: Run) -> np.ndarray:
     normalizers = np.empty(run.n_images)
     for rows in run.blocks():
         _, sums, top = _exponentials(run.logits[rows].astype(np.float64))
-        normalizers[rows] = np.log(sums) + top
+        _, normalizers[rows] = _totals(run, sums, top)
     return normalizers
 
 
@@ -108,7 +112,7 @@ def per_image(run: Run) -> PerImage:
         true = np.arange(len(scores)), labels
         result.true_rank[rows] = _rank(scores, labels)
         scores, sums, top = _exponentials(scores)
-        result.log_normalizer[rows] = np.log(sums) + top
+        sums, result.log_normalizer[rows] = _totals(run, sums, top)
         scores /= sums[:, None]  # probabilities from here on
         if folded is not None:
             result.superclass[rows] = (scores @ folded).argmax(axis=1)
@@ -123,6 +127,19 @@ def _exponentials(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     scores -= top[:, None]
     np.exp(scores, out=scores)
     return scores, scores.sum(axis=1), top
+
+
+def _totals(run: Run, sums: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the exponentials over each row's highest are divided by, (n,), and its logarithm with that highest, (n,).
+
+    Log-probabilities are taken as they are: their sums are one but for rounding, and dividing by them would tell equal
+    ones of two images apart. Rows that were shifted to a highest score of 0, as older files have them, are divided.
+    """
+    logarithms = np.log(sums) + top
+    if run.meta.get("scores") != LOG_PROBABILITIES:
+        return sums, logarithms
+    as_they_are = (top < 0) & (np.abs(logarithms) < _MOST_OFF)
+    return np.where(as_they_are, np.exp(-top), sums), np.where(as_they_are, 0.0, logarithms)
 
 
 def _rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:

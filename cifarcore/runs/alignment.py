@@ -127,7 +127,12 @@ def _with_classes_of(a: Run, b: Run) -> Run:
         )
     to_a = to_a.astype(b.labels.dtype)
     columns = np.argsort(to_a)
-    changes = {"class_names": a.class_names, "labels": to_a[b.labels], "logits": owned(b.logits[:, columns])}
+    logits = np.ascontiguousarray(b.logits[:, columns])
+    predicted = np.arange(b.n_images), to_a[b.predictions]
+    tied = logits.argmax(axis=1) != predicted[1]  # among equals the first counts, in B's own order
+    predicted = predicted[0][tied], predicted[1][tied]
+    logits[predicted] = np.nextafter(logits[predicted], logits.dtype.type(np.inf))
+    changes = {"class_names": a.class_names, "labels": to_a[b.labels], "logits": owned(logits)}
     if b.val_labels is not None:
         changes |= {"val_labels": to_a[b.val_labels], "val_logits": np.asarray(b.val_logits)[:, columns]}
     if b.superclass_of is not None:

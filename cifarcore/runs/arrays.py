@@ -16,7 +16,7 @@ from cifarcore.runs.class_names import indices, names_of, refuse_alike, supercla
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores, text_array
-from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, zeros
+from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, refuse_unfilled, zeros
 from cifarcore.runs.unchanging import owned
 from cifarcore.text import brief, counted
 
@@ -79,6 +79,8 @@ def arrays_of(
         raise CifarcoreError(
             f"superclass_of: no superclass for {counted(len(missing), 'class', 'classes')}, such as {missing[0]!r}"
         )
+    if kind != "logits":
+        _named("scores", lambda: refuse_unfilled(checked))
     logits, kept_as, floored = _named("scores", lambda: as_logits(checked, kind))
     with np.errstate(over="ignore"):  # what float16 cannot hold is refused below
         logits = owned(logits.astype(np.float16))  # as a run file does, so that a loaded run gives the same numbers

@@ -24,7 +24,7 @@ from cifarcore.runs.notes import doubts, not_told_by_labels, numbered_rows, refu
 from cifarcore.runs.predictions import Predictions, text_array
 from cifarcore.runs.row_order import in_row_order, refuse_names_that_are_numbers
 from cifarcore.runs.run import Run
-from cifarcore.runs.scores import CLASSES, FLOOR, KINDS, SOFTMAX, ZEROS, as_logits, is_softmax, of_part, zeros
+from cifarcore.runs.scores import CLASSES, FLOOR, KINDS, SOFTMAX, ZEROS, as_logits, is_softmax, of_part, refuse_unfilled, zeros
 from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
 from cifarcore.runs.unchanging import owned
 from cifarcore.runs.understood import examples, summary, understood
@@ -221,6 +221,8 @@ def _logits(
     if classes.left_out and is_softmax(given[:, columns]):  # what is left out are no probabilities, such as an epoch
         given, columns = given[:, columns], np.arange(len(columns))
     stated = config.scores if config.scores in KINDS and predictions.kind != CLASSES else predictions.kind
+    if config.scores != "logits":
+        refuse_unfilled(given)
     softmax = stated == "logits" and is_softmax(given)
     part = of_part(given, stated)
     rescaled = part is not None and config.classes == "shared"

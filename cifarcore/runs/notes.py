@@ -6,6 +6,7 @@ from cifarcore.data.ids import image_keys
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import TestSet
+from cifarcore.text import counted
 
 #: standard errors by which the images that another order gets right must outnumber those that this one does
 SURE = 3.0
@@ -38,6 +39,12 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
                 f"in the order {best} the accuracy would be {right[best].mean():.4f}, not {accuracy:.4f}: is --order "
                 f"{best} theirs?"
             )
+    highest = run.logits.max(axis=1, keepdims=True)
+    ties = np.count_nonzero(run.logits == highest, axis=1)
+    if alike := int((ties == run.n_classes).sum()):
+        notes.append(f"{counted(alike, 'image')} with the same score for every class: predicted as the first one")
+    if several := int((ties > 1).sum()) - alike:
+        notes.append(f"{counted(several, 'image')} with equal highest scores: predicted as the first of these classes")
     absent = [name for name, share in zip(run.class_names.tolist(), shares[0], strict=True) if not share]
     if test is None and labels_given and run.n_images >= LEAST and absent:
         shown = ", ".join(repr(name[:60]) for name in absent[:5]) + (", …" if len(absent) > 5 else "")

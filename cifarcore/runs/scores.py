@@ -4,7 +4,8 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 
-KINDS = ("logits", "probabilities", "log_probabilities")
+LOG_PROBABILITIES = "log_probabilities"
+KINDS = ("logits", "probabilities", LOG_PROBABILITIES)
 #: what `meta.scores` says of a run that holds predicted classes alone: its logits then tell nothing else
 CLASSES = "classes"
 #: the logit of every class but the predicted one where there are no scores
@@ -24,9 +25,9 @@ def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]
     are floored.
 
     `kind` is one of KINDS; empty: probabilities are known by their sums. Rows of one 1 and else 0 are predicted classes
-    unless they are said to be logits. Probabilities become their logarithms, those below FLOOR that of FLOOR. Each row
-    is shifted to a highest score of 0, which changes no softmax and keeps the best apart in float16. Raises
-    CifarcoreError where the scores are not of that kind.
+    unless they are said to be logits. Probabilities become their logarithms, those below FLOOR that of FLOOR, in steps of
+    float16: equal ones stay equal, of whatever image. Logits are shifted in each row to a highest score of 0, which
+    changes no softmax and keeps the best apart in float16. Raises CifarcoreError where the scores are not of that kind.
     """
     low, high = float(scores.min()), float(scores.max())
     if kind != "logits" and (low, high) == (0, 1) and is_one_hot(scores):
@@ -35,17 +36,40 @@ def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]
     if kind in ("", "probabilities") and low >= 0:
         _refuse_other_sum(scores)
     if not kind and not unit:
-        kind = "log_probabilities" if high <= 0 and _off(np.exp(scores)) is None else "logits"
-    if kind == "log_probabilities":
+        kind = LOG_PROBABILITIES if high <= 0 and _off(np.exp(scores)) is None else "logits"
+    if kind == LOG_PROBABILITIES:
         _check_sums(np.exp(scores))
-    elif kind != "logits":
+        return _in_steps(scores), kind, 0
+    if kind != "logits":
         if not unit:
             raise CifarcoreError(f"probabilities reach from {low:.4g} to {high:.4g}, outside 0..1")
         _check_sums(scores)
         floored = int((scores < FLOOR).sum())
-        scores = np.log(np.maximum(scores, FLOOR))
-        return scores - scores.max(axis=1, keepdims=True), "log_probabilities", floored
+        return _in_steps(np.log(np.maximum(scores, FLOOR))), LOG_PROBABILITIES, floored
     return scores - scores.max(axis=1, keepdims=True), kind, 0
+
+
+def _in_steps(logarithms: np.ndarray) -> np.ndarray:
+    """Log-probabilities (N, C) rounded to float16, in their own type; what rounding made equal to a row's highest is a
+    step lower.
+    """
+    with np.errstate(over="ignore"):  # saving refuses what float16 cannot hold
+        rounded = logarithms.astype(np.float16)
+    best = logarithms.argmax(axis=1)[:, None]
+    highest, top = (np.take_along_axis(each, best, axis=1) for each in (logarithms, rounded))
+    below = (rounded == top) & (logarithms < highest)
+    return np.where(below, np.nextafter(top, np.float16(-np.inf)), rounded).astype(logarithms.dtype)
+
+
+def refuse_unfilled(scores: np.ndarray) -> None:
+    """Raises CifarcoreError where all scores (N, C) of an image are 0, as of an array that was not filled to its end."""
+    empty = ~scores.any(axis=1) if scores.ndim == 2 else np.zeros(1, bool)
+    if empty.any():
+        raise CifarcoreError(
+            f"{empty.sum():,} of {len(scores):,} rows have the score 0 for every class (first: row {empty.argmax()}), as "
+            "where not every batch was written; give these images their scores or leave them out, or use --scores "
+            "logits if the network gave them"
+        )
 
 
 def zeros(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, int]:

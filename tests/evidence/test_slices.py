@@ -16,6 +16,7 @@ from cifarcore.evidence.slice_search import halves
 from cifarcore.evidence.slices import (
     accuracy_by,
     apart,
+    columns_of,
     find,
     of_columns,
     of_images,
@@ -24,7 +25,7 @@ from cifarcore.evidence.slices import (
     of_user,
 )
 from cifarcore.reports.tables.slices import sentences
-from cifarcore.runs.run import load_run
+from cifarcore.runs.run import Run, load_run
 
 BUNDLED = Path(__file__).resolve().parents[2] / "checkpoints"
 
@@ -368,3 +369,15 @@ def test_a_slice_is_told_apart_by_the_other_properties():
     assert apart(found, "camera: no").empty
     for held in (False, True):
         assert apart(replace(found, conditions=("one",), masks=np.full((1, 2000), held)), "one").empty
+
+
+@pytest.mark.parametrize("unknown", ["", "NA", "n/a", "NaN", "None", " null ", "#N/A"])
+def test_an_unknown_number_leaves_the_others_numbers(unknown):
+    ages = [*map(str, range(20, 59)), unknown]
+    run = Run.from_predictions(
+        np.eye(2)[np.arange(40) % 2], np.arange(40) % 2, class_names=["cat", "dog"], sample_ids=range(1, 41),
+        metadata={"age": ages, "country": ["NA", "FR"] * 20},
+    )  # fmt: skip
+    columns = columns_of(run)
+    assert columns["age"][:39].tolist() == list(range(20, 59)) and np.isnan(columns["age"][39])
+    assert columns["country"].tolist() == ["NA", "FR"] * 20  # a name, where the others are none

@@ -1,0 +1,82 @@
+"""Equal scores, as votes and trees give them: equal in every metric, and in whatever order the classes stand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from cifarcore import Run
+from cifarcore.errors import CifarcoreError
+from cifarcore.evidence import metrics, roc_curves, softmax
+from cifarcore.runs.alignment import align
+
+NAMES = ["cat", "dog", "horse", "ship"]
+N = 1_200
+
+
+def made(scores, labels, names=NAMES, **more):
+    return Run.from_predictions(scores, labels, class_names=names, sample_ids=range(1, len(labels) + 1), **more)
+
+
+@pytest.fixture
+def votes():
+    """Of five neighbours, (N, 4), and the labels (N,)."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, 4, N)
+    chances = np.full((N, 4), 0.2)
+    chances[np.arange(N), labels] = 0.4
+    return np.array([rng.multinomial(5, each) for each in chances]) / 5, labels
+
+
+def test_equal_votes_are_ties_as_in_scikit_learn(votes):
+    shares, labels = votes
+    run = made(shares, labels, model="knn")
+    found = [roc_curves.class_auc(run)[k] for k in range(4)]
+    assert found == pytest.approx([roc_auc_score(labels == k, shares[:, k]) for k in range(4)], abs=1e-9)
+    assert len(np.unique(softmax.confidence(run))) == len(np.unique(shares.max(axis=1)))
+    assert softmax.probabilities(run) == pytest.approx(shares, abs=1e-3)
+    softmax.per_image(run)  # the other way to the same normalizers
+    assert len(np.unique(softmax.confidence(run))) == len(np.unique(shares.max(axis=1)))
+
+
+def test_what_float16_would_make_equal_stays_apart():
+    run = made([[0.4999, 0.5001], [0.5, 0.5], [0.50004, 0.49996]], [1, 0, 0], ["cat", "dog"])
+    assert run.predictions.tolist() == [1, 0, 0]
+    assert run.logits[1, 0] == run.logits[1, 1] and (run.logits[[0, 2], 0] != run.logits[[0, 2], 1]).all()
+
+
+def test_older_files_with_shifted_logarithms_give_the_same_probabilities(votes):
+    shares, labels = votes
+    run = made(shares, labels)
+    shifted = replace(run, logits=(run.logits - run.logits.max(axis=1, keepdims=True)).astype(np.float16))
+    assert softmax.probabilities(shifted).sum(axis=1) == pytest.approx(np.ones(N), abs=1e-5)
+    assert softmax.probabilities(shifted) == pytest.approx(shares, abs=1e-3)
+
+
+def test_logits_that_only_claim_to_be_logarithms_are_normalized():
+    run = made([[0.9, 0.1], [0.2, 0.8]], [0, 1], ["cat", "dog"])
+    claimed = replace(run, logits=np.array([[-3, -5], [-4, -1]], np.float16))
+    assert softmax.probabilities(claimed).sum(axis=1) == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_a_run_keeps_its_answers_beside_one_with_another_order_of_classes(votes):
+    shares, labels = votes
+    order = np.array([3, 1, 0, 2])
+    own = made(shares[:, order], np.argsort(order)[labels], [NAMES[k] for k in order], model="knn")
+    other = made(np.random.default_rng(0).standard_normal((N, 4)), labels, model="cnn")
+    aligned = align(other, own).b
+    answers = [own.class_names[k] for k in own.predictions]
+    assert [aligned.class_names[k] for k in aligned.predictions] == answers
+    part = aligned.take(np.arange(0, N, 2))
+    assert [part.class_names[k] for k in part.predictions] == answers[::2]
+    assert (metrics.true_rank(aligned) == 0).tolist() == own.correct.tolist()
+
+
+@pytest.mark.parametrize("rest", [np.random.default_rng(0).standard_normal((900, 4)), np.full((900, 4), 0.25)])
+def test_rows_that_were_never_filled_are_refused(rest):
+    scores, labels = np.zeros((1_000, 4)), np.zeros(1_000, int)
+    scores[:900] = rest
+    with pytest.raises(CifarcoreError, match=r"100 of 1,000 rows have the score 0 for every class \(first: row 900\)"):
+        made(scores, labels)
+    assert made(scores, labels, kind="logits").n_images == 1_000  # as asked for
