@@ -22,6 +22,10 @@ NEEDS_SCORES = {
 }
 
 
+#: of one model by the summed probabilities and of the other by the predicted class, it would be two measures
+SUPERCLASS = "superclass_accuracy"
+_NAMES = NEEDS_SCORES | {SUPERCLASS: "a comparison of superclass accuracy"}
+
 _ENOUGH = 100  #: images tell logits from probabilities; only where they do not, all are looked at
 
 #: what a run may lack: the numbers that it leaves out, which runs those are, and what they give in place
@@ -46,15 +50,17 @@ def why(number: str, *runs: Run) -> str:
         names = dict.fromkeys(plain(run.group) for run in runs if number in numbers and lacking(run))
         if names:
             return f"{' and '.join(names)} {'gives' if len(names) == 1 else 'give'} {given}"
+    if number == SUPERCLASS and len({run.has_scores for run in runs if run.superclass_of is not None}) > 1:
+        return why("confidence", *runs) + ", and the other model's superclass is that of the highest summed probability"
     return ""
 
 
-def notes(runs: Sequence[Run], numbers: Sequence[str] = tuple(NEEDS_SCORES)) -> list[str]:
+def notes(runs: Sequence[Run], numbers: Sequence[str] = tuple(_NAMES)) -> list[str]:
     """Which of the `numbers` are absent of these runs and why, a sentence for each reason."""
     by_reason: dict[str, list[str]] = {}
     for number in numbers:
         if reason := why(number, *runs):
-            by_reason.setdefault(reason, []).append(NEEDS_SCORES[number])
+            by_reason.setdefault(reason, []).append(_NAMES[number])
     return [f"Not available: {', '.join(absent)}; {reason}." for reason, absent in by_reason.items()]
 
 

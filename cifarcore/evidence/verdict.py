@@ -35,7 +35,9 @@ def metric_differences(runs: Sequence[Run], n_a: int, areas: delong.OneVsRest) -
         value = values[name].to_numpy()
         a, b = value[:n_a], value[n_a:]
         low, high, p, method = np.nan, np.nan, np.nan, ""
-        if not np.isfinite(value).all():
+        why = absent.why(name, *runs)
+        difference = np.nan if why else b.mean() - a.mean()
+        if not np.isfinite(difference):
             pass
         elif name == "ece":
             method = "no interval (biased); see Brier score, log loss"
@@ -48,9 +50,9 @@ def metric_differences(runs: Sequence[Run], n_a: int, areas: delong.OneVsRest) -
             estimate = crossed.difference(value, crossed.image_covariance(np.stack(list(parts[name])), *groups), n_a)
             low, high, p = float(estimate.low), float(estimate.high), float(estimate.p)
             method = _method(name, runs, estimate)
-        rows[name] = {"a": a.mean(), "b": b.mean(), "difference": b.mean() - a.mean(), "low": low, "high": high,
+        rows[name] = {"a": a.mean(), "b": b.mean(), "difference": difference, "low": low, "high": high,
                       "std_a": std(a), "std_b": std(b), "p": p, "method": method,
-                      "why": absent.why(name, *runs)}  # fmt: skip
+                      "why": why}  # fmt: skip
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("metric")
 
 

@@ -24,7 +24,18 @@ from cifarcore.runs.notes import doubts, not_told_by_labels, numbered_rows, refu
 from cifarcore.runs.predictions import Predictions, text_array
 from cifarcore.runs.row_order import in_row_order, refuse_names_that_are_numbers
 from cifarcore.runs.run import Run
-from cifarcore.runs.scores import CLASSES, FLOOR, KINDS, SOFTMAX, ZEROS, as_logits, is_softmax, of_part, refuse_unfilled, zeros
+from cifarcore.runs.scores import (
+    CLASSES,
+    FLOOR,
+    KINDS,
+    SOFTMAX,
+    ZEROS,
+    as_logits,
+    is_softmax,
+    of_part,
+    refuse_unfilled,
+    zeros,
+)
 from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
 from cifarcore.runs.unchanging import owned
 from cifarcore.runs.understood import examples, summary, understood

@@ -25,8 +25,8 @@ def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]
     are floored.
 
     `kind` is one of KINDS; empty: probabilities are known by their sums. Rows of one 1 and else 0 are predicted classes
-    unless they are said to be logits. Probabilities become their logarithms, those below FLOOR that of FLOOR, in steps of
-    float16: equal ones stay equal, of whatever image. Logits are shifted in each row to a highest score of 0, which
+    unless they are said to be logits. Probabilities become their logarithms, those below FLOOR that of FLOOR, in steps
+    of float16: equal ones stay equal, of whatever image. Logits are shifted in each row to a highest score of 0, which
     changes no softmax and keeps the best apart in float16. Raises CifarcoreError where the scores are not of that kind.
     """
     low, high = float(scores.min()), float(scores.max())
@@ -62,12 +62,12 @@ def _in_steps(logarithms: np.ndarray) -> np.ndarray:
 
 
 def refuse_unfilled(scores: np.ndarray) -> None:
-    """Raises CifarcoreError where all scores (N, C) of an image are 0, as of an array that was not filled to its end."""
+    """Raises CifarcoreError where all scores (N, C) of an image are 0, as in an array not filled to its end."""
     empty = ~scores.any(axis=1) if scores.ndim == 2 else np.zeros(1, bool)
     if empty.any():
         raise CifarcoreError(
-            f"{empty.sum():,} of {len(scores):,} rows have the score 0 for every class (first: row {empty.argmax()}), as "
-            "where not every batch was written; give these images their scores or leave them out, or use --scores "
+            f"{empty.sum():,} of {len(scores):,} rows have the score 0 for every class (first: row {empty.argmax()}), "
+            "as where not every batch was written; give these images their scores or leave them out, or use --scores "
             "logits if the network gave them"
         )
 

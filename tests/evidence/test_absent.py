@@ -255,3 +255,15 @@ def test_logits_that_were_through_softmax_are_noticed(tmp_path, scored):
     assert metrics.headline(written)["accuracy"] == pytest.approx(a.correct.mean(), abs=0.01)
     notes = comparison.compare([written], [b]).notes
     assert any(note.startswith("Not available: calibration error, Brier score, log loss; cnn-made") for note in notes)
+
+
+def test_superclasses_by_probabilities_and_by_predicted_classes_are_two_measures(scored, hard):
+    result = comparison.compare([scored[0]], [hard[1]])
+    row = result.metrics.loc["superclass_accuracy"]
+    assert row["why"].endswith("the other model's superclass is that of the highest summed probability")
+    assert np.isnan([row["difference"], row["low"], row["p"]]).all() and np.isfinite([row["a"], row["b"]]).all()
+    (outcome,) = gate.check([gate.requirement("superclass_accuracy >= -99")], [scored[0]], [hard[1]])
+    assert not outcome.met and outcome.why == row["why"]
+    assert any("a comparison of superclass accuracy" in note for note in absent.notes((scored[0], hard[1])))
+    for pair in (scored, hard):
+        assert np.isfinite(comparison.compare([pair[0]], [pair[1]]).metrics.loc["superclass_accuracy", "low"])
