@@ -41,8 +41,9 @@ def examples(sides: Sides, most_suspects: int) -> Examples:
     outcomes = []
     for group, title in _GROUPS.items():
         if drawn := _pictures(sides, cut[group], pictures):
-            text = f"{title}, the first {len(cut[group])} of {len(rows[group]):,}: true class, and what A and B predict"
-            outcomes += [f"<p>{escape(text)}</p>", drawn]
+            order = disagreements.order_words(sides, group)
+            which = ", ".join(filter(None, (order, f"the first {len(cut[group])} of {len(rows[group]):,}")))
+            outcomes += [f"<p>{escape(f'{title}, {which}: true class, and what A and B predict')}</p>", drawn]
     return Examples(outcomes, _pictures(sides, cut["suspect labels"], pictures))
 
 

@@ -4,6 +4,7 @@ escaped.
 
 import base64
 import io
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -24,6 +25,11 @@ _LETTERS = {
     "#e07b1a": ("#a0520c", "#f09a45"),
 }
 _PADDING = {"left": 36, "right": 20, "top": 5, "bottom": 5}
+
+
+def prose(text: str) -> str:
+    """`text` escaped, what stands between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def section(title: str, *parts: str) -> str:

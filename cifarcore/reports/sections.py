@@ -4,7 +4,6 @@ Lays out what `reports.tables` say, a title and its HTML for each question.
 """
 
 from collections.abc import Sequence
-from html import escape
 
 from cifarcore.evidence import abstention, equivalence
 from cifarcore.evidence.known import judged, repeats
@@ -120,8 +119,8 @@ def lines_note(n_a: int, n_b: int) -> str:
 
 
 def _note(text: str) -> str:
-    return f'<p class="note">{escape(text)}</p>'
+    return f'<p class="note">{markup.prose(text)}</p>'
 
 
 def _paragraph(text: str) -> str:
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{markup.prose(text)}</p>"

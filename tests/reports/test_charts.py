@@ -220,6 +220,14 @@ def test_the_matrix_is_square_ruled_between_superclasses_and_fades_to_the_page()
     assert cells["opacity"]["scale"] == {"domain": [0, 1], "range": [0, 1]}  # no difference: nothing is drawn
 
 
+@pytest.mark.parametrize("make", [dumbbells, gains, forest], ids=lambda make: make.__name__)
+def test_differences_are_in_points_which_no_axis_calls_percent(make):
+    drawn = io.StringIO()
+    make().properties(width=600).save(drawn, format="svg")
+    signed = re.findall(r">([+−][\d.]+%?)<", drawn.getvalue())
+    assert len(signed) >= 3 and not [text for text in signed if text.endswith("%")] and "points" in drawn.getvalue()
+
+
 def test_a_matrix_whose_classes_have_no_room_for_names_has_no_text_at_all():
     """Streamlit draws so many cells on a canvas, where the page's rules for grey text do not reach."""
     for n, title in ((40, "true"), (41, None)):

@@ -14,6 +14,11 @@ from cifarcore.evidence.gate import Outcome, Requirement
 from cifarcore.reports import gate, markup
 
 
+def test_commands_in_a_sentence_are_code():
+    assert markup.prose("<b>: `cifarcore properties` adds it") == "&lt;b&gt;: <code>cifarcore properties</code> adds it"
+    assert markup.prose("one ` alone") == "one ` alone"
+
+
 def test_tables_are_cut_and_say_so():
     rows = pd.DataFrame({"<b>": [f"r{k}" for k in range(1200)], "n": [np.nan, *range(1199)]})
     whole, first = markup.table(rows[:3]), markup.table(rows, 2)

@@ -39,12 +39,13 @@ def test_the_report_embeds_what_it_names_and_says_the_same_without(monkeypatch):
     Image.new("RGB", (32, 32), "red").save(png, "PNG")
     monkeypatch.setattr("cifarcore.reports.examples.thumbnails", lambda ids, runs: {})
     without = compare(a, b).html()
-    assert 'class="picture"' not in without and "Newly wrong, the first" not in without
+    assert 'class="picture"' not in without and "Newly wrong, highest" not in without
     monkeypatch.setattr("cifarcore.reports.examples.thumbnails", lambda ids, runs: {i: png.getvalue() for i in ids})
     page = compare(a, b).html()
     suspects = int(((a.predictions == b.predictions) & ~a.correct).sum())
     assert page.count('class="picture"') == 16 + 16 + min(suspects, html.MAX_ROWS)
     broken, fixed = (a.correct & ~b.correct).sum(), (~a.correct & b.correct).sum()
-    assert f"Newly wrong, the first 16 of {broken}:" in page and f"Newly right, the first 16 of {fixed}:" in page
+    order = "highest joint confidence first, the first 16 of"
+    assert f"Newly wrong, {order} {broken}:" in page and f"Newly right, {order} {fixed}:" in page
     tables = re.findall(r"<table.*?</table>", page, re.S)
     assert tables == re.findall(r"<table.*?</table>", without, re.S)

@@ -128,8 +128,9 @@ def _pairs(view: View) -> None:
 
     number = st.column_config.NumberColumn
     counts = count_form(frame["confused_a"], frame["confused_b"])
-    config = {"Pair": st.column_config.TextColumn(width=140), "AUC B − A": number(width=74)}
-    config |= {letter: number(width=90) for letter in "AB"}
+    # beside the boxes to tick, all that a narrow screen holds
+    config = {"Pair": st.column_config.TextColumn(width=140), "AUC B − A": number(width=86)}
+    config |= {letter: number(width=52) for letter in "AB"}
     st.dataframe(
         numbers.shown(roc_tables.pair_choices(view, frame), {"A": counts, "B": counts, "AUC B − A": "+.4f"}),
         hide_index=True,

@@ -9,6 +9,7 @@ from cifarcore.reports.charts.style import by_test, in_order, interval_tips, mod
 
 #: where the column of differences lies, to the right of values from 0 to 1, and that of what is significant
 _MIDDLE, _HALF, _TESTED = 1.6, 0.36, 2.24
+_POINTS = "format(100 * datum.value, '+.0f')"
 _ARROWS = {"improved": "▲", "declined": "▼"}
 ARROWS_LEGEND = "▲ ▼: recall is significantly higher or lower in B"
 
@@ -26,10 +27,10 @@ def dumbbells(frame: pd.DataFrame, metric: str, chosen: str = "") -> alt.LayerCh
     clicked = alt.selection_point("class_clicked", fields=["class"])
     scale = alt.Scale(domain=[0, 2.36], nice=False)
     values = [0, 0.25, 0.5, 0.75, 1, _MIDDLE - _HALF, _MIDDLE, _MIDDLE + _HALF, _TESTED]
-    change = f"format((datum.value - {_MIDDLE}) * {reach / _HALF}, '+.0%')"
+    change = f"format((datum.value - {_MIDDLE}) * {100 * reach / _HALF}, '+.0f')"
     label = f"datum.value > 2 ? 'recall' : datum.value > 1.01 ? {change} : format(datum.value, '.0%')"
     axis = alt.Axis(values=values, labelExpr=label, orient="top", grid=False, labelOverlap=False)
-    title = f"{metric} of A and B, and B − A" + (" with its 95% CI" if frame["low"].notna().any() else "")
+    title = f"{metric} of A and B, and B − A in points" + (" with its 95% CI" if frame["low"].notna().any() else "")
     color = by_test(alt.ColorValue, {"datum.difference >= 0": COLORS["B"]}, COLORS["A"])
     base = alt.Chart()
     zero = (
@@ -120,7 +121,7 @@ def outcomes(frame: pd.DataFrame) -> alt.Chart:
 def gains(frame: pd.DataFrame) -> alt.LayerChart:
     """B − A for each group, with its interval. Columns: name, images, gained, a, b, difference, low, high, claim."""
     base = alt.Chart()
-    x = alt.X("difference:Q", stack=None, title="B − A in recall", axis=alt.Axis(format="+%"))
+    x = alt.X("difference:Q", stack=None, title="B − A in recall, points", axis=alt.Axis(labelExpr=_POINTS))
     color = by_test(alt.ColorValue, {"datum.difference >= 0": COLORS["B"]}, COLORS["A"])
     bars = base.mark_bar(height=10).encode(
         x=x, color=color, opacity=by_test(alt.OpacityValue, {"datum.claim != ''": 1}, 0.4)

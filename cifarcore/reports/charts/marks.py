@@ -74,7 +74,8 @@ def metric_rows(frame: pd.DataFrame, names: tuple[str, str]) -> str:
     rows = []
     for row in frame.to_dict("records"):
         tip = f"{row['metric']}\nA → B: {row['shown']}\n95% CI: {row['ci']}\n{row['method']}"
-        plot, color = '<i class="zero"></i>', COLORS[row["color"]]
+        color = COLORS[row["color"]]
+        plot = "" if row["lacking"] else '<i class="zero"></i>'  # words are not struck through
         if np.isfinite(row["x"]):
             plot += _interval(row["low"], row["high"], _EDGE, color) + _dot(row["x"], _EDGE, color, row["significant"])
         why = f'<div class="why">{escape(row["lacking"])}</div>' if row["lacking"] else ""

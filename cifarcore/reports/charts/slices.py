@@ -75,7 +75,7 @@ def accuracy_by_bin(frame: pd.DataFrame, names: tuple[str, str]) -> alt.LayerCha
         points,
         rules,
         data=frame,
-        height=alt.Step(13),
+        height=alt.Step(9),
         description="Accuracy of both models by the property, with 95% CIs",
     ).encode(
         y=in_order(frame, "bin", limit=200, grid=True),

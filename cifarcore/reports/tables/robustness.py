@@ -66,8 +66,8 @@ def corruption_table(compared: Robustness) -> pd.DataFrame:
             "Corruption": [spaced(name) for name in table["corruption"]],
             "A": [f"{value:.1%}" for value in table["accuracy_a"]],
             "B": [f"{value:.1%}" for value in table["accuracy_b"]],
-            "B − A": [number(value, "+.1%") for value in table["difference"]],
-            "95% CI": [interval(low, high, "+.1%") for low, high in zip(table["low"], table["high"], strict=True)],
+            "B − A (points)": [number(100 * value, "+.1f") for value in table["difference"]],
+            "95% CI": [interval(*ends, "+.1f") for ends in 100 * table[["low", "high"]].to_numpy()],
             "q": [p_value(value) for value in table["q"]],
             "Significant": ["yes" if value else "" for value in table["significant"]],
         }

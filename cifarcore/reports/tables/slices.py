@@ -127,14 +127,18 @@ def slice_table(slices: Slices) -> pd.DataFrame:
             "Images": [f"{n:,}" for n in table["support"]],
             "A": [f"{value:.1%}" for value in table["accuracy_a"]],
             "B": [f"{value:.1%}" for value in table["accuracy_b"]],
-            HELD_OUT if "chosen_by" in table else "B − A": [number(value, "+.1%") for value in table["difference"]],
-            "95% CI": [interval(low, high, "+.1%") for low, high in zip(table["low"], table["high"], strict=True)],
-            "B − A elsewhere": [number(value, "+.1%") for value in table["rest"]],
+            f"{HELD_OUT if 'chosen_by' in table else 'B − A'} (points)": _points(table["difference"]),
+            "95% CI": [interval(*ends, "+.1f") for ends in 100 * table[["low", "high"]].to_numpy()],
+            "B − A elsewhere (points)": _points(table["rest"]),
             "Share of the difference": [number(value, "+.1%") for value in table["share"]],
             "q": [p_value(value) for value in table["q"]],
             "Significant": ["yes" if value else "" for value in table["significant"]],
         }
     )
+
+
+def _points(shares: pd.Series) -> list[str]:
+    return [number(100 * share, "+.1f") for share in shares]
 
 
 def of_selections(sides: Sides, kept: Sequence[Selection]) -> Slices:

@@ -1,5 +1,6 @@
 """The ROC page's numbers against scikit-learn, and what it lists against NumPy."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,6 +62,13 @@ def test_every_mode_with_other_numbers_of_classes(folder, listed, n_classes, n_i
     for mode in roc.MODES:
         app.segmented_control(key="apart").set_value(mode).run()
         assert not app.exception and "AUC" in app.dataframe[-1].value
+
+
+def test_a_narrow_screen_holds_the_table_of_pairs(folder, listed):
+    write(folder, *two_models())
+    (table,) = (each for each in run(folder, "roc").dataframe if "Pair" in each.value)
+    widths = {name: column["width"] for name, column in json.loads(table.proto.columns).items() if "width" in column}
+    assert set(widths) == {"Pair", "A", "B", "AUC B − A"} and sum(widths.values()) <= 400 - 2 * 14 - 40
 
 
 def test_the_class_lists_obey_the_filter(folder, listed):

@@ -51,7 +51,7 @@ def test_what_else_it_says(made_of, said):
 def test_the_table_names_the_largest_gain_first():
     table = corruption_table(made())
     assert table["Corruption"].tolist() == ["jpeg compression", "fog"] and table["A"].tolist() == ["30.0%", "50.0%"]
-    assert table["B − A"].tolist() == ["+40.0%", "−10.0%"] and table["Significant"].tolist() == ["", "yes"]
+    assert table["B − A (points)"].tolist() == ["+40.0", "−10.0"] and table["Significant"].tolist() == ["", "yes"]
 
 
 def test_a_line_for_each_model():

@@ -21,6 +21,8 @@ def test_sentences_name_the_clearest_slices_either_way():
     assert f"+100.0 points on {(difference > 0).sum():,} images" in more and "smaller" in less
     table = slice_tables.slice_table(found)
     assert table["Significant"].tolist()[:2] == ["yes", "yes"]
+    (measured,) = (name for name in table if name.startswith("B − A") and "elsewhere" not in name)
+    assert measured.endswith("(points)") and sorted(table[measured][:2]) == ["+100.0", "−100.0"]
     assert forest(slice_tables.forest_frame(found), found.difference).to_dict()["description"].startswith("B minus A")
     rows = forest(slice_tables.forest_frame(found), found.difference).to_dict()["layer"][-1]
     assert rows["mark"]["type"] == "bar" and rows["encoding"]["opacity"] == {"value": 0}
@@ -42,8 +44,8 @@ def slices_of(*rows):
 def test_slices_as_text():
     found = slices_of(table_of(), table_of(slice="old", share=np.nan, q=0.2, significant=False, difference=-0.01))
     assert slice_tables.slice_table(found).to_numpy().tolist() == [
-        ["dark", "1,200", "50.0%", "62.5%", "+12.5%", "+10.0% to +15.0%", "−1.0%", "+20.0%", "< 0.0001", "yes"],
-        ["old", "1,200", "50.0%", "62.5%", "−1.0%", "+10.0% to +15.0%", "−1.0%", "", "0.2000", ""],
+        ["dark", "1,200", "50.0%", "62.5%", "+12.5", "+10.0 to +15.0", "−1.0", "+20.0%", "< 0.0001", "yes"],
+        ["old", "1,200", "50.0%", "62.5%", "−1.0", "+10.0 to +15.0", "−1.0", "", "0.2000", ""],
     ]
 
 
@@ -67,8 +69,8 @@ def test_what_two_files_say_otherwise_of_the_images_is_searched_as_two():
 
 
 def test_an_effect_of_held_out_images_is_called_that():
-    assert list(slice_tables.slice_table(slices_of(table_of(chosen_by=1))))[4] == "B − A, held out"
-    assert list(slice_tables.slice_table(slices_of(table_of())))[4] == "B − A"
+    assert list(slice_tables.slice_table(slices_of(table_of(chosen_by=1))))[4] == "B − A, held out (points)"
+    assert list(slice_tables.slice_table(slices_of(table_of())))[4] == "B − A (points)"
 
 
 def test_the_first_slice_either_way_is_said():
