@@ -1,6 +1,7 @@
 """Text from files made safe to show and to export: literal Markdown, and CSV without formulas."""
 
 import re
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -21,6 +22,7 @@ _AFTER_PARSING = re.compile(
 )
 _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~$:&^=-])|(?<=^\d)[.](?=\s|$)|(?<=^\d\d)[.](?=\s|$)")
 _NUMBERS = re.compile(r"[+-]?[\d.,]+%?(?: (?:to|±) [+-]?[\d.,]+%?)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _INTERVAL = re.compile(r"(?P<low>[+-]?[\d.,]+%?) to (?P<high>[+-]?[\d.,]+%?)")
 #: the folders of a path in full, with its drive on Windows; a part may have spaces within
 _FOLDERS = re.compile(r"""(?<![\w/\\:.~])(?:/|[A-Za-z]:[/\\])(?:[^/\\:'"\s](?:[^/\\:'"\n]*[^/\\:'"\s])?[/\\])+""")
@@ -51,10 +53,11 @@ def without_folders(text: str) -> str:
     return _FOLDERS.sub("", text)
 
 
-def csv(frame: pd.DataFrame) -> bytes:
+def csv(frame: pd.DataFrame, measured: Collection[str] = ()) -> bytes:
     """CSV of at most MOST_CSV_ROWS rows as spreadsheets and pandas read it: the one way of downloading a table.
 
     UTF-8 with a mark, by which spreadsheets know it; numbers with a plain minus, intervals in two columns; no formula.
+    Those of the columns `measured`, which hold no names, stand without marks of thousands, which make them text.
     """
     frame = frame.head(MOST_CSV_ROWS)
     columns = {}
@@ -68,8 +71,12 @@ def csv(frame: pd.DataFrame) -> bytes:
         if any(ends) and all(end or cell == "" for end, cell in zip(ends, cells, strict=True)):
             columns |= {f"{name} {end}": [match[end] if match else "" for match in ends] for end in ("low", "high")}
         else:
-            columns[name] = cells
+            columns[name] = [_without_marks(cell) for cell in cells] if name in measured else cells
     return pd.DataFrame(columns, index=frame.index).to_csv(index=False, float_format="%.6g").encode("utf-8-sig")
+
+
+def _without_marks(cell: object) -> object:
+    return cell.replace(",", "") if isinstance(cell, str) and _THOUSANDS.fullmatch(cell) else cell
 
 
 def _cell(cell: object) -> object:

@@ -52,6 +52,16 @@ def test_numbers_are_numbers_and_intervals_have_two_columns():
     assert table["±"].tolist()[:2] == ["0.5 ± 0.1", "-1 ± 2"] and table["metric"][1] == "thé"
 
 
+def test_a_large_number_leaves_its_column_one_of_numbers():
+    """The overview's metrics and the parameters of the networks stand in one column; a class may be called 1,000."""
+    shown = pd.DataFrame(
+        {"A": ["0.6000", "1,261,284", ""], "B": ["−0.05", "+11,220,132", "−1,234.5"], "class": "1,000"}
+    )
+    table = pd.read_csv(io.BytesIO(csv(shown, measured=("A", "B"))))
+    assert table["A"].tolist()[:2] == [0.6, 1261284] and table["B"].tolist() == [-0.05, 11220132, -1234.5]
+    assert table["class"].tolist() == ["1,000"] * 3
+
+
 def test_a_spreadsheet_knows_the_encoding():
     content = csv(pd.DataFrame({"class": ["thé"]}))
     assert content.startswith(b"\xef\xbb\xbf") and content.decode("utf-8-sig") == "class\nthé\n"

@@ -167,7 +167,7 @@ def _downloads(view: View, result: Comparison) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Metrics (CSV)",
-            lambda: csv(metric_table(view, result)),
+            lambda: csv(metric_table(view, result), ("A", "B", "B − A")),
             "cifarcore-metrics.csv",
             "text/csv",
             icon=":material/download:",
