@@ -15,6 +15,8 @@ from cifarcore.text import plain
 
 #: errors that two trainings would not make all alike
 TELLING_ERRORS = 10
+#: settings that seeds of one model may differ in
+MACHINE = frozenset({"seed", "device", "threads", "num_workers", "loader", "precision"})
 
 
 def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
@@ -27,7 +29,7 @@ def seed_notes(runs: Sequence[Run], n_a: int) -> list[str]:
             f"With one {'seed' if seeds else 'run'} each, this compares these two trained models, not how they were "
             "trained: another training of either may come out differently."
         ]
-    notes = [note for side in sides.values() for note in _alike(side)]
+    notes = [note for side in sides.values() for note in (*_alike(side), *_other_settings(side))]
     if single:
         other = "B" if single == ["A"] else "A"
         notes.append(
@@ -70,6 +72,20 @@ def _alike(side: Sequence[Run]) -> list[str]:
         "twice, give it once; the interval is too narrow."
         for a, b in combinations(side, 2)
         if np.array_equal(a.predictions, b.predictions) and (~a.correct).sum() >= TELLING_ERRORS
+    ]
+
+
+def _other_settings(side: Sequence[Run]) -> list[str]:
+    """Settings in which runs of one model differ though only the seed should."""
+    configs = [config for run in side if isinstance(config := run.meta.get("config"), dict)]
+    known = set.intersection(*map(set, configs)) - MACHINE if configs else set()
+    differing = sorted(name for name in known if any(each[name] != configs[0][name] for each in configs))
+    if not differing:
+        return []
+    shown = ", ".join(plain(name) for name in differing[:5]) + (", …" if len(differing) > 5 else "")
+    return [
+        f"The runs of {plain(side[0].group)} were trained with other settings ({shown}), not with other seeds alone: "
+        "their spread is of these too; compare runs of one setting."
     ]
 
 

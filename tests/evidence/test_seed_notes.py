@@ -97,3 +97,17 @@ def test_seeds_that_predict_alike_may_be_one_training():
     for errors, told in ((9, False), (10, True)):  # nine may be alike by chance
         part = [run.take(np.r_[right, wrong[:errors]]) for run in (A[1], again, B[0])]
         assert any("same class" in note for note in seed_notes(part, 2)) == told
+
+
+def test_runs_of_other_settings_are_no_seeds_of_one_model():
+    def trained(run, **settings):
+        return replace(run, meta=run.meta | {"config": {"epochs": 4, "mix": "none", "threads": 1} | settings})
+
+    alike = [trained(run, seed=run.meta["seed"], threads=run.meta["seed"]) for run in A]
+    other = [*alike[:2], trained(A[2], epochs=2, mix="both")]
+    told = (
+        f"The runs of {A[0].group} were trained with other settings (epochs, mix), not with other seeds alone: their "
+        "spread is of these too; compare runs of one setting."
+    )
+    assert seed_notes([*other, *B], 3)[0] == told and told in seed_notes([*B, *other], 3)
+    assert not any("other settings" in note for note in seed_notes([*alike, *B], 3))

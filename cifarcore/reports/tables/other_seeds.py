@@ -9,7 +9,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import verdict
 from cifarcore.evidence.other_seeds import AllSeeds, with_other_seeds
 from cifarcore.reports.sides import Sides
-from cifarcore.runs.run import Run
+from cifarcore.runs.run import Run, model_key
 from cifarcore.text import interval, number, p_value
 
 
@@ -21,7 +21,12 @@ def other_seeds_among(sides: Sides, runs: Sequence[Run]) -> tuple[list[Run], lis
     compared = {sides.a.first.path, sides.b.first.path}
     others = [run for run in runs if run.path is None or run.path not in compared]
     others = [run for run in others if run is not a and run is not b]
-    return [run for run in others if run.group == a.group], [run for run in others if run.group == b.group]
+    return [run for run in others if _one_model(run, a)], [run for run in others if _one_model(run, b)]
+
+
+def _one_model(run: Run, other: Run) -> bool:
+    """Whether the files say so; an imported or retrained run may be called like another model."""
+    return run.group == other.group and model_key(run.meta) == model_key(other.meta)
 
 
 def all_seeds(sides: Sides, runs: Sequence[Run]) -> AllSeeds | None:

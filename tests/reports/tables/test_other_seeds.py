@@ -23,6 +23,10 @@ def sides(a, b):
 def test_others_are_further_seeds_of_the_two_models():
     assert other_seeds_among(sides(A[:1], B[:1]), [*A, *B]) == (A[1:], B[1:])
     assert other_seeds_among(sides(A[:1], B[:1]), [*A[:1], made_run(model="vit"), *B]) == ([], B[1:])
+    imported = replace(
+        A[1], meta=A[1].meta | {"imported": {"file": "x.csv"}}
+    )  # called like A, and nobody knows what it is
+    assert other_seeds_among(sides(A[:1], B[:1]), [*A[:1], imported, A[2], *B]) == (A[2:], B[1:])
     for several in (sides(A[:2], B[:1]), sides(A[:1], A[1:2])):
         assert other_seeds_among(several, [*A, *B]) == ([], [])
 
