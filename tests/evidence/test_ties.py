@@ -41,7 +41,7 @@ def test_equal_votes_are_ties_as_in_scikit_learn(votes):
 
 
 def test_what_float16_would_make_equal_stays_apart():
-    run = made([[0.4999, 0.5001], [0.5, 0.5], [0.50004, 0.49996]], [1, 0, 0], ["cat", "dog"])
+    run = made([[0.49999, 0.50001], [0.5, 0.5], [0.50004, 0.49996]], [1, 0, 0], ["cat", "dog"])
     assert run.predictions.tolist() == [1, 0, 0]
     assert run.logits[1, 0] == run.logits[1, 1] and (run.logits[[0, 2], 0] != run.logits[[0, 2], 1]).all()
 

@@ -118,3 +118,21 @@ def test_arrays_without_names_are_scores_and_labels_in_either_order(tmp_path, ma
     assert any("'arr_1'" in note for note in taken(path, tmp_path, images=str(made.root)).notes)
     np.savez(path, made.labels)  # predicted classes
     assert not taken(path, tmp_path, images=str(made.root)).run.has_scores
+
+
+def test_rows_that_were_never_filled_and_equal_scores_are_told(tmp_path, made):
+    def written(scores):
+        path = tmp_path / "theirs.npz"
+        np.savez(path, logits=scores, files=np.array(made.files), class_names=np.array(made.names))
+        return path
+
+    scores = np.log(made.probabilities) + 1
+    scores[-3:] = 0
+    said = refused(written(scores), tmp_path, images=str(made.root))
+    assert f"3 of {len(scores)} rows have the score 0 for every class (first: row {len(scores) - 3})" in said
+    found = taken(written(scores), tmp_path, images=str(made.root), scores="logits")
+    assert "3 images with the same score for every class: predicted as the first one" in found.notes
+    scores[-3:, 0], scores[-3:, 1:] = -1, 2
+    found = taken(written(scores), tmp_path, images=str(made.root))
+    assert "3 images with equal highest scores: predicted as the first of these classes" in found.notes
+    assert (found.run.predictions[-3:] == 1).all()
