@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from cifarcore.cli.flags import run_files
 from cifarcore.cli.terminal import DataOption, console
+from cifarcore.errors import CifarcoreError
 
 
 def properties(
@@ -19,8 +21,10 @@ def properties(
     data: DataOption = None,
 ) -> None:
     """Measure brightness, contrast, sharpness and more of the test images, once, for the page Slices."""
-    from cifarcore.data.property_files import measure_source, sources
-    from cifarcore.errors import CifarcoreError
+    import numpy as np
+
+    from cifarcore.data.property_files import measure_source, measured_folders, properties_of, sources
+    from cifarcore.runs.run import load_run
     from cifarcore.runs.test_sets import pack_path
 
     places = [*sources(data, [pack_path(run) for run in runs or ()]), *([images] if images else [])]
@@ -31,3 +35,16 @@ def properties(
             task = bar.add_task("", total=None)
             path = measure_source(source, lambda done, total, t=task: bar.update(t, completed=done, total=total))
         console.print(f"measured {source}: {path}")
+    without = []
+    for run in run_files(runs or []):
+        loaded = load_run(run)
+        kept = [*places, *(path for path, _ in measured_folders())]
+        brightness = properties_of(loaded.sample_ids, kept).get("brightness")
+        count = 0 if brightness is None else int(np.isfinite(brightness).sum())
+        console.print(f"{run}: {count:,} of {loaded.n_images:,} images are measured")
+        without += [run] * (not count)
+    if without:
+        raise CifarcoreError(
+            f"{without[0]}: none of the pictures measured is one of its images; give --images FOLDER with those that "
+            "its sample ids are of"
+        )

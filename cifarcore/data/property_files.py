@@ -25,6 +25,7 @@ from cifarcore.files import atomic_write
 SIZES = ("megapixels", "aspect ratio")
 _EXACT = "exact"  #: whether the pixels that were measured tell the id that they are kept under
 _NAMES = (*PROPERTIES, _EXACT)
+_FOLDERS = "folder-"  #: how the names of files begin that are of folders
 _MOST_BYTES = 1 << 28
 Progress = Callable[[int, int], None]
 
@@ -36,9 +37,23 @@ def cache_folder() -> Path:
 
 def kept_at(source: Path) -> Path:
     """The file for the pictures in `source`: cifar100.npz, a pack, or a folder of photos, as it is now."""
-    stat = source.stat()
-    named = f"{source.resolve()} {stat.st_mtime_ns} {stat.st_size if source.is_file() else ''} {sorted(_NAMES)}"
-    return cache_folder() / f"{hashlib.blake2b(os.fsencode(named), digest_size=12).hexdigest()}.npz"
+    files = [source / name for name in list_folder(source).files] if source.is_dir() else [source]
+    digest = hashlib.blake2b(os.fsencode(f"{source.resolve()} {sorted(_NAMES)}"), digest_size=12)
+    for file in files:  # the time of a folder does not tell what was changed below it
+        stat = file.stat()
+        digest.update(os.fsencode(f"{file.relative_to(source)} {stat.st_mtime_ns} {stat.st_size}\0"))
+    return cache_folder() / f"{_FOLDERS if source.is_dir() else ''}{digest.hexdigest()}.npz"
+
+
+def measured_folders() -> list[tuple[Path, int]]:
+    """What is kept of folders of photos, whose names no run knows, and when each was measured, in ns: read by
+    `properties_of` as sources are.
+    """
+    kept = []
+    for path in sorted(cache_folder().glob(f"{_FOLDERS}*.npz")):
+        with suppress(OSError):  # deleted meanwhile
+            kept.append((path, path.stat().st_mtime_ns))
+    return kept
 
 
 def when_measured(source: Path) -> int | None:
@@ -91,6 +106,8 @@ def measure_source(source: Path, on_progress: Progress = lambda *_: None) -> Pat
         if read is None:
             raise CifarcoreError(f"{source}: not there; run `cifarcore data`")
         arrays = {"sample_ids": sample_ids(read[0]), **measure(read[0], on_progress)}
+    if not any(np.isfinite(arrays[name]).any() for name in PROPERTIES):
+        raise CifarcoreError(f"{source}: none of its pictures could be measured")
     arrays.setdefault(_EXACT, np.ones(len(arrays["sample_ids"]), bool))
     with atomic_write(path) as file:
         np.savez_compressed(file, **arrays)
@@ -131,7 +148,7 @@ def _kept(files: Sequence[Path]) -> list[dict[str, np.ndarray]]:
     kept = []
     for source in files:
         with suppress(OSError):  # deleted meanwhile
-            kept.append(_read(kept_at(source)))
+            kept.append(_read(source if source.parent == cache_folder() else kept_at(source)))
     return [each for each in kept if each is not None]
 
 

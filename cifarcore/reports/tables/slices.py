@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cifarcore.data.property_files import properties_of, sources, when_measured
+from cifarcore.data.property_files import measured_folders, properties_of, sources, when_measured
 from cifarcore.evidence import known, slices
 from cifarcore.evidence.slice_bins import Bins, Property, cut
 from cifarcore.evidence.slices import Slices, columns_of
@@ -69,7 +69,7 @@ def bins_of_images(sides: Sides) -> tuple[Bins, ...]:
 def _measured(sides: Sides) -> tuple[tuple[Path, int], ...]:
     """The sources whose pictures are measured, and when they were."""
     kept = [(source, when_measured(source)) for source in picture_sources(sides)]
-    return tuple((source, time) for source, time in kept if time is not None)
+    return (*((source, time) for source, time in kept if time is not None), *measured_folders())
 
 
 def _bins(runs_a: Sequence[Run], runs_b: Sequence[Run], measured: Sequence[tuple[Path, int]]) -> tuple[Bins, ...]:
@@ -186,8 +186,15 @@ def drawn_text(slices: Slices) -> str:
 
 def lacking(sides: Sides) -> str:
     """Why properties of the pixels are not searched; "" where they are, or no pictures are here."""
-    missing = any(when_measured(source) is None for source in picture_sources(sides))
-    return NOT_MEASURED if missing else ""
+    if all(when_measured(source) is not None for source in picture_sources(sides)):
+        return ""
+    return "" if memo(_all_measured, sides.a.first, _measured(sides)) else NOT_MEASURED
+
+
+def _all_measured(run: Run, measured: Sequence[tuple[Path, int]]) -> bool:
+    """Whether every image of the run is, wherever its picture was found."""
+    pixels = properties_of(run.sample_ids, [source for source, _ in measured])
+    return "brightness" in pixels and bool(np.isfinite(pixels["brightness"]).all())
 
 
 def slice_numbers(sides: Sides) -> dict[str, Any]:

@@ -4,11 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pytest
 from pages import two_models
+from pictures import plain
+from processes import invoke
 
+from cifarcore.data import property_files
+from cifarcore.data.image_folder import list_folder, read_pictures
+from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.slices import Slices, accuracy_by, find, of_columns
 from cifarcore.reports.charts.slices import accuracy_by_bin, forest
+from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables import slices as slice_tables
+from cifarcore.runs.run import load_run, save_run
+from cifarcore.runs.test_sets import pack_path
 
 
 def test_sentences_name_the_clearest_slices_either_way():
@@ -47,6 +56,44 @@ def test_slices_as_text():
         ["dark", "1,200", "50.0%", "62.5%", "+12.5", "+10.0 to +15.0", "−1.0", "+20.0%", "< 0.0001", "yes"],
         ["old", "1,200", "50.0%", "62.5%", "−1.0", "+10.0 to +15.0", "−1.0", "", "0.2000", ""],
     ]
+
+
+def test_a_folder_that_was_measured_is_searched(tmp_path, monkeypatch, capsys):
+    """`properties --images` said "measured", and no page read it: the run kept no picture beside it."""
+    monkeypatch.setattr(property_files, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "none"))
+    made = plain(tmp_path / "pictures", classes=10, each=20)
+    runs = []
+    for run in two_models(n_images=200, superclasses=False):
+        run = replace(run, sample_ids=made.ids)
+        runs.append(load_run(save_run(run, tmp_path / f"{run.meta['model']}.npz")))
+    a, b = (Side(letter, letter, (run,)) for letter, run in zip("AB", runs, strict=True))
+    sides = Sides(a, b, 0, 0, np.arange(10))
+    assert not slice_tables.slices_of(sides).bins or "brightness" not in names(sides)
+    printed = invoke("properties", runs[0].path, "--images", made.root)
+    assert f"{runs[0].path}: 200 of 200 images are measured" in printed
+    assert {"brightness", "contrast"} <= names(sides)
+    pack = pack_path(runs[0].path)
+    with pack.open("wb") as file:
+        read_pictures(list_folder(made.root), np.arange(200), file)
+    assert not slice_tables.lacking(sides), "the same pictures, which were measured in their folder"
+
+
+def names(sides):
+    return {each.property.name for each in slice_tables.bins_of_images(sides)}
+
+
+def test_what_measured_none_of_a_runs_images_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(property_files, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setenv("CIFARCORE_DATA", str(tmp_path / "none"))
+    made = plain(tmp_path / "pictures")
+    run = save_run(two_models(n_images=60)[0], tmp_path / "mine.npz")
+    with pytest.raises(CifarcoreError, match=r"mine.npz: none of the pictures measured is one of its images; give --i"):
+        invoke("properties", run, "--images", made.root)
+    monkeypatch.setattr(property_files, "measure", lambda pixels: dict.fromkeys(property_files.PROPERTIES, [np.nan]))
+    (made.root / "class 0" / "000.png").rename(made.root / "class 0" / "other.png")
+    with pytest.raises(CifarcoreError, match="pictures: none of its pictures could be measured"):
+        invoke("properties", "--images", made.root)
 
 
 def test_what_two_files_say_otherwise_of_the_images_is_searched_as_two():
