@@ -33,6 +33,7 @@ from cifarcore.runs.scores import (
     as_logits,
     is_softmax,
     of_part,
+    refuse_rescaled,
     refuse_unfilled,
     zeros,
 )
@@ -234,6 +235,8 @@ def _logits(
     stated = config.scores if config.scores in KINDS and predictions.kind != CLASSES else predictions.kind
     if config.scores != "logits":
         refuse_unfilled(given)
+    if stated == "logits" and config.scores not in KINDS:  # so says a heading, as of an array that holds something else
+        refuse_rescaled(given)
     softmax = stated == "logits" and is_softmax(given)
     part = of_part(given, stated)
     rescaled = part is not None and config.classes == "shared"

@@ -33,8 +33,8 @@ def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]
     if kind != "logits" and (low, high) == (0, 1) and is_one_hot(scores):
         return np.where(scores == 1, np.float32(0), np.float32(NOT_PREDICTED)), CLASSES, 0
     unit = low >= 0 and high <= 1 + SUM_TOLERANCE
-    if kind in ("", "probabilities") and low >= 0:
-        _refuse_other_sum(scores)
+    if kind in ("", "probabilities"):
+        refuse_rescaled(scores)
     if not kind and not unit:
         kind = LOG_PROBABILITIES if high <= 0 and _off(np.exp(scores)) is None else "logits"
     if kind == LOG_PROBABILITIES:
@@ -129,10 +129,17 @@ def _off(probabilities: np.ndarray) -> int | None:
     return int(off.argmax()) if off.any() else None
 
 
-def _refuse_other_sum(scores: np.ndarray) -> None:
-    """Raises for percentages and for sums over several networks: taken as logits, they would spoil the calibration
-    unnoticed.
+def refuse_rescaled(scores: np.ndarray) -> None:
+    """Raises CifarcoreError for percentages, sums over several networks and decimal logarithms (N, C): taken as logits,
+    they would spoil the calibration unnoticed.
     """
+    if len(scores) > 1 and scores.max() <= 0 and _off(np.exp(scores)) is not None and _off(10.0**scores) is None:
+        raise CifarcoreError(
+            "10 to the power of the scores sums to one in each row: decimal logarithms; multiply them by 2.302585 "
+            "(ln 10), or use --scores logits if they come before softmax"
+        )
+    if scores.min() < 0:
+        return
     sums = scores.sum(axis=1, dtype=np.float64)
     middle = float(np.median(sums))
     alike = len(sums) > 1 and middle > 0 and (np.abs(sums - middle) <= SUM_TOLERANCE * middle).all()

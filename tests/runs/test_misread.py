@@ -136,3 +136,24 @@ def test_rows_that_were_never_filled_and_equal_scores_are_told(tmp_path, made):
     found = taken(written(scores), tmp_path, images=str(made.root))
     assert "3 images with equal highest scores: predicted as the first of these classes" in found.notes
     assert (found.run.predictions[-3:] == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("of", "said"),
+    [
+        (lambda shares: 100 * shares, "every row of the scores sums to 100, not to one; divide them by 100"),
+        (lambda shares: 3 * shares, "every row of the scores sums to 3, not to one"),
+        (
+            np.log10,
+            "10 to the power of the scores sums to one in each row: decimal logarithms; multiply them by 2.302585",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["logits", "scores"])
+def test_an_array_called_logits_may_hold_something_else(tmp_path, made, of, said, name):
+    arrays = {name: of(made.probabilities), "files": np.array(made.files), "class_names": np.array(made.names)}
+    np.savez(tmp_path / "theirs.npz", **arrays)
+    assert said in refused(tmp_path / "theirs.npz", tmp_path, images=str(made.root))
+    assert (
+        taken(tmp_path / "theirs.npz", tmp_path, images=str(made.root), scores="logits").run.meta["scores"] == "logits"
+    )
