@@ -18,6 +18,8 @@ from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import files_in_common
 from cifarcore.runs.unchanging import owned
 
+FEW = 0.05  #: of the rows whose labels differ where some were corrected; of rows in another order, most do
+
 
 @dataclass(frozen=True)
 class AlignedPair:
@@ -106,6 +108,13 @@ def _refuse_other_rows(a: Run, b: Run) -> None:
     rows_b = rows_of(b.sample_ids, a.sample_ids)
     rows_a = np.flatnonzero(rows_b >= 0)
     other = a.labels[rows_a] != b.labels[rows_b[rows_a]]
+    if other.any() and other.mean() <= FEW:
+        raise RunFileError(
+            f"{a.name} and {b.name} give different labels to {other.sum():,} of the {len(rows_a):,} rows of "
+            f"{str(sets[0].get('name'))[:60]!r}, so few that some were probably corrected in one of "
+            "them; import both with the same labels (--labels FILE), or by pictures or sample ids: then only these "
+            "images are left out"
+        )
     if other.any():
         raise RunFileError(
             f"{a.name} and {b.name} number the rows of {str(sets[0].get('name'))[:60]!r} in different orders: the "

@@ -119,6 +119,11 @@ def as_sample_ids(values: np.ndarray) -> np.ndarray:
         return values.astype(np.uint64)
     texts = [str(value).strip() for value in values.tolist()]
     base = 16 if all(len(text) == 16 for text in texts) else 10
+    if base == 16 and texts and all(text.isdecimal() for text in texts):
+        raise CifarcoreError(
+            "sample ids of 16 digits, none of them a letter, may be decimal or hexadecimal; give them as unsigned "
+            "64-bit numbers"
+        )
     try:
         return np.array([int(text, base) for text in texts], dtype=np.uint64)
     except (ValueError, OverflowError):

@@ -133,6 +133,7 @@ def test_a_refusal_names_both_runs_in_their_order(run, other):
             with_other_labels(rows[1], 7),
             "number the rows of 'the set' in different orders: the labels of 7 of",
         ),
+        (rows[0], with_other_labels(rows[1], 3), "give different labels to 3 of the 60 rows of 'the set', so few that"),
         (run, replace(other, class_names=unicorns), "have different classes (2 names in one only, such as "),
     ):
         assert a.name != b.name

@@ -99,6 +99,7 @@ def test_ids_are_numbers_of_64_bits_or_their_text():
     ):
         found = as_sample_ids(given)
         assert found.dtype == np.uint64 and found.tolist() == expected
+    assert "may be decimal or hexadecimal; give them as" in refused(as_sample_ids, np.array(["1234567890123456"] * 2))
     for given in (np.array([0, -1]), np.array(["x"]), np.array([str(2**64)]), np.array(["-1"]), np.array([0.5])):
         assert "sample ids are not unsigned 64-bit numbers" in refused(as_sample_ids, given)
     assert (

@@ -8,10 +8,12 @@ import numpy as np
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.columns import FEWEST
-from cifarcore.runs.readers.roles import SCORES
+from cifarcore.runs.readers.roles import PREFIXES, SCORES
 from cifarcore.runs.scores import FLOOR
 
 _ANY = ("score", "sigmoid", "output", "p", "positive", "confidence", "0")  #: headings that name no class
+#: headings of the class 0; 0 alone is what pandas calls a column without a name
+FIRST = tuple(f"{prefix}0" for prefix in PREFIXES)
 
 
 def of_two_classes(predictions: Predictions, known: Collection[str], kind: str = "") -> Predictions:
@@ -40,7 +42,9 @@ def of_two_classes(predictions: Predictions, known: Collection[str], kind: str =
         )
     pair = np.stack([_other(column, kind), column], axis=1)
     columns, of_class = (headings if len(headings) == 2 else None), "the second of the two classes"
-    if len(headings) == 1 and headings[0].casefold() not in (*SCORES, *_ANY):
+    if len(headings) == 1 and headings[0] in FIRST and "0" not in names[1:]:
+        pair, columns, of_class = pair[:, ::-1].copy(), None, "the first of the two classes"
+    elif len(headings) == 1 and headings[0].casefold() not in (*SCORES, *_ANY):
         at = [name.casefold() for name in names]
         if headings[0].casefold() not in at:
             raise CifarcoreError(

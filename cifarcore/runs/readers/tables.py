@@ -11,6 +11,7 @@ import pandas as pd
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES, MAX_COLUMNS, MAX_IMAGES
 from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.readers.binary import FIRST
 from cifarcore.runs.readers.cells import cells_of, kind_of
 from cifarcore.runs.readers.columns import READ, Roles, answers_beside, fractions, roles_of, texts_of, with_roles
 from cifarcore.runs.readers.long_form import one_row_each
@@ -152,6 +153,8 @@ def _without_prefix(names: list[str], known: Collection[str] = ()) -> tuple[str,
     """The headings without what says that they are scores; as they are where one is `known` for a class's name."""
     if not {heading_key(name) for name in known}.isdisjoint(map(heading_key, names)):
         return tuple(names)  # without it, class_10 would be the tenth class of whatever order
+    if len(names) == 1 and heading_key(names[0]) in FIRST:
+        return (heading_key(names[0]),)
     for prefix in PREFIXES:
         if all(name.lower().startswith(prefix) and len(name) > len(prefix) for name in names):
             return tuple(name[len(prefix) :] for name in names)

@@ -52,6 +52,15 @@ def test_a_column_of_a_table(run, tmp_path, suffix, place):
     )
 
 
+@pytest.mark.parametrize("heading", ["prob_0", "Class_0", "p_0"])
+def test_a_column_of_class_0_is_that_of_the_first_class(run, tmp_path, heading):
+    first = softmax(run.logits.astype(np.float64), axis=1)[:, 0]
+    pd.DataFrame({"label": run.class_names[run.labels], heading: first}).to_csv(tmp_path / "x.csv", index=False)
+    found = taken(tmp_path / "x.csv", tmp_path, like=str(tmp_path / "ours.npz"))
+    same(found.run, run)
+    assert "one column of scores: read as those of the first of the two classes" in found.notes
+
+
 def test_what_one_column_cannot_be(run, tmp_path):
     column = np.linspace(0.1, 0.9, 80)
     with pytest.raises(CifarcoreError, match="one column of scores, but 3 classes; give one for each .timm: --topk 0"):
