@@ -133,7 +133,11 @@ def refuse_rescaled(scores: np.ndarray) -> None:
     """Raises CifarcoreError for percentages, sums over several networks and decimal logarithms (N, C): taken as logits,
     they would spoil the calibration unnoticed.
     """
-    if len(scores) > 1 and scores.max() <= 0 and _off(np.exp(scores)) is not None and _off(10.0**scores) is None:
+    shifted = (
+        scores.max(axis=1).min() > -SUM_TOLERANCE
+    )  # logits with a highest of 0 in each row, which is no sign of any
+    below = len(scores) > 1 and scores.max() <= 0 and not shifted
+    if below and _off(np.exp(scores)) is not None and _off(10.0**scores) is None:
         raise CifarcoreError(
             "10 to the power of the scores sums to one in each row: decimal logarithms; multiply them by 2.302585 "
             "(ln 10), or use --scores logits if they come before softmax"

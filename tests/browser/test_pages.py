@@ -42,8 +42,8 @@ def test_a_part_of_the_bar_chooses_its_pictures_and_keeps_the_focus(visit, app):
     bar = page.locator(".st-key-overview-split")
     right = [side.first.correct for side in app.sides()]
     counts = {"newly wrong": (right[0] & ~right[1]).sum(), "newly right": (~right[0] & right[1]).sum()}
-    for name, images in counts.items():
-        assert bar.get_by_text(f"{name} {images:,}").count() == 1
+    for (name, images), letter in zip(counts.items(), "AB", strict=True):
+        assert bar.get_by_text(f"{name} (only {letter} correct) {images:,}").count() == 1
         part = bar.get_by_role("button", name=f"{name}: {images:,} images")
         part.focus()
         page.keyboard.press("Enter")

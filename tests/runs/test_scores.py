@@ -38,6 +38,12 @@ def test_the_kind_is_named_or_known_by_sums(given, kind, kept):
     np.testing.assert_allclose(log_softmax(found, axis=1), log_softmax(as_given, axis=1), **close)
 
 
+def test_logits_with_a_highest_of_zero_are_no_decimal_logarithms():
+    sure = np.array([[0, -2.1, -9], [-9, 0, -2.1]], np.float32)
+    assert scores.as_logits(sure)[1] == "logits"
+    assert "decimal logarithms" in refused(np.log10(PROBABILITIES))
+
+
 def test_sums_may_be_off_by_a_hundredth():
     for factor in (0.9901, 1.0099):
         assert scores.as_logits(PROBABILITIES * np.float32(factor))[1] == "log_probabilities"
