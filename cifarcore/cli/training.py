@@ -141,6 +141,7 @@ def project(
 ) -> None:
     """Add the t-SNE and UMAP maps and the nearest training images to run files."""
     from cifarcore.evidence import absent
+    from cifarcore.files import seen, sole_writer
     from cifarcore.runs.run import load_run, save_run
     from cifarcore.training.evaluation import features_of
     from cifarcore.training.projection import project as project_run
@@ -148,13 +149,17 @@ def project(
     config, reference, refusals = ProjectConfig(**changes), align_to, []
     for path in run_files(runs):
         try:
-            run = load_run(path)
+            read, run = seen(path), load_run(path)
             if note := absent.note("maps", run):
                 raise CifarcoreError(f"{path}: {note.removesuffix('.')}; name run files with scores")
             features = features_of(path, run, lambda name: load_dataset(name, data))
             parts = (features.test, features.train, features.train_ids, features.train_labels) if features else ()
             laid_over = None if reference in (None, path) else load_run(reference)
-            save_run(project_run(run, *parts, align_to=laid_over, config=config), path)
+            mapped = project_run(run, *parts, align_to=laid_over, config=config)
+            with sole_writer(path):
+                if seen(path) != read:
+                    raise CifarcoreError(f"{path}: was replaced while its maps were drawn; project it again")
+                save_run(mapped, path)
         except CifarcoreError as error:  # the other files are still worked on
             refusals.append(error)
             continue

@@ -138,24 +138,28 @@ def risk_coverage(run: Run) -> pd.DataFrame:
 
 
 def abstained(run: Run, coverage: float) -> np.ndarray:
-    """The images that the model leaves unanswered at a coverage in [0, 1], int (n,), the least confident first; none
-    where its confidence is not known.
+    """The images that the model leaves unanswered at a coverage in [0, 1], int (n,), the least confident first, of
+    equal ones that of the lowest id; none where its confidence is not known.
     """
     if absent.why("confidence", run):
         return np.array([], int)
     left_out = run.n_images - round(coverage * run.n_images)
-    return np.argsort(softmax.confidence(run), kind="stable")[:left_out]
+    return np.lexsort((run.sample_ids, softmax.confidence(run)))[:left_out]
 
 
 def error_at(run: Run, coverage: float) -> float:
     """The share of errors among the images that are answered at a coverage; NaN where none is, or none can
-    be chosen for want of scores.
+    be chosen for want of scores. Of equally confident images that are answered in part, the same share of errors is.
     """
     if absent.why("confidence", run):
         return float("nan")
-    answered = np.ones(run.n_images, bool)
-    answered[abstained(run, coverage)] = False
-    return float((~run.correct)[answered].mean()) if answered.any() else float("nan")
+    sure, answered = softmax.confidence(run), round(coverage * run.n_images)
+    if not answered:
+        return float("nan")
+    least = np.sort(sure)[-answered]
+    above, tied = sure > least, sure == least
+    errors = (~run.correct)[above].sum() + (answered - above.sum()) * (~run.correct)[tied].mean()
+    return float(errors / answered)
 
 
 def _surest_first(run: Run) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,8 @@ CLASSES = "classes"
 NOT_PREDICTED = -100.0
 #: a probability of zero has no logarithm; it is kept as this one, about the smallest that float32 holds in full
 FLOOR = 1e-38
+#: float16's smallest number, by which logits differ at least; and how far those of an image have to be from each other
+SMALLEST, CLOSEST = np.float32(2**-24), 1e-4
 #: how far from one the probabilities of an image may sum, where they were not rounded to few digits
 SUM_TOLERANCE = 0.01
 #: a run's `meta` keeps under this key of how many images the own class had a probability of zero: without a log loss
@@ -46,7 +48,20 @@ def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]
         _check_sums(scores)
         floored = int((scores < FLOOR).sum())
         return _in_steps(np.log(np.maximum(scores, FLOOR))), LOG_PROBABILITIES, floored
-    return scores - scores.max(axis=1, keepdims=True), kind, 0
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    _refuse_too_close(shifted)
+    lost = (shifted < 0) & (shifted > -SMALLEST)  # what would be equal to the highest in float16
+    return np.where(lost, -SMALLEST, shifted), kind, 0
+
+
+def _refuse_too_close(shifted: np.ndarray) -> None:
+    """Raises CifarcoreError where float16 cannot tell the scores of any image apart, (N, C), the highest 0."""
+    widest = -float(shifted.min())
+    if 0 < widest < CLOSEST:
+        raise CifarcoreError(
+            f"the scores of an image differ by at most {widest:.2g}, too little for the float16 in which they are "
+            "kept; multiply them, or give their ranks"
+        )
 
 
 def _in_steps(logarithms: np.ndarray) -> np.ndarray:

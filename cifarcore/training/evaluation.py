@@ -12,7 +12,7 @@ import torch
 from cifarcore.data.cifar100 import Dataset, fingerprint, sample_ids, split_validation
 from cifarcore.data.ids import rows_of
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import atomic_write
+from cifarcore.files import atomic_write, sole_writer
 from cifarcore.runs.archive import read_npz
 from cifarcore.runs.run import Run, save_run
 from cifarcore.training.checkpoints import Checkpoint, load_checkpoint
@@ -172,11 +172,12 @@ def evaluate_file(
     """
     path = Path(path)
     checkpoint, run_file = load_checkpoint(path), path.with_suffix(".npz")
-    before = refuse_other_files(checkpoint, run_file, features_path(path), overwrite)
+    refuse_other_files(checkpoint, run_file, features_path(path), overwrite)
     run, features = evaluate(checkpoint, dataset, device)
-    run, notes = with_kept(run, before)
-    save_features(features, features_path(path))
-    save_run(run, run_file)
+    with sole_writer(run_file):  # what another process added or put there meanwhile counts
+        run, notes = with_kept(run, refuse_other_files(checkpoint, run_file, features_path(path), overwrite))
+        save_features(features, features_path(path))
+        save_run(run, run_file)
     for note in notes:
         tell(note)
     return run_file

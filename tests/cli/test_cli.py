@@ -8,13 +8,14 @@ import time
 import numpy as np
 import pytest
 import torch
+from made import made_run
 from processes import ROOT, cifarcore, invoke
 from typer.testing import CliRunner
 
 from cifarcore.cli import main as cli
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.run import load_run
-from cifarcore.training import loop
+from cifarcore.runs.run import load_run, save_run
+from cifarcore.training import loop, projection
 
 SMALL = [
     "--dataset",
@@ -107,6 +108,21 @@ def test_no_data_and_no_network_is_one_line_in_time(tmp_path):
     assert len(result.stderr.strip().splitlines()) == 1 and "Traceback" not in result.stderr
     for way in ("download", "--data", "CIFARCORE_DATA", "synthetic"):
         assert way in result.stderr
+
+
+def test_maps_are_not_written_over_a_run_that_took_the_place_meanwhile(tmp_path, monkeypatch, capsys):
+    path = save_run(made_run(maps=False), tmp_path / "cnn.npz")
+
+    def slow(run, *_, **__):
+        save_run(made_run(maps=False, accuracy=0.9), path)
+        return run
+
+    monkeypatch.setattr(projection, "project", slow)
+    monkeypatch.setattr(sys, "argv", ["cifarcore", "project", str(path)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "was replaced while its maps were drawn; project it again" in capsys.readouterr().err
+    assert load_run(path).correct.mean() > 0.8
 
 
 def test_bad_input_is_status_2_and_one_line(tmp_path, monkeypatch, capsys):

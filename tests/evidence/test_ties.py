@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from cifarcore import Run
 from cifarcore.errors import CifarcoreError
-from cifarcore.evidence import metrics, roc_curves, softmax
+from cifarcore.evidence import abstention, metrics, roc_curves, softmax
 from cifarcore.runs.alignment import align
 
 NAMES = ["cat", "dog", "horse", "ship"]
@@ -80,3 +80,24 @@ def test_rows_that_were_never_filled_are_refused(rest):
     with pytest.raises(CifarcoreError, match=r"100 of 1,000 rows have the score 0 for every class \(first: row 900\)"):
         made(scores, labels)
     assert made(scores, labels, kind="logits").n_images == 1_000  # as asked for
+
+
+def test_errors_among_what_is_answered_do_not_depend_on_the_order_of_rows(votes):
+    run = made(*votes)
+    by_class = np.argsort(run.labels, kind="stable")
+    best_first = np.argsort(~run.correct, kind="stable")
+    for coverage in (0.3, 0.5, 0.8, 1.0):
+        errors = [abstention.error_at(run.take(rows), coverage) for rows in (np.arange(N), by_class, best_first)]
+        assert errors == pytest.approx(errors[:1] * 3)
+        left = [
+            {*run.sample_ids[rows][abstention.abstained(run.take(rows), coverage)]} for rows in (by_class, best_first)
+        ]
+        assert left[0] == left[1] and len(left[0]) == N - round(coverage * N)
+    assert abstention.error_at(run, 1.0) == pytest.approx((~run.correct).mean())
+
+
+def test_logits_that_float16_would_make_equal():
+    close = np.array([[3e-5, 0, 2.999e-5], [0, 1e-3, 1e-3 - 1e-8], [5, 4, 5 - 1e-7]])
+    assert made(close, [0, 1, 0], NAMES[:3], kind="logits").predictions.tolist() == [0, 1, 0]
+    with pytest.raises(CifarcoreError, match="differ by at most 1e-07, too little for the float16 .* multiply them"):
+        made(np.eye(3) * 1e-7, [0, 1, 2], NAMES[:3], kind="logits")

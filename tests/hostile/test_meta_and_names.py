@@ -10,7 +10,7 @@ from made import made_run
 from pages import run as page
 from pages import two_models, write
 
-from cifarcore.app.parts.retraining import choice_of
+from cifarcore.app.parts.retraining import choice_of, parent_of
 from cifarcore.config import RetrainConfig
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import is_plain, plain_name, seen, version
@@ -143,3 +143,17 @@ def test_the_parent_is_the_very_file_before_one_of_its_name(folder):
     assert choice_of(folder, "again")["A"] == "cnn-made"
     parent.unlink()
     assert "A" not in choice_of(folder, "again")
+
+
+def test_a_parent_that_was_renamed_is_known_by_its_file(folder):
+    """Another run that took its former name counted as the parent."""
+    parent = save_run(made_run(model="cnn"), folder / "cnn.npz")
+    told = {"parent": {"name": "cnn", "digest": load_run(parent).digest}, "retraining": {"focus": []}}
+    run = made_run(model="cnn", seed=1)
+    again = save_run(replace(run, meta=run.meta | told), folder / "retrained" / "again.npz")
+    parent.rename(folder / "mine.npz")
+    assert parent_of(folder, load_run(again))[1].name == "mine"
+    save_run(made_run(model="vit"), parent)
+    assert parent_of(folder, load_run(again))[1].name == "mine"
+    (folder / "mine.npz").unlink()
+    assert parent_of(folder, load_run(again))[1].name == "cnn"

@@ -132,6 +132,27 @@ def test_what_was_added_to_a_run_is_kept_where_it_fits(checkpoint, dataset, tmp_
     assert again.metadata_values is None and "metadata of the former run file" in notes[1]
 
 
+def test_what_is_added_to_a_run_while_it_is_scored_is_kept_or_refused(checkpoint, dataset, tmp_path, monkeypatch):
+    path = save_checkpoint(checkpoint, tmp_path / "cnn-tiny-0.pt")
+    run = load_run(evaluation.evaluate_file(path, dataset, "cpu"))
+    mapped = replace(run, tsne=np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32))
+    evaluate = evaluation.evaluate
+
+    def meanwhile(other):
+        def scored(*arguments):
+            save_run(other, run.path)
+            return evaluate(*arguments)
+
+        monkeypatch.setattr(evaluation, "evaluate", scored)
+
+    meanwhile(mapped)
+    assert np.array_equal(load_run(evaluation.evaluate_file(path, dataset, "cpu")).tsne, mapped.tsne)
+    meanwhile(made_run(5, 60))
+    with pytest.raises(CifarcoreError, match="is the run of another training"):
+        evaluation.evaluate_file(path, dataset, "cpu")
+    assert load_run(run.path).n_images == 60
+
+
 def test_features_of_other_images_are_refused(checkpoint, dataset, tmp_path):
     path = save_checkpoint(checkpoint, tmp_path / "cnn-tiny-0.pt")
     run = load_run(evaluation.evaluate_file(path, dataset, "cpu"))

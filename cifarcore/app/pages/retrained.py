@@ -58,9 +58,12 @@ def page(view: View) -> None:
                 key="retrained-back",
             )
     _described(run, record, parent)
-    if view.a.first.name != parent:
+    found = retraining.parent_of(folder, run)
+    is_parent = found is not None and found[1].path == view.a.first.path
+    if not is_parent:
         choice = retraining.choice_of(folder, run.name)
-        gone = "" if "A" in choice else " No run of that name is in this folder now."
+        gone = "" if found else " No run of that name is in this folder now."
+        parent = found[1].name if found else parent
         st.warning(
             f"A is {escape(view.a.first.name)}, not the parent {escape(parent)}.{gone}",
             icon=":material/family_history:",
@@ -70,7 +73,7 @@ def page(view: View) -> None:
     elif (digest := _parent_digest(run)) and digest != _digest_now(view.a.first):
         st.caption(f"The run file of {escape(parent)} has changed since the retraining.")
     _focus_classes(view, focus)
-    if view.a.first.name == parent:
+    if is_parent:
         other_seeds(view, run, focus, folder, retraining.is_busy(folder))
     _table(table, view.names)
     _pictures(view, focus)

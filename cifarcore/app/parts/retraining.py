@@ -24,6 +24,7 @@ from cifarcore.retraining import folders, jobs, repeats, setup, speeds
 from cifarcore.retraining.jobs import Job
 from cifarcore.retraining.repeats import Repeats
 from cifarcore.runs.importing import FOLDER as IMPORTED
+from cifarcore.runs.run import Run, RunHeader
 
 REFRESH_SECONDS = 1.0
 
@@ -111,19 +112,23 @@ def choice_of(folder: Path, name: str) -> dict[str, str]:
         return {}
     name_of_group, header = listed
     choice = {"B": name_of_group, "seedB": seed_label(header)}
-    parent = header.meta.get("parent")
+    parent = parent_of(folder, header)
+    return choice | ({"A": parent[0], "seedA": seed_label(parent[1])} if parent else {})
+
+
+def parent_of(folder: Path, run: RunHeader | Run) -> tuple[str, RunHeader] | None:
+    """The run of the folder from which `run` was retrained, and its group: the very file under whatever name, else one
+    of its name that is no import (`project` adds maps to a parent); None where there is neither.
+    """
+    groups = find_runs(folder).groups
+    every = [(group, other) for group, headers in groups.items() for other in headers if other.path != run.path]
+    parent = run.meta.get("parent")
     parent = parent if isinstance(parent, dict) else {}
-    called = [
-        (group, other)
-        for group, headers in catalog.groups.items()
-        for other in headers
-        if other.name == parent.get("name") and other.path != header.path
-    ]
-    # the very file, else one of its name that is no import: `project` adds maps to a parent
-    called = [each for each in called if digest_of(each[1]) == parent.get("digest")] or [
-        each for each in called if each[1].path.parent.name != IMPORTED
-    ]
-    return choice | ({"A": called[0][0], "seedA": seed_label(called[0][1])} if called else {})
+    called = [each for each in every if each[1].name == parent.get("name")]
+    others = [each for each in every if each not in called]
+    digest = parent.get("digest")
+    found = next((each for each in called + others if digest and digest_of(each[1]) == digest), None)
+    return found or next((each for each in called if each[1].path.parent.name != IMPORTED), None)
 
 
 def _open() -> None:

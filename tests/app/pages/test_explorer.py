@@ -275,7 +275,7 @@ def test_a_selection_is_saved_beside_the_runs_and_the_slices_list_it(folder):
     table = app.dataframe[-1].value
     difference = b.correct[within].mean() - a.correct[within].mean()
     assert table["Slice"].tolist() == ["hard-animals-x"]
-    assert table["B − A"].tolist() == [f"{difference:+.1%}".replace("-", "−")]
+    assert table["B − A (points)"].tolist() == [f"{100 * difference:+.1f}".replace("-", "−")]
     assert f"· **{within.sum():,}**" in text(app)
     next(button for button in app.button if button.label == "Delete this slice").click().run()
     assert selections(folder) == ([], []) and not app.exception
