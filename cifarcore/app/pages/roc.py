@@ -58,7 +58,7 @@ def _roc(view: View) -> None:
             _pairs(view)
         task = _task(view, mode)
     if task is None:
-        title, curve = "each class against the rest", roc_tables.macro_curve
+        title, curve = "the average class against the rest", roc_tables.macro_curve
     else:
         title, curve = _title(view, task), task.curve
     with st.spinner("Drawing the curves…"):

@@ -95,6 +95,12 @@ def test_a_filter_of_one_class_offers_it_alone_or_says_that_a_pair_needs_two(fol
     assert "does not apply here" in text(app) and "list of classes" not in text(app)
 
 
+def test_the_macro_average_claims_nothing_of_each_class(folder):
+    write(folder, *two_models())
+    (title,) = run(folder, "roc", apart=roc.MODES[2]).title
+    assert "the average class" in title.value and "each class" not in title.value
+
+
 def test_the_page_says_that_it_adjusts_for_the_choice(folder):
     a, b = two_models()
     write(folder, a, b)
