@@ -144,7 +144,7 @@ def _robustness(view: View) -> None:
         return
     with box:
         if why := tables.why_not(view):
-            st.info(escape(why, 400), icon=":material/blur_on:")
+            st.info(why if why == tables.HOW else told(why, 400), icon=":material/blur_on:")
             return
         robustness = tables.robustness_of(view)
         st.markdown(escape(tables.summary_text(robustness, view.names), 800))
