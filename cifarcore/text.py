@@ -14,7 +14,14 @@ import numpy as np
 _FORMULA = (
     "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
 )
+#: the folders of a path in full, with its drive on Windows; a part may have spaces within
+_FOLDERS = re.compile(r"""(?<![\w/\\:.~])(?:/|[A-Za-z]:[/\\])(?:[^/\\:'"\s](?:[^/\\:'"\n]*[^/\\:'"\s])?[/\\])+""")
 _NUMBERS = re.compile(r"[+-]|[+-]?[\d.,]+%?( (to|±) [+-]?[\d.,]+%?)?")
+
+
+def without_folders(text: str) -> str:
+    """`text` with files and folders by their last names alone: where it is shown letter by letter, such as a log."""
+    return _FOLDERS.sub("", text)
 
 
 def number(value: float, form: str) -> str:

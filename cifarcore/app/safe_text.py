@@ -6,7 +6,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from cifarcore.errors import readable
-from cifarcore.text import no_formula, one_line
+from cifarcore.text import no_formula, one_line, without_folders
 
 MOST_CSV_ROWS = 100_000
 
@@ -24,8 +24,6 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+!|~$:&^=-])|(?<=^\d)[.](?=\s|$)|(?<=^\
 _NUMBERS = re.compile(r"[+-]?[\d.,]+%?(?: (?:to|±) [+-]?[\d.,]+%?)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _INTERVAL = re.compile(r"(?P<low>[+-]?[\d.,]+%?) to (?P<high>[+-]?[\d.,]+%?)")
-#: the folders of a path in full, with its drive on Windows; a part may have spaces within
-_FOLDERS = re.compile(r"""(?<![\w/\\:.~])(?:/|[A-Za-z]:[/\\])(?:[^/\\:'"\s](?:[^/\\:'"\n]*[^/\\:'"\s])?[/\\])+""")
 _WORD_JOINER = "\u2060"  # seen by nobody, and by no pattern
 
 
@@ -46,11 +44,6 @@ def told(message: object, limit: int = 400) -> str:
     else:
         text = str(message)
     return escape(without_folders(text), limit)
-
-
-def without_folders(text: str) -> str:
-    """`text` with files and folders by their last names alone: where it is shown letter by letter, such as a log."""
-    return _FOLDERS.sub("", text)
 
 
 def csv(frame: pd.DataFrame, measured: Collection[str] = ()) -> bytes:

@@ -13,7 +13,7 @@ from cifarcore.app.catalog import digest_of, find_runs
 from cifarcore.app.parts.plot import plot
 from cifarcore.app.parts.retraining_settings import attempt, duration, running_job, settings_form
 from cifarcore.app.parts.sidebar import choose_next
-from cifarcore.app.safe_text import escape, told, without_folders
+from cifarcore.app.safe_text import escape, told
 from cifarcore.app.view import View
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import runs_dir
@@ -25,6 +25,7 @@ from cifarcore.retraining.jobs import Job
 from cifarcore.retraining.repeats import Repeats
 from cifarcore.runs.importing import FOLDER as IMPORTED
 from cifarcore.runs.run import Run, RunHeader
+from cifarcore.text import without_folders
 
 REFRESH_SECONDS = 1.0
 

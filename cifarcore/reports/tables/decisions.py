@@ -110,7 +110,8 @@ def flip_text(runs: Sequence[Run], n_a: int) -> str:
     return (
         f"A seed of B is more accurate than one of A with probability {wins.value:.0%}, 95% CI {wins.low:.0%} to "
         f"{wins.high:.0%}. By the criterion of Bouthillier et al. (2021), {flips.MEANINGFUL:.0%} or more and a CI "
-        f"above 50%, this is {'' if meaningful else 'not '}a meaningful improvement; a few seeds rarely suffice."
+        f"above 50%, this is {'' if meaningful else 'not shown to be '}a meaningful improvement; a few seeds "
+        "rarely suffice."
     )
 
 

@@ -13,7 +13,7 @@ from cifarcore.reports.sides import Sides
 from cifarcore.runs.corrupted import corrupted_of, corrupted_path
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
-from cifarcore.text import interval, number, p_value, spaced
+from cifarcore.text import interval, number, p_value, spaced, without_folders
 
 TITLE = "Robustness to corruptions"
 HOW = (
@@ -45,7 +45,7 @@ def why_not(sides: Sides) -> str:
     try:
         return "" if robustness_of(sides) else HOW
     except CifarcoreError as error:
-        return str(error)
+        return without_folders(str(error))  # reports and pages are passed on
 
 
 def severity_frame(compared: Robustness) -> pd.DataFrame:

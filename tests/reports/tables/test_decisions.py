@@ -139,9 +139,9 @@ def test_flips_as_text(monkeypatch):
     assert decisions.flip_text(seeds, 3) == (
         f"A seed of B is more accurate than one of A with probability {wins.value:.0%}, 95% CI {wins.low:.0%} to "
         f"{wins.high:.0%}. By the criterion of Bouthillier et al. (2021), 75% or more and a CI above 50%, this is "
-        "not a meaningful improvement; a few seeds rarely suffice."
+        "not shown to be a meaningful improvement; a few seeds rarely suffice."
     )
-    for low, value, verdict in ((0.51, 0.75, "is a meaning"), (0.5, 0.9, "is not a"), (0.6, 0.74, "is not a")):
+    for low, value, verdict in ((0.51, 0.75, "is a meaning"), (0.5, 0.9, "is not shown"), (0.6, 0.74, "is not shown")):
         monkeypatch.setattr(flips, "seed_wins", lambda *_, v=value, x=low: replace(wins, value=v, low=x))
         assert verdict in decisions.flip_text(seeds, 3)
     monkeypatch.undo()

@@ -3,9 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made import made_run
 
+from cifarcore import compare
 from cifarcore.evidence.robustness import Ratio, Robustness
 from cifarcore.reports.tables.robustness import corruption_table, severity_frame, summary_text
+from cifarcore.runs.corrupted import corrupted_path
+from cifarcore.runs.run import load_run, save_run
 
 COLUMNS = ["accuracy_a", "accuracy_b", "difference", "low", "high", "p"]
 
@@ -59,3 +63,12 @@ def test_a_line_for_each_model():
     assert frame.set_index(["model", "severity"])["accuracy"].to_dict() == {
         ("A", 0): 0.7, ("A", 3): 0.4, ("B", 0): 0.8, ("B", 3): 0.55,
     }  # fmt: skip
+
+
+def test_a_damaged_file_is_named_without_the_folders_of_this_machine(tmp_path):
+    paths = [save_run(made_run(n_images=60, model=model), tmp_path / f"{model}.npz") for model in ("cnn", "vit")]
+    a, b = map(load_run, paths)
+    corrupted_path(a.path).write_bytes(b"no archive")
+    corrupted_path(b.path).write_bytes(b"no archive")
+    page = compare(a, b).html()
+    assert "cnn.corruptions" in page and str(tmp_path) not in page
