@@ -17,6 +17,7 @@ from cifarcore.runs.class_names import are_numbers, names_of, superclasses
 from cifarcore.runs.classes import Classes, classes_of
 from cifarcore.runs.file_labels import labels_of, own_labels, read_file_labels
 from cifarcore.runs.formats import read_labels
+from cifarcore.runs.imported_scores import logits_of
 from cifarcore.runs.label_doubts import not_cifar100s, refuse_other_labels
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import read_metadata
@@ -24,19 +25,6 @@ from cifarcore.runs.notes import doubts, not_told_by_labels, numbered_rows, refu
 from cifarcore.runs.predictions import Predictions, text_array
 from cifarcore.runs.row_order import in_row_order, refuse_names_that_are_numbers
 from cifarcore.runs.run import Run
-from cifarcore.runs.scores import (
-    CLASSES,
-    FLOOR,
-    KINDS,
-    SOFTMAX,
-    ZEROS,
-    as_logits,
-    is_softmax,
-    of_part,
-    refuse_rescaled,
-    refuse_unfilled,
-    zeros,
-)
 from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
 from cifarcore.runs.unchanging import owned
 from cifarcore.runs.understood import examples, summary, understood
@@ -91,7 +79,7 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
             "or --labels FILE"
         )
     of_answers = _other_answers(predictions, classes)
-    scores, meta, of_scores = _logits(predictions, classes, config)  # last: sums tell nothing where a column is missing
+    scores, meta, of_scores = logits_of(predictions, classes, config)  # last: sums tell nothing if a column is missing
     n = len(scores)
     named_by = {"model": config.model, "preset": config.preset}
     run = Run(
@@ -223,65 +211,6 @@ def _other_answers(predictions: Predictions, classes: Classes) -> list[str]:
     if 2 * wrong > total:
         raise CifarcoreError(f"{said}: name each column of scores, or put them into the order of the classes")
     return [f"{said}: are the columns in the order of these classes?"]
-
-
-def _logits(
-    predictions: Predictions, classes: Classes, config: ImportConfig
-) -> tuple[np.ndarray, dict[str, object], list[str]]:
-    """Scores (N, C) as a run keeps them, what its `meta` says of them, and notes."""
-    given, columns = predictions.scores, classes.columns
-    if classes.left_out and is_softmax(given[:, columns]):  # what is left out are no probabilities, such as an epoch
-        given, columns = given[:, columns], np.arange(len(columns))
-    stated = config.scores if config.scores in KINDS and predictions.kind != CLASSES else predictions.kind
-    if config.scores != "logits":
-        refuse_unfilled(given)
-    if stated == "logits" and config.scores not in KINDS:  # so says a heading, as of an array that holds something else
-        refuse_rescaled(given)
-    softmax = stated == "logits" and is_softmax(given)
-    part = of_part(given, stated)
-    rescaled = part is not None and config.classes == "shared"
-    try:
-        scores, kind, floored = as_logits(
-            part if rescaled else given, "" if softmax and config.scores not in KINDS else stated
-        )
-    except CifarcoreError as error:
-        if part is None:
-            raise
-        raise CifarcoreError(f"{error}, or --classes shared if columns of other classes were left out") from None
-    scores = scores[:, columns]
-    if kind == CLASSES and (scores.max(axis=1) < 0).any():
-        raise CifarcoreError(
-            "images are predicted as classes that are left out; without scores there is no other class"
-        )
-    if classes.left_out:
-        scores = scores - scores.max(axis=1, keepdims=True)
-    truth = np.asarray(classes.labels)
-    known = np.flatnonzero(truth >= 0)
-    meta: dict[str, object] = {"scores": kind}
-    meta |= zeros(given[known][:, columns], truth[known]) if floored else {}
-    meta |= {SOFTMAX: len(scores)} if softmax and kind == "logits" else {}
-    notes = []
-    if rescaled:
-        notes.append("the probabilities of each row are divided by their sum, as those of other classes are left out")
-    if classes.left_out:
-        left_out = counted(classes.left_out, "column")
-        notes.append(f"left out: {left_out} of classes that the test set lacks")
-    if kind == CLASSES:
-        notes.append(hard_labels.NOTE)
-    if softmax:
-        taken = "kept as logits, as asked for" if kind == "logits" else "read as probabilities"
-        notes.append(f"the logits lie within 0..1 and sum to one in each row, as after softmax; they are {taken}")
-    if floored:
-        notes.append(f"{floored:,} probabilities, zero or below {FLOOR:g}, are kept as {FLOOR:g}")
-    if ZEROS in meta:
-        notes.append(
-            f"the true class of {counted(meta[ZEROS], 'image')} has a probability of zero, so there is no log loss"
-        )
-    with np.errstate(over="ignore"):  # saving refuses what float16 cannot hold
-        rounded = scores.astype(np.float16)
-    if changed := int((rounded.argmax(axis=1) != scores.argmax(axis=1)).sum()):
-        notes.append(f"rounding the scores to float16 changes the prediction on {counted(changed, 'image')}")
-    return scores, meta, notes
 
 
 def _with_metadata(run: Run, predictions: Predictions, test: TestSet | None, config: ImportConfig) -> tuple[Run, str]:
