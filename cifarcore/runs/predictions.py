@@ -110,8 +110,8 @@ def refuse_long_texts(longest: int, count: int) -> None:
         raise CifarcoreError(f"one of {count:,} texts has {longest:,} characters, too many to keep; shorten it")
 
 
-def as_sample_ids(values: np.ndarray) -> np.ndarray:
-    """Sample ids as uint64: numbers, or text of 16 hexadecimal digits or of a decimal number."""
+def as_sample_ids(values: np.ndarray, ours: bool = False) -> np.ndarray:
+    """Sample ids as uint64: numbers, or text of 16 hexadecimal digits, as `ours` are, or of a decimal number."""
     values = np.asarray(values)
     if values.ndim != 1:
         raise CifarcoreError(f"sample ids have shape {values.shape}; give one for each image")
@@ -119,7 +119,7 @@ def as_sample_ids(values: np.ndarray) -> np.ndarray:
         return values.astype(np.uint64)
     texts = [str(value).strip() for value in values.tolist()]
     base = 16 if all(len(text) == 16 for text in texts) else 10
-    if base == 16 and texts and all(text.isdecimal() for text in texts):
+    if base == 16 and not ours and texts and all(text.isdecimal() and text[0] != "0" for text in texts):
         raise CifarcoreError(
             "sample ids of 16 digits, none of them a letter, may be decimal or hexadecimal; give them as unsigned "
             "64-bit numbers"

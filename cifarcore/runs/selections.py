@@ -168,7 +168,8 @@ def _table(each: Selection) -> pd.DataFrame:
 
 
 def _selection(name: str, table: pd.DataFrame) -> Selection:
-    return Selection(name, as_sample_ids(table["sample_id"].to_numpy()), table["label"].astype(np.int64).to_numpy())
+    ids = as_sample_ids(table["sample_id"].to_numpy(), ours=True)
+    return Selection(name, ids, table["label"].astype(np.int64).to_numpy())
 
 
 def _reason(error: Exception) -> str:

@@ -170,3 +170,10 @@ def test_an_import_that_fails_half_way_keeps_none(tmp_path, monkeypatch):
     assert selections.selections(tmp_path) == ([], [])
     monkeypatch.undo()
     assert import_selections(tmp_path, "x.csv", content) == ["a", "b"]
+
+
+@pytest.mark.parametrize("ids", [[2**63 + 5], [0x1234567812345678, 0x8000000000000005], [1, 2]])
+def test_ids_without_a_letter_are_read_as_they_were_written(tmp_path, ids):
+    save_selection(tmp_path, "x", np.array(ids, np.uint64), np.zeros(len(ids), np.int16))
+    (kept,), refused = selections.selections(tmp_path)
+    assert kept.sample_ids.tolist() == ids and not refused
