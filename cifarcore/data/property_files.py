@@ -37,7 +37,7 @@ def cache_folder() -> Path:
 
 def kept_at(source: Path) -> Path:
     """The file for the pictures in `source`: cifar100.npz, a pack, or a folder of photos, as it is now."""
-    files = [source / name for name in list_folder(source).files] if source.is_dir() else [source]
+    files = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
     digest = hashlib.blake2b(os.fsencode(f"{source.resolve()} {sorted(_NAMES)}"), digest_size=12)
     for file in files:  # the time of a folder does not tell what was changed below it
         stat = file.stat()
