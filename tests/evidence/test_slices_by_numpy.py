@@ -212,7 +212,7 @@ def test_what_is_named_on_the_bundled_pair(pictures):
         p, q = next(tested[key] for key in (tuple(pairs), tuple(pairs[::-1])) if key in tested)
         assert (row.p, row.q) == pytest.approx((p, q), rel=5e-3), row.slice
         significant |= {row.slice} if q <= 0.05 else set()
-        assert shown.loc[row.slice, "B − A elsewhere"].replace("−", "-") == f"{row.rest:+.1%}"
+        assert shown.loc[row.slice, "B − A elsewhere (points)"].replace("−", "-") == f"{100 * row.rest:+.1f}"
     assert set(found.significant["slice"]) == significant and len(significant) >= 2 and len(found.table) >= 20
 
     strongest = found.table.iloc[0]
