@@ -25,6 +25,7 @@ from cifarcore.runs.class_names import (
 )
 from cifarcore.runs.label_doubts import not_those_of
 from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.strays import refuse_strays
 from cifarcore.runs.test_sets import TestSet, names_by_content
 
 #: readings of a heading or a label: a name; the place of a class in the order of names; that in their natural order
@@ -82,6 +83,8 @@ def classes_of(
         truth = expected if expected is not None else labels[0][1] if labels else None
         if any(not np.array_equal(read, truth) for _, read in labels):
             raise CifarcoreError(NUMBERED)
+    if predictions.headed and truth is not None and file.names is file.headings:
+        refuse_strays(predictions.scores, file.names, truth, any(how == NAME for how, _ in labels))
     columns = _chosen(_readings_of_columns(file), set(fitting) if labels and test is not None else set(), file)
     return _in_order(file, columns, truth)
 

@@ -21,6 +21,7 @@ class Predictions:
     scores: np.ndarray  #: float (N, C); or, where there are none, the predicted classes (N,), int64 or text
     kind: str = ""  #: one of KINDS where the file names it
     columns: tuple[str, ...] | None = None  #: the class of each column of `scores`
+    headed: bool = False  #: `columns` are headings of a table, of which some may be over something else
     labels: np.ndarray | None = None  #: (N,) of int64, or of text
     sample_ids: np.ndarray | None = None  #: uint64 (N,)
     files: tuple[str, ...] | None = None  #: (N,) names of picture files

@@ -103,6 +103,13 @@ def is_softmax(scores: np.ndarray) -> bool:
     return _off(scores) is None and not is_one_hot(scores)
 
 
+def sum_to_one(scores: np.ndarray) -> bool:
+    """Whether each row (N, C) is probabilities, or logarithms of them, that sum to one."""
+    if scores.min() >= 0:
+        return bool(scores.max() <= 1 + SUM_TOLERANCE) and _off(scores) is None
+    return bool(scores.max() <= 0) and _off(np.exp(scores)) is None
+
+
 def of_part(scores: np.ndarray, kind: str = "") -> np.ndarray | None:
     """Probabilities (N, C) of some of the classes, of which the others were left out, made to sum to one; None for
     scores that are something else, or sum to one already.

@@ -16,6 +16,11 @@ _ANY = ("score", "sigmoid", "output", "p", "positive", "confidence", "0")  #: he
 FIRST = tuple(f"{prefix}0" for prefix in PREFIXES)
 
 
+def of_no_class(heading: str) -> bool:
+    """Whether a heading is that of the one output of a network rather than a class's name."""
+    return heading.casefold() in (*SCORES, *_ANY) and heading.casefold() not in ("positive", "0")
+
+
 def of_two_classes(predictions: Predictions, known: Collection[str], kind: str = "") -> Predictions:
     """One column of fractions, (N,) or (N, 1), as two: of the class that heads it, else of the second of `known`.
 

@@ -50,7 +50,8 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
         used.append(hard[0].sources[0][1])
     elif cells is None:
         scores = _scores(table, roles, used)
-        read = Predictions(scores, columns=_without_prefix(list(roles.classes), named))
+        names = _without_prefix(list(roles.classes), named)
+        read = Predictions(scores, columns=names, headed=names == roles.classes)
     else:
         classes = None if cells.classes is None else _without_prefix(list(cells.classes), named)
         kind = kind_of(cells.heading) or ""

@@ -1,0 +1,67 @@
+"""Columns of numbers beside the classes' scores, in a table that alone says which classes there are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from import_checks import refused, taken
+from made import made_run
+from scipy.special import softmax
+
+RUN = made_run(4, 60)
+NAMES = ["cat", "dog", "horse", "frog"]
+ROWS = {"order": "rows", "test_set": "shop"}
+LOGITS = dict(zip(NAMES, RUN.logits.T.astype(float), strict=True))
+PROBABILITIES = dict(zip(NAMES, softmax(RUN.logits.astype(float), axis=1).T, strict=True))
+BY_NAME, BY_NUMBER = np.array(NAMES)[RUN.labels], RUN.labels
+TIMES = np.random.default_rng(0).uniform(20, 30, RUN.n_images)
+
+
+def written(tmp_path, **columns):
+    path = tmp_path / "theirs.csv"
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("scores", [LOGITS, PROBABILITIES], ids=["logits", "probabilities"])
+@pytest.mark.parametrize("labels", [BY_NAME, BY_NUMBER], ids=["names", "numbers"])
+def test_numbers_beside_the_scores_are_no_class(tmp_path, labels, scores, place):
+    columns = list(scores.items())
+    columns.insert(place, ("time_ms", TIMES))
+    said = refused(written(tmp_path, label=labels, **dict(columns)), tmp_path, **ROWS)
+    assert "5 columns are read as a class each" in said and "leave out the columns that are no class's scores" in said
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(NAMES))
+    assert "'time_ms'" in refused(tmp_path / "theirs.csv", tmp_path, class_names=str(names), **ROWS)
+    ids = written(tmp_path, label=labels, sample_id=RUN.sample_ids, **dict(columns))
+    assert "leave out the columns" in refused(ids, tmp_path)
+
+
+@pytest.mark.parametrize("headings", [("score", "time_ms"), ("cat", "threshold"), ("output", "dog")])
+def test_one_output_and_a_number_are_no_two_classes(tmp_path, headings):
+    run = made_run(2, 60)
+    other = TIMES.round() if headings[1] == "threshold" else TIMES
+    table = dict(zip(headings, (run.logits[:, 1].astype(float), other), strict=True))
+    assert "look unlike the others" in refused(written(tmp_path, label=run.labels, **table), tmp_path, **ROWS)
+
+
+@pytest.mark.parametrize("labels", [BY_NAME, BY_NUMBER], ids=["names", "numbers"])
+@pytest.mark.parametrize("names", [NAMES, ["c1", "c2", "c3", "c4"], ["net_a", "net_b", "net_c", "net_d"]])
+def test_a_class_without_an_image_is_taken_where_headings_or_sums_tell(tmp_path, labels, names):
+    kept = RUN.labels < 3
+    labels = np.array(names)[RUN.labels] if labels is BY_NAME else labels
+    scores = PROBABILITIES if names is NAMES else LOGITS
+    table = {name: each[kept] for name, each in zip(names, scores.values(), strict=True)}
+    run = taken(written(tmp_path, label=labels[kept], **table), tmp_path, **ROWS).run
+    assert run.class_names.tolist() == names and run.correct.mean() == RUN.correct[kept].mean()
+
+
+def test_classes_are_taken_where_every_one_has_an_image(tmp_path):
+    for labels in (BY_NAME, BY_NUMBER):
+        run = taken(written(tmp_path, label=labels, **LOGITS), tmp_path, **ROWS).run
+        assert run.class_names.tolist() == NAMES and run.correct.mean() == RUN.correct.mean()
+
+
+def test_a_column_that_is_always_the_same_is_no_class_though_all_sum_to_one(tmp_path):
+    table = written(tmp_path, label=BY_NAME, **PROBABILITIES, fold_out=np.zeros(RUN.n_images))
+    assert "no image has the label 'fold_out'" in refused(table, tmp_path, **ROWS)
