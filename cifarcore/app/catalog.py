@@ -11,7 +11,7 @@ import streamlit as st
 from cachetools import LRUCache, cached
 
 from cifarcore.errors import CifarcoreError, readable
-from cifarcore.evidence import comparison
+from cifarcore.evidence import comparison, ranking
 from cifarcore.files import Version, is_link, plain_name, version
 from cifarcore.reports.sides import Side, seed_label
 from cifarcore.runs.alignment import align, matching_rows
@@ -80,31 +80,40 @@ class Catalog:
         return sorted(self.groups, key=place)
 
 
-def of_one_test_set(a: Run | RunHeader, b: Run | RunHeader) -> bool:
+def of_one_test_set(a: RunHeader, b: RunHeader) -> bool:
     """Whether two files name one test set, with as many images and classes."""
-    names = {dataset_fingerprint(a.meta), dataset_fingerprint(b.meta)}
-    return may_share(a, b) and "" not in names
+    return may_share(a, b) and "" not in {dataset_fingerprint(a.meta), dataset_fingerprint(b.meta)}
 
 
-def may_share(a: Run | RunHeader, b: Run | RunHeader) -> bool:
-    """Whether two files say nothing else than that they are of the same test images and number of classes."""
-    names = {dataset_fingerprint(a.meta), dataset_fingerprint(b.meta)} - {""}
-    return (a.n_images, a.n_classes) == (b.n_images, b.n_classes) and len(names) < 2
+def may_share(a: RunHeader, b: RunHeader) -> bool:
+    """Whether nothing says that two files are of other test images or other classes. A fingerprint is of classes in
+    their order: where the orders differ, `ranking.on_images_of` decides.
+    """
+    if (a.n_images, a.n_classes) != (b.n_images, b.n_classes):
+        return False
+    if len({dataset_fingerprint(a.meta), dataset_fingerprint(b.meta)} - {""}) < 2:
+        return True
+    return a.classes != b.classes and _asked(a, b, entirely=True)
 
 
 def share_an_image(a: RunHeader, b: RunHeader) -> bool:
-    """The same by the images themselves, once read: part of a test set, or files that name none."""
+    """Whether two files share any image, once read: part of a test set, or files that name none."""
+    return a.n_classes == b.n_classes and _asked(a, b, entirely=False)
+
+
+def _asked(a: RunHeader, b: RunHeader, entirely: bool) -> bool:
     try:
-        return a.n_classes == b.n_classes and _share(version(a.path), version(b.path))
+        return _share(version(a.path), version(b.path), entirely)
     except OSError:
         return False
 
 
 # of files by their time, not of runs (`memo`): neither run need be in memory to be asked again
 @st.cache_resource(show_spinner="Reading the run files…", max_entries=1024)
-def _share(a: Version, b: Version) -> bool:
+def _share(a: Version, b: Version, entirely: bool) -> bool:
     try:
-        return bool(len(matching_rows(*each(loaded_run, (a, b)))[0]))
+        runs = each(loaded_run, (a, b))
+        return ranking.on_images_of(runs[0], runs[1:]) if entirely else bool(len(matching_rows(*runs)[0]))
     except (RunFileError, OSError):
         return False
 

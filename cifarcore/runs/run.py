@@ -175,6 +175,7 @@ class RunHeader:
     n_images: int
     n_classes: int
     checksum: tuple[int, ...] = ()  #: of scores, labels and ids, as the archive lists them; none of classes alone
+    classes: int = 0  #: checksum of the names in their order
 
     @property
     def name(self) -> str:
@@ -289,9 +290,9 @@ def read_header(path: str | Path) -> RunHeader:
         )
     check_schema(schema, path)
     n_images, n_classes = headers["logits"][2]
-    checksum = tuple(headers[name][0].CRC for name in ("logits", "labels", "sample_ids"))
+    *checksum, classes = (headers[name][0].CRC for name in ("logits", "labels", "sample_ids", "class_names"))
     facts = parse_meta(meta, path)
-    return RunHeader(path, facts, n_images, n_classes, () if facts.get("scores") == CLASSES else checksum)
+    return RunHeader(path, facts, n_images, n_classes, () if facts.get("scores") == CLASSES else (*checksum,), classes)
 
 
 def _with_int16(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -30,7 +30,7 @@ MOST_AT_ONCE = 16  #: run files that are read without being asked for
 def panel(view: View) -> None:
     """Draw the ranking, closed at first; nothing where no more than two models are of these images."""
     catalog = find_runs(runs_dir(view.root))
-    n_fitting = len(_all_fitting(catalog, view.a.first))
+    n_fitting = len(_fitting(catalog, view.a.first))
     if n_fitting < 3:
         return
     box = st.expander(
@@ -102,7 +102,7 @@ def read_ahead(catalog: Catalog, first: Run) -> None:
 
 
 def _drawn_beside(catalog: Catalog, first: Run) -> list[str]:
-    names = _all_fitting(catalog, first)
+    names = _fitting(catalog, first)
     drawn = len(names) >= 3 and sum(len(catalog.groups[name]) for name in names) <= MOST_AT_ONCE
     return names if drawn else []
 
@@ -152,7 +152,7 @@ def _ranked(catalog: Catalog, view: View) -> tuple[pd.DataFrame, int]:
     """ranking.table of all models on the images of A's first run file, and how many models are left out."""
     first = view.a.first.path
     reference = loaded_run(version(first))
-    files = {name: _files(catalog.groups[name]) for name in _fitting(catalog, reference)}
+    files = {name: _files(catalog.groups[name]) for name in _fitting(catalog, view.a.first)}
     scores = {name: _scores(each, reference.digest, reference) for name, each in files.items()}
     fitting = {name: values for name, values in scores.items() if values is not None}
     if not fitting:
@@ -162,16 +162,14 @@ def _ranked(catalog: Catalog, view: View) -> tuple[pd.DataFrame, int]:
     return ranking.table(fitting, differences), len(catalog.groups) - len(fitting)
 
 
-def _all_fitting(catalog: Catalog, first: Run) -> list[str]:
-    """As `_fitting`, of model A's first run: by its header, since the run may be cut to the images shared with B."""
+def _fitting(catalog: Catalog, first: Run) -> list[str]:
+    """The models that may be of the images and classes of model A's first run: of its file, since the run may be cut to
+    the images shared with B.
+    """
     headers = (h for of_model in catalog.groups.values() for h in of_model if h.path == first.path)
-    header = next(headers, None)
-    return _fitting(catalog, header) if header else []
-
-
-def _fitting(catalog: Catalog, reference: Run | RunHeader) -> list[str]:
-    """The models whose headers say nothing else than that they are of the reference's images and classes."""
-    return [name for name, headers in catalog.groups.items() if all(may_share(reference, each) for each in headers)]
+    if not (header := next(headers, None)):
+        return []
+    return [name for name, headers in catalog.groups.items() if all(may_share(header, each) for each in headers)]
 
 
 def _choose() -> None:

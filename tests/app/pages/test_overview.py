@@ -10,7 +10,8 @@ from pages import run, text, two_models, write
 from cifarcore.app import catalog
 from cifarcore.app.pages import overview
 from cifarcore.evidence import comparison, groups
-from cifarcore.runs.run import save_run
+from cifarcore.reports.result import first_two
+from cifarcore.runs.run import Run, save_run
 
 
 def test_missing_arrays_name_the_command_that_adds_them(folder):
@@ -62,6 +63,29 @@ def test_a_third_model_of_half_the_images_is_left_out_of_the_ranking(folder):
     app = run(folder, "overview", {"ranking-open": "true", "all-pairs": "true"})
     assert "lists those that can be compared" in text(app)
     assert "Left out, because their images or classes differ or two of their seeds are one run: 1." in text(app)
+
+
+def _classes_turned(run):
+    """The same run, its classes in another order, and a fingerprint of these."""
+    options = {"class_names": run.class_names[::-1], "sample_ids": run.sample_ids, "model": run.meta["model"]}
+    return Run.from_predictions(run.logits[:, ::-1], run.n_classes - 1 - run.labels, **options)
+
+
+def test_models_whose_classes_are_in_another_order_are_ranked_as_the_report_ranks_them(folder):
+    plain = {name: False for name in ("maps", "neighbors", "val", "history", "superclasses")}
+    runs = [*two_models(**plain), made_run(model="vit", accuracy=0.65, **plain)]
+    files = {one.group: one for one in (*runs[:2], _classes_turned(runs[2]))}
+    moved = replace(runs[0], sample_ids=runs[0].sample_ids + np.uint64(1))
+    files["pictures-of-others"] = replace(_classes_turned(moved), meta=_classes_turned(moved).meta | {"model": "moved"})
+    for name, one in files.items():
+        save_run(one, folder / f"{name}.npz")
+    ranked = [each["model"] for each in first_two([*files.values()]).to_dict()["models"]["ranked"]]
+    assert ranked == ["resnet18-made", "vit", "cnn-made"]
+    for first in ("resnet18-made", "vit"):
+        app = run(folder, "overview", {"A": first, "ranking-open": "true"})
+        box = next(each for each in app.expander if each.label == "All 3 models ranked")
+        assert box.dataframe[0].value["Model"].tolist() == ranked, first
+        assert "two of their seeds are one run: 1." in text(app) and "lists those that can" not in text(app)
 
 
 def test_a_copy_in_another_order_is_no_second_seed_in_the_ranking(folder):
