@@ -42,7 +42,7 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
             others[name] = _without_fractions(values, {*known, *table.columns})
     named = {*known, *(text for name in others if role_of(name) == "labels" for text in texts_of(others[name]))}
     roles = roles_of(others, known, scores=cells is None)
-    hard = predicted_classes(others, roles) if cells is None and len(roles.classes) < 2 else None
+    hard = predicted_classes(others, roles, known) if cells is None and len(roles.classes) < 2 else None
     roles = hard[1] if hard else roles
     used = [name for role in READ if (name := getattr(roles, role))]
     if hard:

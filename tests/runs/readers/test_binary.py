@@ -71,3 +71,49 @@ def test_what_one_column_cannot_be(run, tmp_path):
     assert whole.scores.tolist() == (column > 0.5).tolist() and whole.scores.dtype == np.int64
     np.save(tmp_path / "x.npy", column)
     assert "the test images are unknown" in refused(tmp_path / "x.npy", tmp_path)
+
+
+ANSWERS = {
+    "names": lambda run, higher: run.class_names[higher.astype(int)],
+    "numbers": lambda run, higher: higher.astype(int),
+    "of the first": lambda run, higher: 1 - higher.astype(int),
+}
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "before it"])
+@pytest.mark.parametrize("answers", ANSWERS)
+@pytest.mark.parametrize("order", ["like", "rows"])
+def test_one_output_beside_the_predicted_class_is_that_of_the_class_predicted_where_it_is_high(
+    run, tmp_path, order, answers, kind
+):
+    z = (run.logits[:, 1] - run.logits[:, 0]).astype(np.float64)
+    column = expit(z) if kind == "sigmoid" else z
+    labels = run.class_names[run.labels]
+    path, options = tmp_path / "x.csv", {"like": str(tmp_path / "ours.npz")}
+    if order == "rows":
+        (tmp_path / "names.txt").write_text("\n".join(run.class_names))
+        options = {"order": "rows", "test_set": "shop", "class_names": str(tmp_path / "names.txt")}
+    table = pd.DataFrame({"label": labels, "y_prob": column, "y_pred": ANSWERS[answers](run, z > 0)})
+    table.to_csv(path, index=False)
+    found = taken(path, tmp_path, **options)
+    p = softmax(found.run.logits.astype(np.float64), axis=1)
+    ours = expit(z) if answers != "of the first" else 1 - expit(z)
+    np.testing.assert_allclose(p[:, found.run.class_names.tolist().index(run.class_names[1])], ours, atol=2e-3)
+    assert any("'y_prob' is read as the scores of " in note for note in found.notes)
+
+
+def test_predicted_classes_of_another_threshold_are_told(run, tmp_path):
+    z = (run.logits[:, 1] - run.logits[:, 0]).astype(np.float64)
+    table = {"label": run.class_names[run.labels], "score": expit(z), "pred": run.class_names[(z > 0.8).astype(int)]}
+    pd.DataFrame(table).to_csv(tmp_path / "x.csv", index=False)
+    found = taken(tmp_path / "x.csv", tmp_path, like=str(tmp_path / "ours.npz"))
+    n = int(((z > 0) & (z <= 0.8)).sum())
+    assert n and f"'pred' is another class than that of the higher score in {n} rows" in found.notes
+
+
+def test_the_score_of_whichever_class_was_predicted_is_not_used_and_named(run, tmp_path):
+    p = softmax(run.logits.astype(np.float64), axis=1)
+    table = {"label": run.class_names[run.labels], "score": p.max(axis=1), "pred": run.class_names[p.argmax(axis=1)]}
+    pd.DataFrame(table).to_csv(tmp_path / "x.csv", index=False)
+    found = taken(tmp_path / "x.csv", tmp_path, like=str(tmp_path / "ours.npz"))
+    assert not found.run.has_scores and "not used: 'score'" in found.notes
