@@ -62,8 +62,6 @@ def train_and_score(
     Beside the base's run file goes that of its mirrored images. `keep` leaves the weights there too; `watch` is passed
     to `fit`. Raises Stopped as `fit` does, CifarcoreError where the teacher has seen the validation images.
     """
-    if config.teacher:
-        _check_teacher(config)
     path = study_path(change, config.seed, folder)
     if keep and path.with_suffix(".pt").exists():
         raise CifarcoreError(f"{path.with_suffix('.pt')}: exists already; move it away, or leave out --keep")
@@ -122,12 +120,3 @@ def _validation_run(
         meta=checkpoint.meta | extra,
         history=history_of(checkpoint),
     )
-
-
-def _check_teacher(config: TrainConfig) -> None:
-    teacher = load_checkpoint(config.teacher).config
-    if teacher.validation_size != config.validation_size:
-        raise CifarcoreError(
-            f"{config.teacher} held out {teacher.validation_size} images where the study holds out "
-            f"{config.validation_size}, so it may have learned what it is tested on; give another --teacher"
-        )

@@ -1,6 +1,8 @@
 """Trained weights on disk: written atomically, read without unpickling anything but tensors and plain values."""
 
+import hashlib
 import io
+import json
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -67,6 +69,21 @@ def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
         name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().clone() for name, tensor in state.items()
     }
+
+
+def trained_on(checkpoint: Checkpoint) -> str:
+    """The fingerprint of the training images as the checkpoint has it; empty where it has none."""
+    data = checkpoint.meta.get("training_data")
+    return str(data.get("fingerprint") or "") if isinstance(data, dict) else ""
+
+
+def weights_digest(checkpoint: Checkpoint) -> str:
+    """BLAKE2b, 16-byte digest, of what a checkpoint's network computes with: its config and its weights."""
+    digest = hashlib.blake2b(json.dumps(checkpoint.config.to_dict()).encode(), digest_size=16)
+    for name, tensor in sorted(checkpoint.weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 @contextmanager

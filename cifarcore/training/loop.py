@@ -13,7 +13,7 @@ from cifarcore.config import TrainConfig
 from cifarcore.data.cifar100 import Dataset
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import no_leftovers, sole_writer
-from cifarcore.training.checkpoints import load_checkpoint, load_tensors, save_checkpoint
+from cifarcore.training.checkpoints import load_checkpoint, load_tensors, save_checkpoint, trained_on
 from cifarcore.training.distributed import World
 from cifarcore.training.hardware import cpu_threads, keep_freed_memory, own_randomness, resolve
 from cifarcore.training.trainer import Progress, Trainer
@@ -69,6 +69,10 @@ def fit(
         if state := world.from_first(load_tensors(state_path) if unfinished else None):
             trainer.load(state, state_path)
         elif world.from_first(world.first and resume and not overwrite and path.exists()):
+            if world.first:
+                done = load_checkpoint(path)
+                teacher = done.meta.get("teacher_digest", trainer.teacher_digest)  # not in files of earlier versions
+                trainer.refuse_other(trained_on(done) or trainer.data_fingerprint, teacher, path)
             return path
         last_saved = last_report = time.monotonic()
         while (finished := len(trainer.history["epoch"])) < config.epochs:

@@ -20,13 +20,14 @@ from cifarcore.files import atomic_write
 from cifarcore.runs.layout import HISTORY_COLUMNS
 from cifarcore.training.augment import Augment
 from cifarcore.training.batches import DataLoaderBatches, MemoryBatches
-from cifarcore.training.checkpoints import Checkpoint, half, load_checkpoint, undamaged, whole_history
+from cifarcore.training.checkpoints import Checkpoint, half, undamaged, weights_digest, whole_history
 from cifarcore.training.cpu_layers import for_cpu
 from cifarcore.training.distributed import World
 from cifarcore.training.hardware import autocast, gradient_scaler, hardware, sum_type, versions
 from cifarcore.training.models import build_model
 from cifarcore.training.optimization import build_optimizer, distillation_loss, freeze, scheduler
 from cifarcore.training.predict import predict
+from cifarcore.training.teaching import teacher_of
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,10 @@ class Trainer:
             if config.ema_decay
             else None
         )
-        self.teacher = (
-            load_checkpoint(config.teacher).model().to(config.device, memory_format=self.layout)
-            if config.teacher
-            else None
-        )
+        teacher = teacher_of(config, self.class_names, self.data_fingerprint)
+        self.teacher_digest = teacher and weights_digest(teacher)
+        world.check_same({"teacher": self.teacher_digest})
+        self.teacher = teacher and teacher.model().to(config.device, memory_format=self.layout)
         began, self.taught = time.monotonic(), None
         if self.teacher and config.teacher_once:
             self.taught, self.teacher = self._taught(self.teacher), None
@@ -215,6 +215,8 @@ class Trainer:
         state = {
             "config": self.config.to_dict(),
             "data": self.data_fingerprint,
+            "teacher": self.teacher_digest,
+            "initialised_from": self.initialised_from,
             "model": self.model.state_dict(),
             "average": self.average.state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
@@ -237,11 +239,9 @@ class Trainer:
                 f"{path}: was started with other settings ({', '.join(different)}); give the same ones, or delete "
                 "it to start over"
             )
-        if state.get("data") != self.data_fingerprint:
-            raise CifarcoreError(
-                f"{path}: was started on other training images; give the same data, or delete it to start over"
-            )
+        self.refuse_other(state.get("data"), state.get("teacher"), path)
         with undamaged(path, "--overwrite starts over"):
+            self.initialised_from = str(state.get("initialised_from", self.initialised_from))
             self.model.load_state_dict(state["model"])
             if self.average:
                 self.average.load_state_dict(state["average"])
@@ -254,6 +254,18 @@ class Trainer:
             self.history = whole_history(state["history"])
             if self.world.first:
                 self.loss_sum = state["loss_sum"].to(self.config.device)
+
+    def refuse_other(self, data: str | None, teacher: str | None, path: Path) -> None:
+        """Raises CifarcoreError where a training at `path` had other images, or another teacher: not its file alone."""
+        if data != self.data_fingerprint:
+            raise CifarcoreError(
+                f"{path}: was started on other training images; give the same data, or delete it to start over"
+            )
+        if teacher != self.teacher_digest:
+            raise CifarcoreError(
+                f"{path}: was started with another teacher than {self.config.teacher} is now; put the first one back, "
+                "or delete it to start over"
+            )
 
     def checkpoint(self) -> Checkpoint:
         meta = {
@@ -268,6 +280,7 @@ class Trainer:
                 "images": len(self.train_labels),
                 "copies_of_test_images": self.test_copies,
             },
+            **({"teacher_digest": self.teacher_digest} if self.teacher_digest else {}),
             "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
             "train_seconds": round(self.elapsed(), 1),
             "device": hardware(self.config.device, torch.get_num_threads(), self.world.size),

@@ -188,7 +188,7 @@ def test_a_teacher_that_saw_the_validation_images_is_refused(trained, dataset, t
     change = entry("distilled")
     config = replace(change.config(teacher=str(trained / "cnn-base-0.pt")), **TINY)
     study.train_and_score(change, config, dataset, tmp_path)
-    with pytest.raises(CifarcoreError, match="held out 200 images where the study holds out 100"):
+    with pytest.raises(CifarcoreError, match="held out 200 images where this training holds out 100"):
         study.train_and_score(change, replace(config, validation_size=100), dataset, tmp_path)
 
 

@@ -474,6 +474,63 @@ def test_a_student_of_a_teacher_asked_once_resumes_bit_for_bit(dataset, tmp_path
     assert same(whole, weights(fit(config, dataset, tmp_path / "parts", resume=True)))
 
 
+@pytest.mark.parametrize("once", [False, True])
+def test_a_student_goes_on_with_the_teacher_that_it_began_with_alone(dataset, tmp_path, once):
+    teacher = fit(replace(TINY, preset="teacher", epochs=1), dataset, tmp_path)
+    config = replace(TINY, preset="student", teacher=str(teacher), teacher_once=once)
+    steps = iter(range(1000))
+    with pytest.raises(Stopped):
+        fit(config, dataset, tmp_path, should_stop=lambda: next(steps) == 6)
+    fit(replace(TINY, preset="teacher", epochs=1), dataset, tmp_path, overwrite=True)  # the same weights, written again
+    with pytest.raises(Stopped):
+        fit(config, dataset, tmp_path, resume=True, should_stop=lambda: True)
+    first, other = teacher.read_bytes(), fit(replace(TINY, preset="other", epochs=1, seed=1), dataset, tmp_path)
+    teacher.write_bytes(other.read_bytes())
+    with pytest.raises(
+        CifarcoreError, match=r"student-0\.resume\.pt: was started with another teacher than .*er-0\.pt"
+    ):
+        fit(config, dataset, tmp_path, resume=True)
+    teacher.write_bytes(first)
+    done = fit(config, dataset, tmp_path, resume=True)
+    assert fit(config, dataset, tmp_path, resume=True) == done
+    teacher.write_bytes(other.read_bytes())
+    with pytest.raises(CifarcoreError, match=r"student-0\.pt: was started with another teacher"):
+        fit(config, dataset, tmp_path, resume=True)
+
+
+def test_a_finished_training_of_other_images_is_not_passed_off_as_this_one(dataset, tmp_path):
+    fit(replace(TINY, epochs=1), dataset, tmp_path)
+    with pytest.raises(CifarcoreError, match=r"tiny-0\.pt: was started on other training images"):
+        fit(replace(TINY, epochs=1), make_synthetic(1000, 100, seed=1), tmp_path, resume=True)
+
+
+def test_a_teacher_of_other_classes_or_that_learned_what_is_held_out_is_refused(dataset, tmp_path):
+    teacher = fit(replace(TINY, preset="teacher", epochs=1, validation_size=0), dataset, tmp_path)
+    student = replace(TINY, preset="student", teacher=str(teacher), epochs=1)
+    with pytest.raises(CifarcoreError, match="held out 0 images where this training holds out 200"):
+        fit(student, dataset, tmp_path)
+    fit(student, make_synthetic(1000, 100, seed=1), tmp_path / "of other images")
+    fit(replace(student, validation_size=0), dataset, tmp_path)
+    for names, how in ((dataset.class_names[::-1], "the same classes in another"), (("x",) * 100, "of other classes")):
+        with pytest.raises(CifarcoreError, match=how):
+            fit(replace(student, seed=7), replace(dataset, class_names=names), tmp_path)
+
+
+def test_a_resumed_training_says_what_weights_it_began_with(tmp_path):
+    from torchvision.models import resnet18
+
+    torch.save(resnet18().state_dict(), tmp_path / "first.pt")
+    small = make_synthetic(300, 100)
+    config = replace(RESNET, init="imagenet", stem="imagenet", image_size=16, weights=str(tmp_path / "first.pt"))
+    with pytest.raises(Stopped):
+        fit(config, small, tmp_path, should_stop=lambda: True)
+    torch.save(resnet18().state_dict(), tmp_path / "first.pt")
+    state = torch.load(tmp_path / f"{config.name}.resume.pt")
+    assert (
+        load_checkpoint(fit(config, small, tmp_path, resume=True)).meta["initialised_from"] == state["initialised_from"]
+    )
+
+
 def test_a_teacher_asked_once_is_refused_where_images_change_further():
     for changes in ({"mix": "cutmix"}, {"policy": "randaugment"}, {"erasing": 0.1}, {"loader": "dataloader"}):
         with pytest.raises(CifarcoreError, match="teacher_once"):

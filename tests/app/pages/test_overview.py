@@ -72,7 +72,7 @@ def _classes_turned(run):
 
 
 def test_models_whose_classes_are_in_another_order_are_ranked_as_the_report_ranks_them(folder):
-    plain = {name: False for name in ("maps", "neighbors", "val", "history", "superclasses")}
+    plain = dict.fromkeys(("maps", "neighbors", "val", "history", "superclasses"), False)
     runs = [*two_models(**plain), made_run(model="vit", accuracy=0.65, **plain)]
     files = {one.group: one for one in (*runs[:2], _classes_turned(runs[2]))}
     moved = replace(runs[0], sample_ids=runs[0].sample_ids + np.uint64(1))
