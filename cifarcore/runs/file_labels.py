@@ -1,7 +1,8 @@
-"""Labels that come with the names of files: a table of a file and its label in each line, or two columns of the
+"""Labels that come with the names of files: a table with a file and its label in each line, or two columns of the
 predictions.
 """
 
+import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,51 +17,117 @@ from cifarcore.runs.class_names import read_class_names
 from cifarcore.runs.classes import are_digits
 from cifarcore.runs.formats import read_lines
 from cifarcore.runs.predictions import Predictions, text_array
-from cifarcore.runs.readers.roles import role_of
+from cifarcore.runs.readers.columns import FEWEST, count_from, row_numbers
+from cifarcore.runs.readers.roles import PREDICTED, heading_key, role_of
 
-_SEPARATORS = (",", "\t", ";", r"\s+")
+_MARKS = ("\t", ";", ",")
+_PICTURE = re.compile(rf"({'|'.join(map(re.escape, EXTENSIONS))})([\"\s,;]|$)", re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_REMEDY = "write a CSV with the columns file and label, names that hold a comma in quotes"
 
 
 def read_file_labels(path: str) -> dict[str, str] | None:
-    """The label of each file, by its name: of each line of a table the first cell, and the second, or the one under
-    the heading of labels; None for any other file.
+    """The label of each file, by its name: the cells of a table under the heading of labels, or beside the only other
+    column; None for a file that names no pictures.
 
-    A first line that names no picture is the header. Raises CifarcoreError where a file has two labels, and where the
-    header leaves open which column they are in.
+    A first line that names no picture is the header; without one, the files and then the labels come first, or there
+    are these two columns alone. Raises CifarcoreError where a file has two labels, and where it is open which column
+    they are in.
     """
     if Path(path).suffix.lower() in (".npy", ".npz"):
         return None
-    lines = read_lines(path)
-    for separator in _SEPARATORS:
-        rows, header = [re.split(separator, line) for line in lines], []
-        if len(rows) > 1 and not _is_file(rows[0][0]):
-            header, *rows = rows
-        if all(len(row) > 1 and _is_file(row[0]) for row in rows):
-            break
-    else:
+    lines, name = read_lines(path), Path(path).name
+    if not all(map(_PICTURE.search, lines[1:] or lines)):
         return None
+    try:
+        header, rows = _table(lines)
+        file = _column_of_files(header, rows)
+        column = _column_of_labels(header, rows, file)
+    except CifarcoreError as error:
+        raise CifarcoreError(f"labels {name}: {error}") from None
     labels: dict[str, str] = {}
-    column = _column_of_labels(header, Path(path).name)
-    if short := next((row[0] for row in rows if len(row) <= column), None):
-        raise CifarcoreError(f"labels {Path(path).name}: {short[:100]!r} has no label; give one for each file")
     for row in rows:
-        name, label = (row[place].strip().strip('"') for place in (0, column))
-        if labels.setdefault(name, label) != label:
-            raise CifarcoreError(f"labels {Path(path).name}: {name[:100]!r} is there twice, with two labels; keep one")
+        picture, label = row[file], row[column] if column < len(row) else ""
+        if not label:
+            raise CifarcoreError(f"labels {name}: {picture[:100]!r} has no label; give one for each file")
+        if labels.setdefault(picture, label) != label:
+            raise CifarcoreError(f"labels {name}: {picture[:100]!r} is there twice, with two labels; keep one")
     return labels
 
 
-def _column_of_labels(header: Sequence[str], file: str) -> int:
-    headings = [cell.strip().strip('"') for cell in header]
-    if len(headings) <= 2:
-        return 1
-    named = [place for place, heading in enumerate(headings) if place and role_of(heading) == "labels"]
+def _table(lines: list[str]) -> tuple[list[str], list[list[str]]]:
+    """The header, empty where there is none, and the rows of a table that has a picture in each."""
+    tables = [table for mark in _MARKS if (table := _with_header(_parted(lines, mark)))]
+    if not tables:  # blanks may also stand in the names of classes
+        split = _with_header([line.split() for line in lines])
+        if split and all(len(row) == 2 or all(map(_NUMBER.fullmatch, row[2:])) for row in split[1]):
+            tables = [split]
+    if len(tables) != 1:
+        what = "may be parted in two ways" if tables else "cannot be read as a table of files and labels"
+        raise CifarcoreError(f"its lines {what}; {_REMEDY}")
+    return tables[0]
+
+
+def _parted(lines: list[str], mark: str) -> list[list[str]]:
+    try:
+        parted = csv.reader(lines, delimiter=mark, skipinitialspace=mark != "\t", strict=True)
+        return [[cell.strip() for cell in row] for row in parted]
+    except csv.Error:
+        return []
+
+
+def _with_header(rows: list[list[str]]) -> tuple[list[str], list[list[str]]] | None:
+    """The header and the rows below it; None where a row has no picture, nothing beside it, or cells too many, as of
+    names with commas.
+    """
+    header: list[str] = []
+    if len(rows) > 1 and not any(map(_is_file, rows[0])):
+        header, *rows = rows
+        if all(len(row) == len(header) + 1 and not _is_file(row[0]) for row in rows):  # R heads no names of rows
+            header = ["", *header]
+    if not all(len(row) > 1 and any(map(_is_file, row)) for row in rows):
+        return None
+    most = len(header) or min(map(len, rows), default=0)
+    return (header, rows) if rows and not any(cell for row in rows for cell in row[most:]) else None
+
+
+def _column_of_files(header: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    fewest = min(map(len, rows))
+    columns = [place for place in range(fewest) if all(_is_file(row[place]) for row in rows)]
+    if len(columns) > 1 and header:
+        columns = [place for place in columns if role_of(header[place]) == "files"]
+    if len(columns) != 1 or not header and columns[0] and max(map(len, rows)) > 2:
+        raise CifarcoreError(f"it is open which column has the files; {_REMEDY}")
+    return columns[0]
+
+
+def _column_of_labels(header: Sequence[str], rows: Sequence[Sequence[str]], file: int) -> int:
+    """The column headed as labels, else the only one that may be some."""
+    others = [place for place in range(len(header) or max(map(len, rows))) if place != file]
+    if not header:
+        return others[0]
+    named = [place for place in others if role_of(header[place]) == "labels"]
+    if not named and len(others) > 1:  # an index, as pandas and R write it first
+        others = [place for place in others if header[place] not in ("", "Unnamed: 0")]
+    if (
+        not named
+        and len(others) == 1
+        and not _is_other(header[others[0]], ["".join(row[others[0] : others[0] + 1]) for row in rows])
+    ):
+        named = others
     if len(named) != 1:
         raise CifarcoreError(
-            f"labels {file}: {len(named) or 'none'} of its columns {', '.join(headings)[:200]} are headed as labels; "
+            f"{len(named) or 'none'} of its columns {', '.join(header)[:200]} are headed as labels; "
             "head the one that holds them label, and no other so"
         )
     return named[0]
+
+
+def _is_other(heading: str, cells: list[str]) -> bool:
+    """Whether a column is of predicted classes, or numbers the rows."""
+    numbers = row_numbers(np.array(cells, object))
+    counts = numbers is not None and len(numbers) >= FEWEST and count_from(numbers) is not None
+    return heading_key(heading) in PREDICTED or counts
 
 
 def own_labels(predictions: Predictions, given: np.ndarray | None, config: ImportConfig) -> dict[str, str] | None:
@@ -91,4 +158,4 @@ def labels_of(files: Sequence[str], label_of: Mapping[str, str]) -> np.ndarray:
 
 
 def _is_file(cell: str) -> bool:
-    return cell.strip().strip('"').lower().endswith(EXTENSIONS)
+    return cell.lower().endswith(EXTENSIONS)
