@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import pickle
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -169,6 +170,10 @@ def load_tensors(path: str | Path) -> dict:
         raise CifarcoreError(f"{path}: no such file; `cifarcore train` writes checkpoints") from None
     except CifarcoreError:
         raise
+    except pickle.UnpicklingError:  # torch's own words tell how to run whatever code the file holds
+        raise CifarcoreError(
+            f"{path}: not a readable checkpoint (damaged, or it holds more than tensors and plain values); train it again"
+        ) from None
     except Exception as error:  # torch's reader raises many kinds on damaged bytes
         raise CifarcoreError(
             f"{path}: not a readable checkpoint ({' '.join(str(error).split())[:150]}); train it again"

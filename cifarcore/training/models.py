@@ -225,7 +225,9 @@ def _read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
         reference = resnet18()
         reference.load_state_dict(weights, strict=True)
     except (OSError, RuntimeError, ValueError, EOFError, TypeError, AttributeError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())[:200]
+        # torch's own words on what it refuses to unpickle tell how to run the code in it
+        unsafe = isinstance(error, pickle.UnpicklingError)
+        reason = "damaged, or more than tensors and plain values" if unsafe else " ".join(str(error).split())[:200]
         raise CifarcoreError(
             f"{path}: no ResNet-18 weights in torchvision's layout ({reason}); give another --weights FILE"
         ) from None

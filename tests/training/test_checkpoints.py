@@ -10,7 +10,7 @@ import torch
 from cifarcore.config import TrainConfig
 from cifarcore.errors import CifarcoreError
 from cifarcore.training.checkpoints import Checkpoint, half, load_checkpoint, save_checkpoint
-from cifarcore.training.models import empty_model
+from cifarcore.training.models import empty_model, imagenet_weights
 
 CONFIG = TrainConfig(preset="tiny", dataset="synthetic", widths=(4, 4, 4), hidden=8, epochs=1)
 NAMES = ["ant", "bee", "cat"]
@@ -111,3 +111,10 @@ def test_damaged_bytes_are_refused_or_give_a_checkpoint(whole, tmp_path):
             refused += 1
             assert "\n" not in str(error)
     assert refused > 100
+
+
+@pytest.mark.parametrize("content", [b"other", b"\x80\x04c__builtin__\neval\n."])
+@pytest.mark.parametrize("read", [load_checkpoint, lambda path: imagenet_weights(str(path))])
+def test_no_message_tells_how_to_run_the_code_in_a_file(content, read, tmp_path):
+    told = refusal(content, tmp_path, read)
+    assert "damaged" in told and "weights_only" not in told
