@@ -172,7 +172,7 @@ def load_tensors(path: str | Path) -> dict:
         raise
     except pickle.UnpicklingError:  # torch's own words tell how to run whatever code the file holds
         raise CifarcoreError(
-            f"{path}: not a readable checkpoint (damaged, or it holds more than tensors and plain values); train it again"
+            f"{path}: not a readable checkpoint (damaged, or more than tensors and plain values); train it again"
         ) from None
     except Exception as error:  # torch's reader raises many kinds on damaged bytes
         raise CifarcoreError(
