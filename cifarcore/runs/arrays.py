@@ -13,12 +13,19 @@ import pandas as pd
 from cifarcore.data.ids import fingerprint, row_ids, sample_ids
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.class_names import indices, names_of, refuse_alike, superclasses
+from cifarcore.runs.counting import refuse_counted_from_one
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores, text_array
 from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, refuse_unfilled, zeros
 from cifarcore.runs.unchanging import owned
 from cifarcore.text import brief, counted
+
+#: what the command's flags, as messages have them, are for the callers of `Run.from_predictions`
+_WORDS = {
+    "use --scores logits": 'give kind="logits"',
+    "use --first-class 1": "give labels - 1",
+}
 
 
 def arrays_of(
@@ -73,7 +80,9 @@ def arrays_of(
     for argument, values in (("labels", truth), ("sample_ids" if images is None else "images", own_ids)):
         if len(values) != n:
             raise CifarcoreError(f"{argument}: {len(values):,} for {n:,} rows of scores; give one for each")
-    truth = _named("labels", lambda: indices(truth, names, names))
+    given, truth = truth, _named("labels", lambda: indices(truth, names, names))
+    if given.dtype.kind != "U" and np.array_equal(given, truth):
+        _named("labels", lambda: refuse_counted_from_one(truth, checked.argmax(axis=1)))
     missing = [name for name in names if superclass_of is not None and not superclass_of.get(name)]
     if missing:
         raise CifarcoreError(
@@ -201,5 +210,11 @@ def _named(argument: str, make: Any) -> Any:
     try:
         return make()
     except CifarcoreError as error:
-        message = str(error).replace("use --scores logits", 'give kind="logits"')
-        raise CifarcoreError(f"{argument}: {message}") from None
+        raise CifarcoreError(f"{argument}: {_in_python(str(error))}") from None
+
+
+def _in_python(message: str) -> str:
+    """A message that speaks of the command's flags, in the words of the arguments of `Run.from_predictions`."""
+    for flag, words in _WORDS.items():
+        message = message.replace(flag, words)
+    return message

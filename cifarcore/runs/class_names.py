@@ -15,6 +15,7 @@ import numpy as np
 
 from cifarcore.data import cifar100
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs.counting import outside
 from cifarcore.runs.formats import read_lines
 from cifarcore.runs.predictions import text_array
 
@@ -206,12 +207,6 @@ def indices(given: np.ndarray, names_given: tuple[str, ...], names: tuple[str, .
     if not fits:
         raise CifarcoreError(outside(given, len(names_given)))
     return at.places(names_given)[given]
-
-
-def outside(given: np.ndarray, n_classes: int, first: int = 0) -> str:
-    bad = int(given.min() if given.min() < first else given.max())
-    hint = "; if they count from 1, use --first-class 1" if not first and given.min() > 0 else ""
-    return f"label {bad} is outside {first}..{n_classes - 1 + first}; labels count from {first}{hint}"
 
 
 def refuse_unknown(given: np.ndarray, unknown: np.ndarray) -> None:

@@ -18,11 +18,11 @@ from cifarcore.runs.class_names import (
     are_numbers,
     canonical,
     names_of,
-    outside,
     read_class_names,
     refuse_alike,
     refuse_unknown,
 )
+from cifarcore.runs.counting import outside
 from cifarcore.runs.label_doubts import not_those_of
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.strays import refuse_strays

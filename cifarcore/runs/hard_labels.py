@@ -7,8 +7,9 @@ import numpy as np
 from cifarcore.config import ImportConfig
 from cifarcore.data.cifar100 import CLASS_NAMES
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.class_names import Names, outside, read_class_names
+from cifarcore.runs.class_names import Names, read_class_names
 from cifarcore.runs.classes import are_digits
+from cifarcore.runs.counting import outside
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.scores import CLASSES, one_hot

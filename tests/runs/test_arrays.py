@@ -211,3 +211,35 @@ def test_what_is_known_of_each_image_comes_along(tmp_path):
     ):
         with pytest.raises(CifarcoreError, match=f"metadata: .*{said}"):
             run(metadata)
+
+
+N = 60
+SHIFTED = np.arange(N) % 2  # the third class has no image
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "said"),
+    [
+        (LOGITS, [1, 3, 2, 1], "labels: label 3 is outside 0..2; labels count from 0; if they count from 1, give lab"),
+        (np.zeros((4, 3)), LABELS, 'scores: 4 of 4 rows .* or give kind="logits"'),
+        (100 * PROBABILITIES, LABELS, 'scores: every row of the scores sums to 100.* or give kind="logits"'),
+        (np.log10(PROBABILITIES), LABELS, 'scores: 10 to the power .* or give kind="logits"'),
+        (PROBABILITIES / 3, [0, 2, 1, 0], 'scores: every row .* or give kind="logits"'),
+        (LOGITS + 0.0, [-1, 0, 1, 2], "labels: label -1 is outside 0..2; labels count from 0$"),
+    ],
+)
+def test_what_is_refused_is_told_in_arguments_not_in_flags(scores, labels, said):
+    with pytest.raises(CifarcoreError, match=f"^{said}") as caught:
+        made(scores, labels)
+    assert "--" not in str(caught.value)
+
+
+def test_labels_that_count_from_one_are_refused_though_they_fit():
+    more = {"sample_ids": np.arange(N)}
+    scores = np.eye(3)[SHIFTED] * 4 + np.linspace(0, 1, 3 * N).reshape(N, 3) % 0.1
+    assert made(scores, SHIFTED, **more).correct.all()
+    with pytest.raises(CifarcoreError, match="^labels: no label is 0, and 60 of 60 .* give labels - 1, else") as caught:
+        made(scores, SHIFTED + 1, **more)
+    assert "--" not in str(caught.value)
+    assert made(scores, np.array(NAMES)[SHIFTED + 1], **more).correct.mean() == 0, "names cannot be miscounted"
+    assert made(scores[:, [2, 0, 1]], SHIFTED + 1, **more).correct.all(), "the first class may have no image"

@@ -113,3 +113,14 @@ def test_from_python(tmp_path, models):
     swapped = Run.from_predictions(models[0].logits, **arguments[0] | {"labels": np.roll(models[0].labels, 1)})
     with pytest.raises(CifarcoreError, match="in different orders"):
         compare(swapped, b)
+
+
+def test_labels_that_count_from_one_are_refused_though_they_fit(tmp_path, models):
+    run = models[0].take(np.flatnonzero(models[0].labels < 9))
+    path = tmp_path / "x.npz"
+    arrays = {"logits": run.logits.astype(np.float32), "class_names": run.class_names}
+    np.savez(path, labels=run.labels + 1, **arrays)
+    said = refused(path, tmp_path, order="rows", test_set="shop")
+    assert said.startswith("no label is 0, and ") and "if they count from 1, use --first-class 1" in said
+    found = taken(path, tmp_path, order="rows", test_set="shop", first_class=1).run
+    np.testing.assert_array_equal(found.labels, run.labels)
