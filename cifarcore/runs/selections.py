@@ -55,7 +55,8 @@ def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list
         raise CifarcoreError(f"{file}: is larger than {MAX_BYTES >> 20} MiB, which no selection is")
     try:
         table = _read_csv(content)
-        table["sample_id"] = as_sample_ids(table["sample_id"].to_numpy())  # as in any other file of theirs
+        ours = table.columns.tolist() == [_NAME, *_COLUMNS]  # else as in any other file of theirs
+        table["sample_id"] = as_sample_ids(table["sample_id"].to_numpy(), ours)
         names = table[_NAME] if _NAME in table else pd.Series(Path(file_name).stem, index=table.index)
         imported = [_selection(str(name), rows) for name, rows in table[_COLUMNS].groupby(names, sort=True)]
     except (CifarcoreError, KeyError, ValueError, OverflowError) as error:

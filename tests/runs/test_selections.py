@@ -177,3 +177,12 @@ def test_ids_without_a_letter_are_read_as_they_were_written(tmp_path, ids):
     save_selection(tmp_path, "x", np.array(ids, np.uint64), np.zeros(len(ids), np.int16))
     (kept,), refused = selections.selections(tmp_path)
     assert kept.sample_ids.tolist() == ids and not refused
+
+
+@pytest.mark.parametrize("ids", [[2**63 + 5], [0x1234567812345678, 0x8000000000000005], [1, 2]])
+def test_ids_without_a_letter_are_imported_as_they_were_exported(tmp_path, ids):
+    """The export of a slice of one image was refused, as its id might have been decimal."""
+    content = exported([selections.Selection("x", np.array(ids, np.uint64), np.zeros(len(ids), np.int16))])
+    assert import_selections(tmp_path, "any.csv", content) == ["x"]
+    ((kept,), refused) = selections.selections(tmp_path)
+    assert kept.sample_ids.tolist() == ids and not refused
