@@ -18,12 +18,11 @@ from cifarcore.evidence.paired import ALPHA, Z, q_values
 from cifarcore.evidence.pairwise import PairMean
 from cifarcore.evidence.slice_bins import MOST_CATEGORIES, Bins, Property, cut
 from cifarcore.evidence.slice_search import Conditions, against_rest, halves, search
+from cifarcore.runs.layout import UNKNOWN
 from cifarcore.runs.run import Run
 from cifarcore.text import distinct, plain, spaced
 
 NAMED_CLASSES = 3  #: of a cluster
-#: how spreadsheets, R, pandas and databases write an unknown number
-UNKNOWN = ("", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "-")
 _DUPLICATES = {"": "no duplicate", "exact": "exact duplicate", "near": "near duplicate", "similar": "similar"}
 
 

@@ -29,6 +29,8 @@ MAX_BYTES = 1 << 30  # decompressed, all arrays together; the app takes a few ti
 
 #: `meta.dataset.matched_by` where sample ids only number the rows of a named test set (`data.ids.row_ids`)
 BY_ROW = "row number"
+#: how spreadsheets, R, pandas and databases write an unknown number
+UNKNOWN = ("", "na", "n/a", "#n/a", "nan", "null", "none", "<na>", "-")
 HISTORY_COLUMNS = ("epoch", "train_loss", "val_accuracy", "lr", "seconds")
 
 # name -> (kinds of dtype, shape); a letter in a shape is a length that all arrays share

@@ -2,6 +2,7 @@
 file.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 from cifarcore.data.ids import rows_of
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
-from cifarcore.runs.layout import MAX_METADATA
+from cifarcore.runs.layout import MAX_METADATA, UNKNOWN
 from cifarcore.runs.predictions import as_sample_ids, refuse_long_texts
 from cifarcore.runs.readers.roles import role_of
 from cifarcore.runs.readers.tables import refuse_unbounded
@@ -20,6 +21,10 @@ from cifarcore.text import one_line
 
 MAX_BYTES = 1 << 26  #: of the file
 MOST_CHARACTERS = 60  #: of a value that are kept
+#: a number as it is written where the comma parts its decimals, and points may part its thousands; and one whose comma
+#: may part its thousands
+_WITH_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?(e[+-]?\d+)?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
 def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None) -> tuple[dict[str, np.ndarray], str]:
@@ -43,7 +48,9 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
     columns = [column for column in table if column not in (by_id, by_file)]
     if not 0 < len(columns) <= MAX_METADATA:
         raise CifarcoreError(f"metadata {name}: {len(columns)} columns beside {key!r}; give 1 to {MAX_METADATA}")
-    values = [tuple(one_line(cell, MOST_CHARACTERS) for cell in row) for row in table[columns].itertuples(index=False)]
+    texts = [[one_line(cell, MOST_CHARACTERS) for cell in table[column]] for column in columns]
+    texts, commas = _without_commas(dict(zip(columns, texts, strict=True)))
+    values = list(zip(*texts, strict=True))
     of_key: dict[object, tuple[str, ...]] = {}
     for line, (of_image, row) in enumerate(zip(keys, values, strict=True)):
         if of_key.setdefault(of_image, row) != row:
@@ -58,7 +65,8 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
     if not known:
         raise CifarcoreError(f"metadata {name}: no line is of any of the {len(wanted):,} images, by {key!r}")
     note = f"metadata of {known:,} of {len(wanted):,} images: {', '.join(map(repr, columns[:5]))}"
-    return {"metadata_names": np.array(columns), "metadata_values": kept}, note + (", …" if len(columns) > 5 else "")
+    note += ", …" if len(columns) > 5 else ""
+    return {"metadata_names": np.array(columns), "metadata_values": kept}, "; ".join([note, *commas])
 
 
 def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
@@ -85,7 +93,33 @@ def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
     texts = [
         ["" if _is_empty(value) else one_line(value, MOST_CHARACTERS) for value in row] for row in columns.values()
     ]
+    texts, _ = _without_commas(dict(zip(columns, texts, strict=True)))
     return {"metadata_names": np.array(list(columns)), "metadata_values": np.array(texts, dtype=str).T}
+
+
+def _without_commas(columns: Mapping[str, list[str]]) -> tuple[list[list[str]], list[str]]:
+    """The values of each of `columns` (N,), numbers with a decimal comma as Python has them, and what is to be known of
+    such: numbers whose commas may all part thousands stay text.
+    """
+    numbers = {
+        name: cells
+        for name, values in columns.items()
+        if (cells := [value for value in values if value.lower() not in UNKNOWN])
+        and all(map(_WITH_COMMA.fullmatch, cells))
+    }
+    sure = any("," in cell and not _THOUSANDS.fullmatch(cell) for cells in numbers.values() for cell in cells)
+    commas = [name for name, cells in numbers.items() if any("," in cell for cell in cells)]
+    read = [name for name, cells in numbers.items() if sure and any(set(cell) & set(".,") for cell in cells)]
+    told = (
+        ["the decimal comma was read as such"]
+        if sure
+        else [f"text, as a comma may part thousands: {name!r}" for name in commas]
+    )
+    texts = [
+        [value.replace(".", "").replace(",", ".") for value in values] if name in read else values
+        for name, values in columns.items()
+    ]
+    return texts, told
 
 
 def _by_id(columns: dict[str, list[Any]], ids: np.ndarray) -> dict[str, list[Any]]:

@@ -7,6 +7,7 @@ from import_checks import refused, taken, write
 from made import made_run
 from PIL import Image
 
+from cifarcore import Run
 from cifarcore.evidence.slices import columns_of
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.slices import bins_of_images, slices_of
@@ -155,3 +156,36 @@ def test_a_file_with_code_points_beyond_unicode_is_refused(tmp_path, run):
         save_run(replace(run, metadata_names=np.array(["x"]), metadata_values=values), tmp_path / "x.npz")
     with pytest.raises(RunFileError, match="'metadata_values' is missing"):
         save_run(replace(run, metadata_names=np.array(["x"])), tmp_path / "x.npz")
+
+
+COMMAS = {
+    "decimals": (["0,5", "1,25", "NA", "-3"], [0.5, 1.25, np.nan, -3]),
+    "thousands by points": (["1.234,5", "12", "1.000", ""], [1234.5, 12, 1000, np.nan]),
+}
+
+
+@pytest.mark.parametrize("form", COMMAS)
+@pytest.mark.parametrize("separator", [";", ",", "\t"])
+def test_decimal_commas_are_those_of_numbers(tmp_path, run, separator, form):
+    written, meant = ((each * 100) for each in COMMAS[form])
+    frame = pd.DataFrame({"sample_id": run.sample_ids, "size": written, "site": ["a, b", "c"] * 200, "count": 7})
+    frame.to_csv(tmp_path / "known.csv", index=False, sep=separator)
+    found = taken(predictions(tmp_path, run), tmp_path, metadata=str(tmp_path / "known.csv"))
+    assert any(note.endswith("; the decimal comma was read as such") for note in found.notes)
+    columns = columns_of(found.run)
+    np.testing.assert_allclose(columns["size"].astype(float), meant)
+    assert columns["site"].tolist() == frame["site"].tolist() and set(columns["count"].tolist()) == {7}
+    given = frame.drop(columns="sample_id").to_dict("list")
+    own = Run.from_predictions(
+        run.logits, run.labels, class_names=run.class_names, sample_ids=run.sample_ids, metadata=given
+    )
+    np.testing.assert_allclose(columns_of(own)["size"].astype(float), meant)
+
+
+def test_commas_that_may_part_thousands_are_told_to_be_text(tmp_path, run):
+    frame = pd.DataFrame({"sample_id": run.sample_ids, "size": ["1,234", "2,500"] * 200, "site": ["1.234", "2"] * 200})
+    frame.to_csv(tmp_path / "known.csv", index=False, sep=";")
+    found = taken(predictions(tmp_path, run), tmp_path, metadata=str(tmp_path / "known.csv"))
+    assert any(note.endswith("; text, as a comma may part thousands: 'size'") for note in found.notes)
+    columns = columns_of(found.run)
+    assert columns["size"].tolist() == frame["size"].tolist() and columns["site"].tolist() == [1.234, 2] * 200
