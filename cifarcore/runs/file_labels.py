@@ -4,7 +4,7 @@ predictions.
 
 import csv
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
 from cifarcore.runs.class_names import read_class_names
 from cifarcore.runs.classes import are_digits
-from cifarcore.runs.formats import read_lines
+from cifarcore.runs.formats import read_labelled_files, read_lines
 from cifarcore.runs.predictions import Predictions, text_array
 from cifarcore.runs.readers.columns import FEWEST, count_from, row_numbers
 from cifarcore.runs.readers.roles import PREDICTED, heading_key, role_of
@@ -28,13 +28,16 @@ _REMEDY = "write a CSV with the columns file and label, names that hold a comma 
 
 def read_file_labels(path: str) -> dict[str, str] | None:
     """The label of each file, by its name: the cells of a table under the heading of labels, or beside the only other
-    column; None for a file that names no pictures.
+    column; of an `.npz` the arrays of both; None for a file that names no pictures.
 
     A first line that names no picture is the header; without one, the files and then the labels come first, or there
     are these two columns alone. Raises CifarcoreError where a file has two labels, and where it is open which column
     they are in.
     """
-    if Path(path).suffix.lower() in (".npy", ".npz"):
+    if Path(path).suffix.lower() == ".npz":
+        named = read_labelled_files(path)
+        return None if named is None else _each_once(zip(*named, strict=True), Path(path).name)
+    if Path(path).suffix.lower() == ".npy":
         return None
     lines, name = read_lines(path), Path(path).name
     if not all(map(_PICTURE.search, lines[1:] or lines)):
@@ -45,11 +48,15 @@ def read_file_labels(path: str) -> dict[str, str] | None:
         column = _column_of_labels(header, rows, file)
     except CifarcoreError as error:
         raise CifarcoreError(f"labels {name}: {error}") from None
+    if short := next((row[file] for row in rows if column >= len(row) or not row[column]), None):
+        raise CifarcoreError(f"labels {name}: {short[:100]!r} has no label; give one for each file")
+    return _each_once(((row[file], row[column]) for row in rows), name)
+
+
+def _each_once(pairs: Iterable[tuple[str, str]], name: str) -> dict[str, str]:
+    """The label of each file of `pairs`. Raises CifarcoreError where one has two."""
     labels: dict[str, str] = {}
-    for row in rows:
-        picture, label = row[file], row[column] if column < len(row) else ""
-        if not label:
-            raise CifarcoreError(f"labels {name}: {picture[:100]!r} has no label; give one for each file")
+    for picture, label in pairs:
         if labels.setdefault(picture, label) != label:
             raise CifarcoreError(f"labels {name}: {picture[:100]!r} is there twice, with two labels; keep one")
     return labels

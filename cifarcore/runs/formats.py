@@ -16,11 +16,12 @@ import numpy as np
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.layout import MAX_BYTES
-from cifarcore.runs.predictions import Predictions, as_class_labels, checked_scores, refuse_ranked
-from cifarcore.runs.readers.arrays import from_npy, from_npz
+from cifarcore.runs.predictions import Predictions, as_class_labels, as_texts, checked_scores, refuse_ranked
+from cifarcore.runs.readers.arrays import from_npy, from_npz, plain
 from cifarcore.runs.readers.arrow_files import from_arrow
 from cifarcore.runs.readers.binary import of_two_classes
 from cifarcore.runs.readers.columnar import from_parquet
+from cifarcore.runs.readers.columns import Roles, roles_of, row_numbers
 from cifarcore.runs.readers.delimited import from_delimited
 from cifarcore.runs.readers.json_files import from_json
 from cifarcore.runs.readers.matlab import from_matlab
@@ -28,6 +29,7 @@ from cifarcore.runs.readers.roles import LABELS, only
 from cifarcore.runs.readers.tables import refuse_long
 from cifarcore.runs.readers.tensors import from_tensors
 from cifarcore.runs.readers.text_folder import from_text_folder
+from cifarcore.text import quoted
 
 _READERS: dict[str, Callable[[Path, Collection[str]], Predictions]] = {
     ".npz": from_npz,
@@ -136,16 +138,44 @@ def read_labels(path: str | Path) -> np.ndarray:
         if path.suffix.lower() == ".npy":
             return as_class_labels(map_npy(path))
         if path.suffix.lower() == ".npz":
-            arrays = read_npz(path)
-            name = only(arrays, LABELS) or (next(iter(arrays)) if len(arrays) == 1 else None)
-            if name is None:
-                raise CifarcoreError(f"no array of labels (one of {', '.join(LABELS)})")
-            return as_class_labels(arrays[name])
+            labels, roles, arrays = _label_arrays(path)
+            numbers = row_numbers(arrays[roles.rows]) if roles.rows else None
+            unsorted = numbers is not None and bool((np.diff(numbers) != 1).any())
+            if named := roles.sample_ids or (roles.rows if unsorted else ""):
+                raise CifarcoreError(
+                    f"{quoted(named)} says which image each label is of, but labels of a file of their own are taken "
+                    "row by row, or by the names of files; put them into the predictions, or save them alone"
+                )
+            return labels
         lines = read_lines(path)
         texts = lines[1:] if lines[0].lower() in LABELS else lines
         return as_class_labels(np.array(texts, dtype=object))
     except (OSError, ValueError, EOFError, CifarcoreError) as error:
         raise CifarcoreError(f"labels {path.name}: {str(error).removeprefix(f'{path}: ')}") from None
+
+
+def read_labelled_files(path: str | Path) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """The files that an `.npz` of labels names, and the label of each; None where it names none. Raises
+    CifarcoreError.
+    """
+    try:
+        labels, roles, arrays = _label_arrays(Path(path))
+        if not roles.files:
+            return None
+        return as_texts(arrays[roles.files], roles.files), tuple(map(str, labels.tolist()))
+    except (OSError, ValueError, EOFError, CifarcoreError) as error:
+        raise CifarcoreError(f"labels {Path(path).name}: {str(error).removeprefix(f'{path}: ')}") from None
+
+
+def _label_arrays(path: Path) -> tuple[np.ndarray, Roles, dict[str, np.ndarray]]:
+    """The labels (N,) of an `.npz`, and which of its arrays (N,) say which image each is of. Raises CifarcoreError."""
+    arrays = {name: plain(array) for name, array in read_npz(path).items()}
+    name = only(arrays, LABELS) or (next(iter(arrays)) if len(arrays) == 1 else None)
+    if name is None:
+        raise CifarcoreError(f"no array of labels (one of {', '.join(LABELS)})")
+    labels = as_class_labels(arrays.pop(name))
+    beside = {each: array for each, array in arrays.items() if array.shape == labels.shape}
+    return labels, roles_of(beside, scores=False), beside
 
 
 def read_lines(path: str | Path) -> list[str]:

@@ -48,7 +48,7 @@ def _by_name(
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of the classes (C,) and the class of each prediction (N,), by the first of `lists` that has them all."""
     if not lists:
-        if given is not None and given.dtype.kind != "U":
+        if given is not None and are_digits(given.astype(str)) and set(given.tolist()).isdisjoint(predicted.tolist()):
             raise CifarcoreError("the classes are unknown; give --class-names FILE, or the labels as names")
         occurring = np.unique(np.concatenate([predicted, *([] if given is None else [given])])).tolist()
         lists = [[[name] for name in occurring]]

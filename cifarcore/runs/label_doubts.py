@@ -1,6 +1,7 @@
 """What to do about labels that are not those of the test set, as the kind of disagreement suggests."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from cifarcore.config import ImportConfig
 from cifarcore.data import cifar100
 from cifarcore.data.known_images import known_images
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.class_names import normal_name
+from cifarcore.runs.class_names import Names, are_decimal, are_numbers, canonical, normal_name, read_class_names
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import TestSet
@@ -76,6 +77,32 @@ def refuse_other_labels(predictions: Predictions, given: np.ndarray) -> None:
         raise CifarcoreError(
             f"the labels of --labels are not those in {heading[:60]!r}; leave out one of the two, or call that "
             "prediction if it is the model's answer"
+        )
+
+
+def refuse_uncounted(predictions: Predictions, given: np.ndarray | None, config: ImportConfig) -> None:
+    """Raises CifarcoreError where labels `given` (N,) are numbers and nothing tells which order of the classes they
+    count: names have none in objects, and --class-names may have another than the columns.
+    """
+    columns = predictions.columns
+    if given is None or columns is None or are_numbers(columns, config.first_class):
+        return
+    texts = np.unique(given.astype(str)).tolist()
+    if not are_decimal(texts) or set(texts) <= set(columns):
+        return
+    if config.class_names:
+        named = read_class_names(config.class_names)
+        places = Names(named).places(columns).tolist()
+        if not predictions.unordered and places != sorted(places) and sorted(places) == list(range(len(named))):
+            raise CifarcoreError(
+                f"the labels are numbers, and the columns have the classes in another order than "
+                f"{Path(config.class_names).name}, so they may count either; give the labels as names, or put both in "
+                "one order"
+            )
+    elif predictions.unordered and canonical(columns) != cifar100.CLASS_NAMES:
+        raise CifarcoreError(
+            "the labels are numbers, and the file has its classes by name, in no order that numbers could count; give "
+            "the labels as names, or --class-names FILE with the names in the order that they count"
         )
 
 

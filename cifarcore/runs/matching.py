@@ -19,7 +19,7 @@ from cifarcore.runs.counting import refuse_counted_from_one
 from cifarcore.runs.file_labels import labels_of, own_labels, read_file_labels
 from cifarcore.runs.formats import read_labels
 from cifarcore.runs.imported_scores import logits_of
-from cifarcore.runs.label_doubts import not_cifar100s, refuse_other_labels
+from cifarcore.runs.label_doubts import not_cifar100s, refuse_other_labels, refuse_uncounted
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import read_metadata
 from cifarcore.runs.notes import doubts, not_told_by_labels, numbered_rows, refuse_repeated, without_repeated
@@ -157,6 +157,8 @@ def _labels_and_images(
             "or --images FOLDER, or --order torchvision, or --order data (cifar100.npz's x_test), or --like RUN; or, "
             "without pictures, --order rows --test-set NAME"
         )
+    if test is None or test.folder is not None and test.folder.flat:
+        refuse_uncounted(predictions, given, config)  # no folders of classes tell what they count
     if (test is not None or by_row) and predictions.sample_ids is not None:
         raise CifarcoreError("the file names its images by sample ids; leave out --order, --images and --like")
     if predictions.sample_ids is not None and len(predictions.sample_ids) != n:

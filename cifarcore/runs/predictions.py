@@ -22,6 +22,7 @@ class Predictions:
     kind: str = ""  #: one of KINDS where the file names it
     columns: tuple[str, ...] | None = None  #: the class of each column of `scores`
     headed: bool = False  #: `columns` are headings of a table, of which some may be over something else
+    unordered: bool = False  #: the file has its classes by name, in an order that is not that of `columns`
     labels: np.ndarray | None = None  #: (N,) of int64, or of text
     sample_ids: np.ndarray | None = None  #: uint64 (N,)
     files: tuple[str, ...] | None = None  #: (N,) names of picture files

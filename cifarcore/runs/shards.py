@@ -58,7 +58,7 @@ def _joined(parts: list[Predictions]) -> Predictions:
         changes["files"] = tuple(file for part in parts for file in part.files or ())
     for name in ("unused", "notes"):
         changes[name] = tuple(dict.fromkeys(text for part in parts for text in getattr(part, name)))
-    return replace(parts[0], **changes)
+    return replace(parts[0], **changes, unordered=any(part.unordered for part in parts))
 
 
 def _without_padding(predictions: Predictions) -> Predictions:

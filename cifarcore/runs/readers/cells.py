@@ -36,6 +36,7 @@ class Cells(NamedTuple):
     scores: np.ndarray  #: float64 (N, C)
     classes: tuple[str, ...] | None  #: the class of each column, where the cells name them
     read: tuple[str, ...]  #: headings of all columns that were read for it
+    unordered: bool = False  #: as Predictions.unordered
 
 
 def cells_of(table: pd.DataFrame) -> Cells | None:
@@ -58,7 +59,7 @@ def cells_of(table: pd.DataFrame) -> Cells | None:
     heading = (headed or candidates)[0]
     rows, used = lists[heading], read[heading]
     if isinstance(_first(rows), tuple):
-        return Cells(heading, *_by_name(heading, rows), used)
+        return _by_name(heading, rows, used)
     if not names:
         return Cells(heading, _matrix(heading, rows), None, used)
     beside = min(names, key=lambda name: not isinstance(_first(lists[name]), str))
@@ -69,7 +70,7 @@ def cells_of(table: pd.DataFrame) -> Cells | None:
                 f"{quoted(beside)} has {len(classes)} cells in row {i}, but {quoted(heading)} has {len(row)}"
             )
         pairs.append(list(zip(classes, row, strict=True)))
-    return Cells(heading, *_by_name(heading, pairs), (*used, *(each for name in names for each in read[name])))
+    return _by_name(heading, pairs, (*used, *(each for name in names for each in read[name])))
 
 
 def kind_of(heading: str) -> str | None:
@@ -190,8 +191,8 @@ def _are_names(heading: str, rows: list[list[Any]]) -> bool:
     return all(isinstance(name, str | int | np.integer) for row in rows for name in row)
 
 
-def _by_name(heading: str, rows: list[list[tuple[Any, Any]]]) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Pairs of a class and its score, in any order, as scores (N, C) of the classes in theirs."""
+def _by_name(heading: str, rows: list[list[tuple[Any, Any]]], read: tuple[str, ...]) -> Cells:
+    """Pairs of a class and its score, in any order, as scores (N, C) of the classes in the order of their names."""
     known = [{str(name): score for name, score in row} for row in rows]
     names = {name for row in known for name in row}
     fewest = min(map(len, known))
@@ -206,7 +207,8 @@ def _by_name(heading: str, rows: list[list[tuple[Any, Any]]]) -> tuple[np.ndarra
     if len(names) > MAX_CLASSES:
         raise CifarcoreError(f"{quoted(heading)} names {len(names):,} classes; at most {MAX_CLASSES:,} are read")
     classes = tuple(sorted(names, key=lambda name: (int(name) if name.isascii() and name.isdecimal() else -1, name)))
-    return _matrix(heading, [[row[name] for name in classes] for row in known]), classes
+    scores = _matrix(heading, [[row[name] for name in classes] for row in known])
+    return Cells(heading, scores, classes, read, unordered=any(tuple(row) != classes for row in known))
 
 
 def _matrix(heading: str, rows: list[list[Any]]) -> np.ndarray:

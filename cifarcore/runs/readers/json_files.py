@@ -20,7 +20,7 @@ from cifarcore.runs.predictions import Predictions, as_texts
 from cifarcore.runs.readers.arrays import from_arrays
 from cifarcore.runs.readers.delimited import unpacked
 from cifarcore.runs.readers.roles import CLASSES, SCORES, only, role_of
-from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_wide
+from cifarcore.runs.readers.tables import UNORDERED, from_table, refuse_large, refuse_wide
 from cifarcore.text import quoted
 
 _CONTAINER, _ITEM = 72, 40  #: bytes that an empty list or dictionary, and an item of one, take in memory
@@ -173,7 +173,11 @@ def _of_records(records: list[dict[str, Any]]) -> pd.DataFrame:
     names = {name for each in flat for name in each}
     refuse_wide(len(names))
     refuse_large(8 * len(names) * len(flat))
-    return pd.DataFrame(flat)
+    table = pd.DataFrame(flat)
+    place = {name: at for at, name in enumerate(table)}
+    if any((np.diff([place[name] for name in each]) < 0).any() for each in flat):
+        table.attrs[UNORDERED] = True
+    return table
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:

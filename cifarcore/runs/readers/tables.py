@@ -19,6 +19,7 @@ from cifarcore.runs.readers.predicted import predicted_classes
 from cifarcore.runs.readers.roles import PREDICTED, PREFIXES, heading_key, role_of
 from cifarcore.text import one_line, quoted
 
+UNORDERED = "unordered"  #: among the `attrs` of a table whose rows had its columns in different orders
 _WHOLE = re.compile(r"\d+\.0+")
 
 
@@ -51,11 +52,12 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
     elif cells is None:
         scores = _scores(table, roles, used)
         names = _without_prefix(list(roles.classes), named)
-        read = Predictions(scores, columns=names, headed=names == roles.classes)
+        read = Predictions(scores, columns=names, headed=names == roles.classes, unordered=UNORDERED in table.attrs)
     else:
         classes = None if cells.classes is None else _without_prefix(list(cells.classes), named)
         kind = kind_of(cells.heading) or ""
-        read = Predictions(cells.scores, kind, classes, sources=(("scores", cells.heading),))
+        sources = (("scores", cells.heading),)
+        read = Predictions(cells.scores, kind, classes, unordered=cells.unordered, sources=sources)
     read = read if hard else replace(read, answers=answers_beside(others, read.scores))
     for name in used:
         empty = table[name].isna() | (table[name].astype(object) == "")

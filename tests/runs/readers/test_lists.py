@@ -62,17 +62,17 @@ def test_a_class_and_its_score_under_any_of_their_names():
 
 
 def test_scores_by_class_are_brought_into_one_order():
-    scores, names = cells._by_name("x", [[("b", 1), ("a", 2)], [("a", 3), ("b", 4)]])
+    _, scores, names, *_ = cells._by_name("x", [[("b", 1), ("a", 2)], [("a", 3), ("b", 4)]], ())
     assert names == ("a", "b") and scores.tolist() == [[2, 1], [3, 4]]
-    scores, names = cells._by_name("x", [[("10", 1), ("9", 2), ("x", 3), ("1", 4)]])
+    _, scores, names, *_ = cells._by_name("x", [[("10", 1), ("9", 2), ("x", 3), ("1", 4)]], ())
     assert names == ("x", "1", "9", "10") and scores.tolist() == [[3, 4, 2, 1]]
-    assert refused(cells._by_name, "x", [[("a", 1), ("a", 2)]]) == "'x' names a class twice for one image"
-    assert refused(cells._by_name, "x", [[("a", 1), ("b", 2)], [("c", 1), ("b", 2)]]).startswith(
+    assert refused(cells._by_name, "x", [[("a", 1), ("a", 2)]], ()) == "'x' names a class twice for one image"
+    assert refused(cells._by_name, "x", [[("a", 1), ("b", 2)], [("c", 1), ("b", 2)]], ()).startswith(
         "'x' holds 2 of at least 3 classes for an image; write the scores of all"
     )
     many = [[(str(k), k) for k in range(20_001)]]
-    assert refused(cells._by_name, "x", many) == "'x' names 20,001 classes; at most 20,000 are read"
-    assert cells._by_name("x", [many[0][:20_000]])[0].shape == (1, 20_000)
+    assert refused(cells._by_name, "x", many, ()) == "'x' names 20,001 classes; at most 20,000 are read"
+    assert cells._by_name("x", [many[0][:20_000]], ()).scores.shape == (1, 20_000)
 
 
 @pytest.mark.parametrize("cell", ["[0.25, 1e-3, 7]", "[0.25 0.001 7]", [0.25, 0.001, 7], np.array([0.25, 0.001, 7])])

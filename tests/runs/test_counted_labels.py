@@ -1,0 +1,120 @@
+"""Labels that are numbers count the classes in one order, and those in a file of their own are of the images that it
+names: where nothing tells which, a file is refused.
+"""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from import_checks import refused, taken
+
+NAMES = ("shirt", "trouser", "bag", "coat")  # not as text is sorted
+ROWS = {"order": "rows", "test_set": "clothes"}
+BY_NAME = "has its classes by name, in no order that numbers could count"
+
+
+@pytest.fixture
+def outputs():
+    """Probabilities (N, C) of 40 images, and their labels (N,)."""
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 4, 40)
+    scores = generator.normal(size=(40, 4)) + 3 * np.eye(4)[labels]
+    scores = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    assert 0.6 < (scores.argmax(axis=1) == labels).mean() < 1
+    return scores, labels
+
+
+def accuracy(outputs):
+    return (outputs[0].argmax(axis=1) == outputs[1]).mean()
+
+
+def objects(scores):
+    """Scores by name, as they are written after the labels of each image."""
+    by_name = [dict(zip(NAMES, row, strict=True)) for row in scores.tolist()]
+    ranked = [sorted(row.items(), key=lambda pair: -pair[1]) for row in by_name]
+    return {
+        "objects": [{"scores": row} for row in by_name],
+        "ranked": [{"predictions": [{"label": name, "score": score} for name, score in row]} for row in ranked],
+        "keys": [dict(row) for row in ranked],
+    }
+
+
+@pytest.mark.parametrize("form", ["objects", "ranked", "keys"])
+def test_numbers_count_no_classes_that_a_file_has_by_name(tmp_path, outputs, form):
+    path, names = tmp_path / "mine.json", tmp_path / "names.txt"
+    names.write_text("\n".join(NAMES), encoding="utf-8")
+    rows = objects(outputs[0])[form]
+    path.write_text(json.dumps([{"y_true": int(y)} | row for y, row in zip(outputs[1], rows, strict=True)]))
+    assert BY_NAME in refused(path, tmp_path, **ROWS)
+    assert taken(path, tmp_path, **ROWS, class_names=str(names)).run.correct.mean() == accuracy(outputs)
+    path.write_text(json.dumps([{"y_true": NAMES[y]} | row for y, row in zip(outputs[1], rows, strict=True)]))
+    assert taken(path, tmp_path, **ROWS).run.correct.mean() == accuracy(outputs)
+
+
+def test_keys_that_stand_alike_in_all_objects_are_counted_in_their_order(tmp_path, outputs):
+    path = tmp_path / "mine.json"
+    rows = [dict(zip(NAMES, row, strict=True)) for row in outputs[0].tolist()]
+    path.write_text(json.dumps([{"y_true": int(y)} | row for y, row in zip(outputs[1], rows, strict=True)]))
+    assert taken(path, tmp_path, **ROWS).run.correct.mean() == accuracy(outputs)
+
+
+def test_numbers_count_no_classes_of_a_table_of_one_row_for_each_score(tmp_path, outputs):
+    rows = [
+        (i, y, *pair) for i, (row, y) in enumerate(zip(*outputs, strict=True)) for pair in zip(NAMES, row, strict=True)
+    ]
+    pd.DataFrame(rows, columns=["id", "y_true", "class", "score"]).to_csv(tmp_path / "mine.csv", index=False)
+    assert BY_NAME in refused(tmp_path / "mine.csv", tmp_path, **ROWS)
+    rows = [(i, y, *pair) for i, y, *pair in sorted(rows, key=lambda row: (row[0], row[2]))]  # as text is sorted
+    pd.DataFrame(rows, columns=["id", "y_true", "class", "score"]).to_csv(tmp_path / "mine.csv", index=False)
+    assert taken(tmp_path / "mine.csv", tmp_path, **ROWS)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".csv"])
+def test_numbers_count_the_columns_or_the_file_of_names(tmp_path, outputs, suffix):
+    scores, labels = outputs
+    path, names = tmp_path / f"mine{suffix}", tmp_path / "names.txt"
+    if suffix == ".npz":
+        np.savez(path, probabilities=scores, labels=labels, class_names=NAMES)
+    else:
+        pd.DataFrame(scores, columns=NAMES).assign(label=labels).to_csv(path, index=False)
+    names.write_text("\n".join(NAMES), encoding="utf-8")
+    assert taken(path, tmp_path, **ROWS, class_names=str(names)).run.correct.mean() == accuracy(outputs)
+    names.write_text("\n".join(sorted(NAMES)), encoding="utf-8")
+    said = refused(path, tmp_path, **ROWS, class_names=str(names))
+    assert "the columns have the classes in another order than names.txt, so they may count either" in said
+
+
+def test_predicted_names_beside_labels_that_are_numbers_are_refused(tmp_path, outputs):
+    predicted = np.array(NAMES)[outputs[0].argmax(axis=1)]
+    pd.DataFrame({"label": outputs[1], "prediction": predicted}).to_csv(tmp_path / "mine.csv", index=False)
+    assert "give --class-names FILE, or the labels as names" in refused(tmp_path / "mine.csv", tmp_path, **ROWS)
+
+
+def test_labels_of_an_npz_are_of_the_files_that_it_names(tmp_path, outputs):
+    from PIL import Image
+
+    scores, labels = outputs
+    (tmp_path / "flat").mkdir()
+    files = np.array([f"{i:03}.png" for i in range(len(labels))])
+    for i, file in enumerate(files):
+        Image.fromarray(np.full((4, 4, 3), i, np.uint8)).save(tmp_path / "flat" / file)
+    order = np.random.default_rng(1).permutation(len(labels))
+    np.savez(tmp_path / "mine.npz", probabilities=scores[order], files=files[order], class_names=NAMES)
+    given = {"images": str(tmp_path / "flat"), "labels": str(tmp_path / "labels.npz")}
+    np.savez(tmp_path / "labels.npz", labels=np.array(NAMES)[labels], files=files)
+    assert taken(tmp_path / "mine.npz", tmp_path, **given).run.correct.mean() == accuracy(outputs)
+    np.savez(tmp_path / "labels.npz", labels=["bag", "coat"], files=["a.png", "a.png"])
+    assert "'a.png' is there twice, with two labels" in refused(tmp_path / "mine.npz", tmp_path, **given)
+
+
+def test_labels_of_an_npz_that_are_of_other_rows_are_refused(tmp_path, outputs):
+    scores, labels = outputs
+    order = np.random.default_rng(1).permutation(len(labels))
+    np.savez(tmp_path / "mine.npz", probabilities=scores, class_names=NAMES)
+    given = ROWS | {"labels": str(tmp_path / "labels.npz")}
+    for name, beside in (("index", order), ("sample_ids", order.astype(np.uint64))):
+        np.savez(tmp_path / "labels.npz", labels=labels[order], **{name: beside})
+        assert f"'{name}' says which image each label is of" in refused(tmp_path / "mine.npz", tmp_path, **given)
+    np.savez(tmp_path / "labels.npz", labels=labels, index=np.arange(len(labels)))
+    assert taken(tmp_path / "mine.npz", tmp_path, **given).run.correct.mean() == accuracy(outputs)
