@@ -35,8 +35,7 @@ def make_small(monkeypatch) -> dict[str, np.ndarray]:
     for split in ids:
         name = data.fingerprint(ids[split], arrays[f"y_{split}"].astype(np.int64))
         monkeypatch.setattr(data, f"{split.upper()}_FINGERPRINT", name)
-    order = ids["train"].astype("<u8").tobytes() + arrays["y_train"].tobytes()
-    monkeypatch.setattr(data, "TRAIN_ORDER", hashlib.blake2b(order, digest_size=16).hexdigest())
+    monkeypatch.setattr(data, "TRAIN_ORDER", data.row_order(arrays["x_train"], arrays["y_train"]))
     no = np.zeros(100, np.int8)
     known = KnownImages(ids["test"], arrays["y_test"].astype(np.int16), no, no, no, no, no)
     monkeypatch.setattr(data, "known_images", lambda: known)

@@ -103,7 +103,8 @@ def load_cifar100(folder: str | Path | None = None, download: bool = True) -> Da
     """CIFAR-100 from `cifar100.npz` in the data folder, else from torchvision's files there, else downloaded.
 
     The arrays are cached as `cifar100.npz` after a download. Raises CifarcoreError where none of these works, and for
-    arrays that are not CIFAR-100's, in whatever order.
+    arrays that are not CIFAR-100's, or whose training images are in another order than they were published in: the
+    validation split is of numbers of rows, so others would be held out than in the training of the same name elsewhere.
     """
     folder = data_dir(folder)
     if not (folder / ARRAYS_FILE).exists():
@@ -118,6 +119,12 @@ def load_cifar100(folder: str | Path | None = None, download: bool = True) -> Da
         raise CifarcoreError(
             f"{folder / ARRAYS_FILE}: holds other images or labels than CIFAR-100 ({other}); delete the file and run "
             "`cifarcore data` again"
+        )
+    if row_order(arrays["x_train"], arrays["y_train"]) != TRAIN_ORDER:
+        raise CifarcoreError(
+            f"{folder / ARRAYS_FILE}: holds the training images in another order than they were published in, on which "
+            "it depends which of them are held out; delete the file and run `cifarcore data`, or write it in the order "
+            "of torchvision's files"
         )
     return Dataset("CIFAR-100", **arrays)
 
@@ -201,6 +208,14 @@ def _other_than_published(arrays: dict[str, np.ndarray]) -> str:
     return ""
 
 
+def row_order(images: np.ndarray, labels: np.ndarray) -> str:
+    """As `fingerprint`, of images uint8 (N, H, W, 3) and labels (N,) in their order, on which a split
+    depends.
+    """
+    content = sample_ids(images).astype("<u8").tobytes() + labels.astype(np.uint8).tobytes()
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
 def _without_cache(folder: Path, download: bool) -> dict[str, np.ndarray]:
     """The arrays of `cifar100.npz`, from torchvision's files or a download."""
     try:
@@ -270,8 +285,7 @@ def _in_official_order(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Raises SourceError where the training images are in another one, which the validation split depends on.
     """
-    ids = sample_ids(arrays["x_train"]).astype("<u8").tobytes() + arrays["y_train"].tobytes()
-    if hashlib.blake2b(ids, digest_size=16).hexdigest() != TRAIN_ORDER:
+    if row_order(arrays["x_train"], arrays["y_train"]) != TRAIN_ORDER:
         raise SourceError("has the training images in another order than they were published in")
     order = np.argsort(known_images().rows_of(sample_ids(arrays["x_test"]), arrays["y_test"]))
     return arrays | {name: arrays[name][order] for name in ("x_test", "y_test")}

@@ -120,6 +120,7 @@ def test_other_images_or_labels_in_either_split_are_not_cifar100(tmp_path, monke
     order = rng.permutation(1000)
     faults = {
         "none": {},
+        "another order of test images": {"x_test": arrays["x_test"][::-1], "y_test": arrays["y_test"][::-1]},
         "another order": {"x_train": arrays["x_train"][order], "y_train": arrays["y_train"][order]},
         "test images among the training images": {
             "x_train": np.concatenate([arrays["x_test"][:50], arrays["x_train"][50:]])
@@ -130,10 +131,12 @@ def test_other_images_or_labels_in_either_split_are_not_cifar100(tmp_path, monke
     for what, fault in faults.items():
         monkeypatch.setattr(data, "_read_array", lambda _, name, fault=fault: (arrays | fault)[name])
         (tmp_path / data.ARRAYS_FILE).touch()
-        if what in ("none", "another order"):
-            assert np.array_equal(data.load_cifar100(tmp_path).y_test, arrays["y_test"])
+        if what in ("none", "another order of test images"):
+            assert np.array_equal(data.load_cifar100(tmp_path).y_test, (arrays | fault)["y_test"])
             continue
-        with pytest.raises(CifarcoreError, match=f"of the {'test' if 'test labels' in what else 'train'} split"):
+        split = f"of the {'test' if 'test labels' in what else 'train'} split"
+        # other images would be held out, and those of an earlier training learned from
+        with pytest.raises(CifarcoreError, match="training images in another order" if "order" in what else split):
             data.load_cifar100(tmp_path)
 
 
@@ -154,6 +157,8 @@ def set_fingerprints(monkeypatch, **splits):
     for split, (images, labels) in splits.items():
         name = data.fingerprint(data.sample_ids(np.ascontiguousarray(images)), labels)
         monkeypatch.setattr(data, f"{split.upper()}_FINGERPRINT", name)
+        if split == "train":
+            monkeypatch.setattr(data, "TRAIN_ORDER", data.row_order(np.ascontiguousarray(images), labels))
 
 
 def test_reading_pictures_needs_no_torch():

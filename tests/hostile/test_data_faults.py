@@ -115,10 +115,12 @@ def test_a_cache_with_other_content_is_never_taken_for_cifar(small, other, tmp_p
     assert "delete the file and run `cifarcore data` again" in refused(tmp_path)
 
 
-def test_the_order_of_the_images_does_not_matter(small, tmp_path):
+def test_the_order_of_the_test_images_does_not_matter_and_that_of_the_training_images_does(small, tmp_path):
     turned = {name: array[::-1] for name, array in small.items()}
-    np.savez(tmp_path / data.ARRAYS_FILE, **turned)
+    np.savez(tmp_path / data.ARRAYS_FILE, **small | {name: turned[name] for name in ("x_test", "y_test")})
     assert np.array_equal(data.load_cifar100(tmp_path).y_test, turned["y_test"])
+    np.savez(tmp_path / data.ARRAYS_FILE, **turned)
+    assert "training images in another order" in refused(tmp_path)
 
 
 def test_the_command_says_it_in_one_line(tmp_path):
