@@ -192,8 +192,9 @@ def load_sides(
     Returns both sides and how many images only A's first, only B's first run had, and both under different labels.
     Raises RunFileError, and CifarcoreError where one run is two seeds of a model.
     """
-    runs, only = _aligned(tuple(version(header.path) for header in (*a, *b)), len(a))
-    return Side("A", names[0], runs[: len(a)]), Side("B", names[1], runs[len(a) :]), only
+    runs, files, only = _aligned(tuple(version(header.path) for header in (*a, *b)), len(a))
+    of_a, of_b = slice(None, len(a)), slice(len(a), None)
+    return Side("A", names[0], runs[of_a], files[of_a]), Side("B", names[1], runs[of_b], files[of_b]), only
 
 
 def other_superclasses(headers: Sequence[RunHeader]) -> tuple[str, ...]:
@@ -232,8 +233,9 @@ def _regrouped(files: tuple[Version, ...]) -> tuple[str, ...]:
 
 
 @cached(LRUCache(MOST_BYTES, getsizeof=size_of), condition=threading.Condition())  # as loaded_run
-def _aligned(files: tuple[Version, ...], n_a: int) -> tuple[tuple[Run, ...], tuple[int, int]]:
-    runs = each(loaded_run, files)
+def _aligned(files: tuple[Version, ...], n_a: int) -> tuple[tuple[Run, ...], tuple[Run, ...], tuple[int, int, int]]:
+    """The runs brought together; as they were, where that is anything else; and how many images only some have."""
+    runs = tuple(each(loaded_run, files))
     comparison.refuse_too_large(runs)
     first = align(runs[0], runs[n_a])
     together = hashlib.blake2b(" ".join(run.digest for run in runs).encode(), digest_size=8).hexdigest()
@@ -244,4 +246,5 @@ def _aligned(files: tuple[Version, ...], n_a: int) -> tuple[tuple[Run, ...], tup
     ]
     for side in (brought[:n_a], brought[n_a:]):
         comparison.refuse_copies(side)
-    return tuple(brought), (first.only_a, first.only_b, first.relabelled)
+    as_they_were = () if all(one is other for one, other in zip(runs, brought, strict=True)) else runs
+    return tuple(brought), as_they_were, (first.only_a, first.only_b, first.relabelled)

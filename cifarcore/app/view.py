@@ -8,6 +8,7 @@ import streamlit as st
 
 from cifarcore.app.catalog import find_runs, loaded_run
 from cifarcore.app.pictures import Album
+from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import comparison
 from cifarcore.files import runs_dir, version
 from cifarcore.reports.sides import Sides
@@ -43,23 +44,30 @@ def same_models(view: View) -> tuple[Run, ...]:
         for h in headers
         if h.meta.get("model") in models and h.path not in chosen
     ]
-    return _loaded([h for h in others if h.n_classes == view.n_classes])
+    return _loaded([h for h in others if h.n_classes == view.n_classes][:MOST_OTHERS])
 
 
 def other_seeds(view: View) -> tuple[Run, ...]:
-    """Further seeds of the two models where one seed of each is compared, as far as they can be read."""
+    """Further seeds of the two models where one seed of each is compared, as far as they can be read: all of them, or
+    none where they would take more memory than this machine should give.
+    """
     if view.several_seeds or view.a.group == view.b.group:
         return ()
     catalog = find_runs(runs_dir(view.root))
     chosen = {view.a.first.path, view.b.first.path}
     headers = [h for name in (view.a.group, view.b.group) for h in catalog.groups.get(name, ()) if h.path not in chosen]
-    return _loaded([h for h in headers if h.n_classes == view.n_classes])
+    headers = [h for h in headers if h.n_classes == view.n_classes]
+    try:
+        comparison.refuse_too_large(headers or view.a.runs)
+    except CifarcoreError:
+        return ()
+    return _loaded(headers)
 
 
 def _loaded(headers: list[RunHeader]) -> tuple[Run, ...]:
-    """The first MOST_OTHERS of these runs, as far as they can be read."""
+    """These runs, as far as they can be read."""
     loaded = []
-    for header in headers[:MOST_OTHERS]:
+    for header in headers:
         try:
             loaded.append(loaded_run(version(header.path)))
         except (RunFileError, OSError):  # damaged behind its header, or deleted meanwhile: the page can do without

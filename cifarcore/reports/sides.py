@@ -26,6 +26,12 @@ class Side:
     letter: str
     group: str
     runs: tuple[Run, ...]
+    files: tuple[Run, ...] = ()  #: the same as their files have them, where `runs` are a part, or in another order
+
+    @property
+    def given(self) -> tuple[Run, ...]:
+        """The runs as their files have them, of all their images."""
+        return self.files or self.runs
 
     @property
     def first(self) -> Run:

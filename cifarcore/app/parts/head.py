@@ -7,9 +7,11 @@ import streamlit as st
 from cifarcore.app.parts import ahead
 from cifarcore.app.parts.download import missing_pictures
 from cifarcore.app.safe_text import escape
-from cifarcore.app.view import View, compared, same_models
+from cifarcore.app.view import View, same_models
+from cifarcore.evidence import comparison
 from cifarcore.files import download_name
 from cifarcore.reports.sides import Side, all_classes
+from cifarcore.runs.memo import memo
 from cifarcore.text import plain
 
 _HERE = Path(__file__).parent
@@ -92,5 +94,5 @@ def _clear(view: View) -> None:
 def _report(view: View) -> bytes:
     from cifarcore.reports.result import Result  # here, with all charts: few ask for a report
 
-    runs = (*view.a.runs, *view.b.runs, *same_models(view))
-    return Result(view.a.runs, view.b.runs, all_classes(view), compared(view)).html(runs).encode()
+    a, b = view.a.given, view.b.given  # as `cifarcore compare` has them: it says what is left out of the files
+    return Result(a, b, all_classes(view), memo(comparison.compare, a, b)).html((*a, *b, *same_models(view))).encode()
