@@ -258,7 +258,10 @@ def _gain_of_input_size(runs: Sequence[Run]) -> tuple[str, dict]:
                 shared = comparison.on_shared_images([*by_size[small], *by_size[large]])
             except RunFileError:  # of other images: these two say nothing of the input size
                 continue
-            text = f"accuracy at {large} pixels minus that at {small} ({shared[0].meta.get('model')}, the rest alike)"
+            few = shared[0].n_images < max(run.n_images for side in by_size.values() for run in side)
+            on = f", on the {shared[0].n_images:,} images that these share" if few else ""
+            model = shared[0].meta.get("model")
+            text = f"accuracy at {large} pixels minus that at {small} ({model}, the rest alike{on})"
             return text, _gain(shared, len(by_size[small]), np.ones(shared[0].n_images, bool))
     return (
         "accuracy at a larger input size minus that at a smaller (needs runs that differ in input size alone)",

@@ -20,6 +20,7 @@ class AllSeeds:
     share: ShareDifference
     n_a: int  #: seeds of A
     n_b: int
+    n_images: int  #: that all of these hold, which may be fewer than are compared
     spread: float  #: standard deviation of accuracy between seeds beyond what images bring, mean variance of A and B
     false_claims: float  #: of equal recipes with this spread, by the test of the two seeds that are compared
 
@@ -48,7 +49,7 @@ def with_other_seeds(a: Run, b: Run, others_a: Sequence[Run], others_b: Sequence
     pair = covariance[np.ix_([0, n_a], [0, n_a])]
     error, spread = np.sqrt(max(pair[0, 0] + pair[1, 1] - 2 * pair[0, 1], 0)), float(np.sqrt(np.mean(variances)))
     share = accuracy_difference(runs, n_a)
-    return AllSeeds(share, n_a, len(runs) - n_a, spread, float(false_claims(error, spread)))
+    return AllSeeds(share, n_a, len(runs) - n_a, runs[0].n_images, spread, float(false_claims(error, spread)))
 
 
 def _once(runs: Sequence[Run]) -> list[Run]:

@@ -173,7 +173,10 @@ def test_input_size_is_told_from_runs_that_differ_in_nothing_else():
     small, large = [at(32, 0.5, seed) for seed in (0, 1)], [at(64, 0.7, seed) for seed in (0, 1)]
     row = findings.findings(small, small, others=large).query("claim == 'low resolution limits accuracy'").iloc[0]
     assert row["value"] == pytest.approx(0.2, abs=0.01) and row["verdict"] == findings.HOLDS
-    assert "64 pixels minus that at 32" in row["measure"]
+    assert "64 pixels minus that at 32" in row["measure"] and "images" not in row["measure"]
+    part = [replace(run.take(np.arange(300)), digest="part") for run in large[:1]]
+    row = findings.findings(small, small, others=part).query("claim == 'low resolution limits accuracy'").iloc[0]
+    assert row["measure"].endswith("(resnet18, the rest alike, on the 300 images that these share)")
     others = {
         "another recipe": at(64, 0.7, 0).meta["config"] | {"epochs": 99},
         "no size": at(64, 0.7, 0).meta["config"] | {"image_size": [64]},

@@ -26,7 +26,8 @@ def other_seeds(view: View, run: Run, focus: tuple[int, ...], folder: Path, busy
     """
     st.subheader("Other seeds", anchor=False)
     try:
-        before, *after = comparison.on_shared_images([view.a.first, *_seeds_of(run, folder)])
+        given = [view.a.first, *_seeds_of(run, folder)]
+        before, *after = comparison.on_shared_images(given)
     except (CifarcoreError, OSError) as error:  # a file that was replaced or deleted meanwhile
         st.warning(told(error, 300), icon=":material/casino:")
         return
@@ -36,6 +37,8 @@ def other_seeds(view: View, run: Run, focus: tuple[int, ...], folder: Path, busy
         st.markdown(f"**{escape(verdict[:1].upper() + verdict[1:], 400)}**")
         shown = tables.seeds_text(table, after)
         st.dataframe(shown, hide_index=True, height="content", column_config=headed(shown, view.names))
+        for doubt in comparison.doubts(given, [before, *after], 1):
+            st.caption(escape(doubt, 400))
         st.caption(
             "Each seed against the one parent. 95% CI and p: t-test, seeds and images as random effects, so the gain "
             "must exceed what both vary by."

@@ -10,7 +10,7 @@ from cifarcore.evidence import verdict
 from cifarcore.evidence.other_seeds import AllSeeds, with_other_seeds
 from cifarcore.reports.sides import Sides
 from cifarcore.runs.run import Run, model_key
-from cifarcore.text import interval, number, p_value
+from cifarcore.text import counted, interval, number, p_value
 
 
 def other_seeds_among(sides: Sides, runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
@@ -44,9 +44,9 @@ def other_seeds_numbers(sides: Sides, runs: Sequence[Run]) -> dict[str, Any] | N
         return None
     share = over_all.share
     return {
-        "seeds_a": over_all.n_a, "seeds_b": over_all.n_b, "difference": share.difference, "low": share.low,
-        "high": share.high, "p": share.p, "spread": over_all.spread, "false_claims": over_all.false_claims,
-        "text": other_seeds_text(sides, runs),
+        "seeds_a": over_all.n_a, "seeds_b": over_all.n_b, "n_images": over_all.n_images,
+        "difference": share.difference, "low": share.low, "high": share.high, "p": share.p,
+        "spread": over_all.spread, "false_claims": over_all.false_claims, "text": other_seeds_text(sides, runs),
     }  # fmt: skip
 
 
@@ -57,6 +57,8 @@ def other_seeds_text(sides: Sides, runs: Sequence[Run]) -> str:
     share, p = over_all.share, p_value(over_all.share.p)
     significant = "significant" if verdict.of(share.difference, share.p) else "not significant"
     counts = f"{over_all.n_a} of A and {over_all.n_b} of B"
+    if over_all.n_images < sides.a.first.n_images:
+        counts += f"; on the {counted(over_all.n_images, 'image')} alone that all of them share"
     return (
         f"Other seeds of these models are in this folder. Over all of them ({counts}) B − A is "
         f"{number(100 * share.difference, '+.2f')} points in accuracy, 95% CI "

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from made import made_run
 from pages import text
@@ -85,8 +86,19 @@ def test_other_seeds_are_shown_with_their_mean_and_more_can_be_asked_for(folder,
     assert "The mean of 3 seeds raises mean F1 of the focus classes by" in text(app.main)
     table = app.dataframe[0].value
     assert table["Run"].tolist()[:3] == ["minute", "minute-seed1", "minute-seed2"] and "±" in table.iloc[3, 2]
+    assert "images that all runs share" not in text(app.main)
     app.button(key="retrained-repeat").click().run()
     assert asked == [(folder, "minute", (3, 4))]
+
+
+def test_it_is_said_that_another_seed_holds_only_a_part_of_the_images(folder):
+    retrained(folder)
+    path = folders.retrained_path(retrained(folder, "minute-seed1", seed=1))
+    save_run(load_run(path).take(np.arange(100)), path)
+    said = text(run(folder, A="cnn-quick", B="retrained/minute").main)
+    assert "Only the 100 images that all runs share are compared; up to 400 of a run are left out" in said.replace(
+        "\\", ""
+    )
 
 
 def test_files_that_are_deleted_while_the_page_is_drawn_leave_the_rest_of_it(folder, monkeypatch):

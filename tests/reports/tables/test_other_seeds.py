@@ -41,6 +41,16 @@ def test_the_sentence_has_the_numbers_of_all_seeds():
     assert ", not significant as a claim" in other_seeds_text(sides(A[:1], alike[:1]), [*A, *alike])
 
 
+def test_it_is_said_that_another_seed_holds_only_a_part_of_the_images():
+    part = A[1].take(np.arange(60))
+    assert "(2 of A and 1 of B; on the 60 images alone that all of them share)" in other_seeds_text(
+        sides(A[:1], B[:1]), [part]
+    )
+    assert compare(A[0], B[0], others=[part]).to_dict()["other_seeds"]["n_images"] == 60
+    whole = other_seeds_text(sides([part], [B[0].take(np.arange(60))]), [A[0]])
+    assert "(2 of A and 1 of B)" in whole
+
+
 def test_nothing_is_said_without_other_seeds_or_of_other_images():
     assert other_seeds_text(sides(A[:1], B[:1]), [A[0], B[0]]) == ""
     elsewhere = replace(A[1], sample_ids=~A[1].sample_ids)
