@@ -11,7 +11,7 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.arrays import as_array
-from cifarcore.runs.loaders import refuse_left_out, refuse_other_order
+from cifarcore.runs.loaders import refuse_left_out, refuse_other_names, refuse_other_order
 from cifarcore.runs.run import Run, save_run
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def run_from_torch(
     import torch
 
     refuse_other_order(loader)
+    refuse_other_names(loader, arguments.get("class_names", ()))
     if device is None:
         parameter = next(model.parameters(), None)
         device = torch.device("cpu") if parameter is None else parameter.device
@@ -90,6 +91,7 @@ def lightning_writer(path: str | Path, labels: Any = None, **arguments: Any) -> 
         def write_on_epoch_end(self, trainer: Any, module: Any, predictions: Any, batch_indices: Any) -> None:
             if trainer.num_predict_batches and len(trainer.num_predict_batches) > 1:
                 raise CifarcoreError("several loaders were predicted; give Trainer.predict one, of one test set")
+            refuse_other_names(getattr(trainer, "predict_dataloaders", None), arguments.get("class_names", ()))
             outputs = [each if isinstance(each, (tuple, list)) else (each,) for each in predictions]
             scores = np.concatenate([_logits(each[0]) for each in outputs])
             with_labels = len(outputs[0]) > 1
@@ -131,6 +133,7 @@ def keras_callback(
     from keras.callbacks import Callback
 
     refuse_other_order(inputs)
+    refuse_other_names(inputs, arguments.get("class_names", ()))
 
     class RunWriter(Callback):  # type: ignore[misc,valid-type,unused-ignore]
         def on_train_end(self, logs: Any = None) -> None:

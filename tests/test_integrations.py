@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, IterableDataset, RandomSampler, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Subset, TensorDataset
 
 from cifarcore import CifarcoreError, Run, integrations
 from cifarcore.data.ids import sample_ids
@@ -189,6 +189,27 @@ def test_keras_takes_no_loader_in_another_order(tmp_path, monkeypatch, network):
     network.eval()
     writer.on_train_end()
     check(load_run(tmp_path / "mine.npz"), network)
+
+
+def test_classes_that_a_data_set_counts_in_another_order_are_refused(tmp_path, monkeypatch, network):
+    """The numbers of each class stood under the name of another."""
+    given, turned = dataset(), ["eel", "cat", "dog"]
+    for classes in (list(CLASSES), {"eel": 2}, ["a", "b", "c"], LABELS):  # its own, a part, others, those of the images
+        given.classes = classes
+        check(integrations.run_from_torch(network, DataLoader(given, 5), images=IMAGES, **ARGUMENTS), network)
+    given.classes = turned
+    for loader in (DataLoader(given, 5), DataLoader(Subset(Subset(given, range(N)), range(N)), 5)):
+        with pytest.raises(
+            CifarcoreError, match=r"counts the classes as eel, cat, dog, … \(classes\), .* in its order"
+        ):
+            integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS)
+    given.target_transform = abs  # so the labels may count others
+    check(integrations.run_from_torch(network, DataLoader(given, 5), images=IMAGES, **ARGUMENTS), network)
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "keras.callbacks", SimpleNamespace(Callback=object))
+    for inputs in (SimpleNamespace(class_names=turned), SimpleNamespace(class_indices=dict.fromkeys(turned))):
+        with pytest.raises(CifarcoreError, match="counts the classes as eel, cat, dog"):
+            integrations.keras_callback(tmp_path / "mine.npz", inputs, LABELS, test_set="shop", **ARGUMENTS)
 
 
 def predicting(scores, labels, names=CLASSES):

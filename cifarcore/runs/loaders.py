@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs.class_names import names_of
 
 MOST_WRAPPED = 100  #: loaders or data sets, one in another, that are looked at
 
@@ -64,3 +65,24 @@ def refuse_left_out(loader: Any, rows: int) -> None:
         raise CifarcoreError(
             f"the loader gave {rows:,} rows for the {images:,} images of its data set; let it leave out none"
         )
+
+
+def refuse_other_names(loader: Any, names: Any) -> None:
+    """Raises CifarcoreError where the data set of a loader counts the classes `names` in another order: as `classes`,
+    of PyTorch's, or `class_names` or `class_indices`, of Keras's. A data set that changes its labels counts its own.
+    """
+    torch_data, given = sys.modules.get("torch.utils.data"), getattr(loader, "dataset", loader)
+    while torch_data is not None and isinstance(given, torch_data.Subset):
+        given = given.dataset
+    if getattr(given, "target_transform", None) is not None:
+        return
+    for attribute in ("classes", "class_names", "class_indices"):
+        theirs, ours = getattr(given, attribute, None), [str(name) for name in names]
+        if not isinstance(theirs, (list, tuple, dict)) or not all(isinstance(name, str) for name in theirs):
+            continue
+        places = names_of(ours).places(list(theirs))
+        if len(places) == len(ours) and sorted(places) == list(range(len(ours))) != places.tolist():
+            raise CifarcoreError(
+                f"the data set counts the classes as {', '.join(theirs)[:100]}, … ({attribute}), and class_names are "
+                f"{', '.join(ours)[:100]}, …; give them in its order"
+            )
