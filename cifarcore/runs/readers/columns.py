@@ -150,7 +150,7 @@ def _refuse_overlooked(names: list[str], columns: Mapping[str, np.ndarray]) -> N
 
 def one_of_labels(names: list[str], columns: Mapping[str, np.ndarray]) -> str:
     """Of several columns of labels that agree one to one, the one of names."""
-    best = min(names, key=lambda name: columns[name].dtype.kind in "iuf")
+    best = min(names, key=lambda name: row_numbers(columns[name]) is not None)
     for name in names if len(names) > 1 else ():
         pairs = set(zip(*(map(str, columns[key].tolist()) for key in (best, name)), strict=True))
         if not len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs}):
