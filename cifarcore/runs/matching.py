@@ -24,7 +24,7 @@ from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import read_metadata
 from cifarcore.runs.notes import doubts, not_told_by_labels, numbered_rows, refuse_repeated, without_repeated
 from cifarcore.runs.predictions import Predictions, text_array
-from cifarcore.runs.row_order import in_row_order, refuse_names_that_are_numbers
+from cifarcore.runs.row_order import in_row_order, refuse_names_that_are_numbers, refuse_repeated_files
 from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import ROWS, TestSet, find_test_set
 from cifarcore.runs.unchanging import owned
@@ -179,6 +179,7 @@ def _in_order(
     if by_row and config.labels and order is not None and (np.diff(order) != 1).any():
         raise CifarcoreError("the file numbers its rows in another order than --labels; put the labels into the file")
     if by_row:
+        refuse_repeated_files(predictions, given)
         ids = row_ids(config.test_set.strip(), len(predictions.scores))
         predictions = replace(predictions, sample_ids=ids, rows=None)
     labelled = [] if given is None else [given]

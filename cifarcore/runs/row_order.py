@@ -1,5 +1,6 @@
 """Rows brought into the order of the images where the file numbers them."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -50,4 +51,20 @@ def refuse_names_that_are_numbers(predictions: Predictions, test: TestSet) -> No
         raise CifarcoreError(
             f"{heading[:60]!r} may name the pictures, which are called {names[0][:20]!r} and so on, or number the rows "
             "in the folder's order; call it file in the first case, and give --order in the second"
+        )
+
+
+def refuse_repeated_files(predictions: Predictions, given: np.ndarray | None) -> None:
+    """Raises CifarcoreError where rows that are to be an image each name one file and its label, `given` (N,), several
+    times, as the rows of several models or epochs do.
+    """
+    if predictions.files is None or given is None:
+        return
+    counts = Counter(zip(predictions.files, given.tolist(), strict=True))
+    (file, label), most = counts.most_common(1)[0]
+    if most > 1:
+        raise CifarcoreError(
+            f"{len(given) - len(counts):,} of {len(given):,} rows repeat a file and its label (such as {file[:100]!r}, "
+            f"{str(label)[:60]!r}), as of several models or epochs: give each image once, or leave the column of files "
+            "out if these are different images"
         )
