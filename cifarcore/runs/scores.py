@@ -166,6 +166,11 @@ def refuse_rescaled(scores: np.ndarray) -> None:
         )
     if scores.min() < 0:
         return
+    if len(scores) > 1 and scores.max() > 1 and _off(np.exp(-scores)) is None:
+        raise CifarcoreError(
+            "e to the power of the negated scores sums to one in each row: negative log-probabilities, of which the "
+            "lowest is best; negate them"
+        )
     sums = scores.sum(axis=1, dtype=np.float64)
     middle = float(np.median(sums))
     alike = len(sums) > 1 and middle > 0 and (np.abs(sums - middle) <= SUM_TOLERANCE * middle).all()

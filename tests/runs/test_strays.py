@@ -65,3 +65,34 @@ def test_classes_are_taken_where_every_one_has_an_image(tmp_path):
 def test_a_column_that_is_always_the_same_is_no_class_though_all_sum_to_one(tmp_path):
     table = written(tmp_path, label=BY_NAME, **PROBABILITIES, fold_out=np.zeros(RUN.n_images))
     assert "no image has the label 'fold_out'" in refused(table, tmp_path, **ROWS)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_of_names_and_numbers_the_names_are_the_labels_whatever_stands_first(tmp_path, suffix):
+    """Numbers that count the classes in another order than the columns do were taken in their place."""
+    table = pd.DataFrame({"label_id": np.array([1, 0, 2, 3])[BY_NUMBER], "label": BY_NAME} | LOGITS)
+    path = tmp_path / f"theirs{suffix}"
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    run = taken(path, tmp_path, **ROWS).run
+    assert run.class_names[run.labels].tolist() == BY_NAME.tolist() and run.correct.mean() == RUN.correct.mean()
+
+
+@pytest.mark.parametrize("column", ["model", "epoch_name"])
+def test_rows_of_several_models_are_not_as_many_images(tmp_path, column):
+    files = [f"{name}-{i}.png" for i, name in enumerate(BY_NAME)]
+    one = pd.DataFrame({"file": files, "label": BY_NAME} | LOGITS)
+    both = pd.concat([one.assign(**{column: "a"}), one.assign(**{column: "b"})])
+    both.to_csv(tmp_path / "theirs.csv", index=False)
+    assert refused(tmp_path / "theirs.csv", tmp_path, **ROWS).startswith("60 of 120 rows repeat a file and its label")
+    one.assign(file="one.png").to_csv(tmp_path / "theirs.csv", index=False)
+    assert "rows repeat a file" in refused(tmp_path / "theirs.csv", tmp_path, **ROWS)
+    one.assign(file=[f"{row}.png" for row in one.groupby("label").cumcount()]).to_csv(tmp_path / "c.csv", index=False)
+    assert taken(tmp_path / "c.csv", tmp_path, **ROWS).run.n_images == 60, "each class has files of the same names"
+
+
+def test_negative_log_probabilities_are_told_from_logits(tmp_path):
+    table = {name: -np.log(each) for name, each in PROBABILITIES.items()}
+    said = refused(written(tmp_path, label=BY_NAME, **table), tmp_path, **ROWS)
+    assert said.startswith("e to the power of the negated scores sums to one in each row: negative log-probabilities")
+    kept = taken(tmp_path / "theirs.csv", tmp_path, scores="logits", **ROWS).run
+    assert kept.meta["scores"] == "logits"
