@@ -109,6 +109,7 @@ def read_class_names(path: str) -> list[tuple[str, ...]]:
         if table := _from_csv(lines, Path(path).name):
             return _without_repeated(table, Path(path).name)
         lines = [re.sub(r'^"([^"]*)"$', r"\1", line) for line in lines]
+        lines = lines[1:] if len(lines) > 2 and lines[0].casefold() in _HEADINGS else lines
     rows = [tuple(filter(None, map(str.strip, line.split("\t")))) for line in lines]
     synsets = [_SYNSET.fullmatch(line) for line in lines]
     if all(synsets):  # as ImageNet's synset_words.txt
