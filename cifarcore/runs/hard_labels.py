@@ -50,6 +50,12 @@ def _by_name(
     if not lists:
         if given is not None and are_digits(given.astype(str)) and set(given.tolist()).isdisjoint(predicted.tolist()):
             raise CifarcoreError("the classes are unknown; give --class-names FILE, or the labels as names")
+        if given is not None and not np.isin(predicted, given).any():
+            pair = " and ".join(repr(str(each[0])[:60]) for each in (predicted, given))
+            raise CifarcoreError(
+                f"no prediction is the label of any image (such as {pair}); "
+                "name both alike, or give --class-names FILE with all names of each class"
+            )
         occurring = np.unique(np.concatenate([predicted, *([] if given is None else [given])])).tolist()
         lists = [[[name] for name in occurring]]
     texts, inverse = np.unique(predicted, return_inverse=True)

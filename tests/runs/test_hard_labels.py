@@ -243,3 +243,21 @@ def test_a_name_of_two_classes_is_neither_ones_prediction(folder, table):
     assert "predictions are no class's name (such as 'crane')" in refused(path, folder, **options)
     table.drop(columns="number").to_csv(path, index=False)
     check(taken(path, folder, **options), table)
+
+
+def test_predictions_that_are_nobodys_label_are_refused(tmp_path):
+    """Of lists of classes by rank each was a class of its own, and the accuracy 0."""
+    ranked = [str(list(CLASSES[i:] + CLASSES[:i])) for i in range(4)] * 5
+    pd.DataFrame({"label": list(CLASSES) * 5, "prediction": ranked}).to_csv(tmp_path / "a.csv", index=False)
+    said = refused(tmp_path / "a.csv", tmp_path, order="rows", test_set="shop")
+    assert said.startswith("no prediction is the label of any image (such as \"['cat', 'dog'")
+
+
+def test_a_heading_of_the_class_names_is_no_class(tmp_path):
+    """Predicted classes that are numbers were all called like the class before theirs."""
+    (tmp_path / "names.csv").write_text("name\n" + "\n".join(CLASSES))
+    table = pd.DataFrame({"label": [0, 1, 2, 3] * 5, "prediction": [0, 1, 2, 0] * 5})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    options = {"order": "rows", "test_set": "shop", "class_names": str(tmp_path / "names.csv")}
+    run = taken(tmp_path / "a.csv", tmp_path, **options).run
+    assert run.class_names.tolist() == list(CLASSES) and run.correct.mean() == 0.75
