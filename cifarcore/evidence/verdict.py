@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cifarcore.evidence import absent, crossed, delong, known, metrics, paired, seed_notes, shares
+from cifarcore.runs import class_order
 from cifarcore.runs.run import Run
 from cifarcore.text import counted, number, p_value, spaced, std
 from cifarcore.threads import each
@@ -134,6 +135,7 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int, rel
     are in all runs under different labels.
     """
     notes = [*absent.notes(runs), *left_out_note(runs[0].n_images, left_out, relabelled)]
+    notes += class_order_notes(runs, n_a)
     notes += seed_notes.seed_notes(runs, n_a)
     inside = accuracy["low"] <= 0 <= accuracy["high"]
     if np.isfinite([accuracy["p"], accuracy["low"]]).all() and inside == (accuracy["p"] < paired.ALPHA):
@@ -142,6 +144,13 @@ def notes(accuracy: pd.Series, runs: Sequence[Run], n_a: int, left_out: int, rel
             f"{'includes' if inside else 'excludes'} zero; the test, which decides, gives p = {accuracy['p']:.4f}."
         )
     return [*notes, *known.notes(runs, n_a)]
+
+
+def class_order_notes(runs: Sequence[Run], n_a: int) -> list[str]:
+    """For each side, that its accuracy is far better with the classes in another order."""
+    sides = (("A", runs[:n_a]), ("B", runs[n_a:]))
+    found = ((letter, next(filter(None, map(class_order.doubt, side)), "")) for letter, side in sides)
+    return [f"Of {letter}, {doubt}" for letter, doubt in found if doubt]
 
 
 def left_out_note(n_images: int, left_out: int, relabelled: int = 0) -> list[str]:

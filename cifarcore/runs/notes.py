@@ -4,6 +4,7 @@ import numpy as np
 
 from cifarcore.data.ids import image_keys
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs import class_order
 from cifarcore.runs.run import Run
 from cifarcore.runs.test_sets import TestSet
 from cifarcore.text import counted
@@ -30,6 +31,8 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
     if run.n_images >= LEAST and accuracy <= chance + 2 * (chance * (1 - chance) / run.n_images) ** 0.5:
         ask = "are the rows in this order?" if in_order else "are the columns in the order of these classes?"
         notes.append(f"the accuracy, {accuracy:.4f}, is no better than chance, {chance:.4f}: {ask}")
+    if (in_order or not notes) and (doubt := class_order.doubt(run)):  # else this is asked already
+        notes.append(doubt)
     if test is not None and test.others and tuple(run.class_names.tolist()) == test.class_names:
         right = {other.name: run.predictions == (other.counted if numbered else other.labels) for other in test.others}
         best = max(right, key=lambda name: right[name].sum())
