@@ -12,6 +12,7 @@ from cifarcore.text import counted
 #: standard errors by which the images that another order gets right must outnumber those that this one does
 SURE = 3.0
 LEAST = 50  #: images from which an accuracy is held against chance
+TOO_SURE = 0.4  #: by which the mean confidence exceeds the accuracy of few models, and of many whose labels are others'
 
 
 def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool, numbered: bool = False) -> list[str]:
@@ -28,11 +29,15 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
     shares = [np.bincount(rows, minlength=run.n_classes) / run.n_images for rows in (run.labels, run.predictions)]
     chance = float(shares[0] @ shares[1])
     accuracy = float(run.correct.mean())
-    if run.n_images >= LEAST and accuracy <= chance + 2 * (chance * (1 - chance) / run.n_images) ** 0.5:
+    guessed = run.n_images >= LEAST and accuracy <= chance + 2 * (chance * (1 - chance) / run.n_images) ** 0.5
+    if guessed:
         ask = "are the rows in this order?" if in_order else "are the columns in the order of these classes?"
         notes.append(f"the accuracy, {accuracy:.4f}, is no better than chance, {chance:.4f}: {ask}")
-    if (in_order or not notes) and (doubt := class_order.doubt(run)):  # else this is asked already
+    if (in_order or not guessed) and (doubt := class_order.doubt(run)):  # else this is asked already
         notes.append(doubt)
+    elif not guessed and run.n_images >= LEAST and (confidence := _mean_confidence(run)) - accuracy > TOO_SURE:
+        ask = "are the labels in the order of the rows?"
+        notes.append(f"the mean confidence is {confidence:.4f}, the accuracy {accuracy:.4f}: {ask}")
     if test is not None and test.others and tuple(run.class_names.tolist()) == test.class_names:
         right = {other.name: run.predictions == (other.counted if numbered else other.labels) for other in test.others}
         best = max(right, key=lambda name: right[name].sum())
@@ -58,6 +63,14 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
             ask = "are the labels in the file the model's own answers?"
         notes.append(f"every predicted class is the true one: {ask}")
     return notes
+
+
+def _mean_confidence(run: Run) -> float:
+    """The mean probability of the predicted class; zero where there are only predicted classes."""
+    if not run.has_scores:
+        return 0.0
+    scores = run.logits.astype(np.float32)
+    return float((1 / np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1)).mean())
 
 
 def not_told_by_labels(test: TestSet, given: np.ndarray) -> list[str]:

@@ -96,3 +96,16 @@ def test_labels_that_are_true_or_false_count_two_classes(tmp_path):
     labels, ids = rng.integers(2, size=60) == 1, np.arange(60, dtype=np.uint64)
     np.savez(tmp_path / "x.npz", logits=rng.normal(size=(60, 2)), labels=labels, sample_ids=ids, class_names=["a", "b"])
     assert taken(tmp_path / "x.npz", tmp_path).run.labels.tolist() == labels.astype(int).tolist()
+
+
+@pytest.mark.parametrize(("sure", "right", "doubted"), [(8.0, 600, False), (8.0, 500, True), (2.0, 400, False)])
+def test_a_confidence_far_above_the_accuracy_is_doubted(sure, right, doubted):
+    run = guessing(1000, right, 10)
+    run = replace(run, logits=run.logits * np.float16(sure), digest="")
+    confidence = 1 / (1 + 9 * np.exp(-sure))
+    assert doubted == (confidence - right / 1000 > 0.4)
+    found = [note for note in notes.doubts(run, None, True, False) if note.startswith("the mean confidence is ")]
+    text = f"the mean confidence is {confidence:.4f}, the accuracy {right / 1000:.4f}: "
+    assert found == ([text + "are the labels in the order of the rows?"] if doubted else [])
+    hard = replace(run, meta=run.meta | {"scores": "classes"}, digest="")
+    assert not any("confidence" in note for note in notes.doubts(hard, None, True, False))
