@@ -41,7 +41,8 @@ def evaluate(checkpoint: Checkpoint, dataset: Dataset, device: str = "auto") -> 
     Raises CifarcoreError where the data set has other classes than the checkpoint.
     """
     logits, val_logits, features = score_all(checkpoint, dataset, device)
-    return make_run(checkpoint, dataset, logits, val_logits), features
+    _, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
+    return make_run(checkpoint, dataset, logits, val_logits, val_rows), features
 
 
 def score_all(
@@ -116,12 +117,13 @@ def _without_tf32() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before
 
 
-def make_run(checkpoint: Checkpoint, dataset: Dataset, logits: np.ndarray, val_logits: np.ndarray) -> Run:
-    """The run of a checkpoint that gave `logits` (N, C) to the test images and `val_logits` (V, C) to the validation
-    split.
+def make_run(
+    checkpoint: Checkpoint, dataset: Dataset, logits: np.ndarray, val_logits: np.ndarray, val_rows: np.ndarray
+) -> Run:
+    """The run of a checkpoint that gave `logits` (N, C) to the test images and `val_logits` (V, C) to the training
+    images that were held out, `val_rows` (V,).
     """
     test_ids = sample_ids(dataset.x_test)
-    _, val_rows = split_validation(dataset.y_train, checkpoint.config.validation_size)
     validation = {}
     if len(val_rows):
         validation = dict(

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from cifarcore.config import RetrainConfig
-from cifarcore.data.cifar100 import split_validation
+from cifarcore.data.cifar100 import sample_ids, split_validation
+from cifarcore.data.ids import rows_of
 from cifarcore.data.synthetic import make_synthetic
 from cifarcore.errors import CifarcoreError
 from cifarcore.retraining import jobs, processes
@@ -21,7 +22,7 @@ from cifarcore.retraining.setup import create, learns_from_kept_features
 from cifarcore.runs.layout import HISTORY_COLUMNS
 from cifarcore.runs.run import load_run
 from cifarcore.training.checkpoints import load_checkpoint, save_checkpoint
-from cifarcore.training.evaluation import evaluate, features_path, load_features, save_features
+from cifarcore.training.evaluation import evaluate, features_path, load_features, save_features, score
 from cifarcore.training.loop import fit
 
 TINY = replace(made.TINY, validation_size=200)
@@ -309,6 +310,20 @@ def test_other_validation_images_are_refused(runs, dataset):
     folder = create(CONFIG, parent(runs), runs)
     with pytest.raises(CifarcoreError, match="validation images are not those of synthetic here"):
         work(folder, dataset)
+
+
+@pytest.mark.parametrize("layers", ["head", "last_block", "all"])
+def test_in_another_order_of_training_images_the_same_are_held_out(runs, dataset, layers):
+    order = np.random.default_rng(0).permutation(len(dataset.y_train))
+    turned = replace(dataset, x_train=dataset.x_train[order], y_train=dataset.y_train[order])
+    job = create(replace(CONFIG, train_layers=layers), parent(runs), runs)
+    work(job, turned)
+    run, before = load_run(retrained_path(job)), load_run(parent(runs))
+    assert sorted(run.val_sample_ids.tolist()) == sorted(before.val_sample_ids.tolist())
+    rows = rows_of(sample_ids(dataset.x_train), run.val_sample_ids)
+    logits, _ = score(load_checkpoint(retrained_path(job).with_suffix(".pt")), dataset.x_train[rows])
+    assert np.abs(run.val_logits.astype(np.float32) - logits).max() < 0.05
+    assert np.array_equal(run.val_labels, dataset.y_train[rows])
 
 
 def test_a_parent_without_validation_split_learns_named_classes(runs, dataset):

@@ -54,7 +54,7 @@ class Scorer:
             test = block_logits(checkpoint, self.block, sample_ids(self.dataset.x_test), on_batch)
         else:
             test = score(checkpoint, self.dataset.x_test, on_batch=on_batch)[0]
-        return make_run(checkpoint, self.dataset, test, test[:0] if val_logits is None else val_logits)
+        return make_run(checkpoint, self.dataset, test, test[:0] if val_logits is None else val_logits, self.val_rows)
 
     def check(self, parent: Checkpoint) -> float:
         """Seconds that scoring all images will take, by some of them. Raises CifarcoreError where these tell that the
