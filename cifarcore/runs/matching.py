@@ -15,7 +15,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs import hard_labels
 from cifarcore.runs.class_names import are_numbers, names_of, superclasses
 from cifarcore.runs.classes import Classes, classes_of
-from cifarcore.runs.counting import refuse_counted_from_one
+from cifarcore.runs.counting import refuse_counted_by_name, refuse_counted_from_one
 from cifarcore.runs.file_labels import labels_of, own_labels, read_file_labels
 from cifarcore.runs.formats import read_labels
 from cifarcore.runs.imported_scores import logits_of
@@ -80,10 +80,12 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
             "or --labels FILE"
         )
     of_answers = _other_answers(predictions, classes)
-    if test is None and labelled[0].dtype.kind != "U" and (truth >= 0).all():
+    if test is None and (truth >= 0).all():
         columns = classes.columns[truth]
-        if np.array_equal(columns, labelled[0]):
-            refuse_counted_from_one(columns, predictions.scores.argmax(axis=1))
+        if np.array_equal(columns.astype(str), labelled[0].astype(str)):  # numbers that count the columns
+            answers = predictions.scores.argmax(axis=1)
+            refuse_counted_from_one(columns, answers)
+            refuse_counted_by_name(columns, answers, predictions.columns or ())
     scores, meta, of_scores = logits_of(predictions, classes, config)  # last: sums tell nothing if a column is missing
     n = len(scores)
     named_by = {"model": config.model, "preset": config.preset}

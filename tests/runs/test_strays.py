@@ -96,3 +96,32 @@ def test_negative_log_probabilities_are_told_from_logits(tmp_path):
     assert said.startswith("e to the power of the negated scores sums to one in each row: negative log-probabilities")
     kept = taken(tmp_path / "theirs.csv", tmp_path, scores="logits", **ROWS).run
     assert kept.meta["scores"] == "logits"
+
+
+TURNED = ["frog", "cat", "dog", "horse"]  # sorted, as folders are: cat, dog, frog, horse
+
+
+def numbered(tmp_path, suffix, labels, run=RUN):
+    path = tmp_path / f"theirs{suffix}"
+    table = pd.DataFrame({"label": labels} | dict(zip(TURNED, run.logits.T.astype(float), strict=True)))
+    table.to_csv(path, index=False) if suffix == ".csv" else table.to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_numbers_that_count_the_names_and_not_the_columns_are_refused(tmp_path, suffix):
+    """Of columns in another order each label was taken for another class's, without a word."""
+    said = refused(numbered(tmp_path, suffix, np.array([2, 0, 1, 3])[RUN.labels]), tmp_path, **ROWS)
+    assert "if they count the sorted names; give the labels as names" in said
+    for labels in (RUN.labels, np.array(TURNED)[RUN.labels]):
+        run = taken(numbered(tmp_path, suffix, labels), tmp_path, **ROWS).run
+        assert run.correct.mean() == RUN.correct.mean()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_numbers_from_one_are_refused_where_the_last_class_has_no_image(tmp_path, suffix):
+    (tmp_path / "names.txt").write_text("\n".join(TURNED))
+    run = made_run(4, 300, 0.8)
+    run = run.take(run.labels < 3)
+    path = numbered(tmp_path, suffix, run.labels + 1, run)
+    assert refused(path, tmp_path, class_names=str(tmp_path / "names.txt"), **ROWS).startswith("no label is 0, and ")
