@@ -102,6 +102,12 @@ def test_labels_of_an_npz_are_of_the_files_that_it_names(tmp_path, outputs):
     order = np.random.default_rng(1).permutation(len(labels))
     np.savez(tmp_path / "mine.npz", probabilities=scores[order], files=files[order], class_names=NAMES)
     given = {"images": str(tmp_path / "flat"), "labels": str(tmp_path / "labels.npz")}
+    rows = [
+        {"file": file, "label": int(label)} | row
+        for file, label, row in zip(files, labels, objects(scores)["ranked"], strict=True)
+    ]
+    (tmp_path / "mine.json").write_text(json.dumps(rows))  # the folder's own classes are those of the labels
+    assert BY_NAME in refused(tmp_path / "mine.json", tmp_path, images=given["images"])
     np.savez(tmp_path / "labels.npz", labels=np.array(NAMES)[labels], files=files)
     assert taken(tmp_path / "mine.npz", tmp_path, **given).run.correct.mean() == accuracy(outputs)
     np.savez(tmp_path / "labels.npz", labels=["bag", "coat"], files=["a.png", "a.png"])
