@@ -27,6 +27,7 @@ from cifarcore.text import counted, distinct, spaced
 
 # keys of session state: the choice that the next run begins with, how many classes the slider was of
 _NEXT, _CLASSES = "sidebar-next", "sidebar-classes"
+_FILES = "sidebar-files-"  #: with A or B: the name chosen, and the file of each seed that it stood for then
 _ON_ALL = (
     "To compare on all, give both models predictions of the same images: `cifarcore evaluate CHECKPOINT` for those "
     "trained here, `cifarcore import` for others."
@@ -106,10 +107,31 @@ def _two_models(catalog: Catalog, place: DeltaGenerator) -> tuple[tuple[str, str
             elif missing_seed and asked in (None, group):  # of another model it may well be missing
                 what = f"{escape(missing_seed)} of {escape(group)} was not found; showing {escape(seed)}."
                 st.warning(what, icon=":material/link_off:")
+            if other := _of_another(catalog, letter, group):
+                st.warning(other, icon=":material/swap_horiz:")
         chosen.append((group, seed))
     (group_a, seed_a), (group_b, seed_b) = chosen
     name_in_address(A=group_a, seedA=seed_a, B=group_b, seedB=seed_b)
     return chosen[0], chosen[1]
+
+
+def _of_another(catalog: Catalog, letter: str, group: str) -> str:
+    """That the name `group` has become another model's since it was chosen, as Markdown; "" where it has not: a name
+    goes to whichever file says that it is of that model, and files come and go.
+    """
+    now = {header.seed: f"{header.name}.npz" for header in catalog.groups[group]}
+    chosen, before = st.session_state.get(key := f"{_FILES}{letter}", ("", {}))
+    if chosen != group:
+        st.session_state[key] = group, now
+        return ""
+    alike = [seed for seed in before if seed in now]
+    if changed := [(before[seed], now[seed]) for seed in alike if before[seed] != now[seed]]:
+        was, has = changed[0]
+    elif not alike:
+        was, has = next(iter(before.values())), next(iter(now.values()))
+    else:
+        return ""
+    return f"{escape(group)} was {escape(was)} when it was chosen, and is {escape(has)} now."
 
 
 def _class_filter(a: Side, b: Side) -> tuple[np.ndarray, str, str]:

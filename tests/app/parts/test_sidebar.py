@@ -108,3 +108,38 @@ def test_a_visit_to_fewer_classes_leaves_no_filter(folder):
     for key, value in (("A", "cnn-made"), ("B", "resnet18-made")):
         app.selectbox(key=key).set_value(value).run()
     assert app.slider(key="hardest").value == 7, "what was set stays"
+
+
+def test_a_name_that_becomes_another_models_is_said_until_another_is_chosen(folder):
+    a, b = two_models()
+    write(folder, a)
+    (folder / "imported").mkdir()
+    nobodys = {key: b.meta[key] for key in ("dataset", "seed")} | {"imported": {}}
+    save_run(replace(b, meta=nobodys), folder / "imported" / "old.npz")
+    app = run(folder, "overview", {"A": "cnn-made", "B": "imported/old"})
+    assert "when it was chosen" not in text(app)
+    save_run(replace(a, meta=nobodys | {"model": "old"}), folder / "imported" / "old-0.npz")
+    app.run()
+    assert "imported/old was old.npz when it was chosen, and is old-0.npz now" in text(app).replace("\\", "")
+    assert "when it was chosen" in text(app.run())
+    assert "when it was chosen" not in text(app.selectbox(key="B").set_value("imported/old.npz").run())
+
+
+def test_a_seed_whose_file_is_gone_and_given_by_another_is_said(folder):
+    a, b, c = *two_models(), made_run(seed=1)
+    write(folder, a, b, c)
+    save_run(made_run(accuracy=0.8), folder / "cnn-old.npz")  # of the same model and seed: it stands alone
+    app = run(folder, "overview", {"A": "cnn-made", "B": "resnet18-made"})
+    (folder / "cnn-made-0.npz").unlink()
+    said = text(app.run()).replace("\\", "")
+    assert "cnn-made was cnn-made-0.npz when it was chosen, and is cnn-old.npz now" in said
+
+
+def test_a_seed_that_is_added_or_deleted_makes_no_other_model(folder):
+    write(folder, *two_models())
+    app = run(folder, "overview", {"A": "cnn-made", "B": "resnet18-made"})
+    write(folder, made_run(seed=1))
+    assert "when it was chosen" not in text(app.run())
+    (folder / "cnn-made-0.npz").unlink()
+    save_run(made_run(accuracy=0.6), folder / "cnn-made-0.npz")  # evaluated again
+    assert "when it was chosen" not in text(app.run())
