@@ -83,6 +83,8 @@ def arrays_of(
     given, truth = truth, _named("labels", lambda: indices(truth, names, names))
     if given.dtype.kind != "U" and np.array_equal(given, truth):
         _named("labels", lambda: refuse_counted_from_one(truth, checked.argmax(axis=1)))
+    if superclass_of is not None and not isinstance(superclass_of, Mapping):
+        raise CifarcoreError("superclass_of: give a dictionary of class names and their superclasses")
     missing = [name for name in names if superclass_of is not None and not superclass_of.get(name)]
     if missing:
         raise CifarcoreError(
@@ -98,14 +100,16 @@ def arrays_of(
     known |= zeros(checked, truth) if floored else {}
     known |= {SOFTMAX: n} if kind == "logits" and is_softmax(checked) else {}
     dataset = {"name": test_set, "matched_by": BY_ROW} if test_set else {}
+    known["dataset"] = dataset | {"fingerprint": fingerprint(own_ids, truth)}
+    further = dict(meta or {})
+    if other := [name for name in further if known.get(name) and known[name] != further[name]]:
+        raise CifarcoreError(f"meta: {other[0]} is {brief(known[other[0]])} by the other arguments; leave it out")
     return {
         "class_names": np.array(names),
         "sample_ids": own_ids,
         "labels": truth.astype(np.int16),
         "logits": logits,
-        "meta": {name: value for name, value in known.items() if value != ""}
-        | {"dataset": dataset | {"fingerprint": fingerprint(own_ids, truth)}}
-        | dict(meta or {}),
+        "meta": {name: value for name, value in known.items() if value != ""} | further,
         **kin,
         **_named("metadata", lambda: metadata_of(metadata, own_ids)),
     }

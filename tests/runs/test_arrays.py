@@ -243,3 +243,15 @@ def test_labels_that_count_from_one_are_refused_though_they_fit():
     assert "--" not in str(caught.value)
     assert made(scores, np.array(NAMES)[SHIFTED + 1], **more).correct.mean() == 0, "names cannot be miscounted"
     assert made(scores[:, [2, 0, 1]], SHIFTED + 1, **more).correct.all(), "the first class may have no image"
+
+
+@pytest.mark.parametrize("meta", [{"model": "theirs"}, {"seed": 4}, {"scores": "classes"}, {"dataset": {"name": "x"}}])
+def test_what_the_arguments_say_is_not_said_otherwise_by_meta(meta):
+    with pytest.raises(CifarcoreError, match=f"meta: {next(iter(meta))} is .* by the other arguments; leave it out"):
+        made(model="mine", seed=3, meta=meta)
+    assert made(meta={"model": "mine", "seed": 4}).name == "mine-4"
+
+
+def test_superclasses_that_are_no_dictionary():
+    with pytest.raises(CifarcoreError, match="superclass_of: give a dictionary"):
+        made(superclass_of=["pets", "pets", "farm"])
