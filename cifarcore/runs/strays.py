@@ -17,8 +17,6 @@ from cifarcore.runs.readers.columns import FEWEST
 from cifarcore.runs.scores import sum_to_one
 from cifarcore.text import quoted
 
-_COUNTED = re.compile(r"(.*?)(\d+)")
-
 
 def refuse_strays(scores: np.ndarray, headings: tuple[str, ...], labels: np.ndarray, named: bool) -> None:
     """Raises CifarcoreError where a column of `scores` (N, C) may be of no class, as of the `labels` (N,), which count
@@ -52,10 +50,6 @@ def _alike(headings: Sequence[str]) -> bool:
     """Whether they have a start in common, as net_cat and net_dog, or count from 0 or 1, as c0 and c1."""
     if re.search(r"\w[_.: -]", commonprefix(list(headings))):
         return True
-    counted = [match for heading in headings if (match := _COUNTED.fullmatch(heading))]
-    numbers = [match[2] for match in counted]
-    return (
-        len({match[1] for match in counted}) == 1
-        and len(counted) == len(headings)
-        and (are_numbers(numbers) or are_numbers(numbers, 1))
-    )
+    stems = {heading.rstrip("0123456789") for heading in headings}
+    numbers = [heading[len(stem) :] for stem in stems for heading in headings] if len(stems) == 1 else []
+    return bool(numbers) and (are_numbers(numbers) or are_numbers(numbers, 1))
