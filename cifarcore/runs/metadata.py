@@ -23,7 +23,7 @@ MAX_BYTES = 1 << 26  #: of the file
 MOST_CHARACTERS = 60  #: of a value that are kept
 #: a number as it is written where the comma parts its decimals, and points may part its thousands; and one whose comma
 #: may part its thousands
-_WITH_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?(e[+-]?\d+)?", re.IGNORECASE)
+_WITH_COMMA = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
@@ -93,7 +93,10 @@ def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
     texts = [
         ["" if _is_empty(value) else one_line(value, MOST_CHARACTERS) for value in row] for row in columns.values()
     ]
-    texts, _ = _without_commas(dict(zip(columns, texts, strict=True)))
+    as_text = [name for name, values in columns.items() if any(isinstance(value, str) for value in values)]
+    read, _ = _without_commas({name: cells for name, cells in zip(columns, texts, strict=True) if name in as_text})
+    of_text = dict(zip(as_text, read, strict=True))  # numbers have no commas, and their points part decimals
+    texts = [of_text.get(name, cells) for name, cells in zip(columns, texts, strict=True)]
     return {"metadata_names": np.array(list(columns)), "metadata_values": np.array(texts, dtype=str).T}
 
 
@@ -110,11 +113,11 @@ def _without_commas(columns: Mapping[str, list[str]]) -> tuple[list[list[str]], 
     sure = any("," in cell and not _THOUSANDS.fullmatch(cell) for cells in numbers.values() for cell in cells)
     commas = [name for name, cells in numbers.items() if any("," in cell for cell in cells)]
     read = [name for name, cells in numbers.items() if sure and any(set(cell) & set(".,") for cell in cells)]
-    told = (
-        ["the decimal comma was read as such"]
-        if sure
-        else [f"text, as a comma may part thousands: {name!r}" for name in commas]
-    )
+    if sure:
+        told = [f"points were read as parting thousands: {name!r}" for name in read if name not in commas]
+        told.append("the decimal comma was read as such")
+    else:
+        told = [f"text, as a comma may part thousands: {name!r}" for name in commas]
     texts = [
         [value.replace(".", "").replace(",", ".") for value in values] if name in read else values
         for name, values in columns.items()

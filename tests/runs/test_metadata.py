@@ -189,3 +189,18 @@ def test_commas_that_may_part_thousands_are_told_to_be_text(tmp_path, run):
     assert any(note.endswith("; text, as a comma may part thousands: 'size'") for note in found.notes)
     columns = columns_of(found.run)
     assert columns["size"].tolist() == frame["size"].tolist() and columns["site"].tolist() == [1.234, 2] * 200
+
+
+def test_points_of_numbers_part_no_thousands(tmp_path, run):
+    known = {"site": ["4,25", "1,5"] * 200, "sharpness": [1.375, 2.125] * 200, "count": ["1.375", "2.125"] * 200}
+    known |= {"share": ["0.125", "0.375"] * 200}
+    given = dict(class_names=run.class_names, sample_ids=run.sample_ids)
+    columns = columns_of(Run.from_predictions(run.logits, run.labels, **given, metadata=known))
+    assert columns["sharpness"].tolist() == [1.375, 2.125] * 200 and columns["share"].tolist() == [0.125, 0.375] * 200
+    assert columns["count"].tolist() == [1375, 2125] * 200 and columns["site"].tolist() == [4.25, 1.5] * 200
+    frame = pd.DataFrame({"sample_id": run.sample_ids} | known)
+    frame.to_csv(tmp_path / "known.csv", index=False)
+    found = taken(predictions(tmp_path, run), tmp_path, metadata=str(tmp_path / "known.csv"))
+    assert columns_of(found.run)["share"].tolist() == [0.125, 0.375] * 200
+    told = [note for note in found.notes if "points were read as parting thousands: 'count'; the decimal" in note]
+    assert len(told) == 1 and "thousands: 'share'" not in told[0]
