@@ -102,7 +102,7 @@ def arrays_of(
     dataset = {"name": test_set, "matched_by": BY_ROW} if test_set else {}
     known["dataset"] = dataset | {"fingerprint": fingerprint(own_ids, truth)}
     further = dict(meta or {})
-    if other := [name for name in further if known.get(name) and known[name] != further[name]]:
+    if other := [name for name in further if known.get(name) and not _says(further[name], known[name])]:
         raise CifarcoreError(f"meta: {other[0]} is {brief(known[other[0]])} by the other arguments; leave it out")
     return {
         "class_names": np.array(names),
@@ -113,6 +113,11 @@ def arrays_of(
         **kin,
         **_named("metadata", lambda: metadata_of(metadata, own_ids)),
     }
+
+
+def _says(given: Any, known: Any) -> bool:
+    """Whether an entry of `meta` says what is known, perhaps with more beside it, such as the name of a test set."""
+    return given == known or isinstance(given, dict) and isinstance(known, dict) and known.items() <= given.items()
 
 
 def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> None:

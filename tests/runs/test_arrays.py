@@ -252,6 +252,13 @@ def test_what_the_arguments_say_is_not_said_otherwise_by_meta(meta):
     assert made(meta={"model": "mine", "seed": 4}).name == "mine-4"
 
 
+def test_meta_may_name_the_test_set_of_which_the_images_are():
+    dataset = made().meta["dataset"] | {"name": "shop"}
+    assert made(meta={"dataset": dataset}).meta["dataset"] == dataset, "as of another run of the same images"
+    with pytest.raises(CifarcoreError, match="meta: dataset is"):
+        made(meta={"dataset": dataset | {"fingerprint": "0"}})
+
+
 def test_superclasses_that_are_no_dictionary():
     with pytest.raises(CifarcoreError, match="superclass_of: give a dictionary"):
         made(superclass_of=["pets", "pets", "farm"])
