@@ -31,10 +31,13 @@ _SCORE = re.compile(r"-?\d+[.,]\d+(e[-+]?\d+)?|-?\d+e[-+]?\d+", re.IGNORECASE)
 _HEADINGS = {
     "",
     "class",
+    "classes",
     "class name",
+    "class names",
     "name",
     "names",
     "label",
+    "labels",
     "wnid",
     "synset",
     "wordnet id",
@@ -109,7 +112,7 @@ def read_class_names(path: str) -> list[tuple[str, ...]]:
         if table := _from_csv(lines, Path(path).name):
             return _without_repeated(table, Path(path).name)
         lines = [re.sub(r'^"([^"]*)"$', r"\1", line) for line in lines]
-        lines = lines[1:] if len(lines) > 2 and lines[0].casefold() in _HEADINGS else lines
+        lines = lines[1:] if len(lines) > 2 and _is_heading(lines[0]) else lines
     rows = [tuple(filter(None, map(str.strip, line.split("\t")))) for line in lines]
     synsets = [_SYNSET.fullmatch(line) for line in lines]
     if all(synsets):  # as ImageNet's synset_words.txt
@@ -137,11 +140,13 @@ def _from_csv(lines: list[str], file: str) -> list[tuple[str, ...]]:
             f"{file}: a table of scores, not of class names; give a line for each class, with all its names on it, "
             "such as n01443537,goldfish"
         )
-    if all(cell.casefold().replace("_", " ") in _HEADINGS for cell in rows[0]) or (
-        not any(map(str.isdecimal, rows[0])) and any(map(str.isdecimal, rows[-1]))
-    ):
+    if all(map(_is_heading, rows[0])) or (not any(map(str.isdecimal, rows[0])) and any(map(str.isdecimal, rows[-1]))):
         del rows[0]
     return [names for row in _in_number_order(rows) if (names := tuple(filter(None, row)))]
+
+
+def _is_heading(cell: str) -> bool:
+    return cell.casefold().replace("_", " ") in _HEADINGS
 
 
 def _counted(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:

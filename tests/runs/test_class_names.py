@@ -121,6 +121,8 @@ def test_superclasses_of_a_file_come_before_those_known(tmp_path):
         ("numbered.csv", "index,name\n1,sea\n0,oak\n", [("oak",), ("sea",)]),
         ("from_one.csv", "nr;tree\n2;sea\n1;oak\n", [("oak",), ("sea",)]),
         ("headed.csv", ",wnid,name\n0,n01,oak\n1,n02,sea\n", [("n01", "oak"), ("n02", "sea")]),
+        ("headed_alone.csv", "class_name\noak\nsea\n", [("oak",), ("sea",)]),
+        ("classes.csv", '"Class Names"\n"oak"\n"sea"\n', [("oak",), ("sea",)]),
         ("quoted.csv", '"oak, tree"\n"sea"\n', [("oak, tree",), ("sea",)]),
         (
             "uneven.csv",
