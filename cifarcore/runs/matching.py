@@ -75,6 +75,11 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
     classes = _classes(predictions, labelled, test, config)
     truth = classes.labels
     if truth is None:
+        if config.labels:
+            raise CifarcoreError(
+                f"{Path(config.labels).name} has the labels of files, and the predictions name none; put the files "
+                "beside the predictions, or give --labels the labels alone, in the order of the rows"
+            )
         raise CifarcoreError(
             "no labels; give a column or an array named label, target, y_true, ground_truth, fine_label or the like, "
             "or --labels FILE"

@@ -124,3 +124,17 @@ def test_labels_of_an_npz_that_are_of_other_rows_are_refused(tmp_path, outputs):
         assert f"'{name}' says which image each label is of" in refused(tmp_path / "mine.npz", tmp_path, **given)
     np.savez(tmp_path / "labels.npz", labels=labels, index=np.arange(len(labels)))
     assert taken(tmp_path / "mine.npz", tmp_path, **given).run.correct.mean() == accuracy(outputs)
+
+
+@pytest.mark.parametrize("form", ["npz", "csv"])
+def test_labels_of_files_are_not_asked_for_again_where_the_predictions_name_none(tmp_path, outputs, form):
+    scores, labels = outputs
+    pd.DataFrame(scores, columns=NAMES).to_csv(tmp_path / "mine.csv", index=False)
+    known = {"files": [f"{row}.png" for row in range(len(labels))], "labels": np.array(NAMES)[labels]}
+    path = tmp_path / f"known.{form}"
+    np.savez(path, **known) if form == "npz" else pd.DataFrame(known).to_csv(path, index=False)
+    said = refused(tmp_path / "mine.csv", tmp_path, labels=str(path), **ROWS)
+    assert said.startswith(f"known.{form} has the labels of files, and the predictions name none; put the files beside")
+    np.save(tmp_path / "alone.npy", known["labels"])
+    alone = taken(tmp_path / "mine.csv", tmp_path, labels=str(tmp_path / "alone.npy"), **ROWS).run
+    assert alone.correct.mean() == accuracy(outputs)
