@@ -69,8 +69,11 @@ def _mean_confidence(run: Run) -> float:
     """The mean probability of the predicted class; zero where there are only predicted classes."""
     if not run.has_scores:
         return 0.0
-    scores = run.logits.astype(np.float32)
-    return float((1 / np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1)).mean())
+    total = 0.0
+    for rows in run.blocks():
+        scores = run.logits[rows].astype(np.float32)
+        total += float((1 / np.exp(scores - scores.max(axis=1, keepdims=True)).sum(axis=1)).sum())
+    return total / run.n_images
 
 
 def not_told_by_labels(test: TestSet, given: np.ndarray) -> list[str]:

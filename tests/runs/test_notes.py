@@ -1,11 +1,13 @@
 """Doubts about imported predictions, and rows that repeat an image."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from import_checks import taken
 from made import made_run
+from scipy.special import softmax
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs import notes
@@ -109,3 +111,15 @@ def test_a_confidence_far_above_the_accuracy_is_doubted(sure, right, doubted):
     assert found == ([text + "are the labels in the order of the rows?"] if doubted else [])
     hard = replace(run, meta=run.meta | {"scores": "classes"}, digest="")
     assert not any("confidence" in note for note in notes.doubts(hard, None, True, False))
+
+
+def test_the_mean_confidence_takes_little_memory_beside_the_scores():
+    rng = np.random.default_rng(0)
+    run = replace(made_run(100, 40_000), logits=rng.normal(size=(40_000, 100)).astype(np.float16), digest="")
+    scores = run.logits.astype(np.float64)
+    tracemalloc.start()
+    confidence = notes._mean_confidence(run)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < run.logits.nbytes
+    assert confidence == pytest.approx(softmax(scores, axis=1).max(axis=1).mean(), rel=1e-5)
