@@ -203,6 +203,11 @@ def test_classes_that_a_data_set_counts_in_another_order_are_refused(tmp_path, m
             CifarcoreError, match=r"counts the classes as eel, cat, dog, … \(classes\), .* in its order"
         ):
             integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS)
+    given.classes = {name: CLASSES.index(name) for name in turned}  # by their numbers, not as they stand
+    check(integrations.run_from_torch(network, DataLoader(given, 5), images=IMAGES, **ARGUMENTS), network)
+    given.classes = {name: turned.index(name) for name in CLASSES}
+    with pytest.raises(CifarcoreError, match="counts the classes as eel, cat, dog"):
+        integrations.run_from_torch(network, DataLoader(given, 5), images=IMAGES, **ARGUMENTS)
     given.target_transform = abs  # so the labels may count others
     check(integrations.run_from_torch(network, DataLoader(given, 5), images=IMAGES, **ARGUMENTS), network)
     monkeypatch.setitem(sys.modules, "keras", SimpleNamespace())

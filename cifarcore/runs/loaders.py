@@ -74,12 +74,14 @@ def refuse_other_names(loader: Any, names: Any) -> None:
     torch_data, given = sys.modules.get("torch.utils.data"), getattr(loader, "dataset", loader)
     while torch_data is not None and isinstance(given, torch_data.Subset):
         given = given.dataset
-    if getattr(given, "target_transform", None) is not None:
+    if names is None or getattr(given, "target_transform", None) is not None:
         return
     for attribute in ("classes", "class_names", "class_indices"):
         theirs, ours = getattr(given, attribute, None), [str(name) for name in names]
         if not isinstance(theirs, (list, tuple, dict)) or not all(isinstance(name, str) for name in theirs):
             continue
+        if isinstance(theirs, dict) and all(isinstance(number, int) for number in theirs.values()):
+            theirs = sorted(theirs, key=lambda name: theirs[name])
         places = names_of(ours).places(list(theirs))
         if len(places) == len(ours) and sorted(places) == list(range(len(ours))) != places.tolist():
             raise CifarcoreError(
