@@ -239,7 +239,8 @@ class Trainer:
                 f"{path}: was started with other settings ({', '.join(different)}); give the same ones, or delete "
                 "it to start over"
             )
-        self.refuse_other(state.get("data"), state.get("teacher"), path)
+        # not in files of earlier versions: whose teacher is unknown, as of a finished one
+        self.refuse_other(state.get("data"), state.get("teacher", self.teacher_digest), path)
         with undamaged(path, "--overwrite starts over"):
             self.initialised_from = str(state.get("initialised_from", self.initialised_from))
             self.model.load_state_dict(state["model"])
