@@ -18,10 +18,12 @@ from cifarcore.app.start import is_chosen
 from cifarcore.app.view import NO_SUPERCLASSES, View
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent, comparison
+from cifarcore.evidence.verdict import class_order_notes
 from cifarcore.files import runs_dir
 from cifarcore.reports.sides import Side
 from cifarcore.reports.tables.classes import CLASS_METRICS, HARDNESS, hardest_first
 from cifarcore.runs.layout import BY_ROW, dataset_name
+from cifarcore.runs.memo import memo
 from cifarcore.runs.test_sets import pack_path
 from cifarcore.text import counted, distinct, spaced
 
@@ -78,6 +80,8 @@ def choose(root: Path, models: DeltaGenerator | None = None) -> View | Problem:
     most = max(header.n_images for name in names for header in catalog.chosen(*name))
     warnings = _status(catalog, a, b, only, most)
     warnings += tuple((escape(line, 400), ":material/account_tree:") for line in regrouped)
+    miscounted = memo(class_order_notes, (*a.runs, *b.runs), len(a.runs))
+    warnings += tuple((escape(line, 400), ":material/swap_vert:") for line in miscounted)
     return View(a, b, *only[:2], classes, pictures, hardness, metric, root, warnings)
 
 

@@ -21,6 +21,17 @@ def test_a_partial_overlap_is_said(folder):
     assert "100 are only in A" in text(run(folder, "overview"))
 
 
+def test_classes_counted_in_another_order_are_said_on_every_page(folder):
+    a, b = two_models()
+    order = np.array([1, 2, 0, *range(3, b.n_classes)])
+    write(folder, a, replace(b, logits=b.logits[:, order], digest=""))
+    for page in ("overview", "confusion"):
+        said = [warning.value for warning in run(folder, page).warning]
+        assert [each for each in said if each.startswith("Of B, the accuracy would be")], said
+    write(folder, a, b)
+    assert not any("another order" in warning.value for warning in run(folder, "overview").warning)
+
+
 def test_a_file_that_is_no_run_file_does_not_stop_the_app(folder):
     write(folder, *two_models())
     (folder / "broken.npz").write_bytes(b"no zip")
