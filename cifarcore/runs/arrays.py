@@ -92,12 +92,14 @@ def arrays_of(
         )
     if kind != "logits":
         _named("scores", lambda: refuse_unfilled(checked))
-    logits, kept_as, floored = _named("scores", lambda: as_logits(checked, kind))
+    stored = _named("scores", lambda: as_logits(checked, kind))
     with np.errstate(over="ignore"):  # what float16 cannot hold is refused below
-        logits = owned(logits.astype(np.float16))  # as a run file does, so that a loaded run gives the same numbers
+        logits = owned(
+            stored.logits.astype(np.float32 if stored.precise else np.float16)
+        )  # as a run file does, so that a loaded run gives the same numbers
     kin = superclasses(names, known=None if superclass_of is None else dict(superclass_of))
-    known = {"model": model, "preset": preset, "seed": int(seed), "scores": kept_as}
-    known |= zeros(checked, truth) if floored else {}
+    known = {"model": model, "preset": preset, "seed": int(seed)} | stored.meta
+    known |= zeros(checked, truth) if stored.floored else {}
     known |= {SOFTMAX: n} if kind == "logits" and is_softmax(checked) else {}
     dataset = {"name": test_set, "matched_by": BY_ROW} if test_set else {}
     known["dataset"] = dataset | {"fingerprint": fingerprint(own_ids, truth)}

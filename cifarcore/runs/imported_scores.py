@@ -39,14 +39,12 @@ def logits_of(
     part = of_part(given, stated)
     rescaled = part is not None and config.classes == "shared"
     try:
-        scores, kind, floored = as_logits(
-            part if rescaled else given, "" if softmax and config.scores not in KINDS else stated
-        )
+        stored = as_logits(part if rescaled else given, "" if softmax and config.scores not in KINDS else stated)
     except CifarcoreError as error:
         if part is None:
             raise
         raise CifarcoreError(f"{error}, or --classes shared if columns of other classes were left out") from None
-    scores = scores[:, columns]
+    scores, kind, floored = stored.logits[:, columns], stored.kind, stored.floored
     if kind == CLASSES and (scores.max(axis=1) < 0).any():
         raise CifarcoreError(
             "images are predicted as classes that are left out; without scores there is no other class"
@@ -55,7 +53,7 @@ def logits_of(
         scores = scores - scores.max(axis=1, keepdims=True)
     truth = np.asarray(classes.labels)
     known = np.flatnonzero(truth >= 0)
-    meta: dict[str, object] = {"scores": kind}
+    meta: dict[str, object] = {**stored.meta}
     meta |= zeros(given[known][:, columns], truth[known]) if floored else {}
     meta |= {SOFTMAX: len(scores)} if softmax and kind == "logits" else {}
     notes = []
@@ -76,7 +74,7 @@ def logits_of(
             f"the true class of {counted(meta[ZEROS], 'image')} has a probability of zero, so there is no log loss"
         )
     with np.errstate(over="ignore"):  # saving refuses what float16 cannot hold
-        rounded = scores.astype(np.float16)
+        rounded = scores if stored.precise else scores.astype(np.float16)
     if changed := int((rounded.argmax(axis=1) != scores.argmax(axis=1)).sum()):
         notes.append(f"rounding the scores to float16 changes the prediction on {counted(changed, 'image')}")
     return scores, meta, notes

@@ -12,6 +12,10 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES, MAX_CLASSES, MAX_NAME_LENGTH
 
 RANKED = 5  #: classes from which rows that all fall are no coincidence, even of a network that knows nothing
+NOISE = 1e-11  #: relative differences of float64 that sums and means of equal numbers have
+MANY = 0.25  #: share of the differences among scores that may be lost
+FEW = 20  #: such differences tell nothing
+SATURATED = 0.5  #: above it probabilities of a sure model differ by little, and all are of its class
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,7 @@ def checked_scores(predictions: Predictions) -> np.ndarray:
         raise CifarcoreError("no rows; give one for each test image")
     if not 2 <= scores.shape[1] <= MAX_CLASSES:
         raise CifarcoreError(f"{scores.shape[1]} columns of scores; give one for each of 2 to {MAX_CLASSES} classes")
+    given = scores
     with np.errstate(over="ignore", invalid="ignore"):
         scores = np.ascontiguousarray(scores, np.float32)
     bad = ~np.isfinite(scores)
@@ -58,7 +63,26 @@ def checked_scores(predictions: Predictions) -> np.ndarray:
             f"{bad.sum():,} scores in {bad.any(axis=1).sum():,} rows are NaN, empty or infinite (first: row {row}, "
             f"column {predictions.columns[column] if predictions.columns else column})"
         )
+    if given.dtype.kind == "f" and given.dtype.itemsize > 4:
+        _refuse_too_fine(given, scores)
     return scores
+
+
+def _refuse_too_fine(given: np.ndarray, scores: np.ndarray) -> None:
+    """Raises CifarcoreError where many scores (N, C) of an image, or for a class, differ, but no longer as the float32
+    `scores`: ranks, top-5 accuracy and AUC would be others. Some images and some classes tell.
+    """
+    rows, columns = (slice(None, None, -(-n // most)) for n, most in zip(scores.shape, (1000, 50), strict=True))
+    for part, axis in ((np.s_[rows], 1), (np.s_[:, columns], 0)):
+        fine, coarse = np.sort(given[part], axis=axis), np.sort(scores[part], axis=axis)
+        gap, high = np.diff(fine, axis=axis), fine[1:] if axis == 0 else fine[:, 1:]
+        differ = (gap > NOISE * np.abs(high)) & (high < SATURATED)
+        lost = differ & (np.diff(coarse, axis=axis) == 0)
+        if lost.sum() > max(FEW, MANY * differ.sum()):
+            raise CifarcoreError(
+                f"{lost.sum() / differ.sum():.0%} of the scores that differ are equal in float32, in which they are "
+                "read; give the scores before they became probabilities, such as scikit-learn's decision_function"
+            )
 
 
 def refuse_ranked(predictions: Predictions) -> None:

@@ -28,7 +28,7 @@ from cifarcore.runs.layout import (
     parse_meta,
     refusal,
 )
-from cifarcore.runs.scores import CLASSES
+from cifarcore.runs.scores import CLASSES, PRECISE, STORED_AS
 from cifarcore.runs.unchanging import keep_arrays, owned
 
 MOST_NAMED = 12
@@ -225,9 +225,8 @@ def seeds_text(runs: Sequence[Run]) -> str:
 
 
 def save_run(run: Run, path: str | Path) -> Path:
-    """Write `run` as one `.npz`, atomically, and return its path. Raises RunFileError when it is not a valid run.
-
-    Scores are kept as float16 (N, C), class indices as int16.
+    """Write `run` as one `.npz`, atomically, and return its path: scores as float16 (N, C), or as float32 where `meta`
+    says that they lie too close for it; class indices as int16. Raises RunFileError when it is not a valid run.
     """
     path = Path(path)
     arrays = checked_arrays(run, path)
@@ -249,8 +248,9 @@ def checked_arrays(run: Run, path: Path) -> dict[str, np.ndarray]:
         if name not in arrays and value is not None:
             arrays[name] = native(np.asarray(value))
             if name in _STORED_AS_FLOAT16 and arrays[name].dtype.kind == "f":
+                stored = np.float32 if name == "logits" and run.meta.get(STORED_AS) == PRECISE else np.float16
                 with np.errstate(over="ignore"):
-                    arrays[name] = arrays[name].astype(np.float16)
+                    arrays[name] = arrays[name].astype(stored)
     check_shapes({name: (array.dtype, array.shape) for name, array in arrays.items()}, path)
     parse_meta(arrays["meta"], path)
     check_values(arrays, path)

@@ -1,5 +1,7 @@
 """Scores as a run file keeps them: logits, or the logarithms of probabilities, which are known by their sums."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
@@ -20,20 +22,41 @@ SUM_TOLERANCE = 0.01
 ZEROS = "zero_probabilities"
 #: and under this one of how many images the logits, kept as such as asked for, look as after softmax
 SOFTMAX = "through_softmax"
+#: and under this one that scores are kept as float32, since as float16 too many would be equal
+STORED_AS, PRECISE = "scores_stored_as", "float32"
+#: that is so where of more than this share of images some of the foremost scores differ, but not as float16, or where
+#: the standard deviation of an image's log-probabilities is below this one in the median
+MANY, FOREMOST, FLAT = 0.05, 6, 0.5
 
 
-def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]:
-    """Scores (N, C) as a run file keeps them, what they are (`logits`, `log_probabilities` or CLASSES), and how many
-    are floored.
+class Stored(NamedTuple):
+    """Scores as a run file keeps them."""
+
+    logits: np.ndarray  #: (N, C)
+    kind: str  #: `logits`, `log_probabilities` or CLASSES
+    floored: int = 0  #: probabilities kept as FLOOR
+    precise: bool = False  #: see STORED_AS
+
+    @property
+    def meta(self) -> dict[str, str]:
+        """What a run's `meta` says of them."""
+        return {"scores": self.kind} | ({STORED_AS: PRECISE} if self.precise else {})
+
+
+def as_logits(scores: np.ndarray, kind: str = "") -> Stored:
+    """Scores (N, C) as a run file keeps them.
 
     `kind` is one of KINDS; empty: probabilities are known by their sums. Rows of one 1 and else 0 are predicted classes
     unless they are said to be logits. Probabilities become their logarithms, those below FLOOR that of FLOOR, in steps
-    of float16: equal ones stay equal, of whatever image. Logits are shifted in each row to a highest score of 0, which
-    changes no softmax and keeps the best apart in float16. Raises CifarcoreError where the scores are not of that kind.
+    of float16: equal ones stay equal, of whatever image. Where they lie too close for that, as of a model that is sure
+    of no image, they stay float32. Logits are shifted in each row to a highest score of 0, which changes no softmax and
+    keeps the best apart in float16.
+
+    Raises CifarcoreError where the scores are not of that kind.
     """
     low, high = float(scores.min()), float(scores.max())
     if kind != "logits" and (low, high) == (0, 1) and is_one_hot(scores):
-        return np.where(scores == 1, np.float32(0), np.float32(NOT_PREDICTED)), CLASSES, 0
+        return Stored(np.where(scores == 1, np.float32(0), np.float32(NOT_PREDICTED)), CLASSES)
     unit = low >= 0 and high <= 1 + SUM_TOLERANCE
     if kind in ("", "probabilities"):
         refuse_rescaled(scores)
@@ -41,17 +64,17 @@ def as_logits(scores: np.ndarray, kind: str = "") -> tuple[np.ndarray, str, int]
         kind = LOG_PROBABILITIES if high <= 0 and _off(np.exp(scores)) is None else "logits"
     if kind == LOG_PROBABILITIES:
         _check_sums(np.exp(scores))
-        return _in_steps(scores), kind, 0
+        return _in_steps(scores)
     if kind != "logits":
         if not unit:
             raise CifarcoreError(f"probabilities reach from {low:.4g} to {high:.4g}, outside 0..1")
         _check_sums(scores)
         floored = int((scores < FLOOR).sum())
-        return _in_steps(np.log(np.maximum(scores, FLOOR))), LOG_PROBABILITIES, floored
+        return _in_steps(np.log(np.maximum(scores, FLOOR)))._replace(floored=floored)
     shifted = scores - scores.max(axis=1, keepdims=True)
     _refuse_too_close(shifted)
     lost = (shifted < 0) & (shifted > -SMALLEST)  # what would be equal to the highest in float16
-    return np.where(lost, -SMALLEST, shifted), kind, 0
+    return Stored(np.where(lost, -SMALLEST, shifted), kind)
 
 
 def _refuse_too_close(shifted: np.ndarray) -> None:
@@ -64,16 +87,27 @@ def _refuse_too_close(shifted: np.ndarray) -> None:
         )
 
 
-def _in_steps(logarithms: np.ndarray) -> np.ndarray:
+def _in_steps(logarithms: np.ndarray) -> Stored:
     """Log-probabilities (N, C) rounded to float16, in their own type; what rounding made equal to a row's highest is a
-    step lower.
+    step lower. Those that lie too close for it as they are.
     """
     with np.errstate(over="ignore"):  # saving refuses what float16 cannot hold
         rounded = logarithms.astype(np.float16)
     best = logarithms.argmax(axis=1)[:, None]
     highest, top = (np.take_along_axis(each, best, axis=1) for each in (logarithms, rounded))
     below = (rounded == top) & (logarithms < highest)
-    return np.where(below, np.nextafter(top, np.float16(-np.inf)), rounded).astype(logarithms.dtype)
+    rounded = np.where(below, np.nextafter(top, np.float16(-np.inf)), rounded).astype(logarithms.dtype)
+    merged = (_different(logarithms) > _different(rounded)).mean()
+    if merged > MANY or np.median(logarithms.std(axis=1)) < FLAT:
+        return Stored(logarithms, LOG_PROBABILITIES, precise=True)
+    return Stored(rounded, LOG_PROBABILITIES)
+
+
+def _different(scores: np.ndarray) -> np.ndarray:
+    """How many of the FOREMOST scores of each image differ from the next higher, int (N,)."""
+    most = min(FOREMOST, scores.shape[1])
+    foremost = np.sort(np.partition(scores, scores.shape[1] - most, axis=1)[:, -most:], axis=1)
+    return np.count_nonzero(np.diff(foremost, axis=1), axis=1)
 
 
 def refuse_unfilled(scores: np.ndarray) -> None:
@@ -159,11 +193,12 @@ def refuse_rescaled(scores: np.ndarray) -> None:
         scores.max(axis=1).min() > -SUM_TOLERANCE
     )  # logits with a highest of 0 in each row, which is no sign of any
     below = len(scores) > 1 and scores.max() <= 0 and not shifted
-    if below and _off(np.exp(scores)) is not None and _off(10.0**scores) is None:
-        raise CifarcoreError(
-            "10 to the power of the scores sums to one in each row: decimal logarithms; multiply them by 2.302585 "
-            "(ln 10), or use --scores logits if they come before softmax"
-        )
+    for base, called, factor in ((10.0, "decimal", 2.302585), (2.0, "binary", 0.693147)) if below else ():
+        if _off(np.exp(scores)) is not None and _off(base**scores) is None:
+            raise CifarcoreError(
+                f"{base:g} to the power of the scores sums to one in each row: {called} logarithms; multiply them by "
+                f"{factor} (ln {base:g}), or use --scores logits if they come before softmax"
+            )
     if scores.min() < 0:
         return
     if len(scores) > 1 and scores.max() > 1 and _off(np.exp(-scores)) is None:

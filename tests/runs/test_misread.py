@@ -147,6 +147,7 @@ def test_rows_that_were_never_filled_and_equal_scores_are_told(tmp_path, made):
             np.log10,
             "10 to the power of the scores sums to one in each row: decimal logarithms; multiply them by 2.302585",
         ),
+        (np.log2, "2 to the power of the scores sums to one in each row: binary logarithms; multiply them by 0.693147"),
     ],
 )
 @pytest.mark.parametrize("name", ["logits", "scores"])

@@ -31,7 +31,7 @@ def refused(*arguments):
     ],
 )
 def test_the_kind_is_named_or_known_by_sums(given, kind, kept):
-    found, name, floored = scores.as_logits(given, kind)
+    found, name, floored, *_ = scores.as_logits(given, kind)
     assert (name, floored) == (kept, 0) and (found.max(axis=1) == 0).all() == (kept == "logits")
     as_given = given if kept == "logits" or given.max() <= 0 else np.log(given)
     close = {"atol": 1e-5} if kept == "logits" else {"rtol": 2**-10, "atol": 1e-3}  # in steps of float16
@@ -81,7 +81,7 @@ def test_a_single_row_of_other_sums_is_a_row_of_logits():
 
 def test_probabilities_below_the_floor_are_counted():
     given = np.array([[1.0, 0, 0], [0.5, 0.5, 1e-39]], np.float64)
-    found, kind, floored = scores.as_logits(given)
+    found, kind, floored, *_ = scores.as_logits(given)
     assert (kind, floored) == ("log_probabilities", 3)
     assert found[0].tolist() == pytest.approx([0, np.log(1e-38), np.log(1e-38)], rel=2**-11)  # in steps of float16
 
@@ -90,7 +90,7 @@ def test_rows_of_one_are_predicted_classes_unless_they_are_said_to_be_logits():
     hot = scores.one_hot(np.array([2, 0]), 3)
     assert hot.tolist() == [[0, 0, 1], [1, 0, 0]] and hot.dtype == np.float32
     for kind in ("", "probabilities"):
-        found, name, floored = scores.as_logits(hot, kind)
+        found, name, floored, *_ = scores.as_logits(hot, kind)
         assert (name, floored) == ("classes", 0) and found.tolist() == [[-100, -100, 0], [0, -100, -100]]
     assert scores.as_logits(hot, "logits")[1] == "logits"
     for other in ([[0, 0, 1], [1, 1, 0]], [[0, 0, 1], [0, 0, 0]], [[0, 0, 1], [0.5, 0.5, 0]], [[1, 2, 0], [1, 0, 0]]):
