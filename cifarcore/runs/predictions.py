@@ -10,6 +10,7 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES, MAX_CLASSES, MAX_NAME_LENGTH
+from cifarcore.runs.scores import FLOOR
 
 RANKED = 5  #: classes from which rows that all fall are no coincidence, even of a network that knows nothing
 NOISE = 1e-11  #: relative differences of float64 that sums and means of equal numbers have
@@ -76,7 +77,7 @@ def _refuse_too_fine(given: np.ndarray, scores: np.ndarray) -> None:
     for part, axis in ((np.s_[rows], 1), (np.s_[:, columns], 0)):
         fine, coarse = np.sort(given[part], axis=axis), np.sort(scores[part], axis=axis)
         gap, high = np.diff(fine, axis=axis), fine[1:] if axis == 0 else fine[:, 1:]
-        differ = (gap > NOISE * np.abs(high)) & (high < SATURATED)
+        differ = (gap > NOISE * np.abs(high)) & (high < SATURATED) & (np.abs(high) > FLOOR)
         lost = differ & (np.diff(coarse, axis=axis) == 0)
         if lost.sum() > max(FEW, MANY * differ.sum()):
             raise CifarcoreError(

@@ -116,6 +116,13 @@ def test_a_model_that_is_sure_of_all_is_not_refused():
     assert run_of(given, labels).correct.all()
 
 
+def test_probabilities_below_the_floor_are_not_refused():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, N_IMAGES)
+    given = softmax(rng.normal(0, 60, (N_IMAGES, 10)) + 200 * np.eye(10)[labels], axis=1)
+    assert (given < 1e-38).mean() > 0.5 and run_of(given, labels).correct.mean() > 0.9
+
+
 def test_the_noise_of_means_is_no_difference():
     rng = np.random.default_rng(0)
     votes = rng.integers(0, 10, (10, 500, 4)) / 10.0
