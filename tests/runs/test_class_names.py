@@ -123,6 +123,7 @@ def test_superclasses_of_a_file_come_before_those_known(tmp_path):
         ("headed.csv", ",wnid,name\n0,n01,oak\n1,n02,sea\n", [("n01", "oak"), ("n02", "sea")]),
         ("headed_alone.csv", "class_name\noak\nsea\n", [("oak",), ("sea",)]),
         ("classes.csv", '"Class Names"\n"oak"\n"sea"\n', [("oak",), ("sea",)]),
+        ("two.csv", "name\nwords\n", [("name",), ("words",)]),
         ("quoted.csv", '"oak, tree"\n"sea"\n', [("oak, tree",), ("sea",)]),
         (
             "uneven.csv",

@@ -10,6 +10,7 @@ from cifarcore import Run, compare
 from cifarcore.evidence.verdict import class_order_notes
 from cifarcore.runs import notes
 from cifarcore.runs.class_order import LEAST, doubt
+from cifarcore.runs.test_sets import TestSet
 
 N_CLASSES, N_IMAGES = 10, 1000
 
@@ -38,6 +39,13 @@ def test_classes_in_another_order_are_noticed(moved, accuracy):
     assert found.startswith(
         f"the accuracy would be {would_be:.4f}, not {now:.4f}, with the classes in another order ('"
     )
+
+
+def test_images_that_take_turns_by_class_are_halved_within_each():
+    labels = (np.arange(N_IMAGES) % N_CLASSES).astype(np.int16)
+    order = np.array([2, 1, 0, *range(3, N_CLASSES)])  # both in every second row
+    assert doubt(run_of(labels, order[labels])).startswith("the accuracy would be 1.0000, not 0.8000, with the classes")
+    assert doubt(run_of(labels, labels)) == ""
 
 
 def test_the_classes_named_are_two_that_changed_places():
@@ -82,3 +90,13 @@ def test_an_import_and_a_comparison_both_say_so():
     given = dict(labels=other, class_names=list("abcdefghij"), sample_ids=range(N_IMAGES))
     found = compare(*(Run.from_predictions(scores, **given, model=model) for model in "ab"))
     assert [note for note in found.notes if note.startswith(would_be)], found.notes
+
+
+def test_another_order_is_told_beside_an_accuracy_no_better_than_chance():
+    labels, predictions = of_accuracy(0.9)
+    bad = run_of(((labels + 1) % N_CLASSES).astype(np.int16), predictions)
+    test = TestSet("the set", "set", tuple(bad.class_names.tolist()), bad.labels, by_file=False)
+    found = notes.doubts(bad, test, True, False)
+    assert doubt(bad) in found and any("no better than chance" in note for note in found)
+    by_file = notes.doubts(bad, replace(test, by_file=True), True, True)
+    assert doubt(bad) not in by_file and any("are the columns in the order" in note for note in by_file), "asked once"

@@ -8,6 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from import_checks import refused, taken
+from made import made_run
+
+from cifarcore.config import ImportConfig
+from cifarcore.errors import CifarcoreError
+from cifarcore.runs.importing import check
 
 NAMES = ("shirt", "trouser", "bag", "coat")  # not as text is sorted
 ROWS = {"order": "rows", "test_set": "clothes"}
@@ -138,3 +143,41 @@ def test_labels_of_files_are_not_asked_for_again_where_the_predictions_name_none
     np.save(tmp_path / "alone.npy", known["labels"])
     alone = taken(tmp_path / "mine.csv", tmp_path, labels=str(tmp_path / "alone.npy"), **ROWS).run
     assert alone.correct.mean() == accuracy(outputs)
+
+
+def test_numbers_count_the_classes_of_cifar100_whatever_order_a_file_has_them_in(tmp_path):
+    run = made_run(100, 300)
+    names = run.class_names.tolist()
+    rows = [
+        {"y_true": int(y)} | {"scores": dict(sorted(zip(names, row, strict=True), key=lambda pair: -pair[1]))}
+        for row, y in zip(run.logits.astype(float).tolist(), run.labels, strict=True)
+    ]
+    (tmp_path / "mine.json").write_text(json.dumps(rows))
+    assert taken(tmp_path / "mine.json", tmp_path, **ROWS).run.correct.mean() == run.correct.mean()
+
+
+def test_two_neighbours_that_change_places_in_one_object_leave_no_order(tmp_path, outputs):
+    scores, labels = outputs
+    rows = [
+        {"y_true": int(y)} | dict(zip(NAMES, row, strict=True)) for row, y in zip(scores.tolist(), labels, strict=True)
+    ]
+    rows[-1] = {name: rows[-1][name] for name in ("y_true", NAMES[1], NAMES[0], *NAMES[2:])}
+    (tmp_path / "mine.json").write_text(json.dumps(rows))
+    assert BY_NAME in refused(tmp_path / "mine.json", tmp_path, **ROWS)
+
+
+@pytest.mark.parametrize("turned", [0, 1])
+def test_one_part_in_no_order_is_enough(tmp_path, outputs, turned):
+    by_name = [dict(sorted(zip(NAMES, row, strict=True))) for row in outputs[0].tolist()]
+    by_score = objects(outputs[0])["objects"]
+    by_score = [{"scores": dict(sorted(row["scores"].items(), key=lambda pair: -pair[1]))} for row in by_score]
+    paths = []
+    for part in (0, 1):
+        rows = [
+            {"index": i, "y_true": int(outputs[1][i])} | (by_score[i] if part == turned else {"scores": by_name[i]})
+            for i in range(20 * part, 20 * part + 20)
+        ]
+        paths.append(tmp_path / f"part-{part}.json")
+        paths[-1].write_text(json.dumps(rows))
+    with pytest.raises(CifarcoreError, match=BY_NAME):
+        check(paths, ImportConfig(**ROWS))

@@ -261,3 +261,10 @@ def test_a_heading_of_the_class_names_is_no_class(tmp_path):
     options = {"order": "rows", "test_set": "shop", "class_names": str(tmp_path / "names.csv")}
     run = taken(tmp_path / "a.csv", tmp_path, **options).run
     assert run.class_names.tolist() == list(CLASSES) and run.correct.mean() == 0.75
+
+
+def test_a_class_that_is_only_predicted_is_a_class_nevertheless(tmp_path):
+    table = pd.DataFrame({"label": ["cat", "dog"] * 6, "prediction": ["cat", "owl", "cat", "dog"] * 3})
+    table.to_csv(tmp_path / "x.csv", index=False)
+    run = taken(tmp_path / "x.csv", tmp_path, order="rows", test_set="shop").run
+    assert run.class_names.tolist() == ["cat", "dog", "owl"] and run.correct.mean() == 0.75

@@ -186,3 +186,8 @@ def test_ids_without_a_letter_are_imported_as_they_were_exported(tmp_path, ids):
     assert import_selections(tmp_path, "any.csv", content) == ["x"]
     ((kept,), refused) = selections.selections(tmp_path)
     assert kept.sample_ids.tolist() == ids and not refused
+
+
+def test_ids_of_16_digits_in_another_file_than_an_export_may_be_decimal(tmp_path):
+    with pytest.raises(CifarcoreError, match="may be decimal or hexadecimal"):
+        import_selections(tmp_path, "mine.csv", b"sample_id,label\n1234567812345678,0\n")

@@ -125,3 +125,26 @@ def test_numbers_from_one_are_refused_where_the_last_class_has_no_image(tmp_path
     run = run.take(run.labels < 3)
     path = numbered(tmp_path, suffix, run.labels + 1, run)
     assert refused(path, tmp_path, class_names=str(tmp_path / "names.txt"), **ROWS).startswith("no label is 0, and ")
+
+
+def test_few_rows_with_whole_scores_of_one_class_are_taken(tmp_path):
+    rows = np.concatenate([np.flatnonzero(RUN.labels == each)[:2] for each in range(4)])
+    table = {name: each[rows] + 0.25 for name, each in LOGITS.items()} | {"cat": np.arange(8.0)}
+    labels = BY_NUMBER[rows]
+    run = taken(written(tmp_path, label=labels, **table), tmp_path, **ROWS).run
+    assert run.correct.mean() == (np.stack([*table.values()]).argmax(axis=0) == labels).mean()
+
+
+def test_the_classes_of_cifar100_are_known_though_some_have_no_image(tmp_path):
+    run = made_run(100, 80)
+    table = dict(zip(run.class_names.tolist(), run.logits.T.astype(float), strict=True))
+    assert len(set(run.labels.tolist())) < 100
+    found = taken(written(tmp_path, label=run.class_names[run.labels], **table), tmp_path, **ROWS).run
+    assert found.n_classes == 100 and found.correct.mean() == run.correct.mean()
+
+
+def test_a_poor_model_that_is_one_class_low_is_taken_where_a_label_is_0(tmp_path):
+    columns = np.eye(4)[np.maximum(RUN.labels - 1, 0)] + np.linspace(0, 0.4, 4 * RUN.n_images).reshape(-1, 4)
+    table = dict(zip(sorted(NAMES), columns.T, strict=True))
+    run = taken(written(tmp_path, label=BY_NUMBER, **table), tmp_path, **ROWS).run
+    assert run.correct.mean() == (RUN.labels == 0).mean()

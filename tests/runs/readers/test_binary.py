@@ -117,3 +117,26 @@ def test_the_score_of_whichever_class_was_predicted_is_not_used_and_named(run, t
     pd.DataFrame(table).to_csv(tmp_path / "x.csv", index=False)
     found = taken(tmp_path / "x.csv", tmp_path, like=str(tmp_path / "ours.npz"))
     assert not found.run.has_scores and "not used: 'score'" in found.notes
+
+
+@pytest.mark.parametrize("form", ["of the answer", "percentages", "of two of three"])
+def test_scores_that_only_seem_to_be_of_one_output_leave_the_predicted_classes(run, tmp_path, form):
+    """Each splits by the predicted class, as one output does."""
+    (tmp_path / "names.txt").write_text("\n".join([*run.class_names, "zebra"][: 3 if form == "of two of three" else 2]))
+    score = np.linspace(0, 1, run.n_images)
+    high = score > 0.4
+    score = {"of the answer": score / 2 + 0.5, "percentages": 100 * score}.get(form, score)
+    table = {"label": run.class_names[run.labels], "score": score, "pred": run.class_names[high.astype(int)]}
+    pd.DataFrame(table).to_csv(tmp_path / "x.csv", index=False)
+    options = {"order": "rows", "test_set": "shop", "class_names": str(tmp_path / "names.txt")}
+    found = taken(tmp_path / "x.csv", tmp_path, **options)
+    assert not found.run.has_scores and "not used: 'score'" in found.notes
+    assert found.run.correct.mean() == (high == run.labels).mean()
+
+
+def test_one_output_before_a_sigmoid_is_split_at_zero_without_a_word(run, tmp_path):
+    z = np.linspace(-1, 2, run.n_images)
+    table = {"label": run.class_names[run.labels], "score": z, "pred": run.class_names[(z > 0).astype(int)]}
+    pd.DataFrame(table).to_csv(tmp_path / "x.csv", index=False)
+    found = taken(tmp_path / "x.csv", tmp_path, like=str(tmp_path / "ours.npz"))
+    assert found.run.has_scores and not any("is another class than" in note for note in found.notes)
