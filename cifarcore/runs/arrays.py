@@ -102,24 +102,21 @@ def arrays_of(
     known |= zeros(checked, truth) if stored.floored else {}
     known |= {SOFTMAX: n} if kind == "logits" and is_softmax(checked) else {}
     dataset = {"name": test_set, "matched_by": BY_ROW} if test_set else {}
-    known["dataset"] = dataset | {"fingerprint": fingerprint(own_ids, truth)}
+    dataset |= {"fingerprint": fingerprint(own_ids, truth)}
     further = dict(meta or {})
-    if other := [name for name in further if known.get(name) and not _says(further[name], known[name])]:
+    if isinstance(described := further.pop("dataset", {}), Mapping):  # such as its name
+        dataset |= described
+    if other := [name for name in further if known.get(name) and known[name] != further[name]]:
         raise CifarcoreError(f"meta: {other[0]} is {brief(known[other[0]])} by the other arguments; leave it out")
     return {
         "class_names": np.array(names),
         "sample_ids": own_ids,
         "labels": truth.astype(np.int16),
         "logits": logits,
-        "meta": {name: value for name, value in known.items() if value != ""} | further,
+        "meta": {name: value for name, value in known.items() if value != ""} | {"dataset": dataset} | further,
         **kin,
         **_named("metadata", lambda: metadata_of(metadata, own_ids)),
     }
-
-
-def _says(given: Any, known: Any) -> bool:
-    """Whether an entry of `meta` says what is known, perhaps with more beside it, such as the name of a test set."""
-    return given == known or isinstance(given, dict) and isinstance(known, dict) and known.items() <= given.items()
 
 
 def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> None:
