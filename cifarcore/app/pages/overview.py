@@ -175,13 +175,13 @@ def _downloads(view: View, result: Comparison) -> None:
         )
         if summary.is_file() and not is_link(summary) and summary.stat().st_size < MOST_SUMMARY_BYTES:
             st.download_button(
-                SUMMARY,
+                "Summary as last written",
                 summary.read_bytes(),
                 SUMMARY,
                 "text/plain",
                 icon=":material/description:",
                 on_click="ignore",
-                help="As `cifarcore compare` last wrote it: of the runs that it names, as they were then",
+                help="By `cifarcore compare`: of the runs that it names, as they were then",
             )
         else:
             st.caption(f"`cifarcore compare RUN... --out {SUMMARY}` writes the summary of all runs.")
