@@ -3,6 +3,7 @@
 All keywords beyond those named here are those of `Run.from_predictions`; images stand in the order of the data set.
 """
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,7 +118,7 @@ def lightning_writer(path: str | Path, labels: Any = None, **arguments: Any) -> 
 def keras_callback(
     path: str | Path, inputs: Any, labels: Any, *, batch_size: int | None = None, **arguments: Any
 ) -> Any:
-    """A Keras callback that writes the run file `path` at the end of `fit`.
+    """A Keras callback that writes the run file `path` at the end of `fit`; the last of its `callbacks`.
 
     Args:
         path: the run file.
@@ -128,7 +129,8 @@ def keras_callback(
             are uint8 RGB (N, height, width, 3).
 
     Raises:
-        CifarcoreError: at once where `inputs` are shuffled; at the end of the training, as `Run.from_predictions`.
+        CifarcoreError: at once where `inputs` are shuffled; at the start of the training where a callback after this
+            one restores the best weights at its end; at the end, as `Run.from_predictions`.
     """
     from keras.callbacks import Callback
 
@@ -136,6 +138,9 @@ def keras_callback(
     refuse_other_names(inputs, arguments.get("class_names", ()))
 
     class RunWriter(Callback):  # type: ignore[misc,valid-type,unused-ignore]
+        def on_train_begin(self, logs: Any = None) -> None:
+            _refuse_later_weights(self)
+
         def on_train_end(self, logs: Any = None) -> None:
             scores = np.asarray(self.model.predict(inputs, batch_size=batch_size, verbose=0))
             refuse_left_out(inputs, len(scores))
@@ -145,6 +150,20 @@ def keras_callback(
             save_run(Run.from_predictions(scores, as_array(labels, "labels"), **given), path)
 
     return RunWriter()
+
+
+def _refuse_later_weights(callback: Any) -> None:
+    """Raises CifarcoreError where a list of callbacks, which Keras does not show to them, has one after this that
+    changes the weights at the end of the training.
+    """
+    for listed in gc.get_referrers(callback):
+        places = [place for place, each in enumerate(listed) if each is callback] if isinstance(listed, list) else []
+        later = listed[places[-1] + 1 :] if places else []
+        if names := [type(each).__name__ for each in later if getattr(each, "restore_best_weights", False)]:
+            raise CifarcoreError(
+                f"{names[0]} restores the best weights at the end of the training, after this callback has written the "
+                "run of the last ones; put this callback last in callbacks=[...]"
+            )
 
 
 def run_from_trainer(trainer: Any, dataset: Any, /, *, images: Any = None, **arguments: Any) -> Run:

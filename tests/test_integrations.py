@@ -318,6 +318,18 @@ def test_keras_writes_a_run_file_after_fit(tmp_path, monkeypatch):
     )
 
 
+def test_keras_restores_no_weights_after_the_run_is_written(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "keras.callbacks", SimpleNamespace(Callback=object))
+    writer = integrations.keras_callback(tmp_path / "mine.npz", IMAGES, LABELS, **ARGUMENTS)
+    stopping, other = SimpleNamespace(restore_best_weights=True), SimpleNamespace(restore_best_weights=False)
+    callbacks = [stopping, writer, other]
+    writer.on_train_begin()
+    callbacks.append(callbacks.pop(0))
+    with pytest.raises(CifarcoreError, match="SimpleNamespace restores the best weights .* put this callback last"):
+        writer.on_train_begin()
+
+
 @pytest.mark.parametrize("pictures", [True, False])
 def test_a_hugging_face_trainer(tmp_path, network, pictures):
     transformers = pytest.importorskip(
