@@ -68,7 +68,9 @@ def logits_of(
         taken = "kept as logits, as asked for" if kind == "logits" else "read as probabilities"
         notes.append(f"the logits lie within 0..1 and sum to one in each row, as after softmax; they are {taken}")
     if floored:
-        notes.append(f"{floored:,} probabilities, zero or below {FLOOR:g}, are kept as {FLOOR:g}")
+        notes.append(
+            f"{floored:,} probabilities, zero or below {FLOOR:g}, are kept as {FLOOR:g}: ties in AUC and top-5 accuracy"
+        )
     if ZEROS in meta:
         notes.append(
             f"the true class of {counted(meta[ZEROS], 'image')} has a probability of zero, so there is no log loss"
