@@ -187,6 +187,30 @@ def test_parquet_is_bounded_by_what_it_decodes_to(tmp_path, monkeypatch):
     refused(read_predictions, _parquet(tmp_path / "small.parquet", more=pyarrow.array([["cat"], ["dog"]])))
 
 
+@pytest.mark.parametrize("name", ["some.parquet", "some.feather"])
+def test_objects_that_pandas_would_make_are_bounded(tmp_path, monkeypatch, name):
+    """A file of some KiB may have millions of rows that are no numbers."""
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+    from pyarrow import feather, parquet
+
+    def written(column):
+        table = pyarrow.table({"label": pyarrow.array(np.zeros(len(column), np.int8)), "more": column})
+        (parquet.write_table if name.endswith("parquet") else feather.write_feather)(table, str(tmp_path / name))
+        return tmp_path / name
+
+    zeros = pyarrow.array(np.zeros(2_000_001, np.int8))
+    assert "2,000,001 rows; at most 2,000,000 are read" in refused(read_predictions, written(zeros))
+    few = zeros[:20_000]
+    monkeypatch.setattr("cifarcore.runs.readers.tables.MAX_BYTES", MIB)
+    struct = pyarrow.StructArray.from_arrays([few], ["x"])
+    offsets = pyarrow.array(np.arange(20_001, dtype=np.int32))
+    for column in (struct, pyarrow.ListArray.from_arrays(offsets, few), pyarrow.ListArray.from_arrays(offsets, struct)):
+        assert "GiB when read" in refused(read_predictions, written(column))
+    decimals = pyarrow.array([1] * 20_000, pyarrow.decimal128(5, 2))
+    assert "GiB when read" in refused(read_predictions, written(decimals))
+    assert "GiB when read" not in refused(read_predictions, written(few))
+
+
 def test_features_are_bounded_too(tmp_path, monkeypatch):
     arrays = {"test": np.zeros((2000, 512), np.float16), "test_ids": np.zeros(2000, np.uint64)}
     arrays |= {"train": arrays["test"], "train_ids": arrays["test_ids"], "train_labels": np.zeros(2000, np.int16)}

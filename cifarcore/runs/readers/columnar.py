@@ -11,10 +11,13 @@ import pandas as pd
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.apart import read_apart
-from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_repeated
+from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_long, refuse_repeated
 
 if TYPE_CHECKING:
     import pyarrow
+
+#: of objects as pandas makes them, a little more than CPython's
+_BYTES_OF = {"number": 8, "decimal": 112, "list": 120, "dict": 240, "entry": 72}
 
 
 def from_parquet(path: Path, known: Collection[str] = ()) -> Predictions:
@@ -95,8 +98,24 @@ def _refuse_repeated_text(path: Path, columns: list[str]) -> None:
                 refuse_large(size)
 
 
+def _bytes_of_objects(array: "pyarrow.Array") -> int:
+    """What pandas takes for an array: a Python object for each value that is no number or text, and each one within."""
+    from pyarrow import types
+
+    kind, n = array.type, len(array)
+    if types.is_struct(kind):
+        return n * _BYTES_OF["dict"] + sum(_BYTES_OF["entry"] * n + _bytes_of_objects(each) for each in array.flatten())
+    if types.is_map(kind):
+        return n * _BYTES_OF["list"] + sum(map(_bytes_of_objects, (array.keys, array.items)))
+    if kind.num_fields == 1 and hasattr(array, "values"):
+        return n * _BYTES_OF["list"] + _bytes_of_objects(array.values)
+    return n * _BYTES_OF["decimal" if types.is_decimal(kind) else "number"]
+
+
 def with_index(table: "pyarrow.Table") -> pd.DataFrame:
     """The table with pandas' index, which may say which image a row is, as a column like any other."""
+    refuse_long(table.num_rows)
+    refuse_large(sum(_bytes_of_objects(chunk) for column in table.columns for chunk in column.chunks))
     frame = table.replace_schema_metadata(None).to_pandas(ignore_metadata=True)
     for kept in _kept_indices(table):
         try:  # of a range only the ends are written, which may be any
