@@ -12,7 +12,7 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.arrays import as_array
-from cifarcore.runs.loaders import refuse_left_out, refuse_other_names, refuse_other_order
+from cifarcore.runs.loaders import refuse_left_out, refuse_other_names, refuse_other_order, refuse_racing
 from cifarcore.runs.run import Run, save_run
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ def lightning_writer(path: str | Path, labels: Any = None, **arguments: Any) -> 
         def write_on_epoch_end(self, trainer: Any, module: Any, predictions: Any, batch_indices: Any) -> None:
             if trainer.num_predict_batches and len(trainer.num_predict_batches) > 1:
                 raise CifarcoreError("several loaders were predicted; give Trainer.predict one, of one test set")
-            refuse_other_names(getattr(trainer, "predict_dataloaders", None), arguments.get("class_names", ()))
+            loaders = getattr(trainer, "predict_dataloaders", None)
+            refuse_racing(loaders)
+            refuse_other_names(loaders, arguments.get("class_names", ()))
             outputs = [each if isinstance(each, (tuple, list)) else (each,) for each in predictions]
             scores = np.concatenate([_logits(each[0]) for each in outputs])
             with_labels = len(outputs[0]) > 1

@@ -105,6 +105,9 @@ def test_loaders_in_another_order_are_refused(network):
     refused(DataLoader(tensors()[0], 5), "no labels")
     refused([], "no batch")
     refused(DataLoader(Stream(), 5, num_workers=2), "2 workers read an IterableDataset, each in its own order")
+    racing = DataLoader(dataset(), 5, num_workers=2, in_order=False)
+    refused(racing, "2 workers give their batches as they are ready .in_order=False.")
+    refused(Wrapped(racing), "2 workers give their batches as they are ready .in_order=False.")
     refused(DataLoader(TensorDataset(*(each[:20] for each in tensors())), 5), "images: 23 for 20 rows")
     check(integrations.run_from_torch(network, DataLoader(Stream(), 5), images=IMAGES, **ARGUMENTS), network)
     check(
@@ -271,6 +274,8 @@ def test_lightning_predicts_into_a_run_file(tmp_path, network, with_labels, shuf
     sampler = Order() if shuffled else None  # whose indices Lightning hands on
     trainer.predict(Module(), DataLoader(dataset(), 5, sampler=sampler))
     check(load_run(path), network)
+    with pytest.raises(CifarcoreError, match="2 workers give their batches as they are ready"):
+        trainer.predict(Module(), DataLoader(dataset(), 5, sampler=sampler, num_workers=2, in_order=False))
 
 
 class Order(torch.utils.data.Sampler):

@@ -37,6 +37,7 @@ def _refuse_drawn(loader: Any) -> None:
     data = sys.modules.get("torch.utils.data")
     if data is None or not isinstance(loader, data.DataLoader):
         return
+    refuse_racing(loader)
     if isinstance(loader.dataset, data.IterableDataset):
         if loader.num_workers > 1:  # they take turns
             raise CifarcoreError(
@@ -52,6 +53,18 @@ def _refuse_drawn(loader: Any) -> None:
             )
     if loader.drop_last and len(loader.dataset) % (loader.batch_size or 1):
         raise CifarcoreError("the loader drops the last images (drop_last); make one without it for the test images")
+
+
+def refuse_racing(loader: Any) -> None:
+    """Raises CifarcoreError for a DataLoader, or several, whose workers' batches come as they are ready: labels then
+    fit their scores, but rows are those of other images, by the order and by the indices that were drawn.
+    """
+    for each in loader if isinstance(loader, (list, tuple)) else (loader,):
+        if getattr(each, "in_order", True) is False and getattr(each, "num_workers", 0) > 1:
+            raise CifarcoreError(
+                f"{each.num_workers} workers give their batches as they are ready (in_order=False); make a loader "
+                "without it for the test images"
+            )
 
 
 def refuse_left_out(loader: Any, rows: int) -> None:
