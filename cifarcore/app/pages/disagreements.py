@@ -19,6 +19,7 @@ from cifarcore.runs.memo import memo
 
 MOST_DRAWN = {"class": 12, "superclass": 12}
 ALL = "all classes"
+_SURE = round(100 * SURE)
 
 
 def page(view: View) -> None:
@@ -30,15 +31,20 @@ def page(view: View) -> None:
 @st.fragment
 def _disagreements(view: View) -> None:
     groups = disagreement_tables.groups(view)
-    sure = st.session_state.get("sure", round(100 * SURE)) / 100
-    counts = disagreement_tables.counted(view, list(groups), sure)
-    group = _group(list(groups), counts, disagreement_tables.counted_by(view))
+    bar = st.container()  # drawn once it is known how confident is confidently wrong, which an address may say
+    group = _group(list(groups))
+    scored = view.a.first.has_scores or view.b.first.has_scores
+    sure = st.session_state.get("sure", _SURE)
     if group == "confidently wrong":
         for note in absent.notes((view.a.first, view.b.first), ("confidence",)):
             st.info(escape(note, 300), icon=":material/speed:")
-        if not (view.a.first.has_scores or view.b.first.has_scores):
-            return
-        sure = st.slider("Confident at or above (%)", 50, 100, round(100 * SURE), key="sure", bind="query-params") / 100
+        if scored:
+            sure = st.slider("Confident at or above (%)", 50, 100, _SURE, key="sure", bind="query-params")
+    sure /= 100
+    with bar:
+        _buttons(disagreement_tables.counted(view, list(groups), sure), disagreement_tables.counted_by(view))
+    if group == "confidently wrong" and not scored:
+        return
     mask = disagreement_tables.inside(view, group, sure)
     if group == "train-test duplicates" and (want := disagreement_tables.want_of_neighbors(view)):
         extent = "Exact copies only." if mask.any() else "The training images are not known here."
@@ -84,22 +90,26 @@ def _disagreements(view: View) -> None:
         _against_chance(table)
 
 
-def _group(names: list[str], shown: dict[str, str], by: str) -> str:
-    """The group chosen, of groups `shown` with their counts; `by` says by which seeds some are. The address names it
-    by its name, which no count is part of.
-    """
+def _group(names: list[str]) -> str:
+    """The group chosen, before its buttons are drawn."""
     tell_unknown(names, "group", what="no group of these models")
     begin_with_address("group", names)
+    return str(st.session_state.get("group") or names[0])
+
+
+def _buttons(shown: dict[str, str], by: str) -> None:
+    """The groups with their counts; `by` says by which seeds some are. The address names the one chosen by its name,
+    which no count is part of.
+    """
     group = st.segmented_control(
         f"Images ({by})" if by else "Images",
-        names,
-        default=names[0],
+        list(shown),
+        default=next(iter(shown)),
         required=True,
         key="group",
         format_func=lambda name: shown[name],
     )
     name_in_address(group=group)
-    return group
 
 
 def _against_chance(table) -> None:

@@ -14,7 +14,7 @@ from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables.galleries import OUTCOMES
 from cifarcore.reports.tables.known import duplicate_kinds, twin_ids, twin_labels, vote_lines
 from cifarcore.runs.memo import memo
-from cifarcore.text import number, plain, spaced
+from cifarcore.text import distinct, number, plain, spaced
 
 SURE = 0.9  # what "confidently wrong" takes by default
 #: the groups of the page: what each holds
@@ -134,14 +134,27 @@ def _if_known(value: float, form: str) -> str:
 def over_represented(sides: Sides, mask: np.ndarray) -> pd.DataFrame:
     """disagreement.over_represented_among of all the test images, with names fit to show."""
     table = disagreement.over_represented_among(sides.a.first, mask)
-    names = {"class": sides.class_names, "superclass": sides.superclass_names}
+    names = dict(zip(("class", "superclass"), _names(sides), strict=True))
     return table.assign(name=[names[kind][index] for kind, index in zip(table["kind"], table["index"], strict=True)])
 
 
 def of_name(sides: Sides, name: str | None) -> np.ndarray:
     """Which images are of the class or superclass called `name`, bool (N,); all of them for None."""
-    of_class = np.array([name in (None, each, sides.superclass(c)) for c, each in enumerate(sides.class_names)])
+    classes, superclasses = _names(sides)
+    of_class, of = np.array([name in (None, each) for each in classes]), sides.a.first.superclass_of
+    if of is not None:
+        of_class |= (np.array(superclasses) == name)[of]
     return of_class[sides.labels]
+
+
+def _names(sides: Sides) -> tuple[list[str], list[str]]:
+    """Of the classes and of the superclasses, no two alike: one list offers both, and a superclass is often called as
+    one of its classes.
+    """
+    taken = sides.class_names
+    superclasses = (f"{name} (superclass)" if name in taken else name for name in sides.superclass_names)
+    names = distinct([*taken, *superclasses])
+    return names[: len(taken)], names[len(taken) :]
 
 
 def want_of_neighbors(sides: Sides) -> str:

@@ -108,6 +108,16 @@ def test_how_sure_is_sure_can_be_chosen(folder, listed):
     assert sorted(listed.rows) == np.flatnonzero(score >= 0.6).tolist()
 
 
+def test_a_link_that_says_how_sure_is_counted_by_that(folder, listed):
+    a, b = two_models()
+    write(folder, a, b)
+    app = run(folder, "disagreements", {"group": "confidently wrong", "sure": "60"})
+    _, score = by_hand("confidently wrong", a, b)
+    count = (score >= 0.6).sum()
+    assert count > (score >= 0.9).sum() and f"**{count}** of 500" in text(app)
+    assert f"confidently wrong {count}" in app.segmented_control(key="group").options
+
+
 def test_images_also_in_training_the_exact_ones_first(folder, listed):
     a, b = two_models()
     ids, cosine = a.train_neighbor_ids.copy(), np.full(a.train_neighbor_cosine.shape, 0.5, np.float16)

@@ -176,3 +176,15 @@ def test_images_of_one_class_or_superclass():
     np.testing.assert_array_equal(disagreements.of_name(sides, superclass), kin[labels] == kin[3])
     assert (labels == 3).sum() < (kin[labels] == kin[3]).sum() < 400
     assert not disagreements.of_name(sides, "no such class").any()
+
+
+def test_a_superclass_called_as_a_class_is_another_choice():
+    names = SEEDS["A"][0].superclass_names.copy()
+    kin = SEEDS["A"][0].superclass_of
+    names[kin[3]] = SEEDS["A"][0].class_names[3]
+    sides = sides_of(*([replace(run, superclass_names=names) for run in SEEDS[letter]] for letter in "AB"))
+    mask = disagreements.inside(sides, "both wrong")
+    table = disagreements.over_represented(sides, mask)
+    assert table["name"].is_unique
+    for row in table.itertuples():
+        assert (mask & disagreements.of_name(sides, row.name)).sum() == row.images, row.name
