@@ -192,7 +192,7 @@ def _kept(view: View) -> None:
         # as a callback of the slice that was shown: another tab may have deleted it since
         shown = seen(selection_path(folder, file))
         st.button("Delete this slice", icon=":material/delete:", on_click=_delete, args=(folder, file, shown))
-    filter_note(view, "the gallery below is", "the charts are")
+    filter_note(view, "the gallery below is", "the charts are", "clear-filter-saved")
     st.markdown(page_link("Highlight in the explorer", "explorer", {KEPT: name, "color": "slice"}))
     _gallery(view, slices.masks[names.index(name)], "saved-images", name)
 

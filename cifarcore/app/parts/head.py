@@ -57,9 +57,9 @@ def key_badge(letter: str) -> str:
     return f":{_COLORS[letter]}-badge[**{letter}**]"
 
 
-def filter_note(view: View, filtered: str, whole: str) -> None:
+def filter_note(view: View, filtered: str, whole: str, key: str = "clear-filter") -> None:
     """Where the class filter is active, its parts as chips, what it acts on ("the gallery is") and what it does not
-    ("the numbers are"), and a way to clear it.
+    ("the numbers are"), and a way to clear it, whose `key` is another where a page has two.
     """
     if not view.filtered:
         return
@@ -70,7 +70,8 @@ def filter_note(view: View, filtered: str, whole: str) -> None:
             f"classes only, {whole} of all images.",
             width="stretch",
         )
-        st.button("Clear filter", icon=":material/filter_alt_off:", type="tertiary", on_click=_clear, args=(view,))
+        icon = ":material/filter_alt_off:"
+        st.button("Clear filter", icon=icon, type="tertiary", on_click=_clear, args=(view,), key=key)
 
 
 def _chips(view: View) -> list[str]:

@@ -50,6 +50,19 @@ def test_own_slices_are_tested_exported_and_imported(folder, listed):
     assert sorted(listed.rows) == list(range(100)) and "a family of their own" in text(app)
 
 
+def test_own_slices_are_shown_under_a_filter_of_classes(folder, listed):
+    """Both halves of the page offer to clear it, and the second was an error."""
+    a, b = two_models(n_images=500)
+    write(folder, a, b)
+    save_selection(folder, "first", a.sample_ids[:100], a.labels[:100])
+    app = run(folder, "slices", {"saved": "first", "hardest": "4"})
+    inside = np.isin(a.labels[:100], np.unique(a.labels[listed.rows]))
+    assert sorted(listed.rows) == np.flatnonzero(inside).tolist() and 0 < inside.sum() < 100
+    assert len({each.key for each in app.button if each.label == "Clear filter"}) == 2
+    next(each for each in reversed(app.button) if each.label == "Clear filter").click().run()
+    assert not app.exception and sorted(listed.rows) == list(range(100))
+
+
 def test_a_slice_that_another_tab_deleted_takes_no_other_with_it(folder, listed):
     """The first slice of the list was deleted in place of the one that was shown."""
     a, b = two_models(n_images=500)
