@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cifarcore.data.ids import fingerprint
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import calibrated, comparison
 from cifarcore.evidence.known import repeats
@@ -25,7 +26,6 @@ from cifarcore.reports.sections import decision_sections
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.summary import compared_sides, comparison_text, grouped, markdown
 from cifarcore.reports.tables import decisions, known, models, other_seeds, overview, robustness, slices
-from cifarcore.runs.layout import dataset_fingerprint
 from cifarcore.runs.run import Run, load_run, seed_of
 from cifarcore.version import __version__
 
@@ -267,10 +267,9 @@ def _loaded(model: Model) -> list[Run]:
 
 
 def _of_run(run: Run) -> dict[str, Any]:
-    fingerprint = dataset_fingerprint(run.meta) or None
     return {
-        "name": run.name, "digest": run.digest or None, "seed": seed_of(run.meta), "fingerprint": fingerprint,
-        "n_images": run.n_images,
+        "name": run.name, "digest": run.digest or None, "seed": seed_of(run.meta),
+        "fingerprint": fingerprint(run.sample_ids, run.labels), "n_images": run.n_images,
     }  # fmt: skip
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cifarcore.data.ids import fingerprint
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import absent, comparison, known, metrics, paired
 from cifarcore.evidence.findings import is_about
 from cifarcore.files import write_report
 from cifarcore.reports.markers import put_between_markers
-from cifarcore.runs.layout import dataset_fingerprint, dataset_name
+from cifarcore.runs.layout import dataset_name
 from cifarcore.runs.run import Run, model_key, seed_of
 from cifarcore.text import counted, mean_with_spread, one_line, p_value, plain, printable, spaced, with_spread
 
@@ -272,8 +273,9 @@ def _accuracy_without_duplicates(run: Run) -> float:
 
 
 def _test_set(run: Run) -> str:
-    name, fingerprint = plain(dataset_name(run.meta)), plain(dataset_fingerprint(run.meta))
-    return f"{run.n_images:,} of {name or 'an unnamed data set'} (fingerprint {fingerprint or 'not recorded'})"
+    """By the images that it holds: what `meta` says may be of all of which they are a part."""
+    name = plain(dataset_name(run.meta)) or "an unnamed data set"
+    return f"{run.n_images:,} of {name} (fingerprint {fingerprint(run.sample_ids, run.labels)})"
 
 
 def all_of(values: Sequence[str]) -> str:

@@ -260,5 +260,6 @@ def test_runs_and_what_they_were_made_of(runs):
     assert first["Data"] == "made-up images, 1,000 images" and second["Data"] == "mine, 1,000 images"
     assert first["Hardware"] == "none (made up)" and first["Initialised from"] == "random weights"
     assert first["Versions"].startswith("cifarcore ") and ", numpy " in first["Versions"]
-    for column in ("Fingerprint", "Initialised from", "Hardware", "Versions"):
+    assert second["Fingerprint"] == first["Fingerprint"]
+    for column in ("Initialised from", "Hardware", "Versions"):
         assert second[column] == "not recorded"

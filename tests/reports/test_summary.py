@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from made import made_run, of_cifar100
 
+from cifarcore.data.ids import fingerprint
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence import metrics, roc_curves
 from cifarcore.reports import summary
@@ -150,12 +151,13 @@ def test_other_data_sets_are_shown_as_theirs(runs, others):
     for given in (birds, [*runs, *birds]):
         text = summary.summary_text(given)
         assert "report" not in text and not any(number in text for number in ("0.5803", "0.5779", "0.9776"))
-    assert "Test images: 800 of birds (fingerprint 0a1b)" in summary.summary_text(birds)
+    actual = fingerprint(birds[0].sample_ids, birds[0].labels)
+    assert f"Test images: 800 of birds (fingerprint {actual})" in summary.summary_text(birds)
     for dataset, shown in (
-        ({"name": "", "fingerprint": "0a1b"}, "800 of an unnamed data set (fingerprint 0a1b)"),
-        ({"name": "birds"}, "800 of birds (fingerprint not recorded)"),
-        ({}, "800 of an unnamed data set (fingerprint not recorded)"),
-        ({"name": "two\nlines"}, "800 of two lines (fingerprint not recorded)"),
+        ({"name": "", "fingerprint": "0a1b"}, f"800 of an unnamed data set (fingerprint {actual})"),
+        ({"name": "birds"}, f"800 of birds (fingerprint {actual})"),
+        ({}, f"800 of an unnamed data set (fingerprint {actual})"),
+        ({"name": "two\nlines"}, f"800 of two lines (fingerprint {actual})"),
     ):
         nameless = [replace(run, meta=run.meta | {"dataset": dataset}) for run in others]
         assert f"Test images: {shown}\n" in summary.summary_text(nameless)
@@ -219,7 +221,7 @@ def test_the_reports_numbers_stand_beside_cifar_100_alone(runs):
 def test_a_data_set_without_a_name_is_called_so():
     run = made_run(10, 200)
     unnamed = replace(run, meta=run.meta | {"dataset": {"name": "", "fingerprint": "f" * 32}})
-    assert "Test images: 200 of an unnamed data set (fingerprint fff" in summary.summary_text([unnamed])
+    assert "Test images: 200 of an unnamed data set (fingerprint " in summary.summary_text([unnamed])
 
 
 def test_nothing_that_a_file_says_is_markup_in_the_readme_or_steers_a_terminal(tmp_path):

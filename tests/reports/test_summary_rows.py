@@ -8,6 +8,7 @@ import pytest
 from made import made_run
 from statsmodels.stats.proportion import proportion_confint
 
+from cifarcore.data import ids as data
 from cifarcore.evidence import comparison
 from cifarcore.reports import summary
 from cifarcore.reports.markers import put_between_markers
@@ -51,13 +52,17 @@ def test_facts_of_a_group_are_listed_once():
 
 
 def test_the_test_sets_are_named_once():
+    """By the images that the runs hold: what is said of all of them is also said where a part was taken."""
     one, other = made_run(10, 1200), replace(made_run(10, 1200, seed=1), meta={"seed": 1, "model": "x"})
     text = summary.summary_text([one, one_more := made_run(10, 1200, seed=2), other])
     fingerprint = one.meta["dataset"]["fingerprint"]
     assert fingerprint == one_more.meta["dataset"]["fingerprint"]
     assert text.startswith("Runs: 3, of 2 models. ")
     assert f"Test images: 1,200 of made-up images (fingerprint {fingerprint}); 1,200 of an unnamed data set " in text
-    assert "(fingerprint not recorded)" in text
+    part = one.take(np.arange(600))
+    text = summary.summary_text([part])
+    assert f"Test images: 600 of made-up images (fingerprint {data.fingerprint(part.sample_ids, part.labels)})" in text
+    assert fingerprint not in text
 
 
 def test_classes_in_the_order_of_their_change(runs):

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from cifarcore.data.ids import fingerprint
 from cifarcore.evidence import calibrated, calibration, disagreement, metrics, verdict
 from cifarcore.evidence.comparison import Comparison
 from cifarcore.evidence.opposing import LOWER_IS_BETTER
 from cifarcore.reports.sides import MOST_LINES, Side, Sides
 from cifarcore.reports.summary import TITLES
 from cifarcore.reports.tables.galleries import OUTCOMES, OUTCOMES_SAID
-from cifarcore.runs.layout import dataset_fingerprint, dataset_name
+from cifarcore.runs.layout import dataset_name
 from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.text import interval, number, p_value, plain, std, with_spread
@@ -261,7 +262,7 @@ def run_table(runs: Sequence[Run], runs_a: Sequence[Run], runs_b: Sequence[Run])
             "Compared as": " and ".join(letters),
             "Accuracy": f"{metrics.accuracy(run):.4f}",
             "Data": f"{plain(dataset_name(run.meta)) or 'unnamed'}, {run.n_images:,} images",
-            "Fingerprint": dataset_fingerprint(run.meta) or "not recorded",
+            "Fingerprint": fingerprint(run.sample_ids, run.labels),
             "Initialised from": run.meta.get("initialised_from") or "not recorded",
             "Hardware": run.meta.get("device") or "not recorded",
             "Versions": ", ".join(f"{name} {version}" for name, version in versions.items()) or "not recorded",
