@@ -180,10 +180,16 @@ def build_model(
 ) -> tuple[BaselineCNN | ResNet18, str]:
     """The network ready to train and, in words, what initialised it.
 
-    Raises CifarcoreError where ImageNet weights are asked for and cannot be had: never a silent random start.
+    Raises CifarcoreError where weights are asked for and cannot be had: never a silent random start.
     """
+    at_random = config.model == "cnn" or config.init == "random"
+    if at_random and config.weights:
+        raise CifarcoreError(
+            f"--weights {config.weights}: this network starts at random; leave it out, or train a resnet18 with "
+            "--init imagenet"
+        )
     model = empty_model(config, n_classes)
-    if config.model == "cnn" or config.init == "random":
+    if at_random:
         return model, "random"
     weights, source = imagenet_weights(config.weights, data_folder)
     if config.stem == "3x3":

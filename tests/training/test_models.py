@@ -73,6 +73,12 @@ def test_the_data_folder_is_the_fallback_and_random_only_on_purpose(weights_file
     assert models.build_model(TrainConfig(model="resnet18", init="random"), 10, tmp_path)[1] == "random"
 
 
+@pytest.mark.parametrize("settings", [{"model": "cnn"}, {"model": "resnet18", "init": "random"}])
+def test_weights_that_would_not_be_used_are_refused(weights_file, settings):
+    with pytest.raises(CifarcoreError, match="this network starts at random; leave it out"):
+        models.build_model(TrainConfig(weights=str(weights_file), **settings), 10)
+
+
 def test_the_small_stem_keeps_the_centre_of_the_kernel(weights_file):
     model, _ = models.build_model(TrainConfig(model="resnet18", stem="3x3", weights=str(weights_file)), 10)
     stored = torch.load(weights_file, weights_only=True)["conv1.weight"].float()
