@@ -103,10 +103,11 @@ def check_plain(name: str) -> None:
 def plain_name(text: str) -> str:
     """`text` made a plain name: ASCII letters, digits, - and _; "run" where nothing is left of it.
 
-    Where letters of other scripts are lost, a digest tells names apart that differ in these.
+    Where letters of other scripts are lost, or an end, a digest tells names apart that differ in these.
     """
-    name = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_")[:80].rstrip("-_") or "run"
-    if any(c.isalnum() and not c.isascii() for c in text):  # names in other scripts would all be one
+    whole = re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_") or "run"
+    name = whole[:80].rstrip("-_")
+    if len(whole) > 80 or any(c.isalnum() and not c.isascii() for c in text):  # a long name ends in its seed
         name = f"{name[:73]}-{hashlib.blake2b(text.encode(errors='replace'), digest_size=3).hexdigest()}"
     return name if is_plain(name) else f"{name}-run"
 

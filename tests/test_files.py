@@ -56,7 +56,7 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path):
         ("../a b.c", "a-b-c"),
         ("«»", "run"),
         ("_x_", "x"),
-        ("a" * 79 + "--b", "a" * 79),
+        ("a" * 75 + "--b--c", "a" * 75 + "-b-c"),
     ],
 )
 def test_any_text_becomes_a_plain_name(text, name):
@@ -179,6 +179,14 @@ def test_names_in_other_scripts_stay_apart():
     for name in found:
         check_plain(name)
     assert plain_name("模型-0") == found[0] and plain_name("«cnn» — 0") == "cnn-0"
+
+
+def test_long_names_that_differ_in_their_end_stay_apart():
+    """An end that is cut is that of the seed."""
+    found = [plain_name(f"{'model-' * 20}{seed}") for seed in range(3)]
+    assert len(set(found)) == 3 and all(name.startswith("model-" * 12) for name in found)
+    for name in found:
+        check_plain(name)
 
 
 def test_the_folder_can_be_named(tmp_path, monkeypatch):

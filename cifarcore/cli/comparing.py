@@ -169,7 +169,7 @@ def import_(
 ) -> None:
     """Import predictions of any framework as a run file, which the app lists as imported/NAME."""
     from cifarcore.runs.archive import SUFFIX
-    from cifarcore.runs.importing import check, imported_path, keep, refuse_existing
+    from cifarcore.runs.importing import check, imported_path, keep, refuse_existing, refuse_other_model
     from cifarcore.runs.understood import scores_of
 
     checked = check(predictions, ImportConfig(**changes), data)
@@ -180,6 +180,8 @@ def import_(
     places = [out or imported_path(runs_dir(), each.name) for each in checked]
     for each, place in zip(checked, places, strict=True):  # before any of them is written
         refuse_existing(place, overwrite, each.inputs)
+        if not out:
+            refuse_other_model(place, each)
     for each, place in zip(checked, places, strict=True):
         with Progress(TextColumn("reading pictures"), BarColumn(), MofNCompleteColumn(), console=console) as bar:
             task = bar.add_task("", total=None, visible=False)

@@ -3,6 +3,7 @@
 Imports no framework: a tensor is known by what it can do.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -17,10 +18,11 @@ from cifarcore.runs.counting import refuse_counted_from_one
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores, text_array
-from cifarcore.runs.scores import KINDS, SOFTMAX, as_logits, is_softmax, one_hot, refuse_unfilled, zeros
+from cifarcore.runs.scores import FLOOR, KINDS, SOFTMAX, as_logits, is_softmax, one_hot, refuse_unfilled, zeros
 from cifarcore.runs.unchanging import owned
 from cifarcore.text import brief, counted
 
+TINY = 0.01  #: of the scores that are too small to be told apart, from which it matters: a sure network has some
 #: what the command's flags, as messages have them, are for the callers of `Run.from_predictions`
 _WORDS = {
     "use --scores logits": 'give kind="logits"',
@@ -93,6 +95,12 @@ def arrays_of(
     if kind != "logits":
         _named("scores", lambda: refuse_unfilled(checked))
     stored = _named("scores", lambda: as_logits(checked, kind))
+    if stored.floored and (tiny := int(((table > 0) & (table < FLOOR)).sum())) > TINY * table.size:
+        warnings.warn(
+            f"{tiny:,} probabilities below {FLOOR:g} are kept as {FLOOR:g}: ties in AUC and top-5 accuracy; give their "
+            "logarithms, such as scikit-learn's predict_log_proba",
+            stacklevel=3,
+        )
     with np.errstate(over="ignore"):  # what float16 cannot hold is refused below
         logits = owned(
             stored.logits.astype(np.float32 if stored.precise else np.float16)

@@ -21,11 +21,12 @@ from cifarcore.runs.matching import Checked, dataset_of, matched, now
 from cifarcore.runs.metadata import read_metadata
 from cifarcore.runs.notes import without_repeated
 from cifarcore.runs.readers.tensors import INDICES, SCORES
-from cifarcore.runs.run import Run, load_run, save_run
+from cifarcore.runs.run import Run, load_run, read_header, save_run
 from cifarcore.runs.scores import KINDS
 from cifarcore.runs.shards import read_together
 from cifarcore.runs.test_sets import known_names, pack_path
 from cifarcore.runs.understood import NOT_USED, summary_of_run
+from cifarcore.text import quoted
 
 FOLDER = "imported"
 _SEED = re.compile(r"\d+")
@@ -67,10 +68,7 @@ def check(sources: Sequence[str | Path], config: ImportConfig, data_folder: str 
     paths = [path for path in paths if not _is_index(path, paths)]
     if len(paths) == 1 or config.files != SEEDS:
         return [_checked(paths, config, data_folder)]
-    runs = [_checked([path], each, data_folder) for path, each in _seeds(paths, config)]
-    if len({run.name for run in runs}) < len(runs):  # the end of a long name is cut, and with it the seed
-        raise CifarcoreError(f"the seeds would all be kept as {runs[0].name}; give a shorter --model NAME")
-    return runs
+    return [_checked([path], each, data_folder) for path, each in _seeds(paths, config)]
 
 
 def keep(
@@ -121,6 +119,22 @@ def refuse_existing(out: Path, overwrite: bool, inputs: Sequence[Path] = ()) -> 
         )
     if pack.exists() and not overwrite:
         raise CifarcoreError(f"{pack}: the pictures of a run exist already; choose another name, or use --overwrite")
+
+
+def refuse_other_model(out: Path, checked: Checked) -> None:
+    """Raises CifarcoreError where `out`, found by name alone, holds another model, preset or seed: plain names of
+    "A+" and "A" are one, which who overwrites his own run need not know.
+    """
+    try:
+        there = read_header(out).meta
+    except (CifarcoreError, FileNotFoundError):  # nothing that names a model would be lost
+        return
+    old, new = ([str(meta.get(key) or "") for key in ("model", "preset", "seed")] for meta in (there, checked.run.meta))
+    if old != new:
+        theirs, ours = (quoted("-".join(filter(None, said)) or "no model") for said in (old, new))
+        raise CifarcoreError(
+            f"{out}: is the run of {theirs}, not of {ours}; choose another --model, or name the file with --out"
+        )
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -261,3 +262,16 @@ def test_meta_may_name_the_test_set_of_which_the_images_are():
 def test_superclasses_that_are_no_dictionary():
     with pytest.raises(CifarcoreError, match="superclass_of: give a dictionary"):
         made(superclass_of=["pets", "pets", "farm"])
+
+
+def test_probabilities_that_are_too_small_to_be_told_apart_are_told():
+    """Naive Bayes gives such in double precision; a network in single precision has only a few zeros."""
+    logarithms = -np.random.default_rng(0).uniform(100, 300, (50, 4))
+    logarithms[:, :2] = np.log([0.6, 0.4])
+    options = dict(class_names=list("abcd"), sample_ids=np.arange(50))
+    with pytest.warns(UserWarning, match="100 probabilities below 1e-38 .* predict_log_proba"):
+        Run.from_predictions(np.exp(logarithms), np.zeros(50, int), kind="probabilities", **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Run.from_predictions(logarithms, np.zeros(50, int), kind="log_probabilities", **options)
+        Run.from_predictions(np.eye(4)[[0] * 50] * 0.9 + 0.025, np.zeros(50, int), **options)

@@ -85,6 +85,22 @@ def test_no_file_that_is_read_is_replaced(tmp_path):
         assert out.read_bytes() == before
 
 
+def test_no_other_model_is_replaced_by_a_name_that_is_as_plain(tmp_path, monkeypatch):
+    """ "A+" and "A" are kept under one plain name: the run of one went by --overwrite of the other."""
+    monkeypatch.setenv("CIFARCORE_RUNS", str(tmp_path / "runs"))
+    run = made_run(5, 60)
+    path = write(tmp_path / "x.csv", run, label=run.labels, sample_id=run.sample_ids)
+    for model in ("A", "A-long"):
+        invoke("import", path, "--model", model)
+    for given in (("--model", "A+"), ("--model", "A", "--preset", "long")):
+        with pytest.raises(CifarcoreError, match="choose another --model, or name the file with --out"):
+            invoke("import", path, *given, "--overwrite")
+    assert load_run(imported_path(tmp_path / "runs", "A-0")).meta["model"] == "A"
+    invoke("import", path, "--model", "A", "--overwrite")
+    invoke("import", path, "--model", "A+", "--overwrite", "--out", tmp_path / "runs" / "imported" / "A-0.npz")
+    assert load_run(imported_path(tmp_path / "runs", "A-0")).meta["model"] == "A+"
+
+
 _SLOW = """
 import sys, time
 from cifarcore.config import ImportConfig

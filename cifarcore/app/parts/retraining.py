@@ -91,6 +91,8 @@ def body(folder: Path, busy: bool) -> None:
     """What the dialog shows: how the job under way learns, else jobs that died and the settings of a new one."""
     jobs_here = folders.jobs(folder)
     if running := running_job(jobs_here):
+        if not busy:  # begun by another browser: only the whole app can begin the status in the sidebar
+            st.rerun(scope="app")
         st.fragment(_progress, run_every=REFRESH_SECONDS)(folder, running.name)
         return
     for job in jobs_here:

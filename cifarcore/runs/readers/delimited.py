@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.memory import refuse_beyond_memory
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.roles import role_of
@@ -55,11 +56,14 @@ class Dialect:
 def from_delimited(path: Path, known: Collection[str] = ()) -> Predictions:
     """A table of text, one row for each image. Raises CifarcoreError."""
     packed = path.suffix.lower() == ".gz"
-    size = lines = 0
+    size = lines = cells = 0
     for block in _blocks(path):
         size, lines = size + len(block), lines + block.count(b"\n") + block.count(b"\r")
+        cells += max(block.count(each) for each in (b",", b"\t", b";", b"|", b" "))
     refuse_large(size)
     refuse_long(lines // 2 - 1)  # a line may end in both, and one is the header's
+    refuse_large(cells * 4)  # as many scores are kept as float32, and before that as a table and an array of float64
+    refuse_beyond_memory(cells * 16, "reading it")
     with gzip.open(path) if packed else path.open("rb") as file:
         dialect = _dialect(file.read(_SAMPLE), ended=not file.read(1))
     header = dialect.header or []

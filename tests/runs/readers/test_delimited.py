@@ -120,6 +120,17 @@ def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, monkeypatch):
     assert "GiB when read; at most" in refused(tmp_path / "x.csv.gz", tmp_path)
 
 
+def test_many_cells_of_one_digit_are_refused_before_they_are_numbers(tmp_path, monkeypatch):
+    """A table takes 8 bytes for each of them, and so does the array that is made of it."""
+    with gzip.open(tmp_path / "x.csv.gz", "w") as file:
+        file.write(b"cat,dog,emu,fox\n" + b"0,0,0,1\n" * 50_000)
+    monkeypatch.setattr("cifarcore.runs.readers.tables.MAX_BYTES", 500_000)
+    assert "GiB when read; at most" in refused(tmp_path / "x.csv.gz", tmp_path)
+    monkeypatch.undo()
+    monkeypatch.setattr("cifarcore.memory.memory_bytes", lambda: 2_000_000)
+    assert "reading it takes about" in refused(tmp_path / "x.csv.gz", tmp_path)
+
+
 def test_suffixes_of_packed_files():
     assert [suffix_of(name) for name in ("a.b.CSV", "a.csv.gz", "a.gz", "a")] == [".csv", ".csv.gz", ".gz", ""]
     assert [stem_of(name) for name in ("a.b.CSV", "a.csv.gz", "a.gz", "a")] == ["a.b", "a", "a", "a"]
