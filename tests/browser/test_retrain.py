@@ -263,6 +263,19 @@ def test_two_that_press_at_once_start_one_job(browse, runs):
     stop(pages[0], runs)
 
 
+def test_who_presses_while_another_browser_s_job_runs_is_shown_it(browse, runs):
+    """The dialog had been drawn before: it showed the job, and the sidebar nothing to stop it by."""
+    pages = [browse(), browse()]
+    for page in pages:
+        open_settings(page, LONG)
+        page.get_by_text("measured here").wait_for(timeout=300_000)
+        settle(page)
+    start = pages[0].locator(".st-key-retrain-start button")
+    press(start, lambda: [job.state for job in jobs(runs)] == ["running"])
+    press(pages[1].locator(".st-key-retrain-start button"), stop_button(pages[1]).is_visible)
+    stop(pages[0], runs)
+
+
 @pytest.mark.parametrize("wait", [0.0, *(pytest.param(wait, marks=pytest.mark.slow) for wait in (0.7, 1.9, 3.3, 6.1))])
 def test_the_job_outlives_the_app(chromium, runs, tmp_path, wait):
     """kill -9 of the app, `wait` seconds after the job's first steps were shown."""
