@@ -155,7 +155,12 @@ def doubts(given: Sequence[Run], shared: Sequence[Run], n_a: int) -> list[str]:
     """What whoever reads a single number of a comparison must know, a sentence each: that runs stand on both sides or
     at other images, and how many images of the runs as `given` are not among those `shared`.
     """
-    return [*_in_both(shared, n_a), *verdict.left_out_note(shared[0].n_images, *_left_out(given, shared))]
+    return [*_in_both(shared, n_a), *left_out_notes(given, shared)]
+
+
+def left_out_notes(given: Sequence[Run], shared: Sequence[Run]) -> list[str]:
+    """A sentence where some images of the runs as `given` are not among those `shared`."""
+    return verdict.left_out_note(shared[0].n_images, *_left_out(given, shared))
 
 
 def other_superclasses(runs: Sequence[Run]) -> list[str]:

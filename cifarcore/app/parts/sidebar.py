@@ -77,8 +77,7 @@ def choose(root: Path, models: DeltaGenerator | None = None) -> View | Problem:
     with st.sidebar:
         classes, hardness, metric = _class_filter(a, b)
     pictures = test_pictures(a.first.sample_ids, *_other_pictures(a, b))
-    most = max(header.n_images for name in names for header in catalog.chosen(*name))
-    warnings = _status(catalog, a, b, only, most)
+    warnings = _status(catalog, a, b, only)
     warnings += tuple((escape(line, 400), ":material/account_tree:") for line in regrouped)
     miscounted = memo(class_order_notes, (*a.runs, *b.runs), len(a.runs))
     warnings += tuple((escape(line, 400), ":material/swap_vert:") for line in miscounted)
@@ -202,24 +201,20 @@ def _other_pictures(a: Side, b: Side) -> tuple[tuple[Path, ...], bool, bool]:
     return tuple(path for path in packs if path.is_file()), drawn, numbered
 
 
-def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int, int], most: int) -> tuple[tuple[str, str], ...]:
-    """Say how many images are compared; what must be known of that, for the page itself: (Markdown, icon) each.
-
-    `most` images are in a file.
-    """
+def _status(catalog: Catalog, a: Side, b: Side, only: tuple[int, int, int]) -> tuple[tuple[str, str], ...]:
+    """Say how many images are compared; what must be known of that, for the page itself: (Markdown, icon) each."""
     name = dataset_name(a.first.meta)
     st.sidebar.caption(f"{a.first.n_images:,} test images" + (f" of {escape(name)}" if name else ""))
     _refused(catalog)
     warnings = []
-    if any(only):
+    if len(a.runs) + len(b.runs) > 2:  # `only` counts the first of each, and any other may have fewer
+        left_out = memo(comparison.left_out_notes, (*a.given, *b.given), (*a.runs, *b.runs))
+        warnings = [f"{note} {_ON_ALL}" for note in left_out]
+    elif any(only):
         relabelled = f", and {only[2]:,} in both with different labels" if only[2] else ""
         warnings.append(
             f"Compared on the {a.first.n_images:,} images that both have: {only[0]:,} are only in A, {only[1]:,} only "
             f"in B{relabelled}. {_ON_ALL}"
-        )
-    elif a.first.n_images < most:
-        warnings.append(
-            f"Compared on the {a.first.n_images:,} images that all seeds have; a file holds up to {most:,}. {_ON_ALL}"
         )
     shown = [(text, ":material/join_inner:") for text in warnings]
     if a.group == b.group and a.key == b.key:

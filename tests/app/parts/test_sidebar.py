@@ -103,7 +103,16 @@ def test_a_later_seed_of_fewer_images_is_said(folder):
     a, b, third = *two_models(), made_run(model="resnet18", accuracy=0.7, seed=1).take(np.arange(200))
     write(folder, a, b, third)
     said = text(run(folder, "overview"))
-    assert "Compared on the 200 images that all seeds have; a file holds up to 500" in said
+    assert "Only the 200 images that all runs share are compared; up to 300 of a run are left out." in said
+
+
+def test_images_that_only_some_of_several_seeds_have_are_counted_over_all(folder):
+    """What the first seeds have in common was said of all."""
+    a, other, b = made_run(), made_run(seed=1), made_run(model="resnet18", accuracy=0.7)
+    write(folder, a.take(np.arange(450)), other.take(np.arange(100, 500)), b.take(np.arange(20, 500)))
+    said = text(run(folder, "overview"))
+    assert "Only the 350 images that all runs share are compared; up to 130 of a run are left out." in said
+    assert "only in A" not in said
 
 
 def test_a_visit_to_fewer_classes_leaves_no_filter(folder):
