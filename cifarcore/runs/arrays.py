@@ -18,6 +18,7 @@ from cifarcore.runs.counting import refuse_counted_from_one
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores, text_array
+from cifarcore.runs.readers.tables import without_prefix
 from cifarcore.runs.scores import FLOOR, KINDS, SOFTMAX, as_logits, is_softmax, one_hot, refuse_unfilled, zeros
 from cifarcore.runs.unchanging import owned
 from cifarcore.text import brief, counted
@@ -132,7 +133,7 @@ def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> 
     if not isinstance(table, pd.DataFrame):
         return
     headings = list(map(str, table.columns))
-    places = names_of(names).places(headings)
+    places = names_of(names).places(without_prefix(headings, names))
     by_default = headings == list(map(str, range(len(headings))))
     if not by_default and ((places >= 0) & (places != np.arange(len(places)))).any():
         raise CifarcoreError(

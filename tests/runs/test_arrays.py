@@ -5,6 +5,7 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cifarcore import CifarcoreError, Run, load_run, save_run
@@ -275,3 +276,10 @@ def test_probabilities_that_are_too_small_to_be_told_apart_are_told():
         warnings.simplefilter("error")
         Run.from_predictions(logarithms, np.zeros(50, int), kind="log_probabilities", **options)
         Run.from_predictions(np.eye(4)[[0] * 50] * 0.9 + 0.025, np.zeros(50, int), **options)
+
+
+def test_columns_of_another_order_are_known_behind_what_says_that_they_are_scores():
+    turned = pd.DataFrame(PROBABILITIES[:, ::-1], columns=["prob_horse", "prob_dog", "prob_cat"])
+    with pytest.raises(CifarcoreError, match="its columns are called 'prob_horse'.*in one order"):
+        made(turned)
+    np.testing.assert_array_equal(made(turned.iloc[:, ::-1]).logits, made(PROBABILITIES).logits)

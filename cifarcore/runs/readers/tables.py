@@ -51,10 +51,10 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
         used.append(hard[0].sources[0][1])
     elif cells is None:
         scores = _scores(table, roles, used)
-        names = _without_prefix(list(roles.classes), named)
+        names = without_prefix(list(roles.classes), named)
         read = Predictions(scores, columns=names, headed=names == roles.classes, unordered=UNORDERED in table.attrs)
     else:
-        classes = None if cells.classes is None else _without_prefix(list(cells.classes), named)
+        classes = None if cells.classes is None else without_prefix(list(cells.classes), named)
         kind = kind_of(cells.heading) or ""
         sources = (("scores", cells.heading),)
         read = Predictions(cells.scores, kind, classes, unordered=cells.unordered, sources=sources)
@@ -152,7 +152,7 @@ def refuse_large(size: int) -> None:
         raise CifarcoreError(f"{size / 2**30:.1f} GiB when read; at most {MAX_BYTES >> 30} GiB are")
 
 
-def _without_prefix(names: list[str], known: Collection[str] = ()) -> tuple[str, ...]:
+def without_prefix(names: list[str], known: Collection[str] = ()) -> tuple[str, ...]:
     """The headings without what says that they are scores; as they are where one is `known` for a class's name."""
     if not {heading_key(name) for name in known}.isdisjoint(map(heading_key, names)):
         return tuple(names)  # without it, class_10 would be the tenth class of whatever order

@@ -122,11 +122,11 @@ def test_sizes_and_repeated_headings_are_refused():
 
 
 def test_a_prefix_that_all_classes_share_is_left_out():
-    assert tables._without_prefix(["prob_cat", "Prob_dog"]) == ("cat", "dog")
-    assert tables._without_prefix(["prob_cat", "dog"]) == ("prob_cat", "dog")
-    assert tables._without_prefix(["p_", "p_x"]) == ("p_", "p_x")
-    assert tables._without_prefix(["class_0", "class_1"], ["cat"]) == ("0", "1")
-    assert tables._without_prefix(["class_0", "class_1"], ["Class 1"]) == ("class_0", "class_1")
+    assert tables.without_prefix(["prob_cat", "Prob_dog"]) == ("cat", "dog")
+    assert tables.without_prefix(["prob_cat", "dog"]) == ("prob_cat", "dog")
+    assert tables.without_prefix(["p_", "p_x"]) == ("p_", "p_x")
+    assert tables.without_prefix(["class_0", "class_1"], ["cat"]) == ("0", "1")
+    assert tables.without_prefix(["class_0", "class_1"], ["Class 1"]) == ("class_0", "class_1")
 
 
 def test_cells_of_classes_that_are_no_numbers_or_empty():
