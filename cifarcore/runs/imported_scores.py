@@ -10,14 +10,17 @@ from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.scores import (
     CLASSES,
     FLOOR,
+    FOREMOST,
     KINDS,
     SOFTMAX,
+    TELLING,
     ZEROS,
     as_logits,
     is_softmax,
     of_part,
     refuse_rescaled,
     refuse_unfilled,
+    refuse_whole,
     zeros,
 )
 from cifarcore.text import counted
@@ -35,6 +38,7 @@ def logits_of(
         refuse_unfilled(given)
     if stated == "logits" and config.scores not in KINDS:  # so says a heading, as of an array that holds something else
         refuse_rescaled(given)
+        refuse_whole(given)
     softmax = stated == "logits" and is_softmax(given)
     part = of_part(given, stated)
     rescaled = part is not None and config.classes == "shared"
@@ -64,6 +68,18 @@ def logits_of(
         notes.append(f"left out: {left_out} of classes that the test set lacks")
     if kind == CLASSES:
         notes.append(hard_labels.NOTE)
+    if kind == "logits" and config.scores != kind and len(given) >= TELLING and given.min() >= 0:
+        notes.append(
+            "no score is below zero, as after a sigmoid for each class, or of percentages; they are read as logits: if "
+            "they are none, calibration and log loss are wrong"
+        )
+    if kind == "logits" and given.shape[1] > FOREMOST:
+        ties = np.count_nonzero(given == given.min(axis=1, keepdims=True), axis=1) > given.shape[1] / 2
+        if ties.mean() > 0.5:
+            notes.append(
+                f"most classes share the lowest score in {counted(int(ties.sum()), 'image')}, as where only the best "
+                "few were kept: these are ties in AUC and top-5 accuracy"
+            )
     if softmax:
         taken = "kept as logits, as asked for" if kind == "logits" else "read as probabilities"
         notes.append(f"the logits lie within 0..1 and sum to one in each row, as after softmax; they are {taken}")

@@ -22,7 +22,14 @@ from cifarcore.runs.imported_scores import logits_of
 from cifarcore.runs.label_doubts import not_cifar100s, refuse_other_labels, refuse_uncounted
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import read_metadata
-from cifarcore.runs.notes import doubts, not_told_by_labels, numbered_rows, refuse_repeated, without_repeated
+from cifarcore.runs.notes import (
+    doubts,
+    not_told_by_labels,
+    numbered_rows,
+    refuse_repeated,
+    repeated_rows,
+    without_repeated,
+)
 from cifarcore.runs.predictions import Predictions, text_array
 from cifarcore.runs.row_order import in_row_order, refuse_names_that_are_numbers, refuse_repeated_files
 from cifarcore.runs.run import Run
@@ -123,7 +130,7 @@ def _matched(read: Predictions, config: ImportConfig, data_folder: str | Path | 
     if config.labels and not predictions.files and not flat and read_file_labels(config.labels) is not None:
         notes.append("the labels of --labels were not used, as the rows name no files; those of the images hold")
     if config.order == ROWS:
-        notes += numbered_rows(config.test_set.strip(), bool(predictions.files))
+        notes += [*numbered_rows(config.test_set.strip(), bool(predictions.files)), *repeated_rows(run)]
     notes += of_scores
     if test is not None and test.folder is not None:
         if missing := len(test.folder.files) - n:

@@ -27,6 +27,8 @@ STORED_AS, PRECISE = "scores_stored_as", "float32"
 #: that is so where of more than this share of images some of the foremost scores differ, but not as float16, or where
 #: the standard deviation of an image's log-probabilities is below this one in the median
 MANY, FOREMOST, FLAT = 0.05, 6, 0.5
+#: images from which scores that are all whole are no coincidence
+TELLING = 10
 
 
 class Stored(NamedTuple):
@@ -60,6 +62,7 @@ def as_logits(scores: np.ndarray, kind: str = "") -> Stored:
     unit = low >= 0 and high <= 1 + SUM_TOLERANCE
     if kind in ("", "probabilities"):
         refuse_rescaled(scores)
+        refuse_whole(scores)
     if not kind and not unit:
         kind = LOG_PROBABILITIES if high <= 0 and _off(np.exp(scores)) is None else "logits"
     if kind == LOG_PROBABILITIES:
@@ -167,12 +170,13 @@ def one_hot(classes: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def _tolerance(probabilities: np.ndarray) -> float:
-    """How far from one the rows may sum: with two to four decimals by half of the last one for each class, at most 1/2.
+    """How far from one the rows may sum: with two to four decimals, or in steps of 1/255 or 1/256 as of a quantised
+    network, by half of a step for each class, at most 1/2.
 
     A model of 100 classes that is written with three decimals may sum to anything from .95 to 1.05.
     """
     if (probabilities % 1 != 0).any():
-        for step in (1e-2, 1e-3, 1e-4):
+        for step in (1e-2, 1 / 255, 1 / 256, 1e-3, 1e-4):
             parts = probabilities / step
             if np.abs(parts - np.round(parts)).max() < 0.01:  # beyond what float32 leaves of a decimal
                 return min(max(SUM_TOLERANCE, probabilities.shape[1] * step / 2), 0.5)
@@ -216,6 +220,22 @@ def refuse_rescaled(scores: np.ndarray) -> None:
             f"every row of the scores sums to {middle:.4g}, not to one; divide them by {middle:.4g} if they are "
             "probabilities, or use --scores logits if they come before softmax"
         )
+
+
+def refuse_whole(scores: np.ndarray) -> None:
+    """Raises CifarcoreError for scores (N, C) that are all whole numbers, as of a quantised network: their softmax
+    would be sure of nearly every image. Two values alone are marks of classes.
+    """
+    for part in (scores[:TELLING], scores):  # the first rows tell of nearly all
+        if len(part) < TELLING or (part != np.floor(part)).any():
+            return
+    if len(np.unique(scores)) < 3:
+        return
+    raise CifarcoreError(
+        f"the scores are whole numbers from {scores.min():.0f} to {scores.max():.0f}, as of a quantised network or of "
+        "votes: give what they stand for, such as (scores - zero_point) * scale (TensorFlow Lite), or use --scores "
+        "logits"
+    )
 
 
 def _check_sums(probabilities: np.ndarray) -> None:

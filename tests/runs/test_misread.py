@@ -1,5 +1,7 @@
 """What may be taken for something else: numbers with commas, labels for scores, percentages, other labels."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,3 +160,70 @@ def test_an_array_called_logits_may_hold_something_else(tmp_path, made, of, said
     assert (
         taken(tmp_path / "theirs.npz", tmp_path, images=str(made.root), scores="logits").run.meta["scores"] == "logits"
     )
+
+
+@pytest.mark.parametrize(("steps", "zero"), [(255, 0), (256, 128)])
+@pytest.mark.parametrize("name", ["logits", "scores"])
+def test_scores_of_a_quantised_network_are_no_logits(tmp_path, steps, zero, name):
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.full(100, 0.05), 40)  # of which the sums differ, as most of them round to zero
+    whole = np.clip(np.round(probabilities * steps) - zero, -zero, steps - 1 - zero)
+    known = {"labels": rng.integers(0, 100, 40), "class_names": CLASS_NAMES}
+    rows = {"order": "rows", "test_set": "shop"}
+    np.savez(tmp_path / "theirs.npz", **{name: whole.astype(np.int32)}, **known)
+    assert "the scores are whole numbers" in refused(tmp_path / "theirs.npz", tmp_path, **rows)
+    np.savez(tmp_path / "theirs.npz", **{name: (whole + zero) / steps}, **known)  # as the refusal asks
+    assert taken(tmp_path / "theirs.npz", tmp_path, **rows).run.meta["scores"] == "log_probabilities"
+
+
+def test_sigmoids_and_the_best_few_scores_are_told(tmp_path, made):
+    def notes(name, scores):
+        np.savez(tmp_path / "theirs.npz", files=made.files, **{name: scores})
+        return " ".join(taken(tmp_path / "theirs.npz", tmp_path, images=str(made.root)).notes)
+
+    logits = np.log(made.probabilities)
+    sigmoids = 1 / (1 + np.exp(-logits - 3))
+    assert "no score is below zero" in notes("logits", sigmoids)
+    assert "no score is below zero" in notes("scores", 100 * sigmoids)
+    assert "below zero" not in notes("logits", logits + 3)
+
+
+def test_logits_of_the_best_few_classes_are_told(tmp_path):
+    logits = np.random.default_rng(0).normal(size=(60, 12))
+    best = np.where(logits >= np.sort(logits, axis=1)[:, [-3]], logits, -1)
+    known = {"labels": logits.argmax(axis=1), "class_names": [f"c{i}" for i in range(12)]}
+    for scores, told in ((best, True), (logits, False)):
+        np.savez(tmp_path / "theirs.npz", logits=scores, **known)
+        notes = taken(tmp_path / "theirs.npz", tmp_path, order="rows", test_set="shop").notes
+        assert any("most classes share the lowest score in 60 images" in note for note in notes) == told
+
+
+def test_headings_that_stand_among_the_rows_are_no_image(tmp_path, made):
+    answers = [made.names[place] for place in made.probabilities.argmax(axis=1)]
+    truth = [file.split("/")[0] for file in made.files]
+    path = csv(tmp_path / "theirs.csv", pd.DataFrame({"label": truth, "prediction": answers}))
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:9], lines[0], *lines[9:]]) + "\n")  # cat part-0.csv part-1.csv
+    assert "row 8 has the headings again" in refused(path, tmp_path, order="rows", test_set="shop")
+
+
+def test_rows_that_are_there_again_are_told_where_nothing_names_the_images(tmp_path, made):
+    frame = made.frame(label=[file.split("/")[0] for file in made.files])
+    rows = {"order": "rows", "test_set": "shop"}
+    padded = csv(tmp_path / "theirs.csv", pd.concat([frame, frame[:2]]))
+    (note,) = (note for note in taken(padded, tmp_path, **rows).notes if "earlier row" in note)
+    assert f"of 2 rows are those of an earlier row (first: rows 0 and {len(frame)})" in note
+    assert "earlier row" not in " ".join(taken(csv(tmp_path / "theirs.csv", frame), tmp_path, **rows).notes)
+
+
+def test_labels_are_held_against_the_images_where_openmmlab_has_them(tmp_path, made):
+    rows = [
+        {"img_path": f"/data/{file}", "gt_label": int(label), "pred_scores": scores}
+        for file, label, scores in zip(made.files, made.labels, made.probabilities.tolist(), strict=True)
+    ]
+    (tmp_path / "theirs.json").write_text(json.dumps(rows))
+    made.check(taken(tmp_path / "theirs.json", tmp_path, images=str(made.root)).run)
+    for row in rows:
+        row["gt_label"] = (row["gt_label"] + 1) % len(made.names)
+    (tmp_path / "theirs.json").write_text(json.dumps(rows))
+    assert "counts the classes in another order" in refused(tmp_path / "theirs.json", tmp_path, images=str(made.root))

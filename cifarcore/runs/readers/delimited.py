@@ -83,6 +83,7 @@ def from_delimited(path: Path, known: Collection[str] = ()) -> Predictions:
     table = pd.read_csv(path, **options)
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes what the header does not name for the rows' names
         raise CifarcoreError(f"rows have more cells than the {len(header)} columns of the header; name every column")
+    _refuse_repeated_header(table)
     if commas := _decimal_commas(table, texts):
         _refuse_thousands(table, texts)
         table = pd.read_csv(path, decimal=",", **options)
@@ -172,6 +173,19 @@ def _is_data(row: list[str]) -> bool:
 
 def _numbers(row: list[str]) -> list[str]:
     return [cell for cell in row if _NUMBER.fullmatch(cell)]
+
+
+def _refuse_repeated_header(table: pd.DataFrame) -> None:
+    """Raises CifarcoreError where a row has the headings again, as of files put together by cat: of text alone it would
+    be an image.
+    """
+    texts = [name for name in table if isinstance(name, str) and not pd.api.types.is_numeric_dtype(table[name])]
+    again = pd.Series(bool(texts), table.index)
+    for name in texts:
+        again &= table[name].astype(str).str.strip() == name.strip()
+    if not again.any():
+        return
+    raise CifarcoreError(f"row {int(again.to_numpy().argmax())} has the headings again; leave such rows out")
 
 
 def _decimal_commas(table: pd.DataFrame, texts: dict[str, type]) -> bool:

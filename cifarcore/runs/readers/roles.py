@@ -12,6 +12,7 @@ LABELS = (
     *("label", "labels", "target", "targets", "true", "truth", "gt", "y", "y_true", "y_test", "ground_truth"),
     *("groundtruth", "label_id", "label_ids", "label_name", "true_label", "true_labels", "true_class", "actual"),
     *("fine_label", "fine_labels", "class_label", "gold", "gold_label", "reference", "references"),
+    *("gt_label", "gt_labels"),
 )
 IDS = ("sample_id", "sample_ids")
 FILES = (
