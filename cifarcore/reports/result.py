@@ -27,6 +27,7 @@ from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.summary import compared_sides, comparison_text, grouped, markdown
 from cifarcore.reports.tables import decisions, known, models, other_seeds, overview, robustness, slices
 from cifarcore.runs.run import Run, load_run, seed_of
+from cifarcore.text import brief
 from cifarcore.version import __version__
 
 SCHEMA = 1  #: of the JSON
@@ -208,8 +209,8 @@ def compare(a: Model, b: Model, names: tuple[str, str] | None = None, others: Mo
             models, to rank all.
 
     Raises:
-        CifarcoreError: one line; a side has no run, a seed twice or several models, a file is no run file, the classes
-            differ, or no image is shared.
+        CifarcoreError: one line; a side has no run, a seed twice or several models, both names are one, a file is no
+            run file, the classes differ, or no image is shared.
 
     >>> from cifarcore import Run, compare
     >>> cat, dog = [0.9, 0.1], [0.2, 0.8]
@@ -222,6 +223,8 @@ def compare(a: Model, b: Model, names: tuple[str, str] | None = None, others: Mo
     >>> result.metrics.loc["accuracy", ["a", "b", "difference"]].round(4).tolist()
     [0.9, 1.0, 0.1]
     """
+    if names is not None and (len(names) != 2 or len(set(names)) != 2):
+        raise CifarcoreError(f"names: {brief(names)}; give two that differ, of A and of B")
     return _result(_runs(a, "A", names), _runs(b, "B", names), names, _loaded(others))
 
 

@@ -80,6 +80,9 @@ def test_what_cannot_be_compared_is_refused(a, b, message):
 
 
 def test_names_are_those_that_were_given():
+    for alike in (("old", "old"), ("old",)):  # "old beats old"
+        with pytest.raises(CifarcoreError, match="give two that differ, of A and of B"):
+            compare(A[0], B[0], names=alike)
     result = compare(A[0], [B[0], replace(A[1], meta=A[1].meta | {"seed": 5})], names=("old", "mixed"))
     assert result.names == ("old", "mixed") and "mixed (B) correctly" in result.sentence
     assert "old (A)" in result.to_markdown() and "A: old   B: mixed" in repr(result)
