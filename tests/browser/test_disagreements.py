@@ -60,3 +60,12 @@ def test_segments_count_and_dots_say_how_many_seeds_are_correct(visit, app):
     dots = tile.locator(".seeds").nth(1)
     assert dots.get_attribute("aria-label") == said and dots.inner_text().count("●") == correct
     assert page.get_by_text(f"○ correct in {len(b.runs) - 1} of {len(b.runs)} seeds").count() == 1
+
+
+def test_the_filter_of_classes_is_cleared_on_the_page(visit):
+    """The sidebar is drawn anew too, which is no part of the page's fragment."""
+    page = visit("disagreements?hardest=5")
+    clear = page.get_by_role("button", name="Clear filter")
+    clear.click()
+    settle(page)
+    assert "hardest" not in parameters(page) and not clear.count()

@@ -71,7 +71,8 @@ def filter_note(view: View, filtered: str, whole: str, key: str = "clear-filter"
             width="stretch",
         )
         icon = ":material/filter_alt_off:"
-        st.button("Clear filter", icon=icon, type="tertiary", on_click=_clear, args=(view,), key=key)
+        if st.button("Clear filter", icon=icon, type="tertiary", on_click=_clear, args=(view,), key=key):
+            st.rerun()  # the sidebar is no part of the fragment that most pages draw this in
 
 
 def _chips(view: View) -> list[str]:
