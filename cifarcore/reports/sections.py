@@ -82,7 +82,7 @@ def _robustness(sides: Sides, drawn: bool) -> list[Section]:
     if why or (compared := robustness.robustness_of(sides)) is None:
         return [(ROBUSTNESS, [_paragraph(why)])]
     chart = markup.chart(by_severity(robustness.severity_frame(compared), sides.names), 600) if drawn else ""
-    summary = _paragraph(robustness.summary_text(compared, sides.names))
+    summary = _paragraph(robustness.summary_text(compared, sides))
     return [
         (ROBUSTNESS, [summary, chart, markup.table(robustness.corruption_table(compared)), _note(robustness.METHOD)])
     ]

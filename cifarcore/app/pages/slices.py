@@ -147,7 +147,7 @@ def _robustness(view: View) -> None:
             st.info(why if why == tables.HOW else told(why, 400), icon=":material/blur_on:")
             return
         robustness = tables.robustness_of(view)
-        st.markdown(escape(tables.summary_text(robustness, view.names), 800))
+        st.markdown(escape(tables.summary_text(robustness, view), 800))
         plot(by_severity, tables.severity_frame(robustness), view.names, width="stretch", key="robustness-severity")
         table = tables.corruption_table(robustness)
         st.dataframe(table, hide_index=True, height="content", column_config=headed(table, view.names))

@@ -74,15 +74,15 @@ def corruption_table(compared: Robustness) -> pd.DataFrame:
     )
 
 
-def summary_text(compared: Robustness, names: tuple[str, str]) -> str:
+def summary_text(compared: Robustness, sides: Sides) -> str:
     """What corruption costs either model, and who stands it better, in a few sentences."""
+    names = sides.names
     hit, lost = compared.overall.loc["corrupted"], compared.overall.loc["lost"]
     levels = [str(level) for level in compared.by_severity["severity"] if level != CLEAN]
-    seeds = "" if compared.seeds == (1, 1) else f" (mean of {compared.seeds[0]} and {compared.seeds[1]} runs)"
     sentences = [
         f"Under {len(compared.by_corruption)} corruptions at severity {', '.join(levels)}, {names[0]} classifies "
         f"{hit['accuracy_a']:.1%} of {compared.n_images:,} test images correctly and {names[1]} {hit['accuracy_b']:.1%}"
-        f"{seeds}: B − A {_points(hit)}.",
+        f"{_runs(compared.seeds, (len(sides.a.runs), len(sides.b.runs)))}: B − A {_points(hit)}.",
         f"Corruption costs {names[0]} {100 * lost['accuracy_a']:.1f} points and {names[1]} "
         f"{100 * lost['accuracy_b']:.1f}: {_loses(lost, names)}.",
     ]
@@ -93,6 +93,15 @@ def summary_text(compared: Robustness, names: tuple[str, str]) -> str:
         if not np.isnan(ratio.value):
             sentences.append(f"{what[0].upper()}{what[1:]} of B over A {_ratio(ratio)}.")
     return " ".join(sentences)
+
+
+def _runs(scored: tuple[int, int], given: tuple[int, int]) -> str:
+    """Of how many runs these are the means; all else of the report is of those `given`."""
+    if scored != given:
+        return (
+            f" (of {scored[0]} of A's {given[0]} runs and {scored[1]} of B's {given[1]}: no others were scored on them)"
+        )
+    return "" if scored == (1, 1) else f" (mean of {scored[0]} and {scored[1]} runs)"
 
 
 def _points(row: pd.Series) -> str:

@@ -1,5 +1,7 @@
 """Robustness as text: the sentence names each model's own numbers, and why there is nothing to say."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,8 +34,12 @@ def made(lost_p=0.001, relative=np.nan, seeds=(1, 1)):
     return Robustness(2000, seeds, by_severity, by_corruption, overall, Ratio(0.75, 0.72, 0.78), ratio)
 
 
+def sides(of_a=1, of_b=1):
+    return SimpleNamespace(names=("old", "new"), a=SimpleNamespace(runs=[0] * of_a), b=SimpleNamespace(runs=[0] * of_b))
+
+
 def test_the_sentence():
-    assert summary_text(made(), ("old", "new")) == (
+    assert summary_text(made(), sides()) == (
         "Under 2 corruptions at severity 3, old classifies 40.0% of 2,000 test images correctly and new 55.0%: B − A "
         "+15.0 points (95% CI +13.0 to +17.0). Corruption costs old 30.0 points and new 25.0: new loses less, −5.0 "
         "points (95% CI −7.0 to −3.0). Mean corruption error of B over A 0.75 (95% CI 0.72 to 0.78)."
@@ -41,15 +47,16 @@ def test_the_sentence():
 
 
 @pytest.mark.parametrize(
-    ("made_of", "said"),
+    ("made_of", "given", "said"),
     [
-        ({"lost_p": 0.051}, "no significant difference in what they lose, −5.0 points"),
-        ({"relative": 0.8}, "Relative mean corruption error of B over A 0.80 (95% CI 0.70 to 0.90)."),
-        ({"seeds": (3, 1)}, "(mean of 3 and 1 runs)"),
+        ({"lost_p": 0.051}, (1, 1), "no significant difference in what they lose, −5.0 points"),
+        ({"relative": 0.8}, (1, 1), "Relative mean corruption error of B over A 0.80 (95% CI 0.70 to 0.90)."),
+        ({"seeds": (3, 1)}, (3, 1), "(mean of 3 and 1 runs)"),
+        ({}, (3, 1), "(of 1 of A's 3 runs and 1 of B's 1: no others were scored on them)"),
     ],
 )
-def test_what_else_it_says(made_of, said):
-    assert said in summary_text(made(**made_of), ("old", "new"))
+def test_what_else_it_says(made_of, given, said):
+    assert said in summary_text(made(**made_of), sides(*given))
 
 
 def test_the_table_names_the_largest_gain_first():
