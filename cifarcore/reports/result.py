@@ -26,7 +26,7 @@ from cifarcore.reports.sections import decision_sections
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.summary import compared_sides, comparison_text, grouped, markdown
 from cifarcore.reports.tables import decisions, known, models, other_seeds, overview, robustness, slices
-from cifarcore.runs.run import Run, load_run, seed_of
+from cifarcore.runs.run import Run, checked_arrays, load_run, seed_of
 from cifarcore.text import brief
 from cifarcore.version import __version__
 
@@ -266,6 +266,9 @@ def _runs(model: Model, letter: str, names: tuple[str, str] | None) -> list[Run]
 
 def _loaded(model: Model) -> list[Run]:
     several = [model] if isinstance(model, (Run, str, PathLike)) else list(model)
+    for run in several:
+        if isinstance(run, Run):  # a field may have been replaced, which nothing has checked
+            checked_arrays(run, run.path or Path(run.name))
     return [each if isinstance(each, Run) else load_run(Path(each)) for each in several]
 
 

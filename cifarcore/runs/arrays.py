@@ -3,6 +3,7 @@
 Imports no framework: a tensor is known by what it can do.
 """
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -24,6 +25,8 @@ from cifarcore.runs.unchanging import owned
 from cifarcore.text import brief, counted
 
 TINY = 0.01  #: of the scores that are too small to be told apart, from which it matters: a sure network has some
+#: a heading that counts the classes, such as LABEL_7 or 7.0
+_NUMBERED = re.compile(r"(?P<before>\D*)(?P<number>\d{1,9})(\.0+)?(?P<after>\D*)")
 #: what the command's flags, as messages have them, are for the callers of `Run.from_predictions`
 _WORDS = {
     "use --scores logits": 'give kind="logits"',
@@ -48,6 +51,7 @@ def arrays_of(
     meta: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The fields of `Run.from_predictions`, whose arguments these are."""
+    _refuse_other_count(class_names)
     names, test_set = tuple(map(str, as_array(class_names, "class_names").tolist())), test_set.strip()
     for argument, given in (("scores", scores), ("labels", labels)):  # labels may be a column for each class, too
         _refuse_other_columns(argument, given, names)
@@ -84,6 +88,8 @@ def arrays_of(
         if len(values) != n:
             raise CifarcoreError(f"{argument}: {len(values):,} for {n:,} rows of scores; give one for each")
     given, truth = truth, _named("labels", lambda: indices(truth, names, names))
+    if given.dtype.kind == "U" and set(given.tolist()).isdisjoint(names) and all(map(str.isdecimal, given.tolist())):
+        given = given.astype(np.int64)
     if given.dtype.kind != "U" and np.array_equal(given, truth):
         _named("labels", lambda: refuse_counted_from_one(truth, checked.argmax(axis=1)))
     if superclass_of is not None and not isinstance(superclass_of, Mapping):
@@ -129,17 +135,34 @@ def arrays_of(
 
 
 def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> None:
-    """Raises CifarcoreError for a data frame whose columns are called like the classes, in another order."""
-    if not isinstance(table, pd.DataFrame):
+    """Raises CifarcoreError for a data frame whose columns are not called like the classes, or counted, in order."""
+    headings = list(map(str, getattr(table, "columns", ())))  # of pandas or another library
+    if len(headings) < 2:
         return
-    headings = list(map(str, table.columns))
-    places = names_of(names).places(without_prefix(headings, names))
-    by_default = headings == list(map(str, range(len(headings))))
-    if not by_default and ((places >= 0) & (places != np.arange(len(places)))).any():
-        raise CifarcoreError(
-            f"{argument}: its columns are called {', '.join(map(repr, headings[:3]))[:100]}, … and class_names are "
-            f"{', '.join(map(repr, names[:3]))[:100]}, …; give both in one order"
-        )
+    places, order = names_of(names).places(without_prefix(headings, names)), np.arange(len(headings))
+    if np.array_equal(places, order) or headings == list(map(str, order)):  # as pandas counts
+        return
+    numbers = [_NUMBERED.fullmatch(heading) for heading in headings]
+    around = {(number["before"], number["after"]) for number in numbers if number}
+    if (places < 0).all() and all(numbers) and len(around) == 1:
+        counted = np.array([int(number["number"]) for number in numbers if number])
+        if np.array_equal(counted - counted[0], order) and counted[0] in (0, 1):
+            return
+    raise CifarcoreError(
+        f"{argument}: its columns are called {', '.join(map(repr, headings[:3]))[:100]}, … and class_names are "
+        f"{', '.join(map(repr, names[:3]))[:100]}, …; give both in one order, or {argument}.to_numpy() if they are"
+    )
+
+
+def _refuse_other_count(class_names: Any) -> None:
+    """Raises CifarcoreError for names of classes in a series whose index counts them in another order."""
+    if isinstance(class_names, pd.Series):
+        numbers = pd.to_numeric(class_names.index.to_series(), errors="coerce")
+        if numbers.notna().all() and not numbers.is_monotonic_increasing:
+            raise CifarcoreError(
+                "class_names: its index counts the classes in another order; give class_names.sort_index(), or "
+                "class_names.tolist() if they are in the order of the columns"
+            )
 
 
 def _refuse_other_index(ids: Any, arguments: Mapping[str, Any]) -> None:

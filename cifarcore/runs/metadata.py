@@ -2,6 +2,7 @@
 file.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,7 +49,7 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
     columns = [column for column in table if column not in (by_id, by_file)]
     if not 0 < len(columns) <= MAX_METADATA:
         raise CifarcoreError(f"metadata {name}: {len(columns)} columns beside {key!r}; give 1 to {MAX_METADATA}")
-    texts = [[one_line(cell, MOST_CHARACTERS) for cell in table[column]] for column in columns]
+    texts = [_kept(table[column].tolist()) for column in columns]
     texts, commas = _without_commas(dict(zip(columns, texts, strict=True)))
     values = list(zip(*texts, strict=True))
     of_key: dict[object, tuple[str, ...]] = {}
@@ -90,9 +91,7 @@ def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
     for name, values in columns.items():
         if len(values) != len(ids):
             raise CifarcoreError(f"{len(values):,} values of {name!r} for {len(ids):,} images; give one for each")
-    texts = [
-        ["" if _is_empty(value) else one_line(value, MOST_CHARACTERS) for value in row] for row in columns.values()
-    ]
+    texts = [_kept(["" if _is_empty(value) else value for value in row]) for row in columns.values()]
     as_text = [name for name, values in columns.items() if any(isinstance(value, str) for value in values)]
     read, _ = _without_commas({name: cells for name, cells in zip(columns, texts, strict=True) if name in as_text})
     of_text = dict(zip(as_text, read, strict=True))  # numbers have no commas, and their points part decimals
@@ -165,6 +164,23 @@ def _read(path: str) -> pd.DataFrame:
     if not all(table.columns) or len(set(table.columns)) < len(table.columns):
         raise CifarcoreError(f"metadata {Path(path).name}: a column has no heading, or that of another; name each")
     return table
+
+
+def _kept(values: list[Any]) -> list[str]:
+    """The values as they are kept; of long ones the middle is left out, or the end, for a digest, where they would be
+    one without it.
+    """
+    short = [one_line(value, MOST_CHARACTERS) for value in values]
+    if all(len(str(value)) <= MOST_CHARACTERS for value in values):
+        return short
+    whole = [one_line(value, MAX_BYTES) for value in values]
+    if len(set(short)) == len(set(whole)):
+        return short
+    digests = (hashlib.blake2b(text.encode(errors="replace"), digest_size=3).hexdigest() for text in whole)
+    return [
+        text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 7]}…{digest}"
+        for text, digest in zip(whole, digests, strict=True)
+    ]
 
 
 def _is_empty(value: object) -> bool:

@@ -250,7 +250,7 @@ def checked_arrays(run: Run, path: Path) -> dict[str, np.ndarray]:
             if name in _STORED_AS_FLOAT16 and arrays[name].dtype.kind == "f":
                 stored = np.float32 if name == "logits" and run.meta.get(STORED_AS) == PRECISE else np.float16
                 with np.errstate(over="ignore"):
-                    arrays[name] = arrays[name].astype(stored)
+                    arrays[name] = arrays[name].astype(stored, copy=False)
     check_shapes({name: (array.dtype, array.shape) for name, array in arrays.items()}, path)
     parse_meta(arrays["meta"], path)
     check_values(arrays, path)

@@ -79,6 +79,20 @@ def test_what_cannot_be_compared_is_refused(a, b, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"logits": np.where(np.arange(500)[:, None] < 100, np.nan, B[0].logits)}, "resnet18-made-0: .*logits.*"),
+        ({"labels": B[0].labels[:400]}, "resnet18-made-0: .*labels"),
+        ({"sample_ids": np.zeros_like(B[0].sample_ids)}, "resnet18-made-0: .*sample_ids"),
+    ],
+)
+def test_a_run_whose_fields_were_replaced_is_checked_as_a_file_is(change, message):
+    """NaN counted as the class where it stood, and the verdict was another."""
+    with pytest.raises(CifarcoreError, match=message):
+        compare(A, [replace(B[0], **change), B[1]])
+
+
 def test_names_are_those_that_were_given():
     for alike in (("old", "old"), ("old",)):  # "old beats old"
         with pytest.raises(CifarcoreError, match="give two that differ, of A and of B"):

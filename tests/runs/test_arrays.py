@@ -278,6 +278,26 @@ def test_probabilities_that_are_too_small_to_be_told_apart_are_told():
         Run.from_predictions(np.eye(4)[[0] * 50] * 0.9 + 0.025, np.zeros(50, int), **options)
 
 
+def test_long_metadata_that_differs_in_its_middle_alone_stays_apart(tmp_path):
+    """Slices of both were one: the middle of what is longer than 60 characters is left out."""
+    values = ["site " + "x" * 40 + middle + "x" * 40 for middle in "abc"]
+    pd.DataFrame({"sample_id": IDS, "site": [*values, "short"]}).to_csv(tmp_path / "known.csv", index=False)
+    for metadata in ({"site": [*values, "short"]}, tmp_path / "known.csv"):
+        kept = made(metadata=metadata).metadata_values[:, 0].tolist()
+        assert len(set(kept)) == 4 and kept[3] == "short" and max(map(len, kept)) == 60
+    assert made(metadata={"site": [values[0], "", "b", "b"]}).metadata_values[0, 0].endswith("…" + "x" * 29)
+
+
+def test_labels_as_text_that_count_from_one_are_refused():
+    """As a CSV that was read as text gives them; no image is of the last class, so that all are classes."""
+    truth = np.tile([0, 1], 100)
+    scores, ids = np.eye(3)[truth] * 4 + np.random.default_rng(0).normal(size=(200, 3)), np.arange(200)
+    for labels in (truth + 1, list(map(str, truth + 1))):
+        with pytest.raises(CifarcoreError, match="labels: .*give labels - 1"):
+            made(scores, labels, sample_ids=ids)
+    assert made(scores, list(map(str, truth)), sample_ids=ids).correct.mean() > 0.9
+
+
 def test_columns_of_another_order_are_known_behind_what_says_that_they_are_scores():
     turned = pd.DataFrame(PROBABILITIES[:, ::-1], columns=["prob_horse", "prob_dog", "prob_cat"])
     with pytest.raises(CifarcoreError, match="its columns are called 'prob_horse'.*in one order"):

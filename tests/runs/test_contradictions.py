@@ -38,6 +38,24 @@ def test_a_data_frame_whose_columns_are_called_otherwise_is_refused(made):
         called(made, frame)
 
 
+@pytest.mark.parametrize(
+    "heading", ["{}", "{}.0", "LABEL_{}", "score {} (softmax)"], ids=["number", "float", "label", "words"]
+)
+def test_a_data_frame_of_counted_columns_is_read_in_their_order_alone(made, heading):
+    """As one made of each image's ranking has them: in the order of the first image's."""
+    for first in (0, 1):
+        frame = pd.DataFrame(made.probabilities, columns=[heading.format(first + i) for i in range(3)])
+        assert called(made, frame).correct.mean() == made.accuracy
+        for other in (frame.iloc[:, TURNED], frame.rename(columns={frame.columns[2]: heading.format(7)})):
+            with pytest.raises(
+                CifarcoreError, match=r"scores: its columns are called .* or scores.to_numpy\(\) if they"
+            ):
+                called(made, other)
+    frame.columns = ["first", "second", "third"]
+    with pytest.raises(CifarcoreError, match="scores: its columns are called 'first'"):
+        called(made, frame)
+
+
 def test_labels_of_a_column_for_each_class_are_not_taken_in_another_order(made):
     columns = pd.get_dummies(pd.Series(np.array(made.names)[made.labels]))[list(made.names)]
     arguments = {"class_names": made.names, "sample_ids": made.ids}
@@ -382,3 +400,14 @@ def test_a_score_of_no_file_is_refused(tmp_path, made):
     table.loc[table["file"] == made.files[4], "file"] = None
     table.to_parquet(tmp_path / "theirs.parquet", index=False)
     assert "column 'file' is empty in row 4" in refused(tmp_path / "theirs.parquet", tmp_path, images=str(made.root))
+
+
+def test_names_of_classes_whose_index_counts_them_otherwise_are_refused(made):
+    """As of the first appearance of each label: every class had the recall of another, and the accuracy was right."""
+    names = pd.Series(made.names)
+    assert called(made, class_names=names).correct.mean() == made.accuracy
+    assert called(made, class_names=names.set_axis([1, 2, 3])).class_names.tolist() == list(made.names)
+    assert called(made, class_names=names.set_axis(["n07", "n01", "n04"])).correct.mean() == made.accuracy
+    for index in (TURNED, [str(i) for i in TURNED]):
+        with pytest.raises(CifarcoreError, match="class_names: its index counts the classes in another order"):
+            called(made, class_names=names.iloc[TURNED].set_axis(index))
