@@ -60,8 +60,8 @@ class TrainConfig:
         0.0, "decay per step of the exponential moving average of the weights; 0: no averaging", low=0, high=1
     )
 
-    image_size: int = option(32, "side in pixels to which images are upsampled on the device", low=1)
-    first_size: int = option(0, "side in pixels during the first epochs (ResNet-18)", low=0)
+    image_size: int = option(32, "side in pixels to which images are upsampled on the device", low=1, high=1024)
+    first_size: int = option(0, "side in pixels during the first epochs (ResNet-18)", low=0, high=1024)
     first_epochs: int = option(0, "number of epochs trained at first_size; 0: none", low=0)
     normalize: str = option(
         "cifar100", "data set whose channel mean and standard deviation are used", choices=("cifar100", "imagenet")

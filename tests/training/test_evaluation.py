@@ -17,6 +17,7 @@ from cifarcore.training import evaluation
 from cifarcore.training.checkpoints import Checkpoint, half, load_checkpoint, save_checkpoint
 from cifarcore.training.hardware import resolve
 from cifarcore.training.models import empty_model
+from cifarcore.training.predict import predict
 
 ROOT = Path(__file__).parents[2]
 CONFIG = resolve(
@@ -275,3 +276,31 @@ def test_scoring_leaves_the_precision_of_the_callers_convolutions_alone(checkpoi
     during = []
     evaluation.score(checkpoint, dataset.x_test[:5], "cpu", lambda done: during.append(torch.backends.cudnn.allow_tf32))
     assert during == [False] and torch.backends.cudnn.allow_tf32 is before
+
+
+def test_what_is_upsampled_far_is_scored_in_smaller_batches():
+    """500 pictures of 400 pixels took 8 GiB, whatever the batches of the training."""
+    sizes = []
+
+    class Network(torch.nn.Module):
+        def features(self, images):
+            sizes.append(len(images))
+            return images.mean((1, 2, 3))[:, None]
+
+        head = staticmethod(lambda features: features)
+
+    for side, expected in ((32, [600]), (128, [500, 100]), (256, [125] * 4 + [100]), (1024, [7] * 85 + [5])):
+        sizes.clear()
+        images = torch.zeros(600, 2, 2, 3, dtype=torch.uint8)
+        config = replace(CONFIG, image_size=side, precision="float32")
+        assert len(predict(Network(), images, config)[0]) == 600
+        assert sizes == expected if side > 32 else sum(sizes) == 600
+
+
+def test_a_checkpoint_of_a_network_that_sees_more_pixels_than_any_is_refused(checkpoint, tmp_path):
+    path = save_checkpoint(checkpoint, tmp_path / "x.pt")
+    content = torch.load(path, weights_only=True)
+    content["config"]["image_size"] = 8192
+    torch.save(content, path)
+    with pytest.raises(CifarcoreError, match="image_size"):
+        load_checkpoint(path)
