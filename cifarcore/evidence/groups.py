@@ -14,6 +14,10 @@ from cifarcore.evidence.paired import ALPHA
 from cifarcore.evidence.shares import share_difference
 from cifarcore.runs.run import Run
 
+#: beyond which none is drawn: families of models of which only relatives differ have as many groups as one of each can
+#: be chosen
+MOST_GROUPS = 100
+
 
 def all_pairs(models: Mapping[str, Sequence[Run]]) -> pd.DataFrame:
     """One row for each pair: first, second, difference (second − first), low, high (95%), p, adjusted, significant.
@@ -51,7 +55,8 @@ def letters(names: Sequence[str], pairs: pd.DataFrame) -> dict[str, str]:
     """The compact letter display: two models share a letter where they do not differ significantly, and only there.
 
     `names` in the order of the letters, the best first; `pairs` as `all_pairs`. Insert and absorb: Piepho, J. Comput.
-    Graph. Stat. 13:456, 2004. Letters after z are aa, ab and so on, separated by commas there.
+    Graph. Stat. 13:456, 2004. Letters after z are aa, ab and so on, separated by commas there. Beyond MOST_GROUPS
+    groups nobody has a letter.
     """
     members = _members(names, pairs)
     between = "" if len(members) <= len(ascii_lowercase) else ","
@@ -62,21 +67,26 @@ def group_lines(names: Sequence[str], pairs: pd.DataFrame) -> pd.DataFrame:
     """For a plot in the manner of critical-difference diagrams: columns letter, model, one row for each membership.
 
     In the order of the letters, as `letters` gives them. Demšar, JMLR 7:1, 2006, draws one bar for each group of models
-    that do not differ significantly.
+    that do not differ significantly. Beyond MOST_GROUPS a row for each model, whose letter is empty.
     """
-    rows = [(letter, name) for letter, group in _members(names, pairs).items() for name in names if name in group]
+    groups = _members(names, pairs) or {"": frozenset(names)}
+    rows = [(letter, name) for letter, group in groups.items() for name in names if name in group]
     return pd.DataFrame(rows, columns=["letter", "model"])
 
 
 def _members(names: Sequence[str], pairs: pd.DataFrame) -> dict[str, frozenset[str]]:
-    """The models of each letter."""
+    """The models of each letter; nothing beyond MOST_GROUPS."""
     groups: list[frozenset[str]] = [frozenset(names)]
     for row in pairs[pairs["significant"]].itertuples():
         split: list[frozenset[str]] = []
         for group in groups:
             apart = {row.first, row.second} <= group
             split += [group - {row.first}, group - {row.second}] if apart else [group]
+        if len(split) > 2 * MOST_GROUPS:
+            return {}
         groups = [g for i, g in enumerate(split) if not any(g < o or (g == o and j < i) for j, o in enumerate(split))]
+    if len(groups) > MOST_GROUPS:
+        return {}
     place = {name: index for index, name in enumerate(names)}
     groups.sort(key=lambda group: sorted(place[name] for name in group))
     return {_letter(index): group for index, group in enumerate(groups)}

@@ -130,6 +130,15 @@ def test_models_that_do_not_differ_share_a_column():
     ]
 
 
+def test_models_of_too_many_groups_are_drawn_without_columns():
+    frame = pd.DataFrame({"letter": "", "model": ["x", "y"], "accuracy": [0.7, 0.5], "letters": ""})
+    drawn = marks.group_rows(frame)
+    assert "70.0%" in drawn and "50.0%" in drawn and "too many to be drawn" in drawn
+    assert (
+        "repeat" not in drawn and "joined" not in drawn and 'class="dot"' not in drawn and "share a column" not in drawn
+    )
+
+
 @pytest.mark.parametrize("name", ["<script>x</script>", '" onmouseover="x', "</figure>", "&lt;"])
 def test_names_are_text(name):
     frame = pd.DataFrame({"letter": ["a"], "model": [name], "accuracy": [0.5], "letters": ["a"]})

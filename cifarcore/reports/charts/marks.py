@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 
+from cifarcore.evidence.groups import MOST_GROUPS
 from cifarcore.reports.charts.colors import COLORS, NEUTRAL
 from cifarcore.text import number, shortened
 
@@ -100,11 +101,13 @@ def group_rows(frame: pd.DataFrame, letters: Mapping[str, str] | None = None) ->
     keys = letters or {}
     models = frame.sort_values("accuracy", ascending=False, kind="stable").drop_duplicates("model")
     row_of = {name: place for place, name in enumerate(models["model"], 3)}
-    by_letter = frame.groupby("letter", sort=False)["model"]
+    drawn = frame[frame["letter"] != ""]
+    by_letter = drawn.groupby("letter", sort=False)["model"]
     groups = {letter: sorted(row_of[name] for name in of) for letter, of in by_letter}
     columns = {letter: place for place, letter in enumerate(groups, 2)}
     last = len(columns) + 2
-    cells = [_cell("group", 1, f"2 / {last}"), *(_cell(letter, 2, column) for letter, column in columns.items())]
+    cells = [_cell("group", 1, f"2 / {last}")] if groups else []
+    cells += [_cell(letter, 2, column) for letter, column in columns.items()]
     for letter, rows in groups.items():
         place = f"grid-row:{rows[0]} / {rows[-1] + 1};grid-column:{columns[letter]}"
         cells.append(f'<i class="joined" style="{place};background:{NEUTRAL}"></i>')
@@ -113,15 +116,16 @@ def group_rows(frame: pd.DataFrame, letters: Mapping[str, str] | None = None) ->
         accuracy, color = model["accuracy"], COLORS.get(keys.get(name, ""), NEUTRAL)
         tip = f"{name}\naccuracy {number(accuracy, '.2%')}\ngroups {model['letters']}"
         cells.append(_cell(escape(shortened(name, _MOST_LETTERS)), row, 1, "name"))
-        for letter in frame.loc[frame["model"] == name, "letter"]:
+        for letter in drawn.loc[drawn["model"] == name, "letter"]:
             dot = f'<i class="dot" style="background:{color};border-color:{color}"></i>'
             cells.append(_cell(dot, row, columns[letter], "plot", tip))
         cells.append(_cell(number(accuracy, ".1%"), row, last, "number"))
-    return _figure(
-        "Models in order of accuracy; those that share a column do not differ significantly (Holm)",
-        '<div class="groups" style="grid-template-columns:max-content '
-        f'repeat({len(columns)}, minmax(1.1em, 1fr)) max-content">{"".join(cells)}</div>',
-    )
+    between = f"repeat({len(columns)}, minmax(1.1em, 1fr)) " if columns else ""
+    grid = f'<div class="groups" style="grid-template-columns:max-content {between}max-content">{"".join(cells)}</div>'
+    if not columns:
+        few = f"<figcaption>more than {MOST_GROUPS} groups, too many to be drawn: see the pairs</figcaption>"
+        return _figure("Models in order of accuracy", grid + few)
+    return _figure("Models in order of accuracy; those that share a column do not differ significantly (Holm)", grid)
 
 
 def _figure(description: str, content: str) -> str:

@@ -63,7 +63,7 @@ def model_table(models: Models) -> pd.DataFrame:
             "Model": [plain(name) for name in names],
             "Seeds": [str(models.seeds[name]) for name in names],
             "Accuracy": [f"{models.accuracies[name]:.4f}" for name in names],
-            "Groups": [letters[name] for name in names],
+            "Groups": [letters[name] or "too many" for name in names],
         }
     )
 
@@ -75,7 +75,12 @@ def model_numbers(models: Models | None) -> dict[str, Any] | None:
     names = in_order(models.accuracies)
     letters = groups.letters(names, models.pairs)
     ranked = [
-        {"model": name, "seeds": models.seeds[name], "accuracy": models.accuracies[name], "groups": letters[name]}
+        {
+            "model": name,
+            "seeds": models.seeds[name],
+            "accuracy": models.accuracies[name],
+            "groups": letters[name] or None,
+        }
         for name in names
     ]
     return {"ranked": ranked, "pairs": models.pairs.to_dict("records")}
