@@ -1,14 +1,18 @@
 """The tables of the confusion matrix against scikit-learn and plain NumPy on the same runs."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from made import made_run
 from two_seeds import LABELS, RUNS, C, answers, mean_matrix
 
+from cifarcore.evidence import comparison
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.confusion import (
+    _claims,
     cell_images,
     cell_table,
     cells_text,
@@ -163,3 +167,14 @@ def test_the_largest_cells_and_the_largest_changes():
     ]  # fmt: skip
     counts = frame.assign(value=[2.5, 9.0, 0.0, 2.0], a=[2.5, 9.0, 0.0, 2.0])
     assert ranked_cells(counts, "A", 2).to_numpy().tolist() == [["b", "x", "9.0"], ["a", "w", "2.5"]]
+
+
+def test_many_classes_of_which_few_are_drawn_take_little_memory():
+    """Claims of all cells were made as texts, 80 bytes each, before those drawn were chosen from them."""
+    a, b = (made_run(2000, 4000, accuracy, 0, model) for accuracy, model in ((0.4, "a"), (0.6, "b")))
+    found = comparison.compare([a], [b])
+    rows = np.arange(20)
+    tracemalloc.start()
+    claims = _claims(found, rows, rows[::-1], errors_only=False)
+    assert claims.shape == (20, 20) and tracemalloc.get_traced_memory()[1] < 4_000_000
+    tracemalloc.stop()
