@@ -172,6 +172,7 @@ def working(folder: Path, show: Callable[[dict], None] = lambda line: None) -> I
         raise Busy("another retraining has just ended on this machine; try again") from None
     try:
         _refuse_ended(folder)  # it may have, while this process waited for the lock
+        lower_priority()
         with explained(folder):
             me = identity(os.getpid()) | own_token()
             (folder / RESULT).unlink(missing_ok=True)
@@ -180,7 +181,6 @@ def working(folder: Path, show: Callable[[dict], None] = lambda line: None) -> I
             write_json(folder / PROCESS, me)
             # last: whoever is refused in its name finds the job running
             write_json(holder_path(), me | {"name": folder.name, "folder": str(folder.parent.resolve())})
-        lower_priority()
         recorder = Recorder(folder, show)
         try:
             with explained(folder):

@@ -84,7 +84,7 @@ def test_where_the_first_host_is_down_the_second_serves(two_hosts, small, hasty,
     vars(toronto).update(DOWN[fault])
     data.load_cifar100(tmp_path)
     check_same(tmp_path, small)
-    assert toronto.asked >= 1 and face.asked == 2
+    assert toronto.asked >= 1 and face.asked >= 2  # a busy machine is slow, which is tried anew
     assert not (tmp_path / "cifar-100-python.tar.gz").exists()
 
 
