@@ -51,6 +51,9 @@ def test_a_data_frame_of_counted_columns_is_read_in_their_order_alone(made, head
                 CifarcoreError, match=r"scores: its columns are called .* or scores.to_numpy\(\) if they"
             ):
                 called(made, other)
+    frame.columns = ["1", "2", "3"]
+    with pytest.raises(CifarcoreError, match="give both in one order"):
+        called(made, frame, class_names=["2", "1", "3"])
     frame.columns = ["first", "second", "third"]
     with pytest.raises(CifarcoreError, match="scores: its columns are called 'first'"):
         called(made, frame)

@@ -227,3 +227,11 @@ def test_labels_are_held_against_the_images_where_openmmlab_has_them(tmp_path, m
         row["gt_label"] = (row["gt_label"] + 1) % len(made.names)
     (tmp_path / "theirs.json").write_text(json.dumps(rows))
     assert "counts the classes in another order" in refused(tmp_path / "theirs.json", tmp_path, images=str(made.root))
+
+
+def test_votes_of_a_few_models_are_whole_scores_and_marks_are_not():
+    votes = np.random.default_rng(0).multinomial(2, [0.2] * 5, 40).astype(np.float32)
+    assert set(np.unique(votes)) == {0, 1, 2}
+    with pytest.raises(CifarcoreError, match="the scores are whole numbers from 0 to 2"):
+        as_logits(votes)
+    assert as_logits(votes, "logits").kind == as_logits(5 * (votes > 0)).kind == "logits"

@@ -90,9 +90,9 @@ def test_no_other_model_is_replaced_by_a_name_that_is_as_plain(tmp_path, monkeyp
     monkeypatch.setenv("CIFARCORE_RUNS", str(tmp_path / "runs"))
     run = made_run(5, 60)
     path = write(tmp_path / "x.csv", run, label=run.labels, sample_id=run.sample_ids)
-    for model in ("A", "A-long"):
-        invoke("import", path, "--model", model)
-    for given in (("--model", "A+"), ("--model", "A", "--preset", "long")):
+    for given in (("--model", "A"), ("--model", "A-long"), ("--model", "A", "--preset", "x")):
+        invoke("import", path, *given)
+    for given in (("--model", "A+"), ("--model", "A", "--preset", "long"), ("--model", "A", "--preset", "x+")):
         with pytest.raises(CifarcoreError, match="choose another --model, or name the file with --out"):
             invoke("import", path, *given, "--overwrite")
     assert load_run(imported_path(tmp_path / "runs", "A-0")).meta["model"] == "A"

@@ -53,6 +53,7 @@ def test_the_sentence():
         ({"relative": 0.8}, (1, 1), "Relative mean corruption error of B over A 0.80 (95% CI 0.70 to 0.90)."),
         ({"seeds": (3, 1)}, (3, 1), "(mean of 3 and 1 runs)"),
         ({}, (3, 1), "(of 1 of A's 3 runs and 1 of B's 1: no others were scored on them)"),
+        ({}, (1, 2), "(of 1 of A's 1 runs and 1 of B's 2: no others were scored on them)"),
     ],
 )
 def test_what_else_it_says(made_of, given, said):
