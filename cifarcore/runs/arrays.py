@@ -136,6 +136,11 @@ def arrays_of(
 
 def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> None:
     """Raises CifarcoreError for a data frame whose columns are not called like the classes, or counted, in order."""
+    if isinstance(table, list | tuple) and any(isinstance(row, pd.Series) for row in table):
+        raise CifarcoreError(
+            f"{argument}: is a list of pandas Series, whose order may be another in each; give "
+            f"pd.DataFrame({argument})[class_names]"
+        )
     headings = list(map(str, getattr(table, "columns", ())))  # of pandas or another library
     if len(headings) < 2:
         return

@@ -51,6 +51,9 @@ def test_a_data_frame_of_counted_columns_is_read_in_their_order_alone(made, head
                 CifarcoreError, match=r"scores: its columns are called .* or scores.to_numpy\(\) if they"
             ):
                 called(made, other)
+    frame.columns = made.names
+    with pytest.raises(CifarcoreError, match=r"scores: is a list of pandas Series.*pd.DataFrame\(scores\)"):
+        called(made, [row.iloc[TURNED] for _, row in frame.iterrows()])
     frame.columns = ["1", "2", "3"]
     with pytest.raises(CifarcoreError, match="give both in one order"):
         called(made, frame, class_names=["2", "1", "3"])
@@ -171,6 +174,7 @@ def test_metadata_with_ids_is_brought_into_the_order_of_the_images(made):
     for odd, message in (
         (table.assign(sample_id=0), "not the ids of these images"),
         ({"camera": set(camera)}, "'camera' is a set"),
+        ({"camera": dict(zip(made.ids.tolist(), camera, strict=True))}, "'camera' is a dict"),
     ):
         with pytest.raises(CifarcoreError, match=message):
             called(made, metadata=odd)
