@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, RandomSampler, Subset, TensorDataset
 
 from cifarcore import CifarcoreError, Run, integrations
 from cifarcore.data.ids import sample_ids
+from cifarcore.runs.loaders import refuse_other_names, refuse_racing
 from cifarcore.runs.run import load_run
 
 N, CLASSES = 23, ("cat", "dog", "eel")
@@ -108,6 +109,9 @@ def test_loaders_in_another_order_are_refused(network):
     racing = DataLoader(dataset(), 5, num_workers=2, in_order=False)
     refused(racing, "2 workers give their batches as they are ready .in_order=False.")
     refused(Wrapped(racing), "2 workers give their batches as they are ready .in_order=False.")
+    for held in ([racing], {"test": racing}, SimpleNamespace(flattened=[racing])):  # as Lightning has them
+        with pytest.raises(CifarcoreError, match="2 workers give their batches"):
+            refuse_racing(held)
     refused(DataLoader(TensorDataset(*(each[:20] for each in tensors())), 5), "images: 23 for 20 rows")
     check(integrations.run_from_torch(network, DataLoader(Stream(), 5), images=IMAGES, **ARGUMENTS), network)
     check(
@@ -211,6 +215,21 @@ def test_classes_that_a_data_set_counts_in_another_order_are_refused(tmp_path, m
     given.classes = {name: turned.index(name) for name in CLASSES}
     with pytest.raises(CifarcoreError, match="counts the classes as eel, cat, dog"):
         integrations.run_from_torch(network, DataLoader(given, 5), images=IMAGES, **ARGUMENTS)
+    del given.classes
+    label = SimpleNamespace(names=turned)
+    for name, named in (
+        ("classes", np.array(turned)),
+        ("class_to_idx", {name: i for i, name in enumerate(turned)}),
+        ("features", {"label": label, "image": None}),
+    ):
+        setattr(given, name, named)
+        loader = DataLoader(ConcatDataset([given]), 5)
+        with pytest.raises(CifarcoreError, match=rf"counts the classes as eel, cat, dog, … \({name}\)"):
+            integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS)
+        with pytest.raises(CifarcoreError, match=rf"counts the classes as eel, cat, dog, … \({name}\)"):
+            refuse_other_names({"test": [loader]}, CLASSES)
+        delattr(given, name)
+    given.classes = turned
     given.target_transform = abs  # so the labels may count others
     check(integrations.run_from_torch(network, DataLoader(given, 5), images=IMAGES, **ARGUMENTS), network)
     monkeypatch.setitem(sys.modules, "keras", SimpleNamespace())

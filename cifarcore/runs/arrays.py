@@ -5,7 +5,7 @@ Imports no framework: a tensor is known by what it can do.
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -141,7 +141,7 @@ def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> 
             f"{argument}: is a list of pandas Series, whose order may be another in each; give "
             f"pd.DataFrame({argument})[class_names]"
         )
-    headings = list(map(str, getattr(table, "columns", ())))  # of pandas or another library
+    headings = list(map(str, _columns(table)))
     if len(headings) < 2:
         return
     places, order = names_of(names).places(without_prefix(headings, names)), np.arange(len(headings))
@@ -157,6 +157,16 @@ def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> 
         f"{argument}: its columns are called {', '.join(map(repr, headings[:3]))[:100]}, … and class_names are "
         f"{', '.join(map(repr, names[:3]))[:100]}, …; give both in one order, or {argument}.to_numpy() if they are"
     )
+
+
+def _columns(table: Any) -> Iterable[Any]:
+    """What a frame, or an array of xarray, calls its columns."""
+    dimensions: Sequence[Any] = getattr(table, "dims", ())
+    coordinates: Mapping[Any, Any] = getattr(table, "coords", {})
+    if len(dimensions) == 2 and dimensions[1] in coordinates:
+        return list(np.asarray(coordinates[dimensions[1]]))
+    columns: Iterable[Any] = getattr(table, "columns", ())
+    return columns
 
 
 def _refuse_other_count(class_names: Any) -> None:

@@ -4,9 +4,11 @@ Imports no framework: a DataLoader of PyTorch exists only where torch was import
 """
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.class_names import names_of
@@ -59,7 +61,7 @@ def refuse_racing(loader: Any) -> None:
     """Raises CifarcoreError for a DataLoader, or several, whose workers' batches come as they are ready: labels then
     fit their scores, but rows are those of other images, by the order and by the indices that were drawn.
     """
-    for each in loader if isinstance(loader, (list, tuple)) else (loader,):
+    for each in _single(loader):
         if getattr(each, "in_order", True) is False and getattr(each, "num_workers", 0) > 1:
             raise CifarcoreError(
                 f"{each.num_workers} workers give their batches as they are ready (in_order=False); make a loader "
@@ -80,17 +82,37 @@ def refuse_left_out(loader: Any, rows: int) -> None:
         )
 
 
+def _single(loader: Any) -> Iterator[Any]:
+    """The loaders of a list or a dictionary, or of what Lightning makes of these; else the one."""
+    held = getattr(loader, "flattened", loader)
+    if isinstance(held, (list, tuple, dict)):
+        for each in held.values() if isinstance(held, dict) else held:
+            yield from _single(each)
+    else:
+        yield loader
+
+
 def refuse_other_names(loader: Any, names: Any) -> None:
-    """Raises CifarcoreError where the data set of a loader counts the classes `names` in another order: as `classes`,
-    of PyTorch's, or `class_names` or `class_indices`, of Keras's. A data set that changes its labels counts its own.
+    """Raises CifarcoreError where the data set of a loader counts the classes `names` in another order: as `classes`
+    or `class_to_idx`, of PyTorch's, `class_names` or `class_indices`, of Keras's, or its feature `label`, of Hugging
+    Face's. A data set that changes its labels counts its own.
     """
-    torch_data, given = sys.modules.get("torch.utils.data"), getattr(loader, "dataset", loader)
-    while torch_data is not None and isinstance(given, torch_data.Subset):
-        given = given.dataset
-    if names is None or getattr(given, "target_transform", None) is not None:
+    if names is not None:
+        for each in _single(loader):
+            _refuse_other_names(getattr(each, "dataset", each), [str(name) for name in names])
+
+
+def _refuse_other_names(given: Any, ours: list[str]) -> None:
+    torch_data = sys.modules.get("torch.utils.data")
+    while torch_data is not None and isinstance(given, torch_data.Subset | torch_data.ConcatDataset):
+        given = given.datasets[0] if isinstance(given, torch_data.ConcatDataset) else given.dataset
+    if getattr(given, "target_transform", None) is not None:
         return
-    for attribute in ("classes", "class_names", "class_indices"):
-        theirs, ours = getattr(given, attribute, None), [str(name) for name in names]
+    features = getattr(given, "features", None)
+    counted = {name: getattr(given, name, None) for name in ("classes", "class_names", "class_indices", "class_to_idx")}
+    counted["features"] = getattr(features.get("label"), "names", None) if isinstance(features, dict) else None
+    for attribute, theirs in counted.items():
+        theirs = theirs.tolist() if isinstance(theirs, np.ndarray | pd.Index | pd.Series) else theirs
         if not isinstance(theirs, (list, tuple, dict)) or not all(isinstance(name, str) for name in theirs):
             continue
         if isinstance(theirs, dict) and all(isinstance(number, int) for number in theirs.values()):

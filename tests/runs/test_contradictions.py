@@ -28,6 +28,18 @@ def called(made, scores=None, **changes):
     return Run.from_predictions(made.probabilities if scores is None else scores, made.labels, **arguments)
 
 
+class Labelled:
+    """What xarray has: coordinates along its dimensions."""
+
+    dims = ("image", "class")
+
+    def __init__(self, values, names):
+        self.values, self.coords = values, {"class": np.array(names)}
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
 def test_a_data_frame_whose_columns_are_called_otherwise_is_refused(made):
     frame = pd.DataFrame(made.probabilities, columns=made.names)
     assert called(made, frame).correct.mean() == made.accuracy
@@ -54,6 +66,10 @@ def test_a_data_frame_of_counted_columns_is_read_in_their_order_alone(made, head
     frame.columns = made.names
     with pytest.raises(CifarcoreError, match=r"scores: is a list of pandas Series.*pd.DataFrame\(scores\)"):
         called(made, [row.iloc[TURNED] for _, row in frame.iterrows()])
+    labelled = Labelled(frame.iloc[:, TURNED].to_numpy(), [made.names[i] for i in TURNED])
+    with pytest.raises(CifarcoreError, match="scores: its columns are called 'class 2'"):
+        called(made, labelled)
+    assert called(made, Labelled(made.probabilities, list(made.names))).correct.mean() == made.accuracy
     frame.columns = ["1", "2", "3"]
     with pytest.raises(CifarcoreError, match="give both in one order"):
         called(made, frame, class_names=["2", "1", "3"])
