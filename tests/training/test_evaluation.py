@@ -278,8 +278,25 @@ def test_scoring_leaves_the_precision_of_the_callers_convolutions_alone(checkpoi
     assert during == [False] and torch.backends.cudnn.allow_tf32 is before
 
 
-def test_what_is_upsampled_far_is_scored_in_smaller_batches():
-    """500 pictures of 400 pixels took 8 GiB, whatever the batches of the training."""
+WIDE = replace(CONFIG, widths=(256, 512, 1024))
+RESNET = replace(CONFIG, model="resnet18")
+
+
+@pytest.mark.parametrize(
+    ("config", "side", "expected"),
+    [
+        (CONFIG, 32, [500, 100]),
+        (CONFIG, 1024, [15] * 40),
+        (WIDE, 32, [500, 100]),
+        (WIDE, 128, [31] * 19 + [11]),
+        (replace(CONFIG, widths=(8, 32768, 8)), 32, [15] * 40),
+        (RESNET, 128, [500, 100]),
+        (RESNET, 256, [125] * 4 + [100]),
+        (replace(RESNET, stem="3x3"), 128, [125] * 4 + [100]),
+    ],
+)
+def test_what_takes_much_memory_is_scored_in_smaller_batches(config, side, expected, monkeypatch):
+    """500 pictures of 400 pixels, or in 2,048 channels, took 8 GiB, whatever the batches of the training."""
     sizes = []
 
     class Network(torch.nn.Module):
@@ -289,12 +306,12 @@ def test_what_is_upsampled_far_is_scored_in_smaller_batches():
 
         head = staticmethod(lambda features: features)
 
-    for side, expected in ((32, [600]), (128, [500, 100]), (256, [125] * 4 + [100]), (1024, [7] * 85 + [5])):
-        sizes.clear()
-        images = torch.zeros(600, 2, 2, 3, dtype=torch.uint8)
-        config = replace(CONFIG, image_size=side, precision="float32")
-        assert len(predict(Network(), images, config)[0]) == 600
-        assert sizes == expected if side > 32 else sum(sizes) == 600
+    config = replace(config, image_size=side, precision="float32")
+    images = torch.zeros(600, 2, 2, 3, dtype=torch.uint8)
+    assert len(predict(Network(), images, config)[0]) == 600 and sizes == expected
+    monkeypatch.setattr("cifarcore.memory.memory_bytes", lambda: 1 << 16)
+    with pytest.raises(CifarcoreError, match=f"scoring an image of {side} pixels with this network takes about"):
+        predict(Network(), images, config)
 
 
 def test_a_checkpoint_of_a_network_that_sees_more_pixels_than_any_is_refused(checkpoint, tmp_path):
