@@ -73,7 +73,7 @@ class TrainConfig:
     erasing: float = option(0.0, "probability of random erasing", low=0, high=1)
 
     widths: tuple[int, ...] = option((64, 128, 256), "channels of the CNN's three blocks")
-    hidden: int = option(512, "units of the CNN's first fully connected layer", low=1)
+    hidden: int = option(512, "units of the CNN's first fully connected layer", low=1, high=4096)
     # without any of its inputs a layer learns nothing
     dropout: float = option(0.5, "dropout before the CNN's fully connected layers", low=0, high=0.99)
     init: str = option("imagenet", "initial weights of the ResNet-18", choices=("imagenet", "random"))

@@ -3,7 +3,6 @@
 A `form` is a format such as ".4f"; with a leading + the sign is always written. The minus is a true one.
 """
 
-import itertools
 import re
 import reprlib
 import unicodedata
@@ -78,9 +77,13 @@ def plain(text: object, limit: int = 80) -> str:
 def distinct(names: Iterable[str], limit: int = 80) -> list[str]:
     """`plain` of each name, with a number where that made it like one before."""
     shown: dict[str, None] = {}
+    last: dict[str, int] = {}  # of each name: thousands that are alike would be counted anew for each
     for name in (plain(each, limit) for each in names):
-        numbered = (f"{name} ({number})" for number in itertools.count(2))
-        shown[name if name not in shown else next(text for text in numbered if text not in shown)] = None
+        text, number = name, last.get(name, 1)
+        while text in shown:
+            number += 1
+            text = f"{name} ({number})"
+        shown[text], last[name] = None, number
     return list(shown)
 
 
