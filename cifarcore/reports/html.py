@@ -290,7 +290,8 @@ def _curves(sides: Sequence[Side], names: tuple[str, str]) -> str:
     frame = overview.history_frame(sides)
     if frame.empty:
         return '<p class="note">The runs have no validation accuracy.</p>'
-    return markup.chart(overview_charts.learning_curves(frame, names), 700) + _lines(*sides)
+    thinned = f'<p class="note">{note}</p>' if (note := overview.history_note(sides)) else ""
+    return markup.chart(overview_charts.learning_curves(frame, names), 700) + _lines(*sides) + thinned
 
 
 def _lines(a: Side, b: Side) -> str:

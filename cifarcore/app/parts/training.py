@@ -9,7 +9,13 @@ from cifarcore.app.safe_text import escape
 from cifarcore.app.view import View
 from cifarcore.evidence import absent
 from cifarcore.reports import charts
-from cifarcore.reports.tables.overview import calibration_notes, calibration_table, history_frame, reliability_frame
+from cifarcore.reports.tables.overview import (
+    calibration_notes,
+    calibration_table,
+    history_frame,
+    history_note,
+    reliability_frame,
+)
 
 
 def calibration(view: View) -> None:
@@ -35,6 +41,8 @@ def curves(view: View) -> None:
         return
     plot(charts.overview.learning_curves, history, view.names, width="stretch")
     lines_caption(view)
+    if text := history_note((view.a, view.b)):
+        st.caption(text)
     without = [side.letter for side in (view.a, view.b) if side.letter not in set(history["model"])]
     if without:
         st.caption(f"{escape(dict(zip('AB', view.names, strict=True))[without[0]])} has no validation accuracy.")

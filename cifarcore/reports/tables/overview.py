@@ -20,6 +20,8 @@ from cifarcore.text import interval, number, p_value, plain, std, with_spread
 #: as in the summary; here there is room to say which AUC
 _TITLES = TITLES | {"macro_auc": "Macro-AUC (one-vs-rest)"}
 
+MOST_EPOCHS = 1000  #: of a run that are drawn: a chart of a million takes all memory
+
 
 def metric_table(sides: Sides, result: Comparison) -> pd.DataFrame:
     """The overview's table as text: a row for each metric, with the mean ± std over seeds and the interval of B − A."""
@@ -118,13 +120,27 @@ def history_frame(sides: Sequence[Side]) -> pd.DataFrame:
                 "train_loss": run.history["train_loss"],
                 "minutes": run.history["seconds"] / 60,
             }
-        )
+        ).iloc[_drawn(run)]
         for side in sides
         for run in side.runs[:MOST_LINES]
         if run.history and np.isfinite(run.history["val_accuracy"]).any()
     ]
     columns = ["model", "run", "epoch", "val_accuracy", "train_loss", "minutes"]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
+
+
+def history_note(sides: Sequence[Side]) -> str:
+    """A sentence where not every epoch is in `history_frame`; else nothing."""
+    long = any(
+        len(run.history["epoch"]) > MOST_EPOCHS for side in sides for run in side.runs[:MOST_LINES] if run.history
+    )
+    return f"Of more than {MOST_EPOCHS:,} epochs as many are drawn, evenly spaced." if long else ""
+
+
+def _drawn(run: Run) -> np.ndarray:
+    """Which epochs of a run are drawn, the first and the last among them."""
+    n = len(run.history["epoch"])
+    return np.arange(n) if n <= MOST_EPOCHS else np.linspace(0, n - 1, MOST_EPOCHS).round().astype(int)
 
 
 def reliability_frame(sides: Sequence[Side]) -> pd.DataFrame:

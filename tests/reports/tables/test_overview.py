@@ -14,6 +14,7 @@ from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.overview import (
     costs,
     history_frame,
+    history_note,
     metric_rows,
     metric_table,
     reliability_frame,
@@ -108,6 +109,13 @@ def test_learning_curves_in_minutes(view):
         ("minutes", history["seconds"] / 60),
     ):  # fmt: skip
         np.testing.assert_array_equal(own[column], expected)
+    assert history_note((view.a, view.b)) == ""
+    long = {name: np.linspace(0, 1, 100_000, dtype=np.float32) for name in history} | {"epoch": np.arange(100_000)}
+    sides = (Side("A", "A", (replace(RUNS["A"][0], history=long),)), view.b)
+    drawn = history_frame(sides).query("model == 'A'")
+    assert len(drawn) == 1000 and drawn["epoch"].iloc[[0, -1]].tolist() == [0, 99_999]
+    np.testing.assert_array_equal(drawn["val_accuracy"], long["val_accuracy"][drawn["epoch"].astype(int)])
+    assert history_note(sides) == "Of more than 1,000 epochs as many are drawn, evenly spaced."
     unknown = {**history, "val_accuracy": np.full(8, np.nan, np.float32)}
     assert history_frame((Side("A", "A", (replace(RUNS["A"][0], history=unknown),)),)).empty
 
