@@ -98,8 +98,9 @@ def refuse_other_names(loader: Any, names: Any) -> None:
     Face's. A data set that changes its labels counts its own.
     """
     if names is not None:
-        for each in _single(loader):
-            _refuse_other_names(getattr(each, "dataset", each), [str(name) for name in names])
+        ours = [str(name) for name in names]
+        for each in _single(loader):  # a list of batches has many
+            _refuse_other_names(getattr(each, "dataset", each), ours)
 
 
 def _refuse_other_names(given: Any, ours: list[str]) -> None:
