@@ -5,9 +5,9 @@ Imports no framework: a tensor is known by what it can do.
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,11 +18,15 @@ from cifarcore.runs.class_names import indices, names_of, refuse_alike, supercla
 from cifarcore.runs.counting import refuse_counted_from_one
 from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
+from cifarcore.runs.notes import doubts, repeated_rows
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores, text_array
 from cifarcore.runs.readers.tables import without_prefix
 from cifarcore.runs.scores import FLOOR, KINDS, SOFTMAX, as_logits, is_softmax, one_hot, refuse_unfilled, zeros
 from cifarcore.runs.unchanging import owned
 from cifarcore.text import brief, counted
+
+if TYPE_CHECKING:
+    from cifarcore.runs.run import Run
 
 TINY = 0.01  #: of the scores that are too small to be told apart, from which it matters: a sure network has some
 #: a heading that counts the classes, such as LABEL_7 or 7.0
@@ -71,7 +75,8 @@ def arrays_of(
         )
     checked = _named("scores", lambda: checked_scores(Predictions(table, columns=names)))
     n = len(checked)
-    truth = _named("labels", lambda: as_class_labels(_truths(as_array(labels, "labels"), names)))
+    truth = as_array(labels, "labels")
+    truth = _named("labels", lambda: as_class_labels(_truths(truth, names)))
     if [ids is None, images is None, not test_set].count(False) != 1:
         raise CifarcoreError(
             "sample_ids, images, test_set: give one of the three, so that the images are known in other runs"
@@ -81,7 +86,8 @@ def arrays_of(
     if test_set:
         own_ids = row_ids(test_set, n)
     elif images is None:
-        own_ids = _named("sample_ids", lambda: as_sample_ids(as_array(ids, "sample_ids")))
+        own_ids = as_array(ids, "sample_ids")
+        own_ids = _named("sample_ids", lambda: as_sample_ids(own_ids))
     else:
         own_ids = _ids_of(images)
     for argument, values in (("labels", truth), ("sample_ids" if images is None else "images", own_ids)):
@@ -134,14 +140,17 @@ def arrays_of(
     }
 
 
+def warn_of_doubts(run: "Run", by_row: bool) -> None:
+    """Warns the caller of `Run.from_predictions` of what `import` has notes on; rows known by their numbers `by_row`
+    may be there twice.
+    """
+    for note in [*doubts(run, None, True, False), *(repeated_rows(run) if by_row else ())]:
+        warnings.warn(note, stacklevel=3)
+
+
 def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> None:
     """Raises CifarcoreError for a data frame whose columns are not called like the classes, or counted, in order."""
-    if isinstance(table, list | tuple) and any(isinstance(row, pd.Series) for row in table):
-        raise CifarcoreError(
-            f"{argument}: is a list of pandas Series, whose order may be another in each; give "
-            f"pd.DataFrame({argument})[class_names]"
-        )
-    headings = list(map(str, _columns(table)))
+    headings = list(map(str, getattr(table, "column_names", getattr(table, "columns", ()))))
     if len(headings) < 2:
         return
     places, order = names_of(names).places(without_prefix(headings, names)), np.arange(len(headings))
@@ -157,16 +166,6 @@ def _refuse_other_columns(argument: str, table: Any, names: tuple[str, ...]) -> 
         f"{argument}: its columns are called {', '.join(map(repr, headings[:3]))[:100]}, … and class_names are "
         f"{', '.join(map(repr, names[:3]))[:100]}, …; give both in one order, or {argument}.to_numpy() if they are"
     )
-
-
-def _columns(table: Any) -> Iterable[Any]:
-    """What a frame, or an array of xarray, calls its columns."""
-    dimensions: Sequence[Any] = getattr(table, "dims", ())
-    coordinates: Mapping[Any, Any] = getattr(table, "coords", {})
-    if len(dimensions) == 2 and dimensions[1] in coordinates:
-        return list(np.asarray(coordinates[dimensions[1]]))
-    columns: Iterable[Any] = getattr(table, "columns", ())
-    return columns
 
 
 def _refuse_other_count(class_names: Any) -> None:
@@ -206,8 +205,26 @@ def _in_another_order(one: pd.Index, other: pd.Index) -> bool:
     return len(one) == len(other) and not one.equals(other) and not len(one.symmetric_difference(other))
 
 
+def _refuse_labelled(argument: str, values: Any) -> None:
+    """Raises CifarcoreError for rows and columns with labels of their own that nothing holds against the others': of
+    labelled arrays only pandas' frames and series are.
+    """
+    if hasattr(values, "coords"):  # as xarray's have
+        raise CifarcoreError(
+            f"{argument}: a {type(values).__name__} with coordinates of its own; bring it into the order of the other "
+            f"arguments and give {argument}.to_numpy()"
+        )
+    if isinstance(values, list | tuple):
+        for kind in {type(each) for each in values if hasattr(each, "coords") or isinstance(each, pd.Series)}:
+            raise CifarcoreError(
+                f"{argument}: a list of {kind.__name__}, whose order may be another in each; give one table, such as "
+                f"pd.DataFrame({argument})[class_names]"
+            )
+
+
 def as_array(values: Any, argument: str) -> np.ndarray:
     """An array, a tensor of any device or a list as a NumPy array of numbers or text."""
+    _refuse_labelled(argument, values)
     try:
         for name in ("detach", "cpu"):
             values = getattr(values, name, lambda values=values: values)()

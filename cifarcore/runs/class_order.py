@@ -2,9 +2,12 @@
 else says so. Fitted on one half of the images and held against the other, so that chance finds nothing.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from cifarcore.runs.run import Run
+if TYPE_CHECKING:
+    from cifarcore.runs.run import Run
 
 LEAST = 50  #: images from which there is something to be seen
 MOST_CLASSES = 2000  #: of which a matrix is little memory
@@ -12,7 +15,7 @@ GAIN = 0.005  #: of accuracy that another order must bring
 SURE = 3.0  #: standard errors by which the images that it gets right must outnumber those that it gets wrong
 
 
-def doubt(run: Run) -> str:
+def doubt(run: "Run") -> str:
     """What another order of the predicted classes would make of the accuracy, without a full stop; else nothing."""
     n, classes = run.n_images, run.n_classes
     if n < LEAST or classes > MOST_CLASSES:

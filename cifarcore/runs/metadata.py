@@ -85,7 +85,8 @@ def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
     columns = dict(pairs)
     if not 0 < len(pairs) <= MAX_METADATA or len(columns) < len(pairs):
         raise CifarcoreError(f"{len(columns)} columns of different names; give 1 to {MAX_METADATA}")
-    if odd := [name for name, values in given.items() if isinstance(values, (str, set, frozenset, Mapping))]:
+    bare = (str, set, frozenset, Mapping)
+    if odd := [name for name, each in given.items() if isinstance(each, bare) or hasattr(each, "coords")]:
         raise CifarcoreError(f"{odd[0]!r} is a {type(given[odd[0]]).__name__}; give a list, a value for each image")
     columns = _by_id(columns, ids)
     for name, values in columns.items():

@@ -1,13 +1,17 @@
 """What may be wrong with imported predictions although everything fits, and images that are there twice."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cifarcore.data.ids import image_keys
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs import class_order
-from cifarcore.runs.run import Run
-from cifarcore.runs.test_sets import TestSet
 from cifarcore.text import counted
+
+if TYPE_CHECKING:
+    from cifarcore.runs.run import Run
+    from cifarcore.runs.test_sets import TestSet
 
 #: standard errors by which the images that another order gets right must outnumber those that this one does
 SURE = 3.0
@@ -16,7 +20,9 @@ MOST_REPEATED = 0.1  #: share of equal rows, of which the votes of trees have mo
 TOO_SURE = 0.4  #: by which the mean confidence exceeds the accuracy of few models, and of many whose labels are others'
 
 
-def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool, numbered: bool = False) -> list[str]:
+def doubts(
+    run: "Run", test: "TestSet | None", labels_given: bool, files_given: bool, numbered: bool = False
+) -> list[str]:
     """What may be wrong with the order of rows or columns although everything fits; `numbered` columns have no name."""
     notes = []
     in_order = test is not None and not test.by_file
@@ -30,7 +36,8 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
     shares = [np.bincount(rows, minlength=run.n_classes) / run.n_images for rows in (run.labels, run.predictions)]
     chance = float(shares[0] @ shares[1])
     accuracy = float(run.correct.mean())
-    guessed = run.n_images >= LEAST and accuracy <= chance + 2 * (chance * (1 - chance) / run.n_images) ** 0.5
+    by_chance = chance + 2 * (chance * (1 - chance) / run.n_images) ** 0.5
+    guessed = run.n_images >= LEAST and accuracy < 1 and accuracy <= by_chance
     if guessed:
         ask = "are the rows in this order?" if in_order else "are the columns in the order of these classes?"
         notes.append(f"the accuracy, {accuracy:.4f}, is no better than chance, {chance:.4f}: {ask}")
@@ -66,7 +73,7 @@ def doubts(run: Run, test: TestSet | None, labels_given: bool, files_given: bool
     return notes
 
 
-def _mean_confidence(run: Run) -> float:
+def _mean_confidence(run: "Run") -> float:
     """The mean probability of the predicted class; zero where there are only predicted classes."""
     if not run.has_scores:
         return 0.0
@@ -77,7 +84,7 @@ def _mean_confidence(run: Run) -> float:
     return total / run.n_images
 
 
-def not_told_by_labels(test: TestSet, given: np.ndarray) -> list[str]:
+def not_told_by_labels(test: "TestSet", given: np.ndarray) -> list[str]:
     """What the labels of a file, int64 or text (N,), leave open: other usual orders of the files have the same."""
     as_numbers = given.dtype.kind != "U"
     alike = [
@@ -101,7 +108,7 @@ def numbered_rows(test_set: str, files_given: bool) -> list[str]:
     return notes + ["the names of files were not used; give --images FOLDER to find the images by them"] * files_given
 
 
-def repeated_rows(run: Run) -> list[str]:
+def repeated_rows(run: "Run") -> list[str]:
     """A note on rows that have the scores and the label of an earlier one, as those that a distributed sampler repeats,
     where nothing says which image each is.
     """
@@ -118,7 +125,7 @@ def repeated_rows(run: Run) -> list[str]:
     ]
 
 
-def refuse_repeated(run: Run) -> None:
+def refuse_repeated(run: "Run") -> None:
     keys = image_keys(run.sample_ids, run.labels)
     _, first, counts = np.unique(keys, return_index=True, return_counts=True)
     if len(first) < len(keys):
@@ -129,7 +136,7 @@ def refuse_repeated(run: Run) -> None:
         )
 
 
-def without_repeated(run: Run) -> tuple[Run, list[str]]:
+def without_repeated(run: "Run") -> tuple["Run", list[str]]:
     """The first row of each picture: a folder may hold the same one twice."""
     _, first = np.unique(image_keys(run.sample_ids, run.labels), return_index=True)
     repeated = run.n_images - len(first)

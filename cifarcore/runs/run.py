@@ -123,8 +123,7 @@ class Run:
             metadata: columns of what is known of each image, {"camera": [...]}; or a CSV file with a column sample_id.
             meta: further entries of the run's `meta`, values that JSON can hold.
 
-        Raises:
-            CifarcoreError: one line that names the argument and what does not fit.
+        Raises CifarcoreError, one line that names the argument; warns of what fits and looks wrong, as `import` does.
 
         >>> from cifarcore import Run
         >>> run = Run.from_predictions([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], [0, 1, 1], class_names=["cat", "dog"],
@@ -132,13 +131,14 @@ class Run:
         >>> run.name, run.n_images, run.correct.tolist(), run.meta["scores"]
         ('mine-0', 3, [True, True, False], 'log_probabilities')
         """
-        from cifarcore.runs.arrays import arrays_of  # with pandas and all readers, which no other run needs
+        from cifarcore.runs.arrays import arrays_of, warn_of_doubts  # with all readers, which no other run needs
 
         run = cls(**arrays_of(
             scores, labels, class_names=class_names, ids=sample_ids, images=images, test_set=test_set, kind=kind,
             model=model, preset=preset, seed=seed, superclass_of=superclass_of, metadata=metadata, meta=meta,
         ))  # fmt: skip
         checked_arrays(run, Path("Run.from_predictions"))
+        warn_of_doubts(run, by_row=bool(test_set))
         return run
 
     def blocks(self) -> list[slice]:

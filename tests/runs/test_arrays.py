@@ -273,7 +273,7 @@ def test_probabilities_that_are_too_small_to_be_told_apart_are_told():
     with pytest.warns(UserWarning, match="100 probabilities below 1e-38 .* predict_log_proba"):
         Run.from_predictions(np.exp(logarithms), np.zeros(50, int), kind="probabilities", **options)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.filterwarnings("error", message=".*(probabilities below|better than chance)")
         Run.from_predictions(logarithms, np.zeros(50, int), kind="log_probabilities", **options)
         Run.from_predictions(np.eye(4)[[0] * 50] * 0.9 + 0.025, np.zeros(50, int), **options)
 

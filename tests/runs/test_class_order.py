@@ -88,7 +88,9 @@ def test_an_import_and_a_comparison_both_say_so():
     scores = np.eye(N_CLASSES)[predictions] * 0.9 + 0.01
     would_be = f"Of A, the accuracy would be {(predictions == labels).mean():.4f}, not "
     given = dict(labels=other, class_names=list("abcdefghij"), sample_ids=range(N_IMAGES))
-    found = compare(*(Run.from_predictions(scores, **given, model=model) for model in "ab"))
+    with pytest.warns(UserWarning, match=f"^{would_be[6:]}.* do the labels and the scores count them alike"):
+        runs = [Run.from_predictions(scores, **given, model=model) for model in "ab"]
+    found = compare(*runs)
     assert [note for note in found.notes if note.startswith(would_be)], found.notes
 
 

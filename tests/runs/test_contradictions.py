@@ -33,8 +33,14 @@ class Labelled:
 
     dims = ("image", "class")
 
-    def __init__(self, values, names):
-        self.values, self.coords = values, {"class": np.array(names)}
+    def __init__(self, values):
+        self.values, self.coords = values, {"image": np.arange(len(values))[::-1]}
+
+    def __len__(self):
+        return len(self.values)
+
+    def __iter__(self):
+        return iter(self.values)
 
     def __array__(self, dtype=None, copy=None):
         return np.asarray(self.values, dtype)
@@ -64,18 +70,27 @@ def test_a_data_frame_of_counted_columns_is_read_in_their_order_alone(made, head
             ):
                 called(made, other)
     frame.columns = made.names
-    with pytest.raises(CifarcoreError, match=r"scores: is a list of pandas Series.*pd.DataFrame\(scores\)"):
+    with pytest.raises(CifarcoreError, match=r"scores: a list of Series, .*pd.DataFrame\(scores\)"):
         called(made, [row.iloc[TURNED] for _, row in frame.iterrows()])
-    labelled = Labelled(frame.iloc[:, TURNED].to_numpy(), [made.names[i] for i in TURNED])
-    with pytest.raises(CifarcoreError, match="scores: its columns are called 'class 2'"):
-        called(made, labelled)
-    assert called(made, Labelled(made.probabilities, list(made.names))).correct.mean() == made.accuracy
     frame.columns = ["1", "2", "3"]
     with pytest.raises(CifarcoreError, match="give both in one order"):
         called(made, frame, class_names=["2", "1", "3"])
     frame.columns = ["first", "second", "third"]
     with pytest.raises(CifarcoreError, match="scores: its columns are called 'first'"):
         called(made, frame)
+
+
+def test_arrays_with_coordinates_of_their_own_are_refused(made):
+    """Nothing holds them against the order of the other arguments."""
+    given = {"class_names": made.names, "sample_ids": made.ids}
+    for name, values in {"scores": made.probabilities, "labels": made.labels, **given}.items():
+        changed = {"scores": made.probabilities, "labels": made.labels} | given | {name: Labelled(values)}
+        with pytest.raises(CifarcoreError, match=rf"^{name}: a Labelled with .* give {name}.to_numpy\(\)"):
+            Run.from_predictions(**changed)
+    with pytest.raises(CifarcoreError, match="^scores: a list of Labelled, whose order may be another in each"):
+        called(made, [Labelled(row) for row in made.probabilities])
+    with pytest.raises(CifarcoreError, match="^metadata: 'camera' is a Labelled; give a list"):
+        called(made, metadata={"camera": Labelled(made.labels)})
 
 
 def test_labels_of_a_column_for_each_class_are_not_taken_in_another_order(made):
