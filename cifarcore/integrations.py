@@ -193,11 +193,11 @@ def run_from_trainer(trainer: Any, dataset: Any, /, *, images: Any = None, **arg
     scores, labels = (_whole(each) for each in (output.predictions, output.label_ids))
     if labels is None:
         raise CifarcoreError("the data set has no labels; give one with a column of labels, as for trainer.evaluate")
-    config = getattr(trainer.model, "config", None)
-    if "class_names" not in arguments and getattr(config, "id2label", None):
-        names: Mapping[Any, str] = config.id2label
-        arguments["class_names"] = [names[key] for key in sorted(names, key=int)]
-        _refuse_other_classes(arguments["class_names"], dataset)
+    numbered: Mapping[Any, str] = getattr(getattr(trainer.model, "config", None), "id2label", None) or {}
+    of_network = [numbered[key] for key in sorted(numbered, key=int)]
+    if of_network:
+        arguments.setdefault("class_names", of_network)
+    _refuse_other_classes(list(map(str, arguments.get("class_names", ()))), of_network, dataset)
     if images is not None:
         arguments["images"] = images
     return Run.from_predictions(scores, labels, **arguments)
@@ -213,15 +213,18 @@ def _whole(given: Any) -> np.ndarray | None:
     return None if given is None else np.asarray(given)
 
 
-def _refuse_other_classes(names: Sequence[str], dataset: Any) -> None:
-    """Raises CifarcoreError where the data set of Hugging Face counts the same classes in another order."""
+def _refuse_other_classes(names: Sequence[str], of_network: Sequence[str], dataset: Any) -> None:
+    """Raises CifarcoreError where the network, or the data set of Hugging Face, counts the same classes in another
+    order.
+    """
     features = getattr(dataset, "features", None)
-    for name, feature in features.items() if isinstance(features, Mapping) else ():
-        theirs = getattr(feature, "names", None)
-        if theirs is not None and sorted(theirs) == sorted(names) and list(theirs) != list(names):
+    columns = features.items() if isinstance(features, Mapping) else ()
+    counted = {f"the column {name!r} of the data set": getattr(each, "names", None) for name, each in columns}
+    for what, theirs in {"the network's id2label": of_network, **counted}.items():
+        if theirs and sorted(theirs) == sorted(names) and list(theirs) != list(names):
             raise CifarcoreError(
-                f"the column {name!r} of the data set counts the classes as {', '.join(theirs[:3])}, …, and the "
-                f"network's id2label as {', '.join(names[:3])}, …; bring both into one order"
+                f"{what} counts the classes as {', '.join(theirs[:3])}, …, and class_names, without which id2label is "
+                f"taken, as {', '.join(names[:3])}, …; bring all into one order"
             )
 
 

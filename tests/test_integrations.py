@@ -253,8 +253,14 @@ def test_outputs_of_a_trainer_in_batches_and_classes_in_another_order(network):
         run = integrations.run_from_trainer(predicting(several, labels), [], images=IMAGES, model="mine", seed=3)
         check(run, network)
     named = SimpleNamespace(features={"label": SimpleNamespace(names=[*CLASSES[1:], CLASSES[0]]), "image": None})
-    with pytest.raises(CifarcoreError, match="'label' of the data set counts the classes as dog, eel, cat, …, and the"):
-        integrations.run_from_trainer(predicting(scores, LABELS), named, images=IMAGES)
+    turned, trainer = [*CLASSES[1:], CLASSES[0]], predicting(scores, LABELS)
+    for given in ({}, {"class_names": CLASSES}):
+        with pytest.raises(CifarcoreError, match="'label' of the data set counts the classes as dog, eel, cat, …, and"):
+            integrations.run_from_trainer(trainer, named, images=IMAGES, **given)
+    with pytest.raises(CifarcoreError, match="the network's id2label counts the classes as cat, dog, eel, …, and"):
+        integrations.run_from_trainer(trainer, [], images=IMAGES, class_names=turned)
+    named_otherwise = integrations.run_from_trainer(trainer, [], images=IMAGES, class_names=["Katze", "Hund", "Aal"])
+    assert named_otherwise.class_names.tolist() == ["Katze", "Hund", "Aal"]
     with pytest.raises(CifarcoreError, match="2 columns of labels; give the trainer's label_names one"):
         integrations.run_from_trainer(predicting(scores, (LABELS, LABELS)), [], images=IMAGES)
 
