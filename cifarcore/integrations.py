@@ -149,7 +149,7 @@ def keras_callback(
             given = arguments
             if not {"images", "sample_ids", "test_set"} & set(arguments) and getattr(inputs, "dtype", None) == np.uint8:
                 given = arguments | {"images": inputs}
-            save_run(Run.from_predictions(scores, as_array(labels, "labels"), **given), path)
+            save_run(Run.from_predictions(scores, labels, **given), path)
 
     return RunWriter()
 
@@ -236,7 +236,7 @@ def _write(path: str | Path, parts: Sequence[Any], labels: Any, arguments: dict[
     scores = np.concatenate([each[1] for each in parts])[first]
     if labels is None and parts[0][2] is None:
         raise CifarcoreError("no labels; return (logits, labels) from predict_step, or give labels to lightning_writer")
-    truth = as_array(labels, "labels") if labels is not None else np.concatenate([each[2] for each in parts])[first]
+    truth = labels if labels is not None else np.concatenate([each[2] for each in parts])[first]
     if labels is None and len(truth) >= FEWEST and scores.ndim == 2 and np.array_equal(truth, scores.argmax(axis=1)):
         raise CifarcoreError(
             "the labels that predict_step returns are the classes of the highest logits: return the true ones, or give "

@@ -6,6 +6,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, RandomSampler, Subset, TensorDataset
@@ -237,6 +238,21 @@ def test_classes_that_a_data_set_counts_in_another_order_are_refused(tmp_path, m
     for inputs in (SimpleNamespace(class_names=turned), SimpleNamespace(class_indices=dict.fromkeys(turned))):
         with pytest.raises(CifarcoreError, match="counts the classes as eel, cat, dog"):
             integrations.keras_callback(tmp_path / "mine.npz", inputs, LABELS, test_set="shop", **ARGUMENTS)
+
+
+def test_labels_given_beside_the_network_keep_their_own_order(tmp_path, monkeypatch):
+    """Made an array before they were looked at, columns in another order were taken for that of the names."""
+    given = {"test_set": "shop", **ARGUMENTS}
+    turned = pd.get_dummies(pd.Series(np.array(CLASSES)[LABELS]))[[CLASSES[2], CLASSES[0], CLASSES[1]]]
+    scores = np.eye(3)[LABELS] + np.random.default_rng(2).normal(size=(N, 3))
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "keras.callbacks", SimpleNamespace(Callback=object))
+    writer = integrations.keras_callback(tmp_path / "mine.npz", IMAGES, turned, **given)
+    writer.model = SimpleNamespace(predict=lambda inputs, **_: scores)
+    with pytest.raises(CifarcoreError, match="labels: its columns are called"):
+        writer.on_train_end()
+    with pytest.raises(CifarcoreError, match="labels: its columns are called"):
+        integrations._write(tmp_path / "mine.npz", [(np.arange(N), scores, None)], turned, given)
 
 
 def predicting(scores, labels, names=CLASSES):
