@@ -115,9 +115,7 @@ def arrays_of(
             stacklevel=3,
         )
     with np.errstate(over="ignore"):  # what float16 cannot hold is refused below
-        logits = owned(
-            stored.logits.astype(np.float32 if stored.precise else np.float16)
-        )  # as a run file does, so that a loaded run gives the same numbers
+        logits = owned(stored.logits.astype(np.float32 if stored.precise else np.float16))  # as a run file has them
     kin = superclasses(names, known=None if superclass_of is None else dict(superclass_of))
     known = {"model": model, "preset": preset, "seed": int(seed)} | stored.meta
     known |= zeros(checked, truth) if stored.floored else {}
@@ -186,23 +184,32 @@ def _refuse_other_index(ids: Any, arguments: Mapping[str, Any]) -> None:
     indexed = {name: each.index for name, each in arguments.items() if isinstance(each, pd.DataFrame | pd.Series)}
     counted = {name for name, index in indexed.items() if index.equals(pd.RangeIndex(len(index)))}  # nobody's ids
     if ids is not None:
-        own = pd.Index(as_array(ids, "sample_ids").ravel())
+        own = _as_ids(pd.Index(as_array(ids, "sample_ids").ravel()))
         for name in indexed.keys() - counted:
-            if _in_another_order(own, indexed[name]):
+            levels = map(indexed[name].get_level_values, range(indexed[name].nlevels))
+            if any(_in_another_order(own, _as_ids(level)) for level in levels):
                 raise CifarcoreError(
                     f"{name}: its index has the sample_ids in another order; give {name}.loc[sample_ids], or "
                     f"{name}.reset_index(drop=True) if its rows are in the order of sample_ids"
                 )
     for first, name in combinations(indexed, 2):
-        if _in_another_order(indexed[first], indexed[name]):
+        if _in_another_order(_as_ids(indexed[first]), _as_ids(indexed[name])):
             raise CifarcoreError(
                 f"{name}: its index has the rows of {first} in another order; bring both into one order, or give "
                 f"{name}.reset_index(drop=True), and {first} so, if they are in one"
             )
 
 
+def _as_ids(index: pd.Index) -> pd.Index:
+    """Sample ids in one form, be they numbers or text of them; any other index as it is."""
+    try:
+        return index if index.nlevels > 1 else pd.Index(as_sample_ids(index.to_numpy()))
+    except CifarcoreError:
+        return index
+
+
 def _in_another_order(one: pd.Index, other: pd.Index) -> bool:
-    return len(one) == len(other) and not one.equals(other) and not len(one.symmetric_difference(other))
+    return len(one) == len(other) and not one.equals(other) and not len(one.symmetric_difference(other, sort=False))
 
 
 def _refuse_labelled(argument: str, values: Any) -> None:

@@ -157,6 +157,22 @@ def test_an_index_of_scores_in_another_order_than_the_ids_is_refused(made):
     called(made, frame.reset_index(drop=True), sample_ids=ids)  # rows counted are nobody's ids
 
 
+def test_an_index_of_ids_in_another_form_than_the_sample_ids_is_held_against_them(made):
+    """As text, as files have them, or beside something else, they said nothing: metadata was that of other images."""
+    hexadecimal, site = [f"{one:016x}" for one in made.ids.tolist()], [str(label) for label in made.labels]
+    beside = pd.MultiIndex.from_arrays([site, made.ids], names=["site", "sample_id"])
+    for index in (made.ids, hexadecimal, list(map(str, made.ids.tolist())), beside):
+        frame = pd.DataFrame({"site": site}, index=index)
+        for ids in (made.ids, made.ids.tolist(), hexadecimal):
+            assert called(made, sample_ids=ids, metadata=frame).metadata_values[:, 0].tolist() == site
+            with pytest.raises(CifarcoreError, match="metadata: its index has the sample_ids in another order"):
+                called(made, sample_ids=ids, metadata=frame[::-1])
+    labels = pd.Series(made.labels, index=hexadecimal)
+    with pytest.raises(CifarcoreError, match="metadata: its index has the rows of labels in another order"):
+        turned = pd.DataFrame({"site": site}, index=made.ids)[::-1]
+        Run.from_predictions(made.probabilities, labels, class_names=made.names, test_set="mine", metadata=turned)
+
+
 def test_labels_that_are_true_or_false_are_of_two_classes():
     scores, given = np.eye(2)[[0, 1, 1]], [False, True, True]
     for classes, labels in ((["cat", "dog"], [0, 1, 1]), (["True", "False"], [1, 0, 0])):
