@@ -237,7 +237,7 @@ def as_array(values: Any, argument: str) -> np.ndarray:
             values = getattr(values, name, lambda values=values: values)()
         if "bfloat16" in str(getattr(values, "dtype", "")) and hasattr(values, "float"):
             values = values.float()  # which NumPy does not know
-        masked = np.ma.is_masked(values)
+        masked = any(map(np.ma.is_masked, values if isinstance(values, list | tuple) else [values]))
         array = np.asarray(values)
     except Exception as error:  # each framework raises its own kinds
         reason = " ".join(str(error).split()) or type(error).__name__

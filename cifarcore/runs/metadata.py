@@ -81,7 +81,7 @@ def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
         return read_metadata(str(given), None, ids)[0]
     if not (isinstance(given, Mapping) or isinstance(given, pd.DataFrame)):
         raise CifarcoreError(f"{type(given).__name__}; give a mapping of columns, or the path of a CSV file")
-    pairs = [(one_line(name, MOST_CHARACTERS), list(values)) for name, values in given.items()]
+    pairs = [(one_line(name, MOST_CHARACTERS), _listed(values)) for name, values in given.items()]
     columns = dict(pairs)
     if not 0 < len(pairs) <= MAX_METADATA or len(columns) < len(pairs):
         raise CifarcoreError(f"{len(columns)} columns of different names; give 1 to {MAX_METADATA}")
@@ -184,8 +184,13 @@ def _kept(values: list[Any]) -> list[str]:
     ]
 
 
+def _listed(values: Any) -> list[Any]:
+    """A column's values; those of a tensor as numbers, which its own elements are not."""
+    return list(values.detach().cpu().numpy() if hasattr(values, "detach") else values)
+
+
 def _is_empty(value: object) -> bool:
-    return np.ndim(value) == 0 and bool(pd.isna(value))
+    return value is np.ma.masked or (np.ndim(value) == 0 and bool(pd.isna(value)))
 
 
 def _named(metadata: str, listed: list[Any], files: Sequence[str]) -> list[object]:

@@ -209,6 +209,8 @@ def test_what_is_masked_is_refused(made):
     hidden[3] = True
     with pytest.raises(CifarcoreError, match="scores: some of it is masked"):
         called(made, np.ma.masked_array(made.probabilities, hidden))
+    with pytest.raises(CifarcoreError, match="scores: some of it is masked"):
+        called(made, list(np.ma.masked_array(made.probabilities, hidden)))
 
 
 def test_metadata_with_ids_is_brought_into_the_order_of_the_images(made):

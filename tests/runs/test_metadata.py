@@ -204,3 +204,12 @@ def test_points_of_numbers_part_no_thousands(tmp_path, run):
     assert columns_of(found.run)["share"].tolist() == [0.125, 0.375] * 200
     told = [note for note in found.notes if "points were read as parting thousands: 'count'; the decimal" in note]
     assert len(told) == 1 and "thousands: 'share'" not in told[0]
+
+
+def test_columns_of_tensors_are_numbers_and_what_is_masked_is_not_known(run):
+    torch = pytest.importorskip("torch")
+    known = {"size": torch.arange(400) / 8, "age": np.ma.masked_array(np.arange(400), np.arange(400) % 4 == 0)}
+    given = dict(class_names=run.class_names, sample_ids=run.sample_ids, metadata=known)
+    made = Run.from_predictions(run.logits, run.labels, **given)
+    assert columns_of(made)["size"].tolist() == (np.arange(400) / 8).tolist()
+    assert made.metadata_values[:5, 1].tolist() == ["", "1", "2", "3", ""]
