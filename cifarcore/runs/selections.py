@@ -1,6 +1,7 @@
 """Selections of test images that the user named and kept: one CSV of sample ids each, in a folder beside the runs."""
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from cifarcore.text import no_formula, one_line
 
 FOLDER = "selections"
 MAX_BYTES = 1 << 26
+MOST = 500  #: each is compared with all images, and drawn
 _COLUMNS = ["sample_id", "label"]
 _NAME = "slice"  #: the column that names each row's, where one file holds several
 
@@ -58,6 +60,8 @@ def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list
         ours = table.columns.tolist() == [_NAME, *_COLUMNS]  # else as in any other file of theirs
         table["sample_id"] = as_sample_ids(table["sample_id"].to_numpy(), ours)
         names = table[_NAME] if _NAME in table else pd.Series(Path(file_name).stem, index=table.index)
+        if (several := names.nunique()) > MOST:
+            raise CifarcoreError(f"{several:,} slices; at most {MOST} are kept")
         imported = [_selection(str(name), rows) for name, rows in table[_COLUMNS].groupby(names, sort=True)]
     except (CifarcoreError, KeyError, ValueError, OverflowError) as error:
         raise CifarcoreError(f"{file}: is no CSV with sample_id and label ({_reason(error)})") from None
@@ -66,7 +70,9 @@ def import_selections(runs_folder: Path, file_name: str, content: bytes) -> list
     if not all(each.name.strip() for each in imported):
         raise CifarcoreError(f"{file}: holds a slice without a name; give it one")
     names = [plain_name(each.name.strip()) for each in imported]
-    alike = [name for name in names if [each.casefold() for each in names].count(name.casefold()) > 1]
+    _refuse_more(runs_folder, len(names))
+    counts = Counter(name.casefold() for name in names)
+    alike = [name for name in names if counts[name.casefold()] > 1]
     if alike:
         raise CifarcoreError(f"{file}: holds two slices that would both be called {alike[0]}; rename one of them")
     taken = [name for name in names if selection_path(runs_folder, name).exists()]
@@ -93,6 +99,7 @@ def save_selection(runs_folder: Path, title: str, sample_ids: np.ndarray, labels
         raise CifarcoreError("the slice has no name; give it one")
     if not len(sample_ids):
         raise CifarcoreError("no image is selected; select some")
+    _refuse_more(runs_folder, 1)
     name = plain_name(title.strip())
     path = selection_path(runs_folder, name)
     refuse_links(path.parent, path)
@@ -126,7 +133,9 @@ def delete_selection(runs_folder: Path, name: str, seen: Version | None = None) 
 
 
 def selections(runs_folder: Path) -> tuple[list[Selection], list[str]]:
-    """Those kept beside the runs, by name, and a line on each file that is none."""
+    """Those kept beside the runs, the first MOST by name, and a line on each file that is none, and on what is left
+    out.
+    """
     folder = runs_folder / FOLDER
     kept, refused = [], []
     try:
@@ -134,12 +143,21 @@ def selections(runs_folder: Path) -> tuple[list[Selection], list[str]]:
         paths = sorted(folder.glob("*.csv"))
     except (OSError, CifarcoreError) as error:
         return [], [str(error)]
-    for path in paths:
+    if len(paths) > MOST:
+        refused.append(f"{folder.name}: of {len(paths):,} slices the first {MOST} by name are read; remove some files")
+    for path in paths[:MOST]:
         try:
             kept.append(_read(path))
         except CifarcoreError as error:
             refused.append(str(error))
     return kept, refused
+
+
+def _refuse_more(runs_folder: Path, new: int) -> None:
+    folder = runs_folder / FOLDER
+    refuse_links(folder)
+    if (there := sum(1 for _ in folder.glob("*.csv"))) + new > MOST:
+        raise CifarcoreError(f"{there} slices are kept, and at most {MOST} can be; delete some first")
 
 
 def _read(path: Path) -> Selection:

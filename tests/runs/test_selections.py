@@ -191,3 +191,22 @@ def test_ids_without_a_letter_are_imported_as_they_were_exported(tmp_path, ids):
 def test_ids_of_16_digits_in_another_file_than_an_export_may_be_decimal(tmp_path):
     with pytest.raises(CifarcoreError, match="may be decimal or hexadecimal"):
         import_selections(tmp_path, "mine.csv", b"sample_id,label\n1234567812345678,0\n")
+
+
+def test_no_more_slices_are_imported_saved_and_read_than_can_be_shown(tmp_path, monkeypatch):
+    """Thousands of names took the square of their number to be told apart, and every look at the page minutes."""
+    many = "".join(f"s{number},{number:016x},0\n" for number in range(1, 30_001))
+    with pytest.raises(CifarcoreError, match="30,000 slices; at most 500 are kept"):
+        import_selections(tmp_path, "many.csv", f"slice,sample_id,label\n{many}".encode())
+    assert not (tmp_path / selections.FOLDER).exists()
+    monkeypatch.setattr(selections, "MOST", 2)
+    save_selection(tmp_path, "b", IDS, LABELS)
+    with pytest.raises(CifarcoreError, match="1 slices are kept, and at most 2 can be; delete some first"):
+        import_selections(tmp_path, "two.csv", b"slice,sample_id,label\nx,0000000000000001,0\ny,0000000000000001,0\n")
+    save_selection(tmp_path, "c", IDS, LABELS)
+    with pytest.raises(CifarcoreError, match="2 slices are kept"):
+        save_selection(tmp_path, "a", IDS, LABELS)
+    (tmp_path / selections.FOLDER / "a.csv").write_bytes((tmp_path / selections.FOLDER / "c.csv").read_bytes())
+    kept, refused = selections.selections(tmp_path)
+    assert [each.name for each in kept] == ["a", "b"]
+    assert refused == ["selections: of 3 slices the first 2 by name are read; remove some files"]
