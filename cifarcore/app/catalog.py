@@ -10,10 +10,11 @@ from pathlib import Path
 import streamlit as st
 from cachetools import LRUCache, cached
 
-from cifarcore.errors import CifarcoreError, readable
+from cifarcore.errors import readable
 from cifarcore.evidence import comparison, ranking
 from cifarcore.files import Version, is_link, plain_name, version
 from cifarcore.reports.sides import Side, seed_label
+from cifarcore.retraining.folders import file_digest
 from cifarcore.runs.alignment import align, matching_rows
 from cifarcore.runs.importing import FOLDER
 from cifarcore.runs.layout import RunFileError, dataset_fingerprint
@@ -125,6 +126,8 @@ def find_runs(folder: Path) -> Catalog:
     Seeds of one model are together by what their files say, see `model_key`; no name of a file makes it one of them.
     """
     by_model: dict[Hashable, list[RunHeader]] = {}
+    of_seed: dict[tuple[Hashable, int], RunHeader] = {}
+    of_scores: dict[tuple[Hashable, tuple[int, ...]], RunHeader] = {}
     refused, alone = {}, {}
     for place in ("", *SUBFOLDERS):
         if place and is_link(folder / place):
@@ -147,9 +150,8 @@ def find_runs(folder: Path) -> Catalog:
             # an imported model's seeds have the names that `import` gave them; another name was chosen to stand apart
             by_name = path.stem == plain_name(f"{header.group}-{header.seed}")
             key: Hashable = (place, model) if model and (not place or place == FOLDER and by_name) else path
-            seeds = by_model.get(key, [])
-            first = next((other for other in seeds if other.seed == header.seed), None)
-            copied = next((other for other in seeds if header.checksum and other.checksum == header.checksum), None)
+            first = of_seed.get((key, header.seed))
+            copied = of_scores.get((key, header.checksum)) if header.checksum else None
             if first or copied:
                 what = f"seed {header.seed} of {header.group} is" if first else "the same scores are"
                 alone[name] = (
@@ -157,6 +159,8 @@ def find_runs(folder: Path) -> Catalog:
                 )
                 key = path
             by_model.setdefault(key, []).append(header)
+            of_seed.setdefault((key, header.seed), header)
+            of_scores.setdefault((key, header.checksum), header)
     names: dict[Hashable, str] = {}
     taken: set[str] = set()
     for key in sorted(by_model, key=_order):
@@ -222,9 +226,14 @@ def loaded_run(file: Version) -> Run:
 def digest_of(header: RunHeader) -> str:
     """As Run.digest; "" where the file cannot be read any more."""
     try:
-        return loaded_run(version(header.path)).digest
-    except (OSError, CifarcoreError):
+        return _digest(version(header.path))
+    except OSError:
         return ""
+
+
+@st.cache_resource(show_spinner=False, max_entries=4096)  # as _header: of many files, to find one among them
+def _digest(file: Version) -> str:
+    return file_digest(file.path)
 
 
 @cached(LRUCache(1024), condition=threading.Condition())  # a line of text each

@@ -110,9 +110,13 @@ def _none_chosen(view: View) -> None:
         st.button(
             escape(short),
             key=f"retrained-{short}",
-            on_click=_choose,
-            args=(retraining.choice_of(runs_dir(view.root), short),),
+            on_click=_compare,  # its parent is looked for then: among all files, for each of the runs listed
+            args=(runs_dir(view.root), short),
         )
+
+
+def _compare(folder: Path, name: str) -> None:
+    _choose(retraining.choice_of(folder, name))
 
 
 def _choose(choice: dict[str, str]) -> None:

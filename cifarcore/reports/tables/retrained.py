@@ -82,10 +82,11 @@ def focus_frame(sides: Sides, focus: tuple[int, ...]) -> pd.DataFrame:
 
 
 def focus_classes(run: Run, names: object) -> tuple[int, ...]:
-    """Indices of the classes that a retraining's record names as its focus, as far as `run` has them."""
+    """Indices of the classes that a retraining's record names as its focus, each once, as far as `run` has them."""
     position = {str(name): index for index, name in enumerate(run.class_names)}
     given = names if isinstance(names, list) else []
-    return tuple(position[name] for name in given if isinstance(name, str) and name in position)
+    known = (position[name] for name in given if isinstance(name, str) and name in position)
+    return tuple(dict.fromkeys(known))
 
 
 def changed_images(sides: Sides, focus: tuple[int, ...]) -> dict[str, np.ndarray]:

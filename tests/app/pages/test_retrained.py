@@ -212,3 +212,17 @@ def test_a_parent_that_is_gone_is_said(folder):
     assert "No run of that name is in this folder now" in text(app.main) and "Compare with the parent" not in labels(
         app
     )
+
+
+def test_the_list_of_retrained_runs_looks_for_no_parent_before_one_is_chosen(folder, monkeypatch):
+    """Among hundreds each was looked for in all run files: the page took the square of their number."""
+    path = folders.retrained_path(retrained(folder))
+    for number in range(3):
+        shutil.copy(path, path.with_name(f"other{number}.npz"))
+    looked = []
+    found = retrained_page.retraining.choice_of
+    monkeypatch.setattr(retrained_page.retraining, "choice_of", lambda *of: looked.append(of) or found(*of))
+    app = run(folder, A="cnn-quick", B="cnn-quick")
+    assert len([button for button in app.button if (button.key or "").startswith("retrained-")]) == 4 and not looked
+    app.button(key="retrained-minute").click().run()
+    assert not app.exception and len(looked) >= 1 and "Retrained: minute" in text(app.main)

@@ -130,7 +130,7 @@ def test_newly_right_and_newly_wrong_images_those_of_the_focus_first():
 def test_the_focus_is_known_by_its_classes_names():
     run = made_run()
     names = run.class_names.tolist()
-    assert focus_classes(run, [names[7], "no such class", 3, names[2]]) == (7, 2)
+    assert focus_classes(run, [names[7], "no such class", 3, names[2], names[7]]) == (7, 2)  # none counts twice
     assert focus_classes(run, None) == focus_classes(run, names[0]) == ()
 
 
