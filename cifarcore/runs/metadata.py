@@ -129,9 +129,9 @@ def _by_id(columns: dict[str, list[Any]], ids: np.ndarray) -> dict[str, list[Any
     """The columns in the order of `ids` (N,), where one of them says which image a value is of; as they are, else."""
     key = next((name for name in columns if role_of(name) == "sample_ids"), None)
     if key is None:
+        _refuse_other_ids(columns, ids)
         return columns
-    whole = all(isinstance(value, int) and 0 <= value < 2**64 for value in columns[key])
-    given = as_sample_ids(np.array(columns[key], np.uint64 if whole else None))  # left to itself, NumPy makes floats
+    given = _ids_of(columns[key])
     rest = {name: values for name, values in columns.items() if name != key}
     if not rest:
         raise CifarcoreError(f"no column beside {key!r}; give at least one")
@@ -143,6 +143,28 @@ def _by_id(columns: dict[str, list[Any]], ids: np.ndarray) -> dict[str, list[Any
     if short := next((name for name, values in rest.items() if len(values) != len(ids)), None):
         raise CifarcoreError(f"{len(rest[short]):,} values of {short!r} for {len(ids):,} images; give one for each")
     return {name: [values[row] for row in rows] for name, values in rest.items()}
+
+
+def _ids_of(values: list[Any]) -> np.ndarray:
+    whole = all(isinstance(value, int) and 0 <= value < 2**64 for value in values)
+    return as_sample_ids(np.array(values, np.uint64 if whole else None))  # left to itself, NumPy makes floats
+
+
+def _refuse_other_ids(columns: dict[str, list[Any]], ids: np.ndarray) -> None:
+    """Raises CifarcoreError where a column that is called otherwise has the `ids` (N,) in another order."""
+    hashes = ids.max(initial=0) >= 2**32  # else any column may count the images, such as their ranks
+    for name, values in columns.items():
+        if len(values) != len(ids) or not (hashes or role_of(name) == "place"):
+            continue
+        try:
+            given = _ids_of(values)
+        except (CifarcoreError, ValueError):  # other values
+            continue
+        if not np.array_equal(given, ids) and np.array_equal(np.sort(given), np.sort(ids)):
+            raise CifarcoreError(
+                f"{name!r} has the ids of these images in another order; call it sample_id to bring the rows into "
+                "theirs, or leave it out if they are"
+            )
 
 
 def _read(path: str) -> pd.DataFrame:

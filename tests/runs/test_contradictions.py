@@ -213,6 +213,19 @@ def test_what_is_masked_is_refused(made):
         called(made, list(np.ma.masked_array(made.probabilities, hidden)))
 
 
+def test_metadata_with_ids_under_another_heading_is_refused_in_another_order(made):
+    """Files have their ids as `id`, too: by place, all values were those of other images."""
+    camera = [f"camera {i % 7}" for i in range(len(made.ids))]
+    hexadecimal = [f"{one:016x}" for one in made.ids.tolist()]
+    for name, values in (("id", made.ids), ("image_id", hexadecimal), ("hash", hexadecimal)):
+        table = pd.DataFrame({name: values, "camera": camera})
+        assert called(made, metadata=table).metadata_values[:, 1].tolist() == camera
+        with pytest.raises(CifarcoreError, match=f"metadata: '{name}' has the ids of these images in another order"):
+            called(made, metadata=table[::-1].reset_index(drop=True))
+    rank = np.arange(len(camera))[::-1]
+    assert called(made, sample_ids=rank[::-1], metadata={"rank": rank}).metadata_names.tolist() == ["rank"]
+
+
 def test_metadata_with_ids_is_brought_into_the_order_of_the_images(made):
     camera = [f"camera {i % 7}" for i in range(len(made.ids))]
     table = pd.DataFrame({"sample_id": made.ids, "camera": camera}).sample(frac=1, random_state=0)
