@@ -23,6 +23,8 @@ from cifarcore.runs.run import Run
 from cifarcore.text import distinct, plain, spaced
 
 NAMED_CLASSES = 3  #: of a cluster
+#: images by the square of the conditions: a minute's search on two cores
+MOST_SEARCHED = 2e11
 _DUPLICATES = {"": "no duplicate", "exact": "exact duplicate", "near": "near duplicate", "similar": "similar"}
 
 
@@ -36,6 +38,7 @@ class Slices:
     masks: np.ndarray = field(repr=False)  #: bool (M, N), of each condition
     difference: float  #: B - A on all images
     n_images: int
+    left_out: int = 0  #: the last properties, where all would take too long to search
 
     def mask(self, name: str) -> np.ndarray | None:
         """Which images are in the slice `name`, bool (N,), conditions joined by " & "; None where one is not known."""
@@ -68,6 +71,9 @@ def find(
     searched = [
         each for each in bins if each.property.kind != "outcome" and (with_models or not each.property.of_models)
     ]
+    conditions = np.cumsum([len(each.labels) for each in searched])
+    left_out = int((len(a) * conditions**2.0 > MOST_SEARCHED).sum())
+    searched = searched[: len(searched) - left_out]
     masks = np.concatenate([np.zeros((0, len(a)), dtype=bool), *(each.masks for each in searched)])
     groups = np.repeat(np.arange(len(searched)), [len(each.labels) for each in searched])
     table = search(b - a, Conditions(masks, groups), halves(runs_a[0].sample_ids))
@@ -75,7 +81,7 @@ def find(
     pairs = [(int(i), int(j)) for i, j in table[["first", "second"]].to_numpy()]
     table["slice"] = [names[i] + (f" & {names[j]}" if j >= 0 else "") for i, j in pairs]
     inside = [masks[i] & masks[j] if j >= 0 else masks[i] for i, j in pairs]
-    return Slices(_described(table, inside, a, b), bins, names, masks, float((b - a).mean()), len(a))
+    return Slices(_described(table, inside, a, b), bins, names, masks, float((b - a).mean()), len(a), left_out)
 
 
 def of_user(runs_a: Sequence[Run], runs_b: Sequence[Run], names: Sequence[str], masks: np.ndarray) -> Slices:

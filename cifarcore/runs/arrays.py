@@ -100,11 +100,10 @@ def arrays_of(
         _named("labels", lambda: refuse_counted_from_one(truth, checked.argmax(axis=1)))
     if superclass_of is not None and not isinstance(superclass_of, Mapping):
         raise CifarcoreError("superclass_of: give a dictionary of class names and their superclasses")
-    missing = [name for name in names if superclass_of is not None and not superclass_of.get(name)]
-    if missing:
-        raise CifarcoreError(
-            f"superclass_of: no superclass for {counted(len(missing), 'class', 'classes')}, such as {missing[0]!r}"
-        )
+    named = {name for name, each in (superclass_of or {}).items() if isinstance(each, str) and each.strip()}
+    if missing := [name for name in names if superclass_of is not None and name not in named]:
+        which = f"{counted(len(missing), 'class', 'classes')}, such as {missing[0]!r}"
+        raise CifarcoreError(f"superclass_of: no name of a superclass for {which}")
     if kind != "logits":
         _named("scores", lambda: refuse_unfilled(checked))
     stored = _named("scores", lambda: as_logits(checked, kind))

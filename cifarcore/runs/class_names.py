@@ -250,9 +250,10 @@ def superclasses(names: tuple[str, ...], path: str = "", known: dict[str, str] |
     else:
         return {}
     groups = sorted({kin[name] for name in names})
+    place = {group: index for index, group in enumerate(groups)}
     return {
         "superclass_names": text_array(groups),
-        "superclass_of": np.array([groups.index(kin[name]) for name in names], np.int16),
+        "superclass_of": np.array([place[kin[name]] for name in names], np.int16),
     }
 
 

@@ -11,6 +11,7 @@ from scipy.stats import ttest_ind
 from statsmodels.stats.proportion import proportion_confint
 
 from cifarcore.data.known_images import known_images
+from cifarcore.evidence import slices
 from cifarcore.evidence.slice_bins import Bins, Property, bins_of, cut
 from cifarcore.evidence.slice_search import halves
 from cifarcore.evidence.slices import (
@@ -24,7 +25,7 @@ from cifarcore.evidence.slices import (
     of_runs,
     of_user,
 )
-from cifarcore.reports.tables.slices import sentences
+from cifarcore.reports.tables.slices import count_text, sentences
 from cifarcore.runs.run import Run, load_run
 
 BUNDLED = Path(__file__).resolve().parents[2] / "checkpoints"
@@ -84,6 +85,19 @@ def test_runs_of_any_size_are_searched_without_pictures(n_classes, n_images):
         assert found.n_images == n_images and len(found.masks) == len(found.conditions)
         assert any("confidence of A" in name for name in found.conditions) == with_models
         assert not any("that err" in name for name in found.conditions)
+
+
+def test_a_search_that_would_take_minutes_leaves_out_the_last_properties_and_says_so(monkeypatch):
+    runs_a, runs_b = two(n_images=400)
+    values = np.random.default_rng(0).integers(0, 4, (5, 400))
+    properties = [Property(f"p{i}", each, "own", tuple("abcd")) for i, each in enumerate(values)]
+    assert count_text(find(runs_a, runs_b, properties)).endswith(" listed")
+    monkeypatch.setattr(slices, "MOST_SEARCHED", 400 * 12**2)
+    found = find(runs_a, runs_b, properties)
+    assert found.left_out == 2 and len(found.masks) == 12 and len(found.bins) == 5
+    assert count_text(found).endswith("(2 properties not searched, the last: with them it would take minutes)")
+    monkeypatch.setattr(slices, "MOST_SEARCHED", 1)
+    assert find(runs_a, runs_b, properties).table.empty
 
 
 def test_what_was_planted_is_named_with_numbers_of_numpy():

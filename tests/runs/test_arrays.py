@@ -141,7 +141,7 @@ def test_images_are_known_by_their_content_and_classes_by_name():
         ({"sample_ids": None, "images": np.zeros((4, 3, 2, 2), np.uint8)}, "images: uint8 of shape"),
         ({"sample_ids": None, "images": np.zeros((4, 6, 3), np.uint8)}, "images: uint8 of shape"),
         ({"sample_ids": None, "images": np.zeros((3, 2, 2, 3), np.uint8)}, "images: 3 for 4 rows"),
-        ({"superclass_of": {"cat": "pets"}}, "superclass_of: no superclass for 2 classes, such as 'dog'"),
+        ({"superclass_of": {"cat": "pets"}}, "superclass_of: no name of a superclass for 2 classes, such as 'dog'"),
         ({"meta": {"x": object()}}, "meta cannot be written"),
         ({"meta": {"seed": "one"}}, "'meta' has a seed of the wrong type"),
     ],
@@ -263,6 +263,12 @@ def test_meta_may_name_the_test_set_of_which_the_images_are():
 def test_superclasses_that_are_no_dictionary():
     with pytest.raises(CifarcoreError, match="superclass_of: give a dictionary"):
         made(superclass_of=["pets", "pets", "farm"])
+    first, *others = made().class_names.tolist()
+    for odd in (0, None, float("nan"), ["pets"], " "):
+        with pytest.raises(
+            CifarcoreError, match=f"superclass_of: no name of a superclass for 1 class, such as '{first}"
+        ):
+            made(superclass_of=dict.fromkeys(others, "pets") | {first: odd})
 
 
 def test_probabilities_that_are_too_small_to_be_told_apart_are_told():

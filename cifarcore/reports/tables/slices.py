@@ -16,7 +16,7 @@ from cifarcore.runs.memo import memo
 from cifarcore.runs.run import Run
 from cifarcore.runs.selections import Selection
 from cifarcore.runs.test_sets import pack_path
-from cifarcore.text import distinct, interval, number, p_value, plain
+from cifarcore.text import counted, distinct, interval, number, p_value, plain
 
 MOST_SHOWN = 15
 #: properties that a slice is said to differ in from the rest, and by how many standard errors at least
@@ -173,10 +173,20 @@ def apart_text(slices_found: Slices, name: str) -> str:
 
 
 def count_text(slices: Slices) -> str:
-    """How many differ, in a sentence."""
+    """How many differ, in a sentence without its full stop."""
     count, listed = len(slices.significant), len(slices.table)
     verb = "slice differs" if count == 1 else "slices differ"
-    return f"{count} {verb} significantly from the rest in B − A, of {listed} listed"
+    left_out = f" ({text})" if (text := left_out_text(slices)) else ""
+    return f"{count} {verb} significantly from the rest in B − A, of {listed} listed{left_out}"
+
+
+def left_out_text(slices: Slices) -> str:
+    """How many properties are not searched; "" where all are."""
+    if not slices.left_out:
+        return ""
+    return (
+        f"{counted(slices.left_out, 'property', 'properties')} not searched, the last: with them it would take minutes"
+    )
 
 
 def drawn_text(slices: Slices) -> str:
@@ -199,9 +209,10 @@ def _all_measured(run: Run, measured: Sequence[tuple[Path, int]]) -> bool:
 
 def slice_numbers(sides: Sides) -> dict[str, Any]:
     """For the JSON: found, the rows of Slices.table, and note, why something is not searched (None: nothing)."""
-    table = slices_of(sides).table
-    rows = table.drop(columns=["first", "second"]).to_dict("records")
-    return {"found": rows, "note": lacking(sides) or (None if rows else NOTHING_KNOWN)}
+    search = slices_of(sides)
+    rows = search.table.drop(columns=["first", "second"]).to_dict("records")
+    notes = "; ".join(filter(None, (lacking(sides), left_out_text(search))))
+    return {"found": rows, "note": notes or (None if rows else NOTHING_KNOWN)}
 
 
 def sentences(slices: Slices) -> list[tuple[str, str]]:
