@@ -1,5 +1,6 @@
 """Another order of the classes is noticed by what it does to the accuracy, and no classifier is accused of it."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -102,3 +103,15 @@ def test_another_order_is_told_beside_an_accuracy_no_better_than_chance():
     assert doubt(bad) in found and any("no better than chance" in note for note in found)
     by_file = notes.doubts(bad, replace(test, by_file=True), True, True)
     assert doubt(bad) not in by_file and any("are the columns in the order" in note for note in by_file), "asked once"
+
+
+def test_rows_that_repeat_earlier_ones_are_warned_of_where_nothing_else_tells_the_images_apart():
+    """As the padding of a distributed run; ids would tell that each image is there once."""
+    scores, labels = np.random.default_rng(0).normal(size=(200, 3)), np.arange(200) % 3
+    scores[198:], labels[198:] = scores[:2], labels[:2]
+    given = {"class_names": ["a", "b", "c"], "kind": "logits"}
+    with pytest.warns(UserWarning, match="of 2 rows are those of an earlier row"):
+        Run.from_predictions(scores, labels, test_set="shop", **given)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*earlier row")
+        Run.from_predictions(scores, labels, sample_ids=np.arange(200), **given)

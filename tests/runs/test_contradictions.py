@@ -61,6 +61,9 @@ def test_a_data_frame_whose_columns_are_called_otherwise_is_refused(made):
 )
 def test_a_data_frame_of_counted_columns_is_read_in_their_order_alone(made, heading):
     """As one made of each image's ranking has them: in the order of the first image's."""
+    later = pd.DataFrame(made.probabilities, columns=[heading.format(2 + i) for i in range(3)])
+    with pytest.raises(CifarcoreError, match="scores: its columns are called"):
+        called(made, later)
     for first in (0, 1):
         frame = pd.DataFrame(made.probabilities, columns=[heading.format(first + i) for i in range(3)])
         assert called(made, frame).correct.mean() == made.accuracy
