@@ -18,7 +18,17 @@ from cifarcore.runs.layout import BY_ROW
 from cifarcore.runs.metadata import metadata_of
 from cifarcore.runs.notes import doubts, repeated_rows
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, checked_scores, text_array
-from cifarcore.runs.scores import FLOOR, KINDS, SOFTMAX, as_logits, is_softmax, one_hot, refuse_unfilled, zeros
+from cifarcore.runs.scores import (
+    FLOOR,
+    KINDS,
+    SOFTMAX,
+    as_logits,
+    is_softmax,
+    notes_on,
+    one_hot,
+    refuse_unfilled,
+    zeros,
+)
 from cifarcore.runs.unchanging import owned
 from cifarcore.text import brief, counted
 
@@ -109,12 +119,16 @@ def arrays_of(
             "logarithms, such as scikit-learn's predict_log_proba",
             stacklevel=3,
         )
+    softmax = kind == "logits" and is_softmax(checked)
+    known_of_images, notes = _named("metadata", lambda: metadata_of(metadata, own_ids))
+    for note in notes_on(checked, stored.kind, kind == "logits", softmax) + [f"metadata: {note}" for note in notes]:
+        warnings.warn(note, stacklevel=3)
     with np.errstate(over="ignore"):  # what float16 cannot hold is refused below
         logits = owned(stored.logits.astype(np.float32 if stored.precise else np.float16))  # as a run file has them
     kin = superclasses(names, known=None if superclass_of is None else dict(superclass_of))
     known = {"model": model, "preset": preset, "seed": int(seed)} | stored.meta
     known |= zeros(checked, truth) if stored.floored else {}
-    known |= {SOFTMAX: n} if kind == "logits" and is_softmax(checked) else {}
+    known |= {SOFTMAX: n} if softmax else {}
     dataset = {"name": test_set, "matched_by": BY_ROW} if test_set else {}
     dataset |= {"fingerprint": fingerprint(own_ids, truth)}
     further = dict(meta or {})
@@ -129,7 +143,7 @@ def arrays_of(
         "logits": logits,
         "meta": {name: value for name, value in known.items() if value != ""} | {"dataset": dataset} | further,
         **kin,
-        **_named("metadata", lambda: metadata_of(metadata, own_ids)),
+        **known_of_images,
     }
 
 

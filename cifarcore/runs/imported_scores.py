@@ -10,13 +10,12 @@ from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.scores import (
     CLASSES,
     FLOOR,
-    FOREMOST,
     KINDS,
     SOFTMAX,
-    TELLING,
     ZEROS,
     as_logits,
     is_softmax,
+    notes_on,
     of_part,
     refuse_rescaled,
     refuse_unfilled,
@@ -68,21 +67,7 @@ def logits_of(
         notes.append(f"left out: {left_out} of classes that the test set lacks")
     if kind == CLASSES:
         notes.append(hard_labels.NOTE)
-    if kind == "logits" and config.scores != kind and len(given) >= TELLING and given.min() >= 0:
-        notes.append(
-            "no score is below zero, as after a sigmoid for each class, or of percentages; they are read as logits: if "
-            "they are none, calibration and log loss are wrong"
-        )
-    if kind == "logits" and given.shape[1] > FOREMOST:
-        ties = np.count_nonzero(given == given.min(axis=1, keepdims=True), axis=1) > given.shape[1] / 2
-        if ties.mean() > 0.5:
-            notes.append(
-                f"most classes share the lowest score in {counted(int(ties.sum()), 'image')}, as where only the best "
-                "few were kept: these are ties in AUC and top-5 accuracy"
-            )
-    if softmax:
-        taken = "kept as logits, as asked for" if kind == "logits" else "read as probabilities"
-        notes.append(f"the logits lie within 0..1 and sum to one in each row, as after softmax; they are {taken}")
+    notes += notes_on(given, kind, config.scores == "logits", softmax)
     if floored:
         notes.append(
             f"{floored:,} probabilities, zero or below {FLOOR:g}, are kept as {FLOOR:g}: ties in AUC and top-5 accuracy"

@@ -207,8 +207,8 @@ def _of_run_file(path: Path, config: ImportConfig) -> Checked:
     named_by = {"model": config.model, "preset": config.preset, "seed": config.seed} if config.model else {}
     run = replace(run, meta=run.meta | named_by)
     if config.metadata:
-        arrays, note = read_metadata(config.metadata, None, run.sample_ids)
-        run, notes = replace(run, **arrays), [note]
+        arrays, known, told = read_metadata(config.metadata, None, run.sample_ids)
+        run, notes = replace(run, **arrays), ["; ".join([known, *told])]
     return Checked(run, None, tuple(notes), summary_of_run(run))
 
 

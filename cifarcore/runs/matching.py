@@ -239,8 +239,8 @@ def _with_metadata(run: Run, predictions: Predictions, test: TestSet | None, con
     files, ids = predictions.files, test.sample_ids if test else predictions.sample_ids
     if test and test.folder and files is None:
         files = tuple(test.folder.files[row] for row in np.asarray(test.rows).tolist())
-    arrays, note = read_metadata(config.metadata, files, ids)
-    return replace(run, **arrays), note
+    arrays, known, told = read_metadata(config.metadata, files, ids)
+    return replace(run, **arrays), "; ".join([known, *told])
 
 
 def _with_ids(run: Run, test: TestSet | None, config: ImportConfig) -> tuple[Run, list[str]]:

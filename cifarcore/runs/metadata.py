@@ -28,8 +28,11 @@ _WITH_COMMA = re.compile(r"[+-]?(\d+|[1-9]\d{0,2}(\.\d{3})+)(,\d+)?(e[+-]?\d+)?"
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 
 
-def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None) -> tuple[dict[str, np.ndarray], str]:
-    """A run's arrays `metadata_names` (M,) and `metadata_values` (N, M) of the CSV `path`, and a note on them.
+def read_metadata(
+    path: str, files: Sequence[str] | None, ids: np.ndarray | None
+) -> tuple[dict[str, np.ndarray], str, list[str]]:
+    """A run's arrays `metadata_names` (M,) and `metadata_values` (N, M) of the CSV `path`; of how many images it is,
+    and what was read otherwise than as written, in words.
 
     A column `sample_id` or `file` says which image a line is of: by its id among `ids` (N,), or by its own name, suffix
     aside, among `files` (N,). Images without a line have empty values. Raises CifarcoreError.
@@ -67,18 +70,20 @@ def read_metadata(path: str, files: Sequence[str] | None, ids: np.ndarray | None
         raise CifarcoreError(f"metadata {name}: no line is of any of the {len(wanted):,} images, by {key!r}")
     note = f"metadata of {known:,} of {len(wanted):,} images: {', '.join(map(repr, columns[:5]))}"
     note += ", …" if len(columns) > 5 else ""
-    return {"metadata_names": np.array(columns), "metadata_values": kept}, "; ".join([note, *commas])
+    return {"metadata_names": np.array(columns), "metadata_values": kept}, note, commas
 
 
-def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
-    """A run's arrays of columns in the order of its images `ids` (N,), or of a CSV file; none without.
+def metadata_of(given: Any, ids: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
+    """A run's arrays of columns in the order of its images `ids` (N,), or of a CSV file; none without. And notes on
+    what is not as written.
 
     Raises CifarcoreError.
     """
     if given is None:
-        return {}
+        return {}, []
     if isinstance(given, str | Path):
-        return read_metadata(str(given), None, ids)[0]
+        arrays, known, told = read_metadata(str(given), None, ids)
+        return arrays, told if (arrays["metadata_values"] != "").any(axis=1).all() else [known, *told]
     if not (isinstance(given, Mapping) or isinstance(given, pd.DataFrame)):
         raise CifarcoreError(f"{type(given).__name__}; give a mapping of columns, or the path of a CSV file")
     pairs = [(one_line(name, MOST_CHARACTERS), _listed(values)) for name, values in given.items()]
@@ -94,10 +99,10 @@ def metadata_of(given: Any, ids: np.ndarray) -> dict[str, np.ndarray]:
             raise CifarcoreError(f"{len(values):,} values of {name!r} for {len(ids):,} images; give one for each")
     texts = [_kept(["" if _is_empty(value) else value for value in row]) for row in columns.values()]
     as_text = [name for name, values in columns.items() if any(isinstance(value, str) for value in values)]
-    read, _ = _without_commas({name: cells for name, cells in zip(columns, texts, strict=True) if name in as_text})
+    read, told = _without_commas({name: cells for name, cells in zip(columns, texts, strict=True) if name in as_text})
     of_text = dict(zip(as_text, read, strict=True))  # numbers have no commas, and their points part decimals
     texts = [of_text.get(name, cells) for name, cells in zip(columns, texts, strict=True)]
-    return {"metadata_names": np.array(list(columns)), "metadata_values": np.array(texts, dtype=str).T}
+    return {"metadata_names": np.array(list(columns)), "metadata_values": np.array(texts, dtype=str).T}, told
 
 
 def _without_commas(columns: Mapping[str, list[str]]) -> tuple[list[list[str]], list[str]]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.text import counted
 
 LOG_PROBABILITIES = "log_probabilities"
 KINDS = ("logits", "probabilities", LOG_PROBABILITIES)
@@ -236,6 +237,29 @@ def refuse_whole(scores: np.ndarray) -> None:
         "votes: give what they stand for, such as (scores - zero_point) * scale (TensorFlow Lite), or use --scores "
         "logits"
     )
+
+
+def notes_on(scores: np.ndarray, kind: str, asked: bool, softmax: bool) -> list[str]:
+    """What is to be known of scores (N, C) that are taken for `kind`: as logits that were `asked` for or recognised;
+    `softmax` says that they are called logits, and are none.
+    """
+    notes = []
+    if kind == "logits" and not asked and len(scores) >= TELLING and scores.min() >= 0:
+        notes.append(
+            "no score is below zero, as after a sigmoid for each class, or of percentages; they are read as logits: if "
+            "they are none, calibration and log loss are wrong"
+        )
+    if kind == "logits" and scores.shape[1] > FOREMOST:
+        ties = np.count_nonzero(scores == scores.min(axis=1, keepdims=True), axis=1) > scores.shape[1] / 2
+        if ties.mean() > 0.5:
+            notes.append(
+                f"most classes share the lowest score in {counted(int(ties.sum()), 'image')}, as where only the best "
+                "few were kept: these are ties in AUC and top-5 accuracy"
+            )
+    if softmax:
+        taken = "kept as logits, as asked for" if kind == "logits" else "read as probabilities"
+        notes.append(f"the logits lie within 0..1 and sum to one in each row, as after softmax; they are {taken}")
+    return notes
 
 
 def _check_sums(probabilities: np.ndarray) -> None:

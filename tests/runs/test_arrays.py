@@ -309,3 +309,26 @@ def test_columns_of_another_order_are_known_behind_what_says_that_they_are_score
     with pytest.raises(CifarcoreError, match="its columns are called 'prob_horse'.*in one order"):
         made(turned)
     np.testing.assert_array_equal(made(turned.iloc[:, ::-1]).logits, made(PROBABILITIES).logits)
+
+
+def test_what_import_has_notes_on_is_warned_of(tmp_path):
+    """Points that may part decimals were read as parting thousands, and percentages as logits, without a word."""
+    n, rng = 60, np.random.default_rng(0)
+    truth, scores = np.arange(n) % 3, rng.normal(size=(n, 8))
+    given = dict(class_names=list("abcdefgh"), sample_ids=np.arange(n), kind="")
+    columns = {"cell": ["3,1"] * n, "sharpness": [f"{value:.3f}" for value in rng.uniform(1.001, 9.999, n)]}
+    pd.DataFrame({"sample_id": np.arange(n)} | columns).to_csv(tmp_path / "known.csv", index=False)
+    for metadata in (columns, tmp_path / "known.csv"):
+        with pytest.warns(UserWarning, match="metadata: points were read as parting thousands: 'sharpness'"):
+            Run.from_predictions(scores, truth, metadata=metadata, **given)
+    pd.DataFrame({"sample_id": [1, 2], "site": "north"}).to_csv(tmp_path / "known.csv", index=False)
+    with pytest.warns(UserWarning, match="metadata: metadata of 2 of 60 images"):
+        Run.from_predictions(scores, truth, metadata=tmp_path / "known.csv", **given)
+    with pytest.warns(UserWarning, match="no score is below zero, as after a sigmoid"):
+        Run.from_predictions(scores - scores.min(), truth, **given)
+    best = np.where(scores >= np.sort(scores, axis=1)[:, -2:-1], scores, -20)
+    with pytest.warns(UserWarning, match="most classes share the lowest score in 60 images"):
+        Run.from_predictions(best, truth, **given)
+    powers = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    with pytest.warns(UserWarning, match="as after softmax; they are kept as logits, as asked for"):
+        Run.from_predictions(powers, truth, **given | {"kind": "logits"})

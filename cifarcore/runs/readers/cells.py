@@ -4,6 +4,7 @@ All classes are there, or the file is refused: a score that is left out is no ze
 """
 
 import ast
+import json
 import re
 from typing import Any, NamedTuple
 
@@ -23,8 +24,11 @@ _NUMPY = re.compile(r"np\.\w+\(([^()]*)\)")
 _QUOTED = re.compile(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""")
 #: by one walk through the text: an open quote would be looked for from each quote on
 _ALL_QUOTED = re.compile(rf"[\[\], \n\t]*+(?:(?:{_QUOTED.pattern})[\[\], \n\t]*+)++")
-#: characters of a cell with the scores of all classes; of each, Python's reader of lists takes 500 bytes
-_LONGEST = 1 << 21
+#: whether every quote is closed
+_CLOSED = re.compile(rf"(?:[^'\"]++|{_QUOTED.pattern})*+")
+#: a text as Python or JSON writes it, or what counts a class before its colon
+_NAMED = re.compile(rf"{_QUOTED.pattern}|(?<=[{{,\s])(-?\d+)(?=\s*:)")
+_LONGEST = 1 << 21  #: characters of a cell with the scores of all classes
 _OBJECT = 64  #: bytes of a name, or of a pair, at least
 _LIST = re.compile(r"\s*((tensor|array)\(\s*)?[\[{]")
 
@@ -130,7 +134,9 @@ def _parsed(heading: str, row: int, text: str) -> Any:
     inside = _NUMPY.sub(r"\1", text[start : end + 1])
     try:
         if "{" in inside:
-            return ast.literal_eval(inside)
+            if not _CLOSED.fullmatch(inside):
+                raise ValueError
+            return json.loads(_NAMED.sub(_as_json, inside), object_pairs_hook=_without_twins)
         if _ALL_QUOTED.fullmatch(inside):
             return [one or other for one, other in _QUOTED.findall(inside)]  # NumPy prints no commas between them
         return [
@@ -141,6 +147,24 @@ def _parsed(heading: str, row: int, text: str) -> Any:
         raise CifarcoreError(
             f"{quoted(heading)} holds {text[:40]!r} in row {row}, which is no list of numbers"
         ) from None
+
+
+def _as_json(found: re.Match[str]) -> str:
+    """A text as JSON writes it: Python's own reader would take minutes, and a gigabyte, for what is no dictionary."""
+    plain, _, number = found.groups()
+    if number is not None:
+        return f'"{number}"'
+    text = found[0]
+    if plain is None or "\\" not in text and '"' not in text:
+        return text if plain is None else f'"{plain}"'
+    return json.dumps(ast.literal_eval(text))
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A dictionary. Raises CifarcoreError where it has a key twice, of which only the last would be kept."""
+    if len(read := dict(pairs)) < len(pairs):
+        raise CifarcoreError(f"a cell names {len(pairs) - len(read)} of its {len(pairs)} classes twice")
+    return read
 
 
 def _pair(item: Any) -> Any:

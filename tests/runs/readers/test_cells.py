@@ -1,6 +1,7 @@
 """Scores in lists, in pairs with their classes, by rank and in long form are the same run, or refused: never others."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -153,12 +154,44 @@ def read(tmp_path, cells, **columns):
         (["[{'label': 'a', 'score': 1}, {'label': 'a', 'score': 0}]"], "names a class twice for one image"),
         (["[['x', 1], ['y', 2]]"], "no list of numbers"),
         (["[" * 5000 + "'a'"], "no list of numbers"),
+        (["{'a': 0.1, 'b': 0.2, 'a': 0.7}"], "a cell names 1 of its 3 classes twice"),
+        (["{0.1, 0.2}"], "no list of numbers"),  # a set has no order
+        (["{'a': 0.1, 'b: 0.9}"], "no list of numbers"),
     ],
 )
 def test_cells_that_do_not_fit(tmp_path, cells, said):
     with pytest.raises(CifarcoreError) as caught:
         read(tmp_path, cells)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("form", [repr, json.dumps])
+def test_names_of_any_letters_in_a_dictionary_are_read_as_they_were_written(tmp_path, form):
+    named = {
+        "it's": 0.1,
+        'say "no"': 0.2,
+        "both ' and \"": 0.3,
+        "back\\slash": 0.15,
+        "line\nbreak": 0.05,
+        "é: 1, 2": 0.2,
+    }
+    found = read(tmp_path, [form(named)])
+    assert dict(zip(found.columns, found.scores[0].tolist(), strict=True)) == pytest.approx(named)
+    assert read(tmp_path, [str({0: 0.25, 1: 0.75})]).scores.tolist() == [[0.25, 0.75]]
+
+
+@pytest.mark.parametrize("repeated", ["-1-1j,", "a<a,", "-", "~a,", "\\'", "'", "1 ", "[", "'a':", '"', "1:1,"])
+def test_a_large_cell_that_is_no_dictionary_takes_little_memory(tmp_path, repeated):
+    """Python's own reader of literals took seconds and a gigabyte for each of many such cells."""
+    cell = "{" + repeated * ((1 << 20) // len(repeated)) + "}"
+    pd.DataFrame({"logits": ["{'a': 0.5, 'b': 0.5}", cell]}).to_parquet(tmp_path / "x.parquet")
+    tracemalloc.start()
+    try:
+        with pytest.raises(CifarcoreError):
+            read_predictions(tmp_path / "x.parquet")
+        assert tracemalloc.get_traced_memory()[1] < 250 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_lists_that_are_no_scores(tmp_path):
