@@ -22,12 +22,19 @@ def memory_bytes() -> int:
             limits.append(int(path.read_text(encoding="utf-8")))
         except (OSError, ValueError):  # no container, or "max"
             continue
-    if sys.platform != "win32":
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        limits += [limit] if limit != resource.RLIM_INFINITY else []
+    limit = address_limit()
+    limits += [] if limit is None else [limit]
     return min(each for each in limits if each > 0)
+
+
+def address_limit() -> int | None:
+    """Bytes of addresses that the shell allows (`ulimit -v`); None without a limit."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def refuse_beyond_memory(needed: float, what: str) -> None:

@@ -12,7 +12,11 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from cifarcore.errors import CifarcoreError
+from cifarcore.memory import address_limit
 from cifarcore.text import shown
+
+_ADDRESSES = 100 << 30  #: bytes that the library that draws reserves, of which it takes few
 
 #: the reader's letters may be wider than those by which a chart was laid out, and a picture is cut at its edges
 _LONG = 28  #: letters of a cell from which its column's lines wrap
@@ -73,8 +77,13 @@ def _with_style(svg: bytes, follows: bool) -> bytes:
 
 def drawn(drawing: alt.TopLevelMixin, kind: str, scale: float = 1.0) -> bytes:
     """The chart as a file of the kind svg or png. What is no character of XML is left out of its texts: the library
-    that draws ends the whole process over it.
+    that draws ends the whole process over it, as over a limit of addresses, for which CifarcoreError is raised.
     """
+    if (limit := address_limit()) is not None and limit < _ADDRESSES:
+        raise CifarcoreError(
+            f"charts cannot be drawn under this shell's limit of addresses (ulimit -v {limit >> 10}), whatever memory "
+            "there is; use ulimit -v unlimited, or leave the page out"
+        )
     kind_of_chart: Any = type(drawing)
     with alt.data_transformers.enable("default", max_rows=None):  # it refuses 5,000 rows, as of a dozen seeds' curves
         of_text = kind_of_chart.from_dict(_readable(drawing.to_dict()))

@@ -71,8 +71,8 @@ def _by_name(
 
 
 def _rows(index: np.ndarray, n_classes: int) -> np.ndarray:
-    if len(index) * n_classes * 2 > MAX_BYTES:
+    if len(index) * n_classes * 4 > MAX_BYTES:  # as float32, several of which are held at once
         raise CifarcoreError(
-            f"{len(index):,} images of {n_classes:,} classes; a run file holds {MAX_BYTES >> 30} GiB at most"
+            f"{len(index):,} images of {n_classes:,} classes make more than {MAX_BYTES >> 30} GiB of rows"
         )
     return one_hot(index, n_classes)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 #: standard errors by which the images that another order gets right must outnumber those that this one does
 SURE = 3.0
 LEAST = 50  #: images from which an accuracy is held against chance
-MOST_REPEATED = 0.1  #: share of equal rows, of which the votes of trees have more without a repeated image
 TOO_SURE = 0.4  #: by which the mean confidence exceeds the accuracy of few models, and of many whose labels are others'
 
 
@@ -109,19 +108,20 @@ def numbered_rows(test_set: str, files_given: bool) -> list[str]:
 
 
 def repeated_rows(run: "Run") -> list[str]:
-    """A note on rows that have the scores and the label of an earlier one, as those that a distributed sampler repeats,
-    where nothing says which image each is.
+    """A note on rows that have the scores and the label of an earlier one, as those that a distributed sampler repeats
+    or a file that was appended to, where nothing says which image each is. Votes of trees may have them, too.
     """
     pairs = zip(run.logits, run.labels.tolist(), strict=True)
     kinds = np.fromiter((hash((scores.tobytes(), label)) for scores, label in pairs), np.int64, run.n_images)
     _, first, which = np.unique(kinds, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[which] != np.arange(run.n_images))
-    if not run.has_scores or not 0 < len(again) < MOST_REPEATED * run.n_images:
+    if not run.has_scores or not len(again):
         return []
     same, row = first[which[again[0]]], again[0]
     return [
         f"the scores and the label of {counted(len(again), 'row')} are those of an earlier row (first: rows {same} and "
-        f"{row}), as the padding of a distributed run repeats images: is each there once?"
+        f"{row}), as in a file written twice or padded for a distributed run: is each image there once? If not, every "
+        "interval is too narrow"
     ]
 
 

@@ -188,6 +188,8 @@ def as_listed(path: Path) -> BinaryIO:
 
     torch.save compresses nothing, so a file that unpacks to more than it is was not written by it.
     """
+    if path.exists() and not path.is_file():  # a pipe would be read for ever
+        raise ValueError("no file")
     content = io.BytesIO(path.read_bytes())
     if zipfile.is_zipfile(content):
         listed = io.BytesIO()

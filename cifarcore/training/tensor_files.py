@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES, MAX_IMAGES
+from cifarcore.runs.predictions import text_array
 from cifarcore.runs.readers.tensors import INDICES, SCORES
 from cifarcore.training.checkpoints import as_listed
 
@@ -111,7 +112,9 @@ def _stacked(values: list) -> Any:
     if not values:
         return None
     if all(isinstance(each, str) for each in values):
-        return np.array(values)
+        return text_array(values)
+    if any(isinstance(each, str) for each in values):  # each would take the room of the longest
+        return None
     if not all(isinstance(each, Tensor) for each in values):
         try:
             array = np.array(values)

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import altair as alt
 import numpy as np
 import pandas as pd
+import pytest
 
 from cifarcore.evidence.gate import Outcome, Requirement
 from cifarcore.reports import gate, markup
@@ -79,3 +80,16 @@ def test_a_gate_in_xml_and_json():
     assert [part.tag for part in first] == ["system-out"] and first[0].text == met.line and not first[0].items()
     assert [part.tag for part in second] == ["failure"]
     assert second[0].text == second[0].get("message") == failed.line
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit of addresses: run on Linux or macOS")
+def test_a_limit_of_addresses_ends_no_process():
+    """The library that draws ends it, with what was still to be written."""
+    code = (
+        "import resource, altair, pandas; from cifarcore.errors import CifarcoreError; from cifarcore.reports import "
+        "markup\nresource.setrlimit(resource.RLIMIT_AS, (32 << 30, resource.RLIM_INFINITY))\n"
+        "chart = altair.Chart(pandas.DataFrame({'x': [1]})).mark_point().encode(x='x:Q')\n"
+        "try: markup.drawn(chart, 'svg')\nexcept CifarcoreError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and "charts cannot be drawn under this shell's limit" in done.stdout, done.stderr[-500:]

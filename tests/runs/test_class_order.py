@@ -112,6 +112,11 @@ def test_rows_that_repeat_earlier_ones_are_warned_of_where_nothing_else_tells_th
     given = {"class_names": ["a", "b", "c"], "kind": "logits"}
     with pytest.warns(UserWarning, match="of 2 rows are those of an earlier row"):
         Run.from_predictions(scores, labels, test_set="shop", **given)
+    for copies in (2, 4):
+        with pytest.warns(UserWarning, match=f"of {198 * copies - 198} rows are those .* interval is too narrow"):
+            Run.from_predictions(
+                np.tile(scores[:198], (copies, 1)), np.tile(labels[:198], copies), test_set="x", **given
+            )
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*earlier row")
         Run.from_predictions(scores, labels, sample_ids=np.arange(200), **given)

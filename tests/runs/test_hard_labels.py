@@ -149,12 +149,12 @@ def test_numbers_that_count_no_class_are_refused(tmp_path, numbers, first, outsi
     assert made.scores.tolist() == [[1, 0, 0]] and made.columns == tuple(map(str, range(first, first + 3)))
 
 
-def test_as_many_predictions_as_a_run_file_holds_are_not_too_many(monkeypatch):
+def test_as_many_predictions_as_their_rows_have_room_are_not_too_many(monkeypatch):
     found = Predictions(np.array(["cat", "dog", "dog"]))
-    monkeypatch.setattr(hard_labels, "MAX_BYTES", 3 * 2 * 2)
+    monkeypatch.setattr(hard_labels, "MAX_BYTES", 3 * 2 * 4)
     assert as_rows(found, None, None, ImportConfig()).scores.shape == (3, 2)
-    monkeypatch.setattr(hard_labels, "MAX_BYTES", 3 * 2 * 2 - 1)
-    with pytest.raises(CifarcoreError, match="^3 images of 2 classes; a run file holds 0 GiB at most"):
+    monkeypatch.setattr(hard_labels, "MAX_BYTES", 3 * 2 * 4 - 1)
+    with pytest.raises(CifarcoreError, match="^3 images of 2 classes make more than 0 GiB of rows"):
         as_rows(found, None, None, ImportConfig())
 
 

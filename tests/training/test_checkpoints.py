@@ -1,6 +1,7 @@
 """Weights on disk: hostile ones are refused in one line, before they take memory or run anything."""
 
 import io
+import os
 import random
 import zipfile
 
@@ -77,6 +78,14 @@ def test_a_network_of_any_size_is_refused_before_it_takes_memory(content, tmp_pa
     for widths in ((10**6, 10**6, 10**6), (2**40, 2**40, 2**40), (-1, 4, 4), (0, 0, 0), ("a", 1, 2)):
         hostile = content | {"config": content["config"] | {"widths": list(widths)}}
         refusal(hostile, tmp_path, lambda path: load_checkpoint(path).model())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here: run on Linux or macOS")
+def test_a_pipe_in_place_of_weights_is_refused(tmp_path):
+    """It would be read for ever."""
+    os.mkfifo(tmp_path / "model.pt")
+    with pytest.raises(CifarcoreError, match="not a readable checkpoint .no file"):
+        load_checkpoint(tmp_path / "model.pt")
 
 
 def test_a_compressed_file_is_refused_before_it_is_unpacked(whole, tmp_path):

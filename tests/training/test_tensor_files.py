@@ -157,3 +157,12 @@ def test_lists_in_lists_are_counted_without_walking_through_each(tmp_path):
             arrays_in(value)
     assert time.process_time() - began < 2
     assert arrays_in([{"logits": batch[0], "names": batch}] * 3)["logits"].shape == (6, 3)
+
+
+def test_texts_are_refused_by_the_room_that_they_would_take(monkeypatch):
+    """Each takes that of the longest: five gigabytes of a file of 2 MB."""
+    monkeypatch.setattr("cifarcore.runs.predictions.MAX_BYTES", 4000)
+    assert arrays_in({"files": ["x" * 10] * 100})["files"].tolist() == ["x" * 10] * 100
+    with pytest.raises(CifarcoreError, match="one of 101 texts has 10 characters"):
+        arrays_in({"files": ["x" * 10] * 101})
+    assert arrays_in({"files": ["x" * 10] * 100 + [1]}) == {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cifarcore.runs.predictions import Predictions
-from cifarcore.runs.readers.columnar import folded_lengths, read_table
+from cifarcore.runs.readers.columnar import folded_lengths, read_table, refuse_shared
 from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_repeated
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def arrow_table(path: Path) -> "pyarrow.Table":
         source.seek(start)
         with pyarrow.ipc.open_stream(source) as stream:
             refuse_repeated(stream.schema.names)
+            refuse_shared(stream.schema)
             table = stream.read_all()
         table.validate(full=True)  # places in a buffer are not checked when they are used
         refuse_large(max(table.num_rows * table.num_columns * 8, folded_lengths(table)))

@@ -12,6 +12,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.apart import read_apart
 from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_long, refuse_repeated
+from cifarcore.text import quoted
 
 if TYPE_CHECKING:
     import pyarrow
@@ -42,6 +43,7 @@ def parquet_table(path: Path) -> "pyarrow.Table":
     with ParquetFile(path) as file:
         metadata, kinds = file.metadata, file.schema_arrow
     refuse_repeated(kinds.names)
+    refuse_shared(kinds)
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     # in lists there are more values than rows
     values = sum(group.column(i).num_values for group in groups for i in range(group.num_columns))
@@ -53,6 +55,26 @@ def parquet_table(path: Path) -> "pyarrow.Table":
         table = file.read()
     refuse_large(folded_lengths(table))
     return table
+
+
+def refuse_shared(schema: "pyarrow.Schema") -> None:
+    """Raises CifarcoreError for columns of a type whose values may share their bytes in a way that is not counted here:
+    a few bytes then are gigabytes once each value is an object.
+    """
+    from pyarrow import types
+
+    for field in schema:
+        kind, folded = field.type, types.is_dictionary(field.type)
+        if _shares(kind.value_type if folded else kind) or folded and kind.value_type.num_fields:
+            raise CifarcoreError(
+                f"column {quoted(field.name)} is of type {kind!s:.60}; write plain numbers, texts or lists"
+            )
+
+
+def _shares(kind: "pyarrow.DataType") -> bool:
+    kind = getattr(kind, "storage_type", kind)
+    within = (kind.field(i).type for i in range(kind.num_fields))
+    return "_view" in str(kind) or kind.id in _folded_kinds() or any(map(_shares, within))
 
 
 def folded_lengths(table: "pyarrow.Table") -> int:
@@ -68,6 +90,12 @@ def folded_lengths(table: "pyarrow.Table") -> int:
     ]
     lengths = [compute.take(compute.binary_length(chunk.dictionary), chunk.indices) for chunk in folded]
     return sum(compute.sum(each).as_py() or 0 for each in lengths)
+
+
+def _folded_kinds() -> tuple[int, ...]:
+    import pyarrow
+
+    return pyarrow.lib.Type_DICTIONARY, pyarrow.lib.Type_RUN_END_ENCODED
 
 
 def _of_text() -> "tuple[pyarrow.DataType, ...]":

@@ -34,30 +34,38 @@ def from_json(path: Path, known: Collection[str] = ()) -> Predictions:
     data = path.read_bytes() if path.suffix.lower() != ".gz" else unpacked(path)
     opened = data.count(b"[") + data.count(b"{")
     refuse_large(len(data) + _CONTAINER * opened + _ITEM * data.count(b","))
+    objects = _Objects()
     try:
-        value = _parsed(data)
+        value = json.loads(data, object_pairs_hook=objects)
     except RecursionError:
         raise CifarcoreError(f"holds lists in lists without end; {_REMEDY}") from None
     except ValueError:
         lines = [line for line in data.splitlines() if line.strip()]
         if len(lines) < 2:
             raise
-        value = [_parsed(line) for line in lines]
+        value = [json.loads(line, object_pairs_hook=objects) for line in lines]
     return _understood(value, known)
 
 
-def _parsed(data: bytes) -> Any:
-    return json.loads(data, object_pairs_hook=_object)
+class _Objects:
+    """Makes what a JSON's objects stand for, and counts what packed arrays unpack to: a few bytes may be many."""
+
+    def __init__(self) -> None:
+        self.unpacked = 0
+
+    def __call__(self, pairs: list[tuple[str, Any]]) -> Any:
+        entries = dict(pairs)
+        if len(entries) < len(pairs):
+            raise CifarcoreError("a key is twice in one object; keep one")
+        if entries.keys() != {"$binary"}:
+            return entries
+        vector = _vector(entries["$binary"])
+        self.unpacked += 8 * len(vector)
+        refuse_large(self.unpacked)
+        return vector
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    entries = dict(pairs)
-    if len(entries) < len(pairs):
-        raise CifarcoreError("a key is twice in one object; keep one")
-    return _vector(entries["$binary"]) if entries.keys() == {"$binary"} else entries
-
-
-def _vector(packed: Any) -> list[float]:
+def _vector(packed: Any) -> np.ndarray:
     """Numbers as FiftyOne exports those of a model's output: an array of NumPy's, compressed, as base 64."""
     try:
         unpacking = zlib.decompressobj()
@@ -65,9 +73,9 @@ def _vector(packed: Any) -> list[float]:
         array = np.load(io.BytesIO(content), allow_pickle=False)
         if array.dtype.kind not in "fiub":
             raise ValueError(f"{array.dtype}")
-        if not array.size:  # lists of nothing may be without end
+        if array.ndim != 1 or not 0 < array.size <= MAX_CLASSES:
             raise ValueError(f"shape {array.shape}")
-        return array.tolist()
+        return array
     except (TypeError, KeyError, ValueError, EOFError, zlib.error) as error:
         raise CifarcoreError(
             f"holds $binary that is no array of numbers ({' '.join(str(error).split())[:100]})"

@@ -14,13 +14,14 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.archive import native, read_npz
-from cifarcore.runs.layout import MAX_BYTES
+from cifarcore.runs.layout import MAX_BYTES, MAX_IMAGES
 from cifarcore.runs.predictions import Predictions, text_array
 from cifarcore.runs.readers.apart import read_apart
 from cifarcore.runs.readers.arrays import from_arrays
 from cifarcore.runs.readers.tables import refuse_large
 
-_HEADER, _COMPRESSED = 128, 15
+_HEADER, _COMPRESSED, _MATRIX = 128, 15, 14
+MOST_CELLS = 2 * MAX_IMAGES  #: of eight bytes each, of which the reader makes an object
 
 
 def from_matlab(path: Path, known: Collection[str] = ()) -> Predictions:
@@ -60,23 +61,28 @@ def convert(path: Path, out: Path) -> None:
 
 def _refuse_bomb(path: Path) -> None:
     """Each variable is packed on its own; all are unpacked here block by block, and kept nowhere."""
-    size, whole = 0, path.stat().st_size
+    size, cells, whole = 0, 0, path.stat().st_size
     with path.open("rb") as file:
         file.seek(_HEADER - 2)
         order = ">" if file.read(2) == b"MI" else "<"
+        cell = struct.pack(f"{order}I", _MATRIX)
         while len(tag := file.read(8)) == 8:
             kind, length = struct.unpack(f"{order}II", tag)
             size += length
             refuse_large(size)
             content = file.read(min(length, whole))  # for what is asked of it, room is made before it is read
+            cells += content.count(cell)
             unpacking = zlib.decompressobj()
             while kind == _COMPRESSED and content and size <= MAX_BYTES:
                 try:
-                    size += len(unpacking.decompress(content, 1 << 20))
+                    block = unpacking.decompress(content, 1 << 20)
                 except zlib.error:
                     break  # which the reader says
+                size, cells = size + len(block), cells + block.count(cell)
                 content = unpacking.unconsumed_tail
             refuse_large(size)
+            if cells > MOST_CELLS:
+                raise CifarcoreError(f"{cells:,} cells; at most {MOST_CELLS:,} are read: save names and scores alone")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from cifarcore.runs.layout import MAX_IMAGES
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.tables import from_table, refuse_large
 
+_LARGEST = 1 << 21  #: bytes of a file with the scores of all classes
 _LINE = re.compile(r"(\d+(?:\.\d+)?) (.+)")
 
 
@@ -24,11 +25,13 @@ def from_text_folder(path: Path, known: Collection[str] = ()) -> Predictions:
             "lines such as '0.92 cat'"
         )
     refuse_large(sum(100 + 20 * file.stat().st_size for file in files))  # of which lists and texts are made
-    pairs = []
+    pairs, names = [], {}  # each name is kept once
     for file in files:
+        if (size := file.stat().st_size) > _LARGEST:
+            raise CifarcoreError(f"{file.name}: {size:,} bytes; the scores of a picture are at most {_LARGEST:,}")
         texts = file.read_text(encoding="utf-8").splitlines()
         lines = [_LINE.fullmatch(text.strip()) for text in texts if text.strip()]
         if not lines or not all(lines):
             raise CifarcoreError(f"{file.name}: not lines such as '0.92 cat', a score and its class")
-        pairs.append([(line[2], float(line[1])) for line in lines if line])
+        pairs.append([(names.setdefault(line[2], line[2]), float(line[1])) for line in lines if line])
     return from_table(pd.DataFrame({"file": [file.stem for file in files], "scores": pairs}), known)

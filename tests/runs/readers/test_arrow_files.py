@@ -15,6 +15,8 @@ from cifarcore.runs.readers import tables
 from cifarcore.runs.readers.tables import from_table
 
 pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
+pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed: pip install pyarrow")
+pytest.importorskip("pyarrow.compute", reason="pyarrow is not installed: pip install pyarrow")
 
 
 table_in = pytest.importorskip(
@@ -146,3 +148,24 @@ def test_numbers_in_lists_are_no_objects(tmp_path):
     tracemalloc.stop()
     np.testing.assert_array_equal(read.scores, scores)
     assert most < 5 * scores.nbytes  # as they are read they are float64, and checked
+
+
+SHARED = {
+    "string_view": lambda texts, rows: texts.cast(pyarrow.string_view()),
+    "binary_view": lambda texts, rows: texts.cast(pyarrow.binary_view()),
+    "list_view": lambda texts, rows: pyarrow.array(rows, pyarrow.list_view(pyarrow.float64())),
+    "run_end": lambda texts, rows: pyarrow.compute.run_end_encode(texts),
+    "dictionary of lists": lambda texts, rows: pyarrow.DictionaryArray.from_arrays([0, 0, 0], pyarrow.array(rows[:1])),
+    "nested": lambda texts, rows: pyarrow.ListArray.from_arrays([0, 1, 2, 3], texts.dictionary_encode()),
+}
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_types_whose_values_share_their_bytes_are_refused(tmp_path, kind):
+    """Of two thousand views of one text of a megabyte, seven kilobytes, each became an object: six gigabytes."""
+    texts, rows = pyarrow.array(["cat", "dog", "cat"]), [[0.5, 0.5]] * 3
+    table = pyarrow.table({"label": texts, "mine": SHARED[kind](texts, rows)})
+    with pyarrow.ipc.new_file(str(tmp_path / "x.arrow"), table.schema) as file:
+        file.write_table(table)
+    with pytest.raises(CifarcoreError, match="column 'mine' is of type .*; write plain numbers, texts or lists"):
+        table_in(tmp_path / "x.arrow")

@@ -147,6 +147,8 @@ PAIR = {"label": "a", "score": 1}
         ([[PAIR, {"label": "b", "score": 0}], [PAIR]], "holds 1 of at least 2"),
         ([{"logits": {"$binary": {"base64": "AAAA"}}}], "$binary that is no array of numbers"),
         ([{"logits": packed(np.array([2**31], np.uint32).view("<U1"))}], "$binary that is no array of numbers (<U1)"),
+        ([{"logits": packed(np.zeros(20_001))}], "$binary that is no array of numbers (shape (20001,))"),
+        ([{"logits": packed(np.zeros((2, 2)))}], "$binary that is no array of numbers (shape (2, 2))"),
     ],
 )  # fmt: skip
 def test_what_is_refused(tmp_path, value, said):
@@ -154,6 +156,18 @@ def test_what_is_refused(tmp_path, value, said):
     with pytest.raises(CifarcoreError) as caught:
         read_predictions(tmp_path / "x.json")
     assert said in str(caught.value)
+
+
+def test_packed_arrays_are_counted_by_what_they_unpack_to(tmp_path, monkeypatch):
+    """A thousand of zeros in 400 kB took four gigabytes."""
+    monkeypatch.setattr("cifarcore.runs.readers.tables.MAX_BYTES", 1 << 20)
+    for lines, suffix in ((False, ".json"), (True, ".jsonl")):
+        rows = [{"file": f"{i}.png", "logits": packed(np.zeros(5000, np.float16))} for i in range(30)]
+        content = "\n".join(map(json.dumps, rows)) if lines else json.dumps(rows)
+        (tmp_path / f"x{suffix}").write_text(content)
+        assert len(content) < 1 << 14
+        with pytest.raises(CifarcoreError, match="GiB when read"):
+            read_predictions(tmp_path / f"x{suffix}")
 
 
 def test_a_key_that_is_there_twice(tmp_path):

@@ -52,6 +52,17 @@ def test_files_of_matlab_that_are_refused(tmp_path, monkeypatch):
     assert "not a readable .mat file" in refused(tmp_path / "x.mat", tmp_path)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_of_millions_of_empty_cells_is_refused(tmp_path, monkeypatch, packed):
+    """Of the eight bytes of each the reader makes an object: five gigabytes from 350 kB."""
+    monkeypatch.setattr("cifarcore.runs.readers.matlab.MOST_CELLS", 1000)
+    for n in (900, 1100):
+        cells = np.empty(n, object)
+        cells[:] = [np.zeros((0, 0))] * n
+        savemat(tmp_path / "x.mat", {"files": cells}, do_compression=packed)
+        assert ("cells; at most 1,000 are read" in refused(tmp_path / "x.mat", tmp_path)) == (n > 1000)
+
+
 @pytest.mark.parametrize("kind", [b"l\0\0\0", b"\xff\xff\0\0", b"\0\0\1\0"])
 def test_a_kind_of_numbers_that_there_is_none_of_is_refused(tmp_path, kind):
     """It ends the process that reads it."""

@@ -29,6 +29,7 @@ def test_all_classes_in_any_order(folder):
         ("ant 0.5\n", "x.txt: not lines such as '0.92 cat'"),
         ("", "x.txt: not lines such as '0.92 cat'"),
         ("0.5 ant\n0.5 ant\n", "names a class twice for one image"),
+        ("1 a\n" * (1 << 19) + "1 b\n", "x.txt: 2,097,156 bytes; the scores of a picture are at most 2,097,152"),
         (None, "a folder with 0 text files"),
     ],
 )
