@@ -157,6 +157,7 @@ def read(tmp_path, cells, **columns):
         (["{'a': 0.1, 'b': 0.2, 'a': 0.7}"], "a cell names 1 of its 3 classes twice"),
         (["{0.1, 0.2}"], "no list of numbers"),  # a set has no order
         (["{'a': 0.1, 'b: 0.9}"], "no list of numbers"),
+        (["[{'label': 'a', 'score': 0.5}, 7]"], "x.csv: not a readable csv file"),
     ],
 )
 def test_cells_that_do_not_fit(tmp_path, cells, said):
