@@ -66,9 +66,15 @@ def check(sources: Sequence[str | Path], config: ImportConfig, data_folder: str 
     """
     paths = list(map(Path, sources))
     paths = [path for path in paths if not _is_index(path, paths)]
-    if len(paths) == 1 or config.files != SEEDS:
-        return [_checked(paths, config, data_folder)]
-    return [_checked([path], each, data_folder) for path, each in _seeds(paths, config)]
+    try:
+        if len(paths) == 1 or config.files != SEEDS:
+            return [_checked(paths, config, data_folder)]
+        return [_checked([path], each, data_folder) for path, each in _seeds(paths, config)]
+    except (CifarcoreError, OSError):
+        raise
+    except Exception as error:  # of what anybody wrote: no file should show a page of code
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise CifarcoreError(f"{paths[0].name}: cannot be imported ({reason:.200}); write it as plain CSV") from error
 
 
 def keep(

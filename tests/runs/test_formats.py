@@ -12,6 +12,7 @@ from scipy.special import softmax
 
 from cifarcore.data.packs import packed_files
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs import importing
 from cifarcore.runs.formats import SUFFIXES, read_labels, read_predictions, stem_of, suffix_of
 from cifarcore.runs.importing import is_run_file
 
@@ -66,6 +67,13 @@ def test_arrays_that_do_not_fit(tmp_path):
         (given | {"logits": run.logits.T}, "a row for each class, so save them transposed, scores.T"),
         (given | {"logits": run.logits, "labels": run.labels[:90]}, "90 labels for 100 rows"),
         (given | {"logits": run.logits, "sample_ids": run.sample_ids[:90]}, "90 sample ids for 100 rows"),
+        *(
+            (given | {"logits": run.logits, name: other}, f"{name!r} of shape {other.shape} says nothing of 100 rows")
+            for name in ("index", "indices", "rows", "files", "filename")
+            for other in (np.arange(10), np.arange(200), np.array(5))
+        ),
+        (given | {"predictions": np.array(5)}, "theirs.npz: "),
+        ({**given, "logits": run.logits, "class_names": np.zeros((10, 4), "V2")}, "theirs.npz: "),
         (given | {"probabilities": run.logits}, "outside 0..1"),
         (given | {"logits": run.logits, "probabilities": run.logits}, "keep one"),
         (given | {"logits": run.logits.astype(object)}, "pickle"),
@@ -290,3 +298,14 @@ def test_text_of_code_points_that_are_no_characters_is_refused(tmp_path):
                 read(tmp_path / name)
     np.save(tmp_path / "sound.npy", np.array(["é", "😀"]).astype(">U1"))
     assert read_labels(tmp_path / "sound.npy").tolist() == ["é", "😀"]
+
+
+def test_what_no_reader_foresaw_is_one_line_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "x.csv").write_text("label,cat,dog\ncat,1,0\n")
+
+    def unforeseen(*_):
+        raise TypeError("unhashable\ntype")
+
+    monkeypatch.setattr(importing, "matched", unforeseen)
+    said = refused(tmp_path / "x.csv", tmp_path)
+    assert said == "x.csv: cannot be imported (TypeError: unhashable type); write it as plain CSV"

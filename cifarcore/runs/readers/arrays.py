@@ -11,6 +11,7 @@ from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.predictions import Predictions, as_texts
 from cifarcore.runs.readers.columns import answers_beside, roles_of, with_roles
 from cifarcore.runs.readers.roles import CLASSES, PREDICTED, SCORES, heading_key, only, role_of
+from cifarcore.text import quoted
 
 
 def from_npz(path: Path, known: Collection[str] = ()) -> Predictions:
@@ -41,6 +42,12 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Predictions:
         read = replace(read, columns=as_texts(rest.pop(key), key), sources=(*read.sources, ("class names", key)))
     n = len(read.scores) if read.scores.ndim else 0
     rest = {key: array.ravel() if array.shape in ((n, 1), (1, n)) else array for key, array in rest.items()}
+    for key, array in rest.items():
+        if role_of(key) in ("files", "place") and array.shape[:1] != (n,):
+            raise CifarcoreError(
+                f"{quoted(key)} of shape {array.shape} says nothing of {n:,} rows of scores; give a value for each, or "
+                "leave it out"
+            )
     per_row = {key: array for key, array in rest.items() if len(array.shape) and len(array) == n or role_of(key)}
     read = with_roles(read, roles_of(per_row, scores=False), per_row)
     read = replace(read, answers=answers_beside(per_row, read.scores))
