@@ -65,10 +65,17 @@ def refuse_shared(schema: "pyarrow.Schema") -> None:
 
     for field in schema:
         kind, folded = field.type, types.is_dictionary(field.type)
-        if _shares(kind.value_type if folded else kind) or folded and kind.value_type.num_fields:
+        if _shares(kind.value_type if folded else kind) or folded and not _is_plain(kind.value_type):
             raise CifarcoreError(
                 f"column {quoted(field.name)} is of type {kind!s:.60}; write plain numbers, texts or lists"
             )
+
+
+def _is_plain(kind: "pyarrow.DataType") -> bool:
+    """Whether a dictionary of such values is counted: texts by `folded_lengths`, and what takes eight bytes at most."""
+    from pyarrow import types
+
+    return kind in _of_text() or types.is_primitive(kind) or types.is_null(kind)
 
 
 def _shares(kind: "pyarrow.DataType") -> bool:

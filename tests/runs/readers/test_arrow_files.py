@@ -156,6 +156,7 @@ SHARED = {
     "list_view": lambda texts, rows: pyarrow.array(rows, pyarrow.list_view(pyarrow.float64())),
     "run_end": lambda texts, rows: pyarrow.compute.run_end_encode(texts),
     "dictionary of lists": lambda texts, rows: pyarrow.DictionaryArray.from_arrays([0, 0, 0], pyarrow.array(rows[:1])),
+    "dictionary of bytes": lambda texts, rows: pyarrow.array([b"ab"] * 3, pyarrow.binary(2)).dictionary_encode(),
     "nested": lambda texts, rows: pyarrow.ListArray.from_arrays([0, 1, 2, 3], texts.dictionary_encode()),
 }
 
