@@ -10,7 +10,7 @@ from pathlib import Path
 import streamlit as st
 from cachetools import LRUCache, cached
 
-from cifarcore.errors import readable
+from cifarcore.errors import CifarcoreError, readable
 from cifarcore.evidence import comparison, ranking
 from cifarcore.files import Version, is_link, plain_name, version
 from cifarcore.reports.sides import Side, seed_label
@@ -227,7 +227,7 @@ def digest_of(header: RunHeader) -> str:
     """As Run.digest; "" where the file cannot be read any more."""
     try:
         return _digest(version(header.path))
-    except OSError:
+    except (OSError, CifarcoreError):
         return ""
 
 

@@ -156,6 +156,8 @@ def clear_leftovers(folder: Path) -> None:
 
 def file_digest(path: Path) -> str:
     """BLAKE2b, 16-byte digest, of a file's bytes, as Run.digest."""
+    if path.exists() and not path.is_file():  # a pipe would be read for ever
+        raise CifarcoreError(f"{path}: is no file, but a folder, a pipe or a device; remove it")
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 

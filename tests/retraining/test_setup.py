@@ -470,3 +470,11 @@ def test_threads_of_a_job_do_not_spin_while_they_wait_unless_they_are_told_to(tm
     with (tmp_path / "log").open("wb") as log:
         assert processes.detached(["asked"], log, MORE="told").wait(60) == 0
     assert (tmp_path / "log").read_text().split() == [used, "told"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here: run on Linux or macOS")
+def test_a_pipe_in_place_of_weights_has_no_digest(tmp_path):
+    """It would be read for ever."""
+    os.mkfifo(tmp_path / "model.pt")
+    with pytest.raises(CifarcoreError, match="is no file, but a folder, a pipe or a device"):
+        folders.file_digest(tmp_path / "model.pt")
