@@ -79,9 +79,12 @@ def _is_plain(kind: "pyarrow.DataType") -> bool:
 
 
 def _shares(kind: "pyarrow.DataType") -> bool:
+    from pyarrow import types
+
     kind = getattr(kind, "storage_type", kind)
     within = (kind.field(i).type for i in range(kind.num_fields))
-    return "_view" in str(kind) or kind.id in _folded_kinds() or any(map(_shares, within))
+    is_view = str(kind).partition("<")[0].endswith("_view")  # no field's name, which may end so
+    return is_view or types.is_dictionary(kind) or types.is_run_end_encoded(kind) or any(map(_shares, within))
 
 
 def folded_lengths(table: "pyarrow.Table") -> int:
@@ -97,12 +100,6 @@ def folded_lengths(table: "pyarrow.Table") -> int:
     ]
     lengths = [compute.take(compute.binary_length(chunk.dictionary), chunk.indices) for chunk in folded]
     return sum(compute.sum(each).as_py() or 0 for each in lengths)
-
-
-def _folded_kinds() -> tuple[int, ...]:
-    import pyarrow
-
-    return pyarrow.lib.Type_DICTIONARY, pyarrow.lib.Type_RUN_END_ENCODED
 
 
 def _of_text() -> "tuple[pyarrow.DataType, ...]":

@@ -170,3 +170,10 @@ def test_types_whose_values_share_their_bytes_are_refused(tmp_path, kind):
         file.write_table(table)
     with pytest.raises(CifarcoreError, match="column 'mine' is of type .*; write plain numbers, texts or lists"):
         table_in(tmp_path / "x.arrow")
+
+
+def test_a_field_may_be_called_a_view(tmp_path):
+    table = pyarrow.table({"label": ["cat", "dog"], "camera": [{"side_view": 0.5}, {"side_view": 0.25}]})
+    with pyarrow.ipc.new_file(str(tmp_path / "x.arrow"), table.schema) as file:
+        file.write_table(table)
+    assert table_in(tmp_path / "x.arrow").num_rows == 2
