@@ -25,6 +25,19 @@ def own_main(monkeypatch):
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
+@pytest.fixture(autouse=True)
+def read_here(request):
+    """Files are read by the test's own process, in which bounds can be set: another for each file takes a second. Tests
+    that are marked `apart` read them as users do.
+    """
+    from cifarcore.runs import formats
+
+    with pytest.MonkeyPatch.context() as patch:  # of its own: a test may undo its
+        if "apart" not in request.keywords:
+            patch.setattr(formats, "_read_apart", formats.read_here)
+        yield
+
+
 @pytest.fixture
 def own_place(tmp_path, monkeypatch):
     """No runs, no pictures, no speeds and no lock but the test's own."""

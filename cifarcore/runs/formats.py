@@ -1,9 +1,11 @@
 """Files of predictions by their suffix, and the labels and names beside them.
 
-`readers` holds a module for each family. Nothing is unpickled, and sizes are known before anything is allocated.
+`readers` has a module for each family. `python -m cifarcore.runs.formats FILE OUT` reads one apart, asked on its input.
 """
 
+import json
 import re
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +16,14 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_texts, checked_scores, refuse_ranked
+from cifarcore.runs.readers.apart import read_apart
 from cifarcore.runs.readers.arrays import from_npy, from_npz, plain
 from cifarcore.runs.readers.arrow_files import from_arrow
 from cifarcore.runs.readers.binary import of_two_classes
 from cifarcore.runs.readers.columnar import from_parquet
 from cifarcore.runs.readers.columns import Roles, roles_of, row_numbers
 from cifarcore.runs.readers.delimited import from_delimited
+from cifarcore.runs.readers.handed import hand_over, handed
 from cifarcore.runs.readers.json_files import from_json
 from cifarcore.runs.readers.matlab import from_matlab
 from cifarcore.runs.readers.roles import LABELS, only
@@ -28,6 +32,7 @@ from cifarcore.runs.readers.tensors import from_tensors
 from cifarcore.runs.readers.text_folder import from_text_folder
 from cifarcore.text import quoted
 
+FOLDER = "folder"  #: in place of a suffix
 _READERS: dict[str, Callable[[Path, Collection[str]], Predictions]] = {
     ".npz": from_npz,
     ".npy": from_npy,
@@ -37,9 +42,12 @@ _READERS: dict[str, Callable[[Path, Collection[str]], Predictions]] = {
     **dict.fromkeys((".feather", ".arrow"), from_arrow),
     **dict.fromkeys((".pt", ".pth"), from_tensors),
     ".mat": from_matlab,
+    FOLDER: from_text_folder,
 }
-SUFFIXES = tuple(_READERS)
-FOLDER = "folder"  #: in place of a suffix
+SUFFIXES = tuple(suffix for suffix in _READERS if suffix != FOLDER)
+#: what is in a header before it is read, and so needs no process of its own; that of tensors has one with torch
+_BY_HEADER = (".npz", ".npy", ".pt", ".pth")
+_REMEDY = "write it as plain CSV, or its scores as .npy"
 _PLAIN = re.compile(r"[\w.+-][\w.+ -]*")
 _PICKLES = (
     'it would have to be unpickled; where you trust it: python -c "import pandas; '
@@ -103,19 +111,32 @@ def read_predictions(path: str | Path, known: Collection[str] = (), kind: str = 
             f"{path.name}: {path.stat().st_size / 2**30:.1f} GiB; at most {MAX_BYTES >> 30} GiB are read"
         )
     try:
-        read = of_two_classes((from_text_folder if suffix == FOLDER else _READERS[suffix])(path, known), known, kind)
+        return read_here(path, known, kind) if suffix in _BY_HEADER else _read_apart(path, known, kind)
+    except CifarcoreError as error:
+        raise CifarcoreError(f"{path.name}: {str(error).removeprefix(f'{path}: ')}") from None
+
+
+def read_here(path: Path, known: Collection[str] = (), kind: str = "") -> Predictions:
+    """The same in this process, of a file whose suffix is known. Raises CifarcoreError."""
+    suffix = FOLDER if path.is_dir() else suffix_of(path)
+    try:
+        read = of_two_classes(_READERS[suffix](path, known), known, kind)
         read = replace(read, scores=checked_scores(read))
         refuse_ranked(read)
         return read
-    except CifarcoreError as error:
-        raise CifarcoreError(f"{path.name}: {str(error).removeprefix(f'{path}: ')}") from None
+    except CifarcoreError:
+        raise
     except OSError as error:
-        raise CifarcoreError(
-            f"{path.name}: cannot be read ({' '.join(str(error.strerror or error).split())})"
-        ) from None
+        raise CifarcoreError(f"cannot be read ({' '.join(str(error.strerror or error).split())})") from None
     except Exception as error:  # of what anybody wrote: readers raise many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise CifarcoreError(f"{path.name}: not a readable {suffix.removeprefix('.')} file ({reason:.200})") from None
+        raise CifarcoreError(f"not a readable {suffix.removeprefix('.')} file ({reason:.200})") from None
+
+
+def _read_apart(path: Path, known: Collection[str], kind: str) -> Predictions:
+    asked = json.dumps([list(known), kind])
+    with read_apart("cifarcore.runs.formats", path, _REMEDY, asked) as out:
+        return handed(out)
 
 
 def read_labels(path: str | Path) -> np.ndarray:
@@ -181,3 +202,10 @@ def read_lines(path: str | Path) -> list[str]:
 
 def _or(names: tuple[str, ...]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+if __name__ == "__main__":
+    try:
+        hand_over(read_here(Path(sys.argv[1]), *json.load(sys.stdin)), Path(sys.argv[2]))
+    except CifarcoreError as refusal:
+        sys.exit(" ".join(str(refusal).splitlines()))

@@ -11,7 +11,6 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -22,6 +21,7 @@ from made import made_run, whole_run
 from mutants import EDGES, METAS, TEXTS, Chance, Draw, Whole, edited, hostile_file, member, npy, outcome, pick, zipped
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.run import save_run
 from cifarcore.text import one_line
 
@@ -171,10 +171,9 @@ def tables(folder: Path) -> Attempt:
     """Predictions as text, JSON, arrays and MATLAB's matrices."""
     from scipy.io import savemat
 
-    from cifarcore.runs.formats import read_predictions
-    from cifarcore.runs.readers import matlab
+    from cifarcore.runs import formats
 
-    matlab.read_apart = by_one_reader("cifarcore.runs.readers.matlab", folder)
+    formats._read_apart = by_one_reader(folder)
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"sample_id": [f"{i:016x}" for i in range(12)], "label": list("abc") * 4})
     scores = pd.DataFrame(rng.normal(size=(12, 3)).round(3), columns=list("abc"))
@@ -207,7 +206,7 @@ def tables(folder: Path) -> Attempt:
         (folder / name).write_bytes(content)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pandas has its doubts, too
-            return f"{name}: {said(lambda: read_predictions(folder / name), name)}"
+            return f"{name}: {said(lambda: formats.read_predictions(folder / name), name)}"
 
     return attempt
 
@@ -217,8 +216,7 @@ def columnar(folder: Path) -> Attempt:
     import pyarrow
     from pyarrow import feather, ipc, parquet
 
-    from cifarcore.runs.formats import read_predictions
-    from cifarcore.runs.readers import columnar as reader
+    from cifarcore.runs import formats
 
     rows = 40
     table = pyarrow.table({
@@ -239,28 +237,29 @@ def columnar(folder: Path) -> Attempt:
         writer.write_table(table)
     whole.append(("hostile.arrow", stream.getvalue()))
 
-    reader.read_apart = by_one_reader("cifarcore.runs.readers.arrow_tables", folder)
+    formats._read_apart = by_one_reader(folder)
 
     def attempt(draw: Draw) -> str:
         name, content = pick(draw, whole)
         (folder / name).write_bytes(edited(draw, content) if draw.integer(0, 19) else content)
-        return f"{name}: {said(lambda: read_predictions(folder / name), name)}"
+        return f"{name}: {said(lambda: formats.read_predictions(folder / name), name)}"
 
     return attempt
 
 
-def by_one_reader(module: str, folder: Path) -> Callable:
-    """`apart.read_apart`, but by a process that reads one file after another with the module's `convert`."""
+def by_one_reader(folder: Path) -> Callable:
+    """Reads as `formats` does, but by a process that reads one file after another."""
+    from cifarcore.runs.readers.handed import handed
+
     readers: list[subprocess.Popen] = []
     turns = count()
 
-    @contextmanager
-    def read_by_one(_: str, path: Path, remedy: str) -> Iterator[Path]:
+    def read_by_one(path: Path, *_: object) -> Predictions:
         if next(turns) % 200 == 199 and readers:  # what a damaged file left in it is not the next one's
             readers[0].kill()
             readers.pop().wait()
         if not readers:
-            command = [sys.executable, "-c", _READER.format(path=sys.path, module=module)]
+            command = [sys.executable, "-W", "ignore", "-c", _READER.format(path=sys.path)]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
             readers.append(subprocess.Popen(command, text=True, **pipes))
         readers[0].stdin.write(f"{path}\n")
@@ -268,10 +267,10 @@ def by_one_reader(module: str, folder: Path) -> Callable:
         if not (answer := readers[0].stdout.readline().strip()):
             readers[0].kill()
             readers.pop().wait()
-            raise CifarcoreError(f"the process that reads it ended; {remedy}")
+            raise CifarcoreError("the process that reads it ended")
         if answer != "read":
             raise CifarcoreError(answer)
-        yield folder / "out"
+        return handed(folder / "out")
 
     return read_by_one
 
@@ -281,14 +280,15 @@ import resource, sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from cifarcore.errors import CifarcoreError
-from {module} import convert
+from cifarcore.runs.formats import read_here
+from cifarcore.runs.readers.handed import hand_over
 before = resource.getrlimit(resource.RLIMIT_AS)[1]
 limit = 6 << 30 if before == resource.RLIM_INFINITY else min(before, 6 << 30)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 for line in sys.stdin:
     path = Path(line.strip())
     try:
-        convert(path, path.with_name("out"))
+        hand_over(read_here(path), path.with_name("out"))
         print("read", flush=True)
     except CifarcoreError as error:
         print(error, flush=True)

@@ -171,7 +171,7 @@ def _parquet(path, **columns):
 
 def test_parquet_is_bounded_by_what_it_decodes_to(tmp_path, monkeypatch):
     pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
-    from cifarcore.runs.readers.arrow_tables import table_in
+    from cifarcore.runs.readers.columnar import parquet_table
 
     monkeypatch.setattr(tables, "MAX_BYTES", 8 * MIB)
     zeros = pyarrow.array(np.zeros(2_000_000))
@@ -183,7 +183,7 @@ def test_parquet_is_bounded_by_what_it_decodes_to(tmp_path, monkeypatch):
         "text that is repeated in lists": pyarrow.array([[each] for each in repeated]),
     }.items():
         path = _parquet(tmp_path / "some.parquet", more=column)
-        assert "GiB when read" in refused(table_in, path), name
+        assert "GiB when read" in refused(parquet_table, path), name
     refused(read_predictions, _parquet(tmp_path / "small.parquet", more=pyarrow.array([["cat"], ["dog"]])))
 
 

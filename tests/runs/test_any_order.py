@@ -4,7 +4,6 @@ scores and label. Else it is refused. Never another picture, never another class
 
 import unicodedata
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from zipfile import ZipFile
 
@@ -19,8 +18,6 @@ from cifarcore.data.image_folder import in_natural_order, list_folder
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.class_names import names_of
 from cifarcore.runs.importing import import_file
-from cifarcore.runs.readers import columnar
-from cifarcore.runs.readers.arrow_tables import convert
 
 FOLDERS = {
     "plain": (("cat", "dog", "eel pout"), ("000.png", "001.png", "002.png", "003.png")),
@@ -46,19 +43,6 @@ def folders(tmp_path_factory):
         np.save(place / f"{name}.npy", made[name].probabilities)
         import_file(place / f"{name}.npy", place / f"{name}.npz", _options(made[name], order="imagefolder"))
     return made
-
-
-@pytest.fixture(autouse=True)
-def read_here(monkeypatch):
-    """Parquet without a process for each file, which would take longer than all else."""
-
-    @contextmanager
-    def read_apart(module, path, remedy):
-        out = path.with_name("read.arrow")
-        convert(path, out)
-        yield out
-
-    monkeypatch.setattr(columnar, "read_apart", read_apart)
 
 
 def _options(made: Pictures, **more) -> ImportConfig:

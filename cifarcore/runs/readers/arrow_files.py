@@ -18,7 +18,7 @@ _FILE = b"ARROW1"
 
 def from_arrow(path: Path, known: Collection[str] = ()) -> Predictions:
     """A table in Arrow's file or stream format. Raises CifarcoreError."""
-    return from_table(read_table(path, "Arrow"), known)
+    return from_table(read_table(path, "Arrow", arrow_table), known)
 
 
 def arrow_table(path: Path) -> "pyarrow.Table":

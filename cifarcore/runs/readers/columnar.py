@@ -1,7 +1,7 @@
 """Tables by column: Parquet. Its decoded size is known before it is decoded."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,6 @@ import pandas as pd
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.predictions import Predictions
-from cifarcore.runs.readers.apart import read_apart
 from cifarcore.runs.readers.tables import from_table, refuse_large, refuse_long, refuse_repeated
 from cifarcore.text import quoted
 
@@ -22,18 +21,22 @@ _BYTES_OF = {"number": 8, "decimal": 112, "list": 120, "dict": 240, "entry": 72}
 
 
 def from_parquet(path: Path, known: Collection[str] = ()) -> Predictions:
-    return from_table(read_table(path, "Parquet"), known)
+    return from_table(read_table(path, "Parquet", parquet_table), known)
 
 
-def read_table(path: Path, kind: str) -> pd.DataFrame:
-    """The table in a file of this `kind`, «Parquet» or «Arrow» files. Raises CifarcoreError."""
+def read_table(path: Path, kind: str, read: "Callable[[Path], pyarrow.Table]") -> pd.DataFrame:
+    """What `read` reads of a file of this `kind`, «Parquet» or «Arrow» files. Raises CifarcoreError."""
     try:
         import pyarrow
     except ImportError:
         raise CifarcoreError(f"reading {kind} files needs pyarrow (pip install pyarrow); or write CSV") from None
-    with read_apart("cifarcore.runs.readers.arrow_tables", path, "write CSV") as out:
-        with pyarrow.ipc.open_file(out.read_bytes()) as read:
-            return with_index(read.read_all())
+    try:
+        table = read(path)
+        table.validate(full=True)
+    except (pyarrow.ArrowException, IndexError, OSError, ValueError, KeyError, MemoryError) as error:
+        reason = " ".join(str(error).split())
+        raise CifarcoreError(f"not a readable {kind} file ({reason:.200})") from None
+    return with_index(table.unify_dictionaries())
 
 
 def parquet_table(path: Path) -> "pyarrow.Table":

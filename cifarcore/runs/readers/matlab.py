@@ -1,11 +1,6 @@
-"""MATLAB's `.mat`, up to version 7: `python -m cifarcore.runs.readers.matlab FILE OUT` writes its arrays, read here.
-
-A process of its own, see `apart`: damaged files end the library that reads them.
-"""
+"""MATLAB's `.mat`, up to version 7. Damage ends the library that reads them, and so the process: see `apart`."""
 
 import struct
-import sys
-import zipfile
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -13,12 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.archive import native, read_npz
+from cifarcore.runs.archive import native
 from cifarcore.runs.layout import MAX_BYTES, MAX_IMAGES
 from cifarcore.runs.predictions import Predictions, text_array
-from cifarcore.runs.readers.apart import read_apart
 from cifarcore.runs.readers.arrays import from_arrays
-from cifarcore.runs.readers.tables import refuse_large
+from cifarcore.runs.readers.tables import refuse_large, refuse_long
 
 _HEADER, _COMPRESSED, _MATRIX = 128, 15, 14
 MOST_CELLS = 2 * MAX_IMAGES  #: of eight bytes each, of which the reader makes an object
@@ -27,13 +21,12 @@ MOST_CELLS = 2 * MAX_IMAGES  #: of eight bytes each, of which the reader makes a
 def from_matlab(path: Path, known: Collection[str] = ()) -> Predictions:
     """The matrices, and cell arrays of text, by their names. Raises CifarcoreError."""
     _refuse_bomb(path)
-    with read_apart("cifarcore.runs.readers.matlab", path, "write CSV") as out:
-        return from_arrays(read_npz(out))
+    return from_arrays(arrays_in(path))
 
 
 def arrays_in(path: Path) -> dict[str, np.ndarray]:
     """The arrays of numbers and of text in a file, by their names. Raises CifarcoreError."""
-    from scipy.io import loadmat  # here, since it is read in a process of its own
+    from scipy.io import loadmat  # here, since the app needs none of it
 
     try:
         values = loadmat(path, squeeze_me=True)
@@ -45,18 +38,10 @@ def arrays_in(path: Path) -> dict[str, np.ndarray]:
         raise CifarcoreError(f"not a readable .mat file ({' '.join(str(error).split())[:150]})") from None
     arrays = {name: np.asarray(value) for name, value in values.items() if not name.startswith("__")}
     for name, array in arrays.items():
+        refuse_long(max(array.shape, default=0))
         if array.dtype.kind == "O" and all(isinstance(cell, str) for cell in array.ravel().tolist()):
             arrays[name] = text_array(array.ravel().tolist()).reshape(array.shape)
     return {name: native(array) for name, array in arrays.items() if array.dtype.kind in "fiubU" and array.size}
-
-
-def convert(path: Path, out: Path) -> None:
-    """Write the arrays in `path` as the `.npz` `out`."""
-    arrays = arrays_in(path)
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
 def _refuse_bomb(path: Path) -> None:
@@ -83,10 +68,3 @@ def _refuse_bomb(path: Path) -> None:
             refuse_large(size)
             if cells > MOST_CELLS:
                 raise CifarcoreError(f"{cells:,} cells; at most {MOST_CELLS:,} are read: save names and scores alone")
-
-
-if __name__ == "__main__":
-    try:
-        convert(Path(sys.argv[1]), Path(sys.argv[2]))
-    except CifarcoreError as refusal:
-        sys.exit(str(refusal))
