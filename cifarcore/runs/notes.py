@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 #: standard errors by which the images that another order gets right must outnumber those that this one does
 SURE = 3.0
 LEAST = 50  #: images from which an accuracy is held against chance
+UNLIKELY = 20  #: bits of coincidence that chance does not make
+SHORTEST = 10  #: images of a test set; fewer, again and again, are classes that take turns
 TOO_SURE = 0.4  #: by which the mean confidence exceeds the accuracy of few models, and of many whose labels are others'
 
 
@@ -116,13 +118,46 @@ def repeated_rows(run: "Run") -> list[str]:
     _, first, which = np.unique(kinds, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[which] != np.arange(run.n_images))
     if not run.has_scores or not len(again):
-        return []
+        return _repeated_labels(run.labels)
     same, row = first[which[again[0]]], again[0]
     return [
         f"the scores and the label of {counted(len(again), 'row')} are those of an earlier row (first: rows {same} and "
         f"{row}), as in a file written twice or padded for a distributed run: is each image there once? If not, every "
         "interval is too narrow"
     ]
+
+
+def _repeated_labels(labels: np.ndarray) -> list[str]:
+    """A note on labels (N,) that come again in the same order, or so many times in a row, as where one file has the
+    rows of several models or epochs, one after the other or image by image.
+    """
+    starts = np.flatnonzero(np.diff(labels, prepend=-1))
+    lengths = np.diff(starts, append=len(labels))
+    each, n_classes = int(np.gcd.reduce(lengths)), len(np.unique(labels))
+    ask = (
+        "as of several models or epochs in one file: is each image there once? If not, the accuracy is their mean, and "
+        "every interval is too narrow"
+    )
+    if each > 1 and len(lengths) - n_classes > UNLIKELY:  # labels in the order of the classes stand in a row, too
+        return [f"every label stands {each} times in a row, or a multiple of it, {ask}"]
+    after = _period(labels)
+    share = np.bincount(labels)[labels[after:]] / len(labels)
+    taking_turns = after < SHORTEST or len(np.unique(labels[:after])) == after
+    if not taking_turns and -np.log2(share).sum() > UNLIKELY + np.log2(len(labels)):
+        return [f"from row {after:,} on the labels are those of the first rows again, in the same order, {ask}"]
+    return []
+
+
+def _period(labels: np.ndarray) -> int:
+    """After how many rows the labels (N,) come again, to their end; N where they do not (Knuth, Morris and Pratt)."""
+    given, borders = labels.tolist(), [0] * len(labels)
+    length = 0
+    for row in range(1, len(given)):
+        while length and given[row] != given[length]:
+            length = borders[length - 1]
+        length += given[row] == given[length]
+        borders[row] = length
+    return len(given) - length
 
 
 def refuse_repeated(run: "Run") -> None:

@@ -1,6 +1,7 @@
 """Runs without pictures: row i is image i of a test set that has a name, and labels guard the order."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from import_checks import refused, taken
 from made import made_run
@@ -8,6 +9,7 @@ from made import made_run
 from cifarcore import CifarcoreError, Run, compare
 from cifarcore.data.ids import row_ids, sample_ids
 from cifarcore.runs.alignment import align
+from cifarcore.runs.notes import _repeated_labels
 from cifarcore.runs.run import load_run, save_run
 
 
@@ -124,3 +126,51 @@ def test_labels_that_count_from_one_are_refused_though_they_fit(tmp_path, models
     assert said.startswith("no label is 0, and ") and "if they count from 1, use --first-class 1" in said
     found = taken(path, tmp_path, order="rows", test_set="shop", first_class=1).run
     np.testing.assert_array_equal(found.labels, run.labels)
+
+
+@pytest.mark.parametrize("scored", [True, False])
+@pytest.mark.parametrize("how", ["after", "beside", "begun", "after by class"])
+def test_the_rows_of_several_models_in_one_file_are_doubted(tmp_path, how, scored):
+    """As a script appends each epoch's to one file: their mean was the accuracy of twice as many images."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=60)
+    labels = np.sort(labels) if how == "after by class" else labels
+    rows = {"beside": np.repeat(np.arange(60), 2), "begun": np.r_[0:60, 0:25]}.get(how, np.r_[0:60, 0:60])
+    names = np.array(["cat", "dog", "eel"])
+    scores = rng.normal(size=(len(rows), 3)) + 2 * np.eye(3)[labels[rows]]
+
+    def theirs(rows, scores):
+        columns = dict(zip(names, scores.T, strict=True)) if scored else {"prediction": names[scores.argmax(axis=1)]}
+        pd.DataFrame({"label": names[labels[rows]]} | columns).to_csv(tmp_path / "x.csv", index=False)
+        return taken(tmp_path / "x.csv", tmp_path, order="rows", test_set="shop").notes
+
+    said = (
+        "every label stands 2 times in a row" if how == "beside" else "from row 60 on the labels are those of the first"
+    )
+    assert any(note.startswith(said) and "is each image there once?" in note for note in theirs(rows, scores))
+    once = np.arange(60)
+    assert not any("is each image there once?" in note for note in theirs(once, scores[once]))
+    given = scores if scored else names[scores.argmax(axis=1)]
+    with pytest.warns(UserWarning, match=said):
+        Run.from_predictions(given, labels[rows], class_names=names, test_set="shop")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.arange(100) % 5, np.arange(100) // 20, np.repeat([0, 1, 0, 1], [20, 20, 30, 30]),
+        np.zeros(100), np.arange(100) == 40, np.tile([0, 0, 1], 40),
+        np.r_[np.arange(50) % 7, 0:3], np.array([1]), np.array([0, 1] * 30 + [1] * 40),
+    ],
+    ids=["in turn", "by class", "two parts", "one class", "a rare one", "unevenly", "begun", "one image", "mixed"],
+)  # fmt: skip
+def test_orders_of_labels_that_are_nothing_unusual(labels):
+    assert _repeated_labels(labels.astype(np.int16)) == []
+
+
+def test_labels_drawn_by_chance_are_seldom_doubted():
+    rng, doubted = np.random.default_rng(0), 0
+    for _ in range(500):
+        shares = rng.dirichlet(np.full(rng.integers(1, 6), 0.5))
+        doubted += bool(_repeated_labels(rng.choice(len(shares), rng.integers(1, 300), p=shares).astype(np.int16)))
+    assert not doubted
