@@ -2,6 +2,8 @@
 images. What does not fit is refused.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +15,7 @@ from cifarcore.data import cifar100 as data
 from cifarcore.data.ids import row_ids
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs import hard_labels
-from cifarcore.runs.class_names import are_numbers, names_of, superclasses
+from cifarcore.runs.class_names import are_decimal, are_numbers, names_of, superclasses
 from cifarcore.runs.classes import Classes, classes_of
 from cifarcore.runs.counting import refuse_counted_by_name, refuse_counted_from_one
 from cifarcore.runs.file_labels import labels_of, own_labels, read_file_labels
@@ -219,12 +221,14 @@ def _classes(predictions: Predictions, given: list[np.ndarray], test: TestSet | 
 
 
 def _other_answers(predictions: Predictions, classes: Classes) -> list[str]:
-    """A note where the file names another predicted class than its highest score's. Raises CifarcoreError where it does
-    so in most rows: then the columns are those of other classes.
+    """A note where the file has another predicted class than its highest score's. Raises CifarcoreError where it names
+    another in most rows: then the columns are those of other classes.
     """
     class_at = {column: place for place, column in enumerate(classes.columns.tolist())}
     named = names_of(classes.names)
     known = [(class_at.get(column, -1), named.place(text), count) for column, text, count in predictions.answers]
+    if all(answer < 0 for _, answer, _ in known) or are_decimal([text for _, text, _ in predictions.answers]):
+        return _other_codes(predictions.answers)
     total = sum(count for _, answer, count in known if answer >= 0)
     wrong = sum(count for scored, answer, count in known if answer not in (-1, scored))
     if wrong <= MOST_OTHER * total:
@@ -233,6 +237,26 @@ def _other_answers(predictions: Predictions, classes: Classes) -> list[str]:
     if 2 * wrong > total:
         raise CifarcoreError(f"{said}: name each column of scores, or put them into the order of the classes")
     return [f"{said}: are the columns in the order of these classes?"]
+
+
+def _other_codes(answers: Sequence[tuple[int, str, int]]) -> list[str]:
+    """A note where predicted classes, numbers that may count the classes in any order, are others than those of the
+    highest scores, whatever each stands for.
+    """
+    of_column: Counter[int] = Counter()
+    of_code: Counter[str] = Counter()
+    for column, code, count in answers:
+        of_column[column] = max(of_column[column], count)
+        of_code[code] = max(of_code[code], count)
+    total = sum(count for _, _, count in answers)
+    wrong = total - min(of_column.total(), of_code.total())
+    if wrong <= MOST_OTHER * total:
+        return []
+    return [
+        f"the file's predicted class is not that of its highest score in at least {wrong:,} of {total:,} rows, as by "
+        "another threshold or another model: the scores are what counts; give the predicted classes without them if "
+        "those are meant"
+    ]
 
 
 def _with_metadata(run: Run, predictions: Predictions, test: TestSet | None, config: ImportConfig) -> tuple[Run, str]:

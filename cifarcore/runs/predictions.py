@@ -35,7 +35,7 @@ class Predictions:
     sources: tuple[tuple[str, str], ...] = ()  #: what was read -> the heading it stood under
     unused: tuple[str, ...] = ()  #: columns or arrays that say nothing that is read
     numbered: tuple[tuple[int, str], ...] = ()  #: numbers beside the labels that are names, each with its name
-    #: the column of the highest score, the class that a column of answers names beside it, and how many rows have both
+    #: the column of the highest score, the class that a column of answers has beside it, and how many rows have both
     answers: tuple[tuple[int, str, int], ...] = ()
     notes: tuple[str, ...] = ()  #: what was understood of the file that its writer may have meant otherwise
 

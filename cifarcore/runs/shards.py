@@ -1,5 +1,6 @@
 """Several files of one run, as the processes of a distributed run write them: joined, and their padding removed."""
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,10 @@ def _joined(parts: list[Predictions]) -> Predictions:
             changes[name] = np.concatenate([getattr(part, name) for part in parts])
     if parts[0].files is not None:
         changes["files"] = tuple(file for part in parts for file in part.files or ())
+    counts: Counter[tuple[int, str]] = Counter()
+    for column, answer, count in (each for part in parts for each in part.answers):
+        counts[column, answer] += count
+    changes["answers"] = tuple((*pair, count) for pair, count in counts.items())
     for name in ("unused", "notes"):
         changes[name] = tuple(dict.fromkeys(text for part in parts for text in getattr(part, name)))
     return replace(parts[0], **changes, unordered=any(part.unordered for part in parts))

@@ -405,6 +405,46 @@ def test_answers_that_are_not_the_highest_scores_are_told_or_refused(tmp_path, m
     assert any(f"does in {wrong} of 60 rows: are the columns in the order" in note for note in notes) == (wrong > 3)
 
 
+@pytest.mark.parametrize("numbered", ["as the columns", "otherwise", "by truth"])
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".json", "one output.npz"])
+def test_answers_by_number_that_are_not_the_highest_scores_are_told(tmp_path, made, suffix, numbered):
+    """As by a threshold of one's own: the accuracy was another than that of the predicted classes, without a word."""
+    rng = np.random.default_rng(0)
+    share = rng.random(40)
+    scores = np.stack([1 - share, share], axis=1)
+    path = tmp_path / f"theirs{suffix}"
+    (tmp_path / "names.txt").write_text("cat\ndog")
+
+    def notes(answers):
+        answers = {"as the columns": answers, "otherwise": 7 - 3 * answers, "by truth": answers == 1}[numbered]
+        beside = {"label": np.arange(40) % 2, "y_pred": answers}
+        if path.suffix == ".npz":
+            np.savez(path, probabilities=scores[:, 1:] if suffix != ".npz" else scores, **beside)
+        elif suffix == ".json":
+            pd.DataFrame(beside | {"probabilities": scores.tolist()}).to_json(path, orient="records")
+        else:
+            pd.DataFrame({"cat": scores[:, 0], "dog": scores[:, 1]} | beside).to_csv(path, index=False)
+        options = {"order": "rows", "test_set": "shop", "class_names": str(tmp_path / "names.txt")}
+        return taken(path, tmp_path, **options).notes
+
+    assert not any("predicted class" in note for note in notes((share > 0.5).astype(int)))
+    wrong = int(((share > 0.3) != (share > 0.5)).sum())
+    assert wrong > 2
+    said = f"the file's predicted class is not that of its highest score in at least {wrong} of 40 rows"
+    assert any(note.startswith(said) for note in notes((share > 0.3).astype(int)))
+
+
+def test_answers_of_several_files_are_told_of_all(tmp_path, made):
+    answers = made.probabilities.argmax(axis=1)
+    answers = np.where(np.arange(60) < 30, answers, made.labels[::-1])
+    paths = [tmp_path / f"{i}.npz" for i in range(2)]
+    for path, rows in zip(paths, np.split(np.arange(60), 2), strict=True):
+        files = np.array(made.files)[rows]
+        np.savez(path, scores=made.probabilities[rows], predictions=answers[rows], files=files)
+    (found,) = check(paths, ImportConfig(images=str(made.root)))
+    assert any("predicted class is not that of its highest score" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("heading", ["y_prob", "y_score", "test_logits", "pred_probs"])
 def test_scores_beside_predicted_classes_are_read(tmp_path, made, heading):
     """They were left out, and the file was said to hold no scores."""

@@ -168,12 +168,24 @@ def _numbered(chosen: str, names: list[str], columns: Mapping[str, np.ndarray]) 
 
 
 def answers_beside(columns: Mapping[str, np.ndarray], scores: np.ndarray) -> tuple[tuple[int, str, int], ...]:
-    """Predictions.answers, of the first of `columns` that names a predicted class beside the `scores` (N, C)."""
-    for name, values in columns.items() if scores.ndim == 2 and scores.shape[1] > 1 else ():
-        if heading_key(name) in PREDICTED and (texts := texts_of(values)) and row_numbers(values) is None:
-            counts = Counter(zip(scores.argmax(axis=1).tolist(), texts, strict=True))
+    """Predictions.answers, of the first of `columns` that holds a predicted class beside the `scores` (N, C)."""
+    if scores.ndim != 2 or scores.dtype.kind not in "fiu":
+        return ()
+    for name, values in columns.items():
+        if heading_key(name) in PREDICTED and len(answers := _as_answers(values)) == len(scores):
+            highest = scores.argmax(axis=1)
+            if scores.shape[1] == 1:  # of the second of two classes
+                highest = (scores[:, 0] > (0.5 if scores.min(initial=0) >= 0 else 0)).astype(np.int64)
+            counts = Counter(zip(highest.tolist(), answers, strict=True))
             return tuple((column, answer, count) for (column, answer), count in counts.items())
     return ()
+
+
+def _as_answers(values: np.ndarray) -> list[str]:
+    """Predicted classes by name, number or truth, as text; nothing where these are something else."""
+    if (numbers := row_numbers(values)) is not None:
+        return list(map(str, numbers.tolist()))
+    return list(map(str, values.tolist())) if values.ndim == 1 and values.dtype.kind == "b" else texts_of(values)
 
 
 def _same(names: list[str], columns: Mapping[str, np.ndarray]) -> str:
