@@ -52,22 +52,25 @@ def read_metadata(
     columns = [column for column in table if column not in (by_id, by_file)]
     if not 0 < len(columns) <= MAX_METADATA:
         raise CifarcoreError(f"metadata {name}: {len(columns)} columns beside {key!r}; give 1 to {MAX_METADATA}")
-    texts = [_kept(table[column].tolist()) for column in columns]
-    texts, commas = _without_commas(dict(zip(columns, texts, strict=True)))
-    values = list(zip(*texts, strict=True))
-    of_key: dict[object, tuple[str, ...]] = {}
-    for line, (of_image, row) in enumerate(zip(keys, values, strict=True)):
-        if of_key.setdefault(of_image, row) != row:
+    coded = [pd.factorize(table[column], use_na_sentinel=False) for column in columns]  # few cells differ: read once
+    texts, commas = _without_commas(
+        {column: _kept(list(cells)) for column, (_, cells) in zip(columns, coded, strict=True)}
+    )
+    values = [np.array(cells, dtype=object)[places] for cells, (places, _) in zip(texts, coded, strict=True)]
+    line_of: dict[object, int] = {}
+    for line, of_image in enumerate(keys):
+        before = line_of.setdefault(of_image, line)
+        if before != line and any(column[before] != column[line] for column in values):
             raise CifarcoreError(
                 f"metadata {name}: {table[key].iloc[line][:100]!r} is there twice and differs; keep one"
             )
-    wanted = ids.tolist() if key == by_id and ids is not None else _named(name, list(of_key), files or ())
-    nothing = ("",) * len(columns)
-    refuse_long_texts(max(len(cell) for row in values for cell in row), len(wanted) * len(columns))
-    kept = np.array([of_key.get(of_image, nothing) for of_image in wanted], dtype=str)
-    known = sum(of_image in of_key for of_image in wanted)
+    wanted = ids.tolist() if key == by_id and ids is not None else _named(name, list(line_of), files or ())
+    refuse_long_texts(max((len(cell) for cells in texts for cell in cells), default=0), len(wanted) * len(columns))
+    lines = np.array([line_of.get(of_image, -1) for of_image in wanted])
+    known = int((lines >= 0).sum())
     if not known:
         raise CifarcoreError(f"metadata {name}: no line is of any of the {len(wanted):,} images, by {key!r}")
+    kept = np.array([np.where(lines < 0, "", column[lines]) for column in values], dtype=str).T
     note = f"metadata of {known:,} of {len(wanted):,} images: {', '.join(map(repr, columns[:5]))}"
     note += ", …" if len(columns) > 5 else ""
     return {"metadata_names": np.array(columns), "metadata_values": kept}, note, commas

@@ -8,10 +8,13 @@ from made import made_run
 from PIL import Image
 
 from cifarcore import Run
+from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.slices import columns_of
 from cifarcore.reports.sides import Side, Sides
 from cifarcore.reports.tables.slices import bins_of_images, slices_of
+from cifarcore.runs import metadata as module
 from cifarcore.runs.run import load_run, save_run
+from cifarcore.text import one_line
 
 
 @pytest.fixture
@@ -143,6 +146,22 @@ def test_what_does_not_fit_is_refused(tmp_path, run, change, message):
     path, frame = metadata(tmp_path, run)
     change(frame).to_csv(path, index=False)
     assert message in refused(predictions(tmp_path, run), tmp_path, metadata=str(path))
+
+
+def test_cells_that_are_alike_are_read_once(tmp_path, monkeypatch):
+    lines = [f"{number},{number % 2},,x" for number in range(500)]  # 64 MiB of such took minutes
+    (tmp_path / "meta.csv").write_text("\n".join(["sample_id,a,b,c", *lines, lines[7]]))
+    read = []
+    monkeypatch.setattr(module, "one_line", lambda text, limit: read.append(text) or one_line(text, limit))
+    arrays, note, _ = module.read_metadata(str(tmp_path / "meta.csv"), None, np.array([7, 900, 4], np.uint64))
+    assert arrays["metadata_values"].tolist() == [["1", "", "x"], ["", "", ""], ["0", "", "x"]]
+    assert "of 2 of 3 images" in note and len(read) < 20
+
+
+def test_a_metadata_file_of_a_heading_alone_is_refused(tmp_path):
+    (tmp_path / "meta.csv").write_text("sample_id,a\n")
+    with pytest.raises(CifarcoreError, match="no line is of any of the 1 images"):
+        module.read_metadata(str(tmp_path / "meta.csv"), None, np.array([7], np.uint64))
 
 
 def test_a_file_with_code_points_beyond_unicode_is_refused(tmp_path, run):
