@@ -24,6 +24,7 @@ MAX_METADATA = 100  # columns
 MAX_COLUMNS = MAX_CLASSES + 1_000  # of a table that someone else wrote
 MAX_NAME_LENGTH = 1_000
 MAX_CLUSTERS = 1_000
+MAX_EMPTY_SUPERCLASSES = 100  # in which no class is: every two superclasses are compared, however few classes there are
 MAX_META_LENGTH = 1_000_000
 MAX_BYTES = 1 << 30  # decompressed, all arrays together; the app takes a few times as much to compare two such runs
 
@@ -153,6 +154,10 @@ def check_values(arrays: dict[str, np.ndarray], path: Path) -> None:
             low, high = int(arrays[name].min()), int(arrays[name].max())
             if low < 0 or high >= bound:
                 raise refusal(path, f"array {name!r} holds {low if low < 0 else high}, outside 0..{bound - 1}")
+    if "superclass_of" in arrays:
+        empty = len(arrays["superclass_names"]) - len(np.unique(arrays["superclass_of"]))
+        if empty > MAX_EMPTY_SUPERCLASSES:
+            raise refusal(path, f"array 'superclass_names' has {empty:,} names that no class is in; leave these out")
     if "clusters" in arrays and not 0 <= arrays["clusters"].min() <= arrays["clusters"].max() < MAX_CLUSTERS:
         raise refusal(path, f"array 'clusters' holds numbers outside 0..{MAX_CLUSTERS - 1}")
     if "metadata_values" in arrays and not is_unicode(arrays["metadata_values"], with_halves=False):

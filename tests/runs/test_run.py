@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from made import made_run
 
+from cifarcore.runs import layout
 from cifarcore.runs import run as runs_module
 from cifarcore.runs.alignment import align
 from cifarcore.runs.layout import HISTORY_COLUMNS, LAYOUT, MAX_NAME_LENGTH, RunFileError
@@ -218,6 +219,15 @@ def test_clusters_are_numbered_from_0(arrays, refused, number):
 def test_a_wrong_value(arrays, refused, name, index, value, reason):
     arrays[name][index] = value
     assert reason in refused(arrays, header_too=False)
+
+
+def test_superclasses_that_no_class_is_in_take_the_square_of_their_number(arrays, refused, run, tmp_path):
+    few = run.superclass_names.tolist() + [f"empty {number}" for number in range(layout.MAX_EMPTY_SUPERCLASSES)]
+    assert len(load_run(save_run(replace(run, superclass_names=np.array(few)), tmp_path / "few.npz")).superclass_names)
+    many = np.array([*few, "one more"])
+    assert "'superclass_names' has 101 names that no class is in" in refused(
+        arrays | {"superclass_names": many}, header_too=False
+    )
 
 
 def test_numbers_too_large_for_the_type_that_is_kept(arrays, refused, run, tmp_path):
