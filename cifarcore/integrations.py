@@ -248,7 +248,10 @@ def _write(path: str | Path, parts: Sequence[Any], labels: Any, arguments: dict[
 def _parts(batch: Any) -> tuple[Any, Any]:
     """The inputs and the labels of a batch."""
     if isinstance(batch, Mapping):
-        name = next((name for name in ("labels", "label", "targets", "target") if name in batch), None)
+        named = [name for name in ("labels", "label", "targets", "target") if name in batch]
+        name = named[0] if named else None
+        if any(_may_be_labels(batch[each], batch[name]) for each in named[1:]):
+            raise CifarcoreError(f"a batch has {' and '.join(named)}, of which any may be the labels; keep one of them")
         inputs = {key: value for key, value in batch.items() if key != name}
         if name is not None and inputs:
             return next(iter(inputs.values())) if len(inputs) == 1 else inputs, batch[name]

@@ -132,6 +132,20 @@ def test_the_number_of_a_row_is_no_label(network):
     check(integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS), network)
 
 
+def test_a_batch_with_two_kinds_of_labels_is_refused(network):
+    """Such as coarse and fine ones: those called labels were taken without a word."""
+    images, labels = tensors()
+
+    def given(**others):
+        batches = [{"inputs": images, "label": labels} | others]
+        arguments = {"forward": lambda batch: network(batch["inputs"]), "images": IMAGES, **ARGUMENTS}
+        return integrations.run_from_torch(network, batches, **arguments)
+
+    with pytest.raises(CifarcoreError, match="a batch has labels and label, of which any may be the labels"):
+        given(labels=(labels + 1) % 3)
+    check(given(target=torch.nn.functional.one_hot(labels, 3).float()), network)
+
+
 def test_the_models_answers_are_no_labels(tmp_path, network):
     scores, rows = scored(network), np.arange(N)
     parts = [(rows, scores, scores.argmax(axis=1))]
