@@ -445,6 +445,31 @@ def test_answers_of_several_files_are_told_of_all(tmp_path, made):
     assert any("predicted class is not that of its highest score" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("heading", ["split", "Model", "epoch"])
+@pytest.mark.parametrize("suffix", [".csv", ".npz", ".json"])
+def test_rows_of_several_splits_or_models_are_told(tmp_path, suffix, heading):
+    """That the column was not used did not say that the rows of the training set were counted, too."""
+    rng = np.random.default_rng(0)
+    names = np.array(["cat", "dog", "eel"])
+    path = tmp_path / f"theirs{suffix}"
+
+    def notes(parts):
+        columns = {"label": names[rng.integers(3, size=40)], "prediction": names[rng.integers(3, size=40)]}
+        columns[heading] = np.array(parts)
+        if suffix == ".npz":
+            np.savez(path, **columns)
+        elif suffix == ".json":
+            pd.DataFrame(columns).to_json(path, orient="records")
+        else:
+            pd.DataFrame(columns).to_csv(path, index=False)
+        return taken(path, tmp_path, order="rows", test_set="shop").notes
+
+    parts = [1, 2] if heading == "epoch" else ["test", "train"]
+    shown = " is '{}', '{}', and the rows of all count: leave out those that are not meant".format(*parts)
+    assert f"{heading!r}{shown}" in notes(parts * 20)
+    assert not any("the rows of all count" in note for note in notes(parts[:1] * 40))
+
+
 @pytest.mark.parametrize("heading", ["y_prob", "y_score", "test_logits", "pred_probs"])
 def test_scores_beside_predicted_classes_are_read(tmp_path, made, heading):
     """They were left out, and the file was said to hold no scores."""

@@ -9,7 +9,7 @@ import numpy as np
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.predictions import Predictions, as_texts
-from cifarcore.runs.readers.columns import answers_beside, roles_of, with_roles
+from cifarcore.runs.readers.columns import answers_beside, roles_of, several_parts, with_roles
 from cifarcore.runs.readers.roles import CLASSES, PREDICTED, SCORES, heading_key, only, role_of
 from cifarcore.text import quoted
 
@@ -49,8 +49,10 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Predictions:
                 "leave it out"
             )
     per_row = {key: array for key, array in rest.items() if len(array.shape) and len(array) == n or role_of(key)}
-    read = with_roles(read, roles_of(per_row, scores=False), per_row)
-    read = replace(read, answers=answers_beside(per_row, read.scores))
+    roles = roles_of(per_row, scores=False)
+    read = with_roles(read, roles, per_row)
+    notes = (*read.notes, *several_parts(per_row, roles.unused))
+    read = replace(read, answers=answers_beside(per_row, read.scores), notes=notes)
     return replace(read, unused=(*read.unused, *(key for key in rest if key not in per_row)))
 
 

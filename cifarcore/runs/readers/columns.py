@@ -14,7 +14,8 @@ import numpy as np
 from cifarcore.data.image_folder import EXTENSIONS
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_sample_ids, as_texts
-from cifarcore.runs.readers.roles import PREDICTED, heading_key, role_of
+from cifarcore.runs.readers.roles import PARTS, PREDICTED, heading_key, role_of
+from cifarcore.text import quoted
 
 READ = ("labels", "sample_ids", "files", "rows")  #: the roles that are read
 FEWEST = 10  #: rows from which numbers of rows, or texts that all differ, are known as such under any heading
@@ -186,6 +187,17 @@ def _as_answers(values: np.ndarray) -> list[str]:
     if (numbers := row_numbers(values)) is not None:
         return list(map(str, numbers.tolist()))
     return list(map(str, values.tolist())) if values.ndim == 1 and values.dtype.kind == "b" else texts_of(values)
+
+
+def several_parts(columns: Mapping[str, np.ndarray], unused: Collection[str]) -> tuple[str, ...]:
+    """Notes on `unused` ones of `columns` that say which rows are of another split, model or epoch: all rows count."""
+    notes = []
+    for name in unused:
+        values = np.unique(columns[name].astype(str)) if heading_key(name) in PARTS and columns[name].ndim == 1 else ()
+        if 1 < len(values) < len(columns[name]):
+            shown = ", ".join(quoted(value) for value in values[:3].tolist()) + (", …" if len(values) > 3 else "")
+            notes.append(f"{quoted(name)} is {shown}, and the rows of all count: leave out those that are not meant")
+    return tuple(notes)
 
 
 def _same(names: list[str], columns: Mapping[str, np.ndarray]) -> str:

@@ -36,6 +36,11 @@ OTHER = (
     *("split", "fold", "confidence", "conf", "max_prob", "correct", "loss", "entropy", "margin", "coarse_label"),
     *("coarse_labels", "superclass"),
 )
+#: which part of a file's rows each is of, such as one of several models
+PARTS = (
+    *("split", "fold", "subset", "partition", "phase", "set", "dataset", "model", "model_name", "network", "run"),
+    *("epoch", "step", "seed", "checkpoint", "ckpt", "variant", "experiment"),
+)
 CLASSES = ("class_names", "classes", "classes_")
 SCORES = {
     **dict.fromkeys(("logits", "logit"), "logits"),

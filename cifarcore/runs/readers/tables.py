@@ -13,7 +13,16 @@ from cifarcore.runs.layout import MAX_BYTES, MAX_COLUMNS, MAX_IMAGES
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.binary import FIRST
 from cifarcore.runs.readers.cells import cells_of, kind_of
-from cifarcore.runs.readers.columns import READ, Roles, answers_beside, fractions, roles_of, texts_of, with_roles
+from cifarcore.runs.readers.columns import (
+    READ,
+    Roles,
+    answers_beside,
+    fractions,
+    roles_of,
+    several_parts,
+    texts_of,
+    with_roles,
+)
 from cifarcore.runs.readers.long_form import one_row_each
 from cifarcore.runs.readers.predicted import predicted_classes
 from cifarcore.runs.readers.roles import PREDICTED, PREFIXES, heading_key, role_of
@@ -64,7 +73,8 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
         if empty.any():
             raise CifarcoreError(f"column {quoted(name)} is empty in row {int(empty.argmax())}")
     read = with_roles(read, roles, {name: others[name] for name in used})
-    return replace(read, unused=(*read.unused, *unused))
+    notes = (*read.notes, *several_parts(others, roles.unused))
+    return replace(read, unused=(*read.unused, *unused), notes=notes)
 
 
 def refuse_unbounded(content: bytes, most: int, separators: str = ",") -> None:
