@@ -2,7 +2,9 @@
 
 import hashlib
 import io
+import mmap
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,10 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", 
 #: what is opened, whatever the file is called: Pillow reads many more, some by other programs
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 MOST_PIXELS = 1 << 26  #: about 200 MB as RGB
+#: of a JPEG, each of which goes over all its pixels: a dozen are usual, and a few bytes are enough for one
+MOST_SCANS = 100
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # of ITU T.81, B.1.1.3; the others stand within a scan
+_SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +47,8 @@ def read_picture(path: Path) -> Picture:
         with path.open("rb", buffering=0) as raw, Image.open(_Clipped(raw), formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels; at most {MOST_PIXELS:,} are read")
+            if picture.format in ("JPEG", "MPO") and _scans(raw.fileno()) > MOST_SCANS:
+                raise ValueError(f"more than {MOST_SCANS} scans, which no picture needs; save it anew")
             whole = not _loses_bits(picture)
             picture.load()
             original = _lossless(picture)
@@ -68,6 +76,18 @@ class _Clipped(io.BufferedReader):
         if size is None or size < 0:
             return super().read()
         return super().read(min(size, max(0, os.fstat(self.fileno()).st_size - self.tell())))
+
+
+def _scans(file: int) -> int:
+    """How many scans the JPEG open as `file` has, counted no further than is told from too many."""
+    scans, at = 0, 2
+    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
+        while scans <= MOST_SCANS and (found := _MARKER.search(content, at)) and found[1][0] != _END:
+            scans += found[1][0] == _SCAN
+            at = found.end()
+            if found[1][0] not in _BARE:
+                at += int.from_bytes(content[at : at + 2], "big")
+    return scans
 
 
 def _loses_bits(picture: Image.Image) -> bool:

@@ -1,6 +1,7 @@
 """Picture files: different ones are known apart, the same ones are the same, and each is shown as it is meant."""
 
 import hashlib
+import io
 import struct
 import tracemalloc
 import zlib
@@ -173,3 +174,17 @@ def test_no_room_is_made_for_what_a_part_of_a_picture_claims_to_be(tmp_path):
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 8 << 20
+
+
+@pytest.mark.parametrize("repeated", [0, 80, 120])
+def test_a_jpeg_of_thousands_of_scans_goes_over_its_pixels_as_often(tmp_path, repeated):
+    buffer, path = io.BytesIO(), tmp_path / "picture.jpg"
+    Image.new("RGB", (64, 64), "teal").save(buffer, "JPEG", progressive=True, comment=b"\xff\xda" * 200)
+    content = buffer.getvalue()
+    last = content.rindex(b"\xff\xda")
+    path.write_bytes(content[:-2] + content[last:-2] * repeated + content[-2:] + b"\xff\xda\xff\xda" * 200)
+    if repeated < 90:  # beside the ten that it has
+        assert read_picture(path).shown.getpixel((0, 0)) == pytest.approx((0, 128, 128), abs=8)
+    else:
+        with pytest.raises(CifarcoreError, match="more than 100 scans, which no picture needs"):
+            read_picture(path)
