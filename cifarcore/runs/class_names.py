@@ -17,6 +17,7 @@ from cifarcore.data import cifar100
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.counting import outside
 from cifarcore.runs.formats import read_lines
+from cifarcore.runs.layout import MAX_CLASSES
 from cifarcore.runs.predictions import text_array
 
 AMBIGUOUS = (
@@ -46,6 +47,7 @@ _HEADINGS = {
     "words",
 }
 _HEADINGS |= {"class id", "class index", "readable", "readable name", "description", "category"}
+MOST_CHARACTERS = 1000 * MAX_CLASSES  #: of a list, several names for each class
 _BLANKS = str.maketrans("_-.", "   ")  # R puts dots for the blanks in headings
 _MISSPELT = {"cra": "crab"}  # Hugging Face's cifar100
 
@@ -106,6 +108,8 @@ def read_class_names(path: str) -> list[tuple[str, ...]]:
     Raises CifarcoreError.
     """
     lines = read_lines(path)
+    if (length := sum(map(len, lines))) > MOST_CHARACTERS:
+        raise CifarcoreError(f"{Path(path).name}: {length:,} characters; no list of class names has as many")
     if Path(path).suffix.lower() == ".json":
         return _from_json("\n".join(lines), Path(path).name)
     if Path(path).suffix.lower() in (".csv", ".tsv"):
@@ -187,6 +191,8 @@ def _from_json(text: str, file: str) -> list[tuple[str, ...]]:
 
 
 def _without_repeated(rows: list[tuple[str, ...]], file: str) -> list[tuple[str, ...]]:
+    if len(rows) > MAX_CLASSES:
+        raise CifarcoreError(f"{file}: {len(rows):,} class names; at most {MAX_CLASSES:,} are read")
     counts = Counter(exact_name(names[0]) for names in rows)
     if repeated := [name for name, count in counts.items() if count > 1]:
         raise CifarcoreError(f"{file}: class {repeated[0][:60]!r} is there twice; names must differ")

@@ -1,5 +1,7 @@
 """Names of classes, what labels mean by them, and what a message quotes of names that do not fit."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from cifarcore.config import ImportConfig
 from cifarcore.data import cifar100
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs import class_names, classes
+from cifarcore.runs.layout import MAX_CLASSES
 
 LONG = "x" * 59 + "yz"  # of which a message quotes 60 characters
 QUOTED = repr(LONG[:60])
@@ -24,6 +27,32 @@ def test_a_name_is_found_as_it_is_written_else_by_what_tells_no_two_apart():
     assert known.places(names).tolist() == [0, 0, 1, 2, 3, -1, -1], "dog and Dog differ in capitals alone"
     several = class_names.Names([("tench", "n01"), ("carp", "n02", "tench ")])
     assert [several.place(name) for name in ("n02", "Carp", "n01", "tench")] == [1, 1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("names.txt", lambda names: "\n".join(names)),
+        ("names.csv", lambda names: "\n".join(f"{number},{name}" for number, name in enumerate(names))),
+        ("names.json", json.dumps),
+    ],
+)
+def test_a_list_of_more_class_names_than_a_run_can_have_is_refused_at_once(tmp_path, name, write):
+    path = tmp_path / name
+    names = [f"n{number}" for number in range(MAX_CLASSES + 1)]
+    path.write_text(write(names[:-1]))
+    assert len(class_names.read_class_names(str(path))) == MAX_CLASSES
+    path.write_text(write(names))
+    assert message_of(class_names.read_class_names, str(path)) == (
+        f"{name}: {len(names):,} class names; at most {MAX_CLASSES:,} are read"
+    )
+
+
+@pytest.mark.parametrize("suffix", ["txt", "csv", "json"])
+def test_a_list_of_class_names_of_great_length_is_not_taken_apart(tmp_path, suffix):
+    path = tmp_path / f"names.{suffix}"
+    path.write_text("," * (class_names.MOST_CHARACTERS + 1))
+    assert "characters; no list of class names has as many" in message_of(class_names.read_class_names, str(path))
 
 
 def test_columns_that_are_numbered():
