@@ -177,6 +177,8 @@ def _refuse_other_ids(columns: dict[str, list[Any]], ids: np.ndarray) -> None:
 
 def _read(path: str) -> pd.DataFrame:
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a device has no end, and a pipe is read but once
+            raise CifarcoreError(f"metadata {Path(path).name}: is no file; write the table to one")
         if Path(path).stat().st_size > MAX_BYTES:
             raise CifarcoreError(f"metadata {Path(path).name}: more than {MAX_BYTES >> 20} MiB; leave columns out")
         content = Path(path).read_bytes()

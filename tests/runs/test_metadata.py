@@ -1,5 +1,7 @@
 """What the user knows of each image comes along with its predictions, and the page of slices searches it."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,6 +164,12 @@ def test_a_metadata_file_of_a_heading_alone_is_refused(tmp_path):
     (tmp_path / "meta.csv").write_text("sample_id,a\n")
     with pytest.raises(CifarcoreError, match="no line is of any of the 1 images"):
         module.read_metadata(str(tmp_path / "meta.csv"), None, np.array([7], np.uint64))
+
+
+def test_metadata_in_a_folder_or_a_device_are_refused_and_not_read_for_ever(tmp_path):
+    for path in (str(tmp_path), os.devnull):
+        with pytest.raises(CifarcoreError, match="is no file; write the table to one"):
+            module.read_metadata(path, None, np.array([7], np.uint64))
 
 
 def test_a_file_with_code_points_beyond_unicode_is_refused(tmp_path, run):
