@@ -100,11 +100,14 @@ def confidence_when_right(runs: list[Run]) -> Interval:
 def classes_with_strong_confusions(runs: list[Run]) -> Interval:
     if runs[0].superclass_of is None:
         return NOTHING
-    unrelated = np.not_equal.outer(runs[0].superclass_of, runs[0].superclass_of)
+    superclass_of = runs[0].superclass_of
 
     def of(run: Run) -> Callable[[np.ndarray], float]:
         counts = metrics.confusion(run)
-        strong = ((counts >= STRONG * counts.sum(axis=1, keepdims=True)) & (counts > 0) & unrelated).any(axis=1)
+        cells, support = counts.tocoo(), counts.sum(axis=1)
+        unrelated = superclass_of[cells.row] != superclass_of[cells.col]
+        strong = np.zeros(run.n_classes, bool)
+        strong[cells.row[unrelated & (cells.data >= STRONG * support[cells.row])]] = True
         return lambda classes: strong[classes].mean()
 
     value, low, high = _by_classes([of(run) for run in runs], runs[0].n_classes)
@@ -115,8 +118,8 @@ def largest_block(runs: list[Run]) -> Interval:
     first = runs[0]
     if first.superclass_of is None or len(first.superclass_names) < 2:
         return NOTHING
-    fold = np.eye(len(first.superclass_names))[first.superclass_of]
-    counts = fold.T @ np.mean([metrics.confusion(run) for run in runs], axis=0) @ fold
+    fold = softmax.superclass_fold(first)
+    counts = np.mean([(fold.T @ metrics.confusion(run) @ fold).toarray() for run in runs], axis=0)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     np.fill_diagonal(shares, 0)
     true, predicted = np.unravel_index(shares.argmax(), shares.shape)

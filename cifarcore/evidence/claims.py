@@ -73,9 +73,9 @@ def _tested_cells(true: np.ndarray, given: np.ndarray, among: np.ndarray, names:
     """As cell_claims, of the groups `true` (N,) of images by those `given` (R, N), where `among` (R, N); one family."""
     n = len(names)
     cells = true.astype(np.int64) * n + given
-    counts = np.array([np.bincount(cell[m], minlength=n * n)[: n * n] for cell, m in zip(cells, among, strict=True)])
-    both = (counts[:n_a].mean(axis=0) + counts[n_a:].mean(axis=0)).reshape(n, n)
-    rows, columns = np.nonzero(both >= paired.MIN_DISCORDANT)  # no cell of fewer images has so many discordant ones
+    filled, both = _images_of(cells, among if n else np.zeros_like(among), n_a)
+    # no cell of fewer images has so many discordant ones
+    rows, columns = np.divmod(filled[both >= paired.MIN_DISCORDANT], n)
     of_group = [np.flatnonzero(true == group) for group in range(n)]
     here = np.where(among, given, -1)
     indicators = [here[:, of_group[t]] == p for t, p in zip(rows, columns, strict=True)]
@@ -97,11 +97,11 @@ def pair_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     "declined", ""); no AUC where a run has no scores.
     """
     first = runs[0]
-    counts = np.stack([metrics.confusion(run) for run in runs])
-    both = counts[:n_a].mean(axis=0) + counts[n_a:].mean(axis=0)
-    both = np.triu(both + both.T, 1)
-    order = np.argsort(-both, axis=None, kind="stable")[:MOST_CONFUSED_PAIRS]
-    ones, others = np.unravel_index(order[both.ravel()[order] > 0], both.shape)
+    given, n = np.stack([run.predictions for run in runs]), first.n_classes
+    pairs = np.minimum(first.labels, given).astype(np.int64) * n + np.maximum(first.labels, given)
+    pairs, both = _images_of(pairs, first.labels != given, n_a)
+    order = np.argsort(-both, kind="stable")[:MOST_CONFUSED_PAIRS]
+    ones, others = np.divmod(pairs[order], n)
     values, covariances = [np.zeros((0, len(runs)))], [np.zeros((0, len(runs), len(runs)))]
     for one, other in zip(ones, others, strict=True):
         rows = np.flatnonzero((first.labels == one) | (first.labels == other))
@@ -114,11 +114,23 @@ def pair_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
         values.append(value[None])
         covariances.append(covariance[None])
     changed = crossed.difference(np.concatenate(values), np.concatenate(covariances), n_a)
-    table = pd.DataFrame({"first": ones, "second": others, "confused": both[ones, others]})
+    table = pd.DataFrame({"first": ones, "second": others, "confused": both[order]})
     table["first_name"], table["second_name"] = first.class_names[ones], first.class_names[others]
     table = table.join(_columns("", np.concatenate(values), n_a, changed.low, changed.high))
     q, claim = _claim(changed.p, np.isfinite(changed.p), changed.difference, ("improved", "declined"))
     return table.assign(p=changed.p, q=q, claim=claim)
+
+
+def _images_of(cells: np.ndarray, among: np.ndarray, n_a: int) -> tuple[np.ndarray, np.ndarray]:
+    """The different `cells` (R, N) in which a run has an image `among` (R, N) those counted, in order; and how many,
+    mean over the runs of A plus that of B.
+    """
+    filled = np.unique(cells[among])
+    counts = np.array([
+        np.bincount(np.searchsorted(filled, cell[counted]), minlength=len(filled))
+        for cell, counted in zip(cells, among, strict=True)
+    ])  # fmt: skip
+    return filled, counts[:n_a].mean(axis=0) + counts[n_a:].mean(axis=0)
 
 
 def rate_claims(indicators: list[np.ndarray], n_runs: int, n_a: int, words: tuple[str, str]) -> pd.DataFrame:

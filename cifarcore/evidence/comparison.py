@@ -20,7 +20,7 @@ from cifarcore.memory import refuse_beyond_memory
 from cifarcore.runs.alignment import align, relabelled
 from cifarcore.runs.class_names import names_of as names_of_classes
 from cifarcore.runs.run import Run, RunHeader, seed_of
-from cifarcore.text import distinct, plain
+from cifarcore.text import counted, distinct, plain
 
 TELLING_SCORES = 20  #: so many different scores of one class, at other images in another run, are no chance
 
@@ -87,14 +87,13 @@ def compare(runs_a: Sequence[Run], runs_b: Sequence[Run], names: tuple[str, str]
 
 
 def refuse_too_large(runs: Sequence[Run | RunHeader]) -> None:
-    """Raises CifarcoreError where comparing `runs` would take more memory than this machine should give.
-
-    By far the most is for the matrices of true and predicted classes: a few images can have many classes.
-    """
-    classes, scores = max(run.n_classes for run in runs), sum(run.n_images * run.n_classes for run in runs)
-    needed = (40 + 8 * len(runs)) * classes**2 + 6 * scores  # as measured, in bytes
-    refuse_beyond_memory(needed, f"comparing runs of {classes:,} classes")
+    """Raises CifarcoreError where comparing `runs` would take more memory than this machine should give."""
+    scores = sum(run.n_images * run.n_classes for run in runs)
+    refuse_beyond_memory(6 * scores, f"comparing {counted(len(runs), 'run')} with {scores:,} scores")  # as measured
     for run in runs:
+        if isinstance(run, Run) and run.superclass_of is not None:
+            folded = len(run.superclass_names)  # whose matrix is drawn whole
+            refuse_beyond_memory(60 * folded**2, f"the confusion matrix of {folded:,} superclasses")
         if isinstance(run, Run) and run.metadata_values is not None:
             n, columns = run.metadata_values.shape
             # of each column up to 20 conditions, and which images meet them, of all images and of halves of them

@@ -196,9 +196,9 @@ def macro_f1_influence(run: Run, classes: np.ndarray | None = None) -> np.ndarra
 
 def f1_influence(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """By class (C,): what a right image adds to its class's F1, and what any image adds to its predicted class's."""
-    table = metrics.confusion(run)
-    total = np.maximum(table.sum(axis=1) + table.sum(axis=0), 1)
-    f1 = 2 * table.diagonal() / total
+    hits, support, predicted = metrics.class_counts(run)
+    total = np.maximum(support + predicted, 1)
+    f1 = 2 * hits / total
     return 2 / total, -f1 / total
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from cifarcore.evidence import absent
 from cifarcore.evidence.calibration import brier_score, expected_calibration_error, log_loss
@@ -33,9 +34,10 @@ def top_k_accuracy(run: Run, k: int = 5) -> float:
     return float((true_rank(run) < k).mean()) if run.has_scores else float("nan")
 
 
-def confusion(run: Run) -> np.ndarray:
-    """Images by true class (row) and predicted class (column), int (C, C)."""
-    return _crosstab(run.labels, run.predictions, run.n_classes)
+def confusion(run: Run) -> csr_array:
+    """Images by true class (row) and predicted class (column), int (C, C); sparse, as there may be thousands."""
+    images = np.ones(run.n_images, np.int64), (run.labels, run.predictions)
+    return csr_array(images, shape=(run.n_classes, run.n_classes))
 
 
 def f1_scores(hits: np.ndarray, support: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -128,7 +130,3 @@ def class_table(run: Run, auc: bool = True) -> pd.DataFrame:
             **({"auc": class_auc(run)} if auc else {}),
         }
     )
-
-
-def _crosstab(rows: np.ndarray, columns: np.ndarray, n: int) -> np.ndarray:
-    return np.bincount(rows.astype(np.int64) * n + columns, minlength=n * n).reshape(n, n)

@@ -98,15 +98,18 @@ def _log_normalizer(run: Run) -> np.ndarray:
     return normalizers
 
 
+def superclass_fold(run: Run) -> csc_array:
+    """1 for the superclass (column) of each class (row), float (C, S); sparse, as a class is of one alone."""
+    ones = np.ones(run.n_classes), (np.arange(run.n_classes), run.superclass_of)
+    return csc_array(ones, shape=(run.n_classes, len(run.superclass_names)))
+
+
 @once
 def per_image(run: Run) -> PerImage:
     """All that is asked of each image's scores, in one pass: of millions of scores, reading takes the most time."""
     n = run.n_images
     result = PerImage(np.empty(n), np.empty(n, np.intp), np.empty(n), np.full(n, -1, np.intp))
-    folded = None
-    if run.superclass_of is not None:  # sparse: a class is of one superclass
-        ones = np.ones(run.n_classes), (np.arange(run.n_classes), run.superclass_of)
-        folded = csc_array(ones, shape=(run.n_classes, len(run.superclass_names)))
+    folded = None if run.superclass_of is None else superclass_fold(run)
     for rows in run.blocks():
         scores, labels = run.logits[rows].astype(np.float64), run.labels[rows]
         true = np.arange(len(scores)), labels

@@ -106,7 +106,7 @@ def _jackknife(run_a: Run, run_b: Run) -> None:
 
 
 def _most_confused(run: Run) -> tuple[int, int]:
-    counts = metrics.confusion(run)
+    counts = metrics.confusion(run).toarray()
     np.fill_diagonal(counts, 0)
     one, other = np.unravel_index(np.argmax(counts + counts.T), counts.shape)
     return int(one), int(other)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from cachetools import LRUCache, cached
+from scipy.sparse import issparse
 
 from cifarcore.memory import memory_bytes
 from cifarcore.runs.alignment import AlignedPair
@@ -52,6 +53,8 @@ def size_of(value: Any) -> int:
     """About how many bytes a result takes: the arrays and tables in it, wherever they are."""
     if isinstance(value, np.ndarray):
         return value.nbytes
+    if issparse(value):
+        return value.data.nbytes + value.indices.nbytes + value.indptr.nbytes
     if isinstance(value, pd.DataFrame):
         return int(value.memory_usage(deep=False).sum())
     if isinstance(value, dict):

@@ -56,7 +56,7 @@ def test_a_single_run_has_the_numbers_of_its_classes(hard):
     found = metrics.headline(run)
     assert found["accuracy"] == accuracy_score(run.labels, run.predictions)
     assert found["macro_f1"] == pytest.approx(f1_score(run.labels, run.predictions, average="macro"))
-    np.testing.assert_array_equal(metrics.confusion(run), confusion_matrix(run.labels, run.predictions))
+    np.testing.assert_array_equal(metrics.confusion(run).toarray(), confusion_matrix(run.labels, run.predictions))
     kin = run.superclass_of
     assert found["superclass_accuracy"] == np.mean(kin[run.predictions] == kin[run.labels])
     assert [name for name, value in found.items() if np.isnan(value)] == ABSENT

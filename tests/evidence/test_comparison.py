@@ -172,7 +172,7 @@ def test_pairs(runs, single, seeds):
         _, positive, rows = roc_curves.pair_scores(runs[letter][0], row["first"], row["second"])
         margin = runs[letter][0].logits[rows, row["first"]].astype(float) - runs[letter][0].logits[rows, row["second"]]
         assert row[letter] == pytest.approx(roc_auc_score(positive, margin))
-    both = sum(metrics.confusion(runs[letter][0]) for letter in "ab")
+    both = sum(metrics.confusion(runs[letter][0]).toarray() for letter in "ab")
     both = both + both.T
     np.fill_diagonal(both, 0)
     assert row["confused"] == both.max() == both[row["first"], row["second"]]
@@ -302,4 +302,16 @@ def test_what_a_comparison_takes_is_asked_for_before(monkeypatch):
     asked = []
     monkeypatch.setattr(comparison, "refuse_beyond_memory", lambda *needed: asked.append(needed))
     comparison.refuse_too_large([made_run(1000, 300), made_run(20, 100), made_run(20, 50)])
-    assert asked == [((40 + 8 * 3) * 1000**2 + 6 * (300 * 1000 + 150 * 20), "comparing runs of 1,000 classes")]
+    assert asked[0] == (6 * (300 * 1000 + 150 * 20), "comparing 3 runs with 303,000 scores")
+    asked.clear()
+    run = made_run(20, 100)
+    folded = replace(run, superclass_of=np.arange(20) % 2, superclass_names=np.array([f"s{i}" for i in range(3000)]))
+    comparison.refuse_too_large([run, folded])
+    assert asked[2:] == [(60 * 3000**2, "the confusion matrix of 3,000 superclasses")]
+
+
+def test_ties_among_the_most_confused_pairs_are_in_the_order_of_the_classes(runs, seeds):
+    """Whichever seeds have them: sums of thirds are not equal to the last bit."""
+    confused = seeds.pairs
+    order = confused.sort_values(["confused", "first", "second"], ascending=[False, True, True], kind="stable")
+    assert order.index.tolist() == list(range(len(confused)))

@@ -71,7 +71,7 @@ def test_class_table_equals_scikit_learn(run):
 
 def test_confusion_equals_scikit_learn(run):
     expected = sklearn_metrics.confusion_matrix(run.labels, run.predictions, labels=range(run.n_classes))
-    np.testing.assert_array_equal(metrics.confusion(run), expected)
+    np.testing.assert_array_equal(metrics.confusion(run).toarray(), expected)
 
 
 def test_the_rank_of_the_true_class(run):

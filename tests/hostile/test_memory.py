@@ -305,17 +305,36 @@ def _few_images_of(classes):
     return Run(names, np.arange(60, dtype=np.uint64), labels, logits, {"model": "m", "seed": 0})
 
 
-def test_few_images_of_many_classes_are_refused_where_their_matrices_do_not_fit(folder, monkeypatch):
+def test_a_comparison_takes_no_more_for_classes_that_few_images_have():
+    """Matrices of 20,000 classes would be gigabytes each."""
+    one = _few_images_of(20_000)
+    other = replace(one, logits=np.roll(one.logits, 1, axis=0), meta={"model": "n"})
+    scores = 2 * one.logits.size
+    tracemalloc.start()
+    table = compare([one], [other]).class_table
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(table) == 20_000 and most < 40 * scores < 20_000**2
+
+
+def test_runs_that_do_not_fit_are_refused_with_their_size(folder, monkeypatch):
     for model in ("cnn", "resnet18"):
-        run = _few_images_of(2000)
-        save_run(
-            Run(run.class_names, run.sample_ids, run.labels, run.logits, {"model": model}), folder / f"{model}.npz"
-        )
-    monkeypatch.setattr(memory, "memory_bytes", lambda: 256 * MIB)
+        save_run(replace(_few_images_of(2000), meta={"model": model}), folder / f"{model}.npz")
     run = load_run(folder / "cnn.npz")
-    assert "comparing runs of 2,000 classes takes about 0.2 GiB, too much for" in refused(compare, [run], [run])
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 5 * MIB // 2)  # of which the files take less
+    said = refused(compare, [run], [run])
+    assert said.startswith("comparing 2 runs with 240,000 scores takes about ") and "too much for" in said
     app = page(folder, "confusion")
     assert "too much for" in text(app)
+
+
+def test_superclasses_whose_matrix_does_not_fit_are_refused(monkeypatch):
+    run = _few_images_of(2000)
+    run = replace(run, superclass_of=np.arange(2000), superclass_names=run.class_names)
+    refuse_too_large([run])
+    monkeypatch.setattr(memory, "memory_bytes", lambda: 256 * MIB)
+    said = refused(compare, [run], [run])
+    assert "the confusion matrix of 2,000 superclasses takes about 0.2 GiB, too much for" in said
 
 
 def test_columns_of_metadata_whose_slices_do_not_fit_are_refused(folder, monkeypatch):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array
 
 from cifarcore.evidence import metrics
 from cifarcore.evidence.comparison import Comparison
@@ -79,8 +80,8 @@ def hardest_first(a: Side, b: Side, hardness: str, metric: str) -> np.ndarray:
     return memo(_hardest_first, a.runs, b.runs, hardness, metric)
 
 
-def mean_confusion(runs: Sequence[Run]) -> np.ndarray:
-    """Mean over `runs` of metrics.confusion, float (C, C): row = true, column = predicted."""
+def mean_confusion(runs: Sequence[Run]) -> csr_array:
+    """Mean over `runs` of metrics.confusion, float (C, C), sparse: row = true, column = predicted."""
     return memo(_mean_confusion, tuple(runs))
 
 
@@ -92,7 +93,7 @@ def outcome_frame(sides: Sides, class_index: int, most: int = 8) -> pd.DataFrame
     The `most` common predictions of both models together, and "other classes" for the rest.
     """
     names = np.array(sides.class_names)
-    rows = {side.letter: mean_confusion(side.runs)[class_index] for side in (sides.a, sides.b)}
+    rows = {side.letter: _answers(side.runs, class_index) for side in (sides.a, sides.b)}
     total = rows["A"] + rows["B"]
     order = [class_index] + [int(c) for c in np.argsort(-total, kind="stable") if c != class_index and total[c] > 0]
     shown, rest = order[: most + 1], order[most + 1 :]
@@ -110,7 +111,7 @@ def outcome_frame(sides: Sides, class_index: int, most: int = 8) -> pd.DataFrame
 
 def class_text(sides: Sides, class_index: int, most: int = 3) -> str:
     """What becomes of one class, as a sentence: its recall under A and B, and where B's errors go; means over seeds."""
-    rows = [mean_confusion(side.runs)[class_index] for side in (sides.a, sides.b)]
+    rows = [_answers(side.runs, class_index) for side in (sides.a, sides.b)]
     support = max(rows[0].sum(), 1)
     name = sides.class_names[class_index]
     recall = ", ".join(f"{row[class_index] / support:.0%} ({letter})" for row, letter in zip(rows, "AB", strict=True))
@@ -142,27 +143,35 @@ def class_confusions(sides: Sides, class_index: int, most: int = 8) -> pd.DataFr
 
     Columns confusion ("true → predicted"), A, B: images (means over seeds).
     """
-    a, b = (mean_confusion(side.runs) for side in (sides.a, sides.b))
     others = np.delete(np.arange(sides.n_classes), class_index)
     true = np.append(np.full(len(others), class_index), others)
     predicted = np.append(others, np.full(len(others), class_index))
-    both = a[true, predicted] + b[true, predicted]
+    counts = [mean_confusion(side.runs) for side in (sides.a, sides.b)]
+    a, b = (np.append(each[[class_index]].toarray()[0, others], each[:, [class_index]].toarray()[others, 0])
+            for each in counts)  # fmt: skip
+    both = a + b
     order = [k for k in np.argsort(-both, kind="stable")[:most] if both[k] > 0]
     true, predicted = true[order], predicted[order]
     names = sides.class_names
     return pd.DataFrame(
         {
             "confusion": [f"{names[t]} → {names[p]}" for t, p in zip(true, predicted, strict=True)],
-            "A": a[true, predicted],
-            "B": b[true, predicted],
+            "A": a[order],
+            "B": b[order],
         }
     )
 
 
-def _mean_confusion(runs: tuple[Run, ...]) -> np.ndarray:
-    mean = np.mean([metrics.confusion(run) for run in runs], axis=0)
-    mean.flags.writeable = False
-    return mean
+def _mean_confusion(runs: tuple[Run, ...]) -> csr_array:
+    total = metrics.confusion(runs[0])
+    for run in runs[1:]:
+        total = total + metrics.confusion(run)
+    return total / len(runs)
+
+
+def _answers(runs: Sequence[Run], class_index: int) -> np.ndarray:
+    """The images of a class by predicted class, mean over runs, float (C,)."""
+    return mean_confusion(runs)[[class_index]].toarray()[0]
 
 
 def _mean_class_table(runs: tuple[Run, ...], auc: bool) -> pd.DataFrame:

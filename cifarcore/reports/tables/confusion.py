@@ -2,7 +2,9 @@
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import diags_array
 
+from cifarcore.evidence import softmax
 from cifarcore.evidence.comparison import Comparison
 from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables.classes import mean_confusion
@@ -18,7 +20,7 @@ def confusion_frame(
     `show` is "A", "B" or "B − A". Columns true, predicted, value, a, b, difference (images, means over seeds), claim,
     muted (a difference that is not significant).
     """
-    a, b = (mean_confusion(side.runs)[np.ix_(rows, columns)] for side in (sides.a, sides.b))
+    a, b = (mean_confusion(side.runs)[rows][:, columns].toarray() for side in (sides.a, sides.b))
     claims = _claims(result, rows, columns, errors_only)
     left_out = rows[:, None] == columns[None, :] if errors_only else None
     names = ([sides.class_names[c] for c in classes] for classes in (rows, columns))
@@ -31,10 +33,11 @@ def superclass_frame(sides: Sides, result: Comparison, show: str, errors_only: b
     Cells of superclasses are tested themselves, as a family of their own.
     """
     run = sides.a.first
-    fold = np.eye(len(run.superclass_names))[run.superclass_of]  # (C, S)
+    fold = softmax.superclass_fold(run)
     a, b = (mean_confusion(side.runs) for side in (sides.a, sides.b))
     if errors_only:
-        a, b = (counts - np.diag(np.diag(counts)) for counts in (a, b))
+        a, b = (counts - diags_array(counts.diagonal()) for counts in (a, b))
+    a, b = ((fold.T @ counts @ fold).toarray() for counts in (a, b))
     cells = result.superclass_cells
     claims = np.full((fold.shape[1],) * 2, "", dtype=object)  # a tenth of what texts would take
     for errors in (True, False)[: 1 if errors_only else 2]:  # with correct predictions the diagonal's own family
@@ -43,7 +46,7 @@ def superclass_frame(sides: Sides, result: Comparison, show: str, errors_only: b
             np.fill_diagonal(claims, "")
         claims[shown["true"].to_numpy(int), shown["predicted"].to_numpy(int)] = shown["claim"]
     names = sides.superclass_names
-    return _cells(fold.T @ a @ fold, fold.T @ b @ fold, names, names, show, claims, None)
+    return _cells(a, b, names, names, show, claims, None)
 
 
 def cells_text(result: Comparison, frame: pd.DataFrame, level: str) -> str:
