@@ -1,5 +1,6 @@
 """What the commands share: the console, the data option, and how a table and a training's progress are shown."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cifarcore.text import printable
+
+# Python has no stream where it was closed (`>&-`), and the next file opened would have its place and what is printed
+for _stream in ("stdout", "stderr"):
+    if getattr(sys, _stream) is None:
+        setattr(sys, _stream, open(os.devnull, "w", encoding="utf-8"))
 
 
 class _Console(Console):

@@ -268,3 +268,14 @@ def test_a_user_without_a_home_gets_a_report(runs, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "</html>" in out.read_text(encoding="utf-8") and (tmp_path / "tmp" / "cifarcore-54321").is_dir()
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_closed_stream_ends_no_command(closed):
+    code = f"""import sys
+sys.{closed} = None
+sys.argv[1:] = ["compare", "--help"]
+from cifarcore.cli.main import main
+main()"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == 0 and "Traceback" not in ended.stderr
