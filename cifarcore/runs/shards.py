@@ -12,6 +12,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.formats import read_predictions
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions
+from cifarcore.runs.scores import sum_to_one
 
 _NAMING = ("sample_ids", "files", "rows")  #: what says which image a row is
 _TOLERANCE = 0.01  #: between two outputs for one image, which differ in their last digits from one batch to another
@@ -47,7 +48,18 @@ def _difference(one: Predictions, other: Predictions) -> str:
     for name in ("labels", *_NAMING):
         if (getattr(one, name) is None) != (getattr(other, name) is None):
             return f"has {name.replace('_', ' ')} where the other has none, or none"
-    return "has other kinds of scores" if one.kind != other.kind else ""
+    if one.kind != other.kind or not one.kind and len({_looks_like(each.scores) for each in (one, other)} - {None}) > 1:
+        return "has scores of another kind (logits or probabilities)"
+    return ""
+
+
+def _looks_like(scores: np.ndarray) -> str | None:
+    """Logits, probabilities or their logarithms; None for predicted classes, and for a single image, of which logits
+    may look like any.
+    """
+    if scores.ndim != 2 or len(scores) < 2:
+        return None
+    return ("logarithms" if scores.min() < 0 else "probabilities") if sum_to_one(scores) else "logits"
 
 
 def _joined(parts: list[Predictions]) -> Predictions:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from import_checks import same, saved
 from processes import invoke
+from scipy.special import log_softmax, softmax
 
 from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
@@ -85,6 +86,10 @@ def test_what_cannot_be_joined(run, tmp_path):
     assert "rank1.csv: has labels where" in refusal()
     tables[1].rename(columns={run.class_names[0]: "yeti"}).to_csv(paths[1], index=False)
     assert "rank1.csv: has other columns than rank0.csv" in refusal()
+    names = run.class_names.tolist()
+    for unlike in (softmax(tables[1][names], axis=1), log_softmax(tables[1][names], axis=1)):
+        tables[1].assign(**dict(zip(names, np.asarray(unlike).T, strict=True))).to_csv(paths[1], index=False)
+        assert "rank1.csv: has scores of another kind (logits or probabilities) than rank0.csv" in refusal()
     pd.concat([tables[1], tables[0].iloc[:1].assign(**{run.class_names[0]: 99.0})]).to_csv(paths[1], index=False)
     assert "two files have different scores for this image" in refusal()
     for path, table in zip(paths, tables, strict=True):
