@@ -18,6 +18,9 @@ SURE = 3.0
 LEAST = 50  #: images from which an accuracy is held against chance
 UNLIKELY = 20  #: bits of coincidence that chance does not make
 SHORTEST = 10  #: images of a test set; fewer, again and again, are classes that take turns
+#: most rows of one image in a row that are looked for; how much more alike than the rows of two images these then are,
+#: as a correlation, and by how many standard errors
+MOST_IN_A_ROW, ALIKE, CERTAIN = 32, 0.3, 6.0
 TOO_SURE = 0.4  #: by which the mean confidence exceeds the accuracy of few models, and of many whose labels are others'
 
 
@@ -118,7 +121,7 @@ def repeated_rows(run: "Run") -> list[str]:
     _, first, which = np.unique(kinds, return_index=True, return_inverse=True)
     again = np.flatnonzero(first[which] != np.arange(run.n_images))
     if not run.has_scores or not len(again):
-        return _repeated_labels(run.labels)
+        return _repeated_labels(run.labels) or _alike_in_a_row(run)
     same, row = first[which[again[0]]], again[0]
     return [
         f"the scores and the label of {counted(len(again), 'row')} are those of an earlier row (first: rows {same} and "
@@ -146,6 +149,41 @@ def _repeated_labels(labels: np.ndarray) -> list[str]:
     if not taking_turns and -np.log2(share).sum() > UNLIKELY + np.log2(len(labels)):
         return [f"from row {after:,} on the labels are those of the first rows again, in the same order, {ask}"]
     return []
+
+
+def _alike_in_a_row(run: "Run") -> list[str]:
+    """A note on rows that are alike so many at a time, as those of one image under several augmentations or models,
+    where the labels do not tell as they are in the order of the classes.
+    """
+    own = np.concatenate([_of_own_class(run, rows) for rows in run.blocks()] or [np.zeros(0)])
+    counts = np.maximum(np.bincount(run.labels), 1)
+    own -= (np.bincount(run.labels, own) / counts)[run.labels]
+    spread = np.sqrt(np.bincount(run.labels, own**2) / counts)[run.labels]
+    own = np.clip(own / np.where(spread > 0, spread, 1), -3, 3)
+    products = np.where(np.diff(run.labels) == 0, own[:-1] * own[1:], np.nan)  # of each row and the next
+    rows, found = np.flatnonzero(np.isfinite(products)), (0.0, 0)
+    for each in (k for k in range(2, MOST_IN_A_ROW + 1) if run.n_images % k == 0):
+        last = (rows + 1) % each == 0
+        # films' frames are alike, too, but grow unlike little by little: those beside the last of each tell
+        near = products[np.clip([rows[last] - 1, rows[last] + 1], 0, len(products) - 1)]
+        within, between, beside = products[rows[~last]], products[rows[last]], near[np.isfinite(near)]
+        if min(map(len, (within, between, beside))) < SHORTEST:
+            continue
+        more, at_once = (float(part.mean() - between.mean()) for part in (within, beside))
+        error = float(within.var() / len(within) + between.var() / len(between)) ** 0.5
+        if error and more > max(ALIKE, CERTAIN * error) and at_once > more / 2:
+            found = max(found, (more / error, each))
+    return [
+        f"the scores are alike {found[1]} rows at a time, as of one image under several augmentations or models: is "
+        "each image there once? If not, the accuracy is their mean, and every interval is too narrow"
+    ] * bool(found[1])
+
+
+def _of_own_class(run: "Run", rows: slice) -> np.ndarray:
+    """How far the score of each row's own class is above those of the others, on average."""
+    scores, labels = run.logits[rows].astype(np.float32), run.labels[rows]
+    own = np.take_along_axis(scores, labels[:, None].astype(np.int64), axis=1)[:, 0]
+    return (own - scores.mean(axis=1)).astype(np.float64)
 
 
 def _period(labels: np.ndarray) -> int:

@@ -1,5 +1,8 @@
 """Runs without pictures: row i is image i of a test set that has a name, and labels guard the order."""
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +12,7 @@ from made import made_run
 from cifarcore import CifarcoreError, Run, compare
 from cifarcore.data.ids import row_ids, sample_ids
 from cifarcore.runs.alignment import align
-from cifarcore.runs.notes import _repeated_labels
+from cifarcore.runs.notes import _alike_in_a_row, _repeated_labels
 from cifarcore.runs.run import load_run, save_run
 
 
@@ -153,6 +156,38 @@ def test_the_rows_of_several_models_in_one_file_are_doubted(tmp_path, how, score
     given = scores if scored else names[scores.argmax(axis=1)]
     with pytest.warns(UserWarning, match=said):
         Run.from_predictions(given, labels[rows], class_names=names, test_set="shop")
+
+
+@pytest.mark.parametrize("scored", [True, False])
+@pytest.mark.parametrize("many", [2, 3, 4, 10])
+def test_the_rows_of_one_image_that_stand_side_by_side_are_doubted_by_class_too(many, scored):
+    """As of test-time augmentation over a folder: the labels, in the order of the classes, tell nothing."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 80)
+    scores = rng.normal(size=(240, 3)) + np.eye(3)[labels]
+    views = np.repeat(scores, many, axis=0) + 0.3 * rng.normal(size=(240 * many, 3))
+    names = np.array(["cat", "dog", "eel"])
+
+    def given(scores):
+        return scores if scored else names[scores.argmax(axis=1)]
+
+    with pytest.warns(UserWarning, match=f"the scores are alike {many} rows at a time"):
+        Run.from_predictions(given(views), np.repeat(labels, many), class_names=names, test_set="shop")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Run.from_predictions(given(scores), labels, class_names=names, test_set="shop")
+
+
+def test_rows_alike_without_a_period_are_not_doubted():
+    """As rows by chance, and the frames of films, which change little by little."""
+    rng = np.random.default_rng(0)
+    for drift in [0] * 100 + [0.2] * 100:
+        n_classes, images = rng.integers((5, 20), (20, 100))
+        labels = np.repeat(np.arange(n_classes), images)
+        scores = rng.standard_t(2, size=(len(labels), n_classes))
+        scores += drift * np.cumsum(scores, axis=0)
+        run = made_run(n_classes, len(labels), 0.5)
+        assert _alike_in_a_row(replace(run, labels=labels, logits=scores)) == []
 
 
 @pytest.mark.parametrize(
