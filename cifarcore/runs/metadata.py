@@ -16,6 +16,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.by_name import AMBIGUOUS, MISSING, lines_of
 from cifarcore.runs.layout import MAX_METADATA, UNKNOWN
 from cifarcore.runs.predictions import as_sample_ids, refuse_long_texts
+from cifarcore.runs.readers.columns import count_from, row_numbers
 from cifarcore.runs.readers.roles import role_of
 from cifarcore.runs.readers.tables import refuse_unbounded
 from cifarcore.text import one_line
@@ -40,8 +41,7 @@ def read_metadata(
     table = _read(path)
     name = Path(path).name
     by_id = next((column for column in table if role_of(column) == "sample_ids"), None)
-    named = {role: column for column in reversed(table.columns) if (role := role_of(column)) in ("files", "place")}
-    by_file = named.get("files", named.get("place"))  # an id beside the files may be any number
+    by_file = _of_files(table, name, files or ())
     if by_id is not None and ids is not None:
         key, keys = by_id, as_sample_ids(table[by_id].to_numpy()).tolist()
     elif by_file is not None and files is not None:
@@ -74,6 +74,19 @@ def read_metadata(
     note = f"metadata of {known:,} of {len(wanted):,} images: {', '.join(map(repr, columns[:5]))}"
     note += ", …" if len(columns) > 5 else ""
     return {"metadata_names": np.array(columns), "metadata_values": kept}, note, commas
+
+
+def _of_files(table: pd.DataFrame, name: str, files: Sequence[str]) -> str | None:
+    """The column of a table that says which of `files` (N,) a line is of. Raises CifarcoreError where two differ."""
+    columns = [column for column in table if role_of(column) == "files"]
+    if not columns:  # an id beside the files may be any number
+        return next((column for column in table if role_of(column) == "place"), None)
+    lines = {column: lines_of(table[column].tolist(), files) for column in columns if len(columns) > 1}
+    best = max(columns, key=lambda column: (lines[column] >= 0).sum() if lines else 0)
+    for column, each in lines.items():
+        if ((each >= 0) & (lines[best] >= 0) & (each != lines[best])).any():
+            raise CifarcoreError(f"metadata {name}: {best!r} and {column!r} name different images; keep one")
+    return best
 
 
 def metadata_of(given: Any, ids: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -162,6 +175,12 @@ def _refuse_other_ids(columns: dict[str, list[Any]], ids: np.ndarray) -> None:
     """Raises CifarcoreError where a column that is called otherwise has the `ids` (N,) in another order."""
     hashes = ids.max(initial=0) >= 2**32  # else any column may count the images, such as their ranks
     for name, values in columns.items():
+        numbers = row_numbers(np.array(values, dtype=object)) if role_of(name) == "place" else None
+        if numbers is not None and count_from(numbers) is not None and (np.diff(numbers) != 1).any():
+            raise CifarcoreError(
+                f"{name!r} numbers the rows in another order; bring them into the order of the images, or leave it out "
+                "if they are"
+            )
         if len(values) != len(ids) or not (hashes or role_of(name) == "place"):
             continue
         try:

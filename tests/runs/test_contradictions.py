@@ -229,6 +229,19 @@ def test_metadata_with_ids_under_another_heading_is_refused_in_another_order(mad
     assert called(made, sample_ids=rank[::-1], metadata={"rank": rank}).metadata_names.tolist() == ["rank"]
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_metadata_that_numbers_the_rows_in_another_order_is_refused(first):
+    """As a frame that was sorted by another column: its rows were taken by place."""
+    order = np.random.default_rng(1).permutation(40)
+    scores, labels = np.eye(4)[np.arange(40) % 4], np.arange(40) % 4
+    arguments = {"class_names": list("abcd"), "test_set": "shop"}
+    frame = pd.DataFrame({"index": order + first, "site": order})
+    with pytest.raises(CifarcoreError, match="'index' numbers the rows in another order; bring them into"):
+        Run.from_predictions(scores, labels, metadata=frame, **arguments)
+    Run.from_predictions(scores, labels, metadata=frame.sort_values("index"), **arguments)
+    Run.from_predictions(scores, labels, metadata=frame.rename(columns={"index": "rank"}), **arguments)
+
+
 def test_metadata_with_ids_is_brought_into_the_order_of_the_images(made):
     camera = [f"camera {i % 7}" for i in range(len(made.ids))]
     table = pd.DataFrame({"sample_id": made.ids, "camera": camera}).sample(frac=1, random_state=0)

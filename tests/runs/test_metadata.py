@@ -110,6 +110,25 @@ def test_the_file_says_which_image_a_line_is_of_and_not_an_id_beside_it(tmp_path
     assert found.run.metadata_values[:, 1].tolist() == [f"of {names[of_id[int(i)]]}" for i in found.run.sample_ids]
 
 
+def test_of_two_columns_of_files_the_one_that_names_the_images_counts(tmp_path):
+    """And none where both do, otherwise: the first of them was taken, whichever was meant."""
+    names = [f"{name}/{i}.png" for i, name in enumerate(["cat", "dog"] * 6)]
+    for i, name in enumerate(names):
+        (tmp_path / "pics" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4), (20 * i, 1, 2)).save(tmp_path / "pics" / name)
+    pd.DataFrame({"file": names, "cat": 0.7, "dog": 0.3}).to_csv(tmp_path / "theirs.csv", index=False)
+    options = {"images": str(tmp_path / "pics"), "metadata": str(tmp_path / "known.csv")}
+    for others in ([f"IMG_{i}.jpg" for i in range(12)], [name.split("/")[1] for name in names], names):
+        for order in ([0, 1, 2], [1, 0, 2]):
+            known = pd.DataFrame({"path": names, "filename": others, "site": [f"of {name}" for name in names]})
+            known.iloc[:, order].to_csv(tmp_path / "known.csv", index=False)
+            found = taken(tmp_path / "theirs.csv", tmp_path, **options).run
+            assert columns_of(found)["site"].tolist() == [f"of {name}" for name in names]
+            known.assign(filename=names[1:] + names[:1]).iloc[:, order].to_csv(tmp_path / "known.csv", index=False)
+            said = refused(tmp_path / "theirs.csv", tmp_path, **options)
+            assert "name different images; keep one" in said
+
+
 def test_slices_are_searched_by_them(run):
     worse = np.arange(400) < 120
     other = made_run(10, 400, 0.8, model="resnet18")
