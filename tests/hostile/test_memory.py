@@ -23,6 +23,8 @@ from cifarcore.data.packs import Pack
 from cifarcore.errors import CifarcoreError
 from cifarcore.evidence.comparison import compare, refuse_too_large
 from cifarcore.files import MOST_LISTED, version
+from cifarcore.reports.sides import Side, Sides
+from cifarcore.reports.tables.roc import SOURCES, pair_frame
 from cifarcore.runs import archive, memo
 from cifarcore.runs.formats import read_labels, read_predictions
 from cifarcore.runs.layout import MAX_COLUMNS, MAX_IMAGES
@@ -315,6 +317,19 @@ def test_a_comparison_takes_no_more_for_classes_that_few_images_have():
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert len(table) == 20_000 and most < 40 * scores < 20_000**2
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_pairs_of_classes_are_not_all_looked_at(source):
+    """Of 20,000 classes there are 200 million, which took ten gigabytes."""
+    one = _few_images_of(20_000)
+    other = replace(one, logits=np.roll(one.logits, 1, axis=0), meta={"model": "n"})
+    sides = Sides(Side("A", "m", (one,)), Side("B", "n", (other,)), 0, 0, np.arange(20_000))
+    tracemalloc.start()
+    pairs = pair_frame(sides, source)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pairs) == 12 and most < 20_000**2 / 2
 
 
 def test_runs_that_do_not_fit_are_refused_with_their_size(folder, monkeypatch):

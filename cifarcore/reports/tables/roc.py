@@ -6,9 +6,11 @@ Numbers over several seeds are means of per-seed numbers; the arithmetic of one 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations, islice
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_array, triu
 
 from cifarcore.evidence import roc_curves
 from cifarcore.evidence.comparison import Comparison
@@ -210,18 +212,17 @@ def _pair_frame(
     a: tuple[Run, ...], b: tuple[Run, ...], classes: tuple[int, ...], source: str, most: int
 ) -> pd.DataFrame:
     chosen = np.array(classes)
-    first, second = (chosen[index] for index in np.triu_indices(len(chosen), 1))
-    confused = [mean_confusion(runs)[first, second] + mean_confusion(runs)[second, first] for runs in (a, b)]
-    by = {SOURCES[0]: confused[0], SOURCES[1]: confused[1]}.get(source, confused[0] + confused[1])
-    order = np.argsort(-by, kind="stable")[: most if source in SOURCES[:2] else MOST_PAIRS]
-    pairs = np.stack([first[order], second[order]], axis=1)
+    confused = [_confused(mean_confusion(runs)[chosen][:, chosen]) for runs in (a, b)]
+    by = {SOURCES[0]: confused[0], SOURCES[1]: confused[1]}.get(source, confused[0].add(confused[1], fill_value=0))
+    places = _first_pairs(by, len(chosen), most if source in SOURCES[:2] else MOST_PAIRS)
+    pairs = chosen[np.array(places, int).reshape(-1, 2)]
     areas = [np.mean([roc_curves.pair_aucs(run, pairs) for run in runs], axis=0) for runs in (a, b)]
     frame = pd.DataFrame(
         {
             "first": pairs[:, 0],
             "second": pairs[:, 1],
-            "confused_a": confused[0][order],
-            "confused_b": confused[1][order],
+            "confused_a": confused[0].reindex(places, fill_value=0).to_numpy(),
+            "confused_b": confused[1].reindex(places, fill_value=0).to_numpy(),
             "auc_a": areas[0],
             "auc_b": areas[1],
             "difference": areas[1] - areas[0],
@@ -230,6 +231,22 @@ def _pair_frame(
     if source == SOURCES[2]:
         frame = frame.reindex(frame["difference"].abs().sort_values(ascending=False, kind="stable").index)
     return frame.head(most).reset_index(drop=True)
+
+
+def _confused(counts: csr_array) -> pd.Series:
+    """Images of either of two classes that are misclassified as the other, by pair of places; of pairs that have some,
+    as there may be millions of pairs.
+    """
+    pairs = triu(counts + counts.T, 1).tocoo()
+    return pd.Series(pairs.data, pd.MultiIndex.from_arrays([pairs.row, pairs.col])).sort_index()
+
+
+def _first_pairs(by: pd.Series, n: int, most: int) -> list[tuple[int, int]]:
+    """The `most` highest of all pairs of `n` places, of equal ones the first; pairs that are not in `by` have 0."""
+    ranked = by.sort_values(ascending=False, kind="stable").index[:most].tolist()
+    known = set(ranked)
+    others = (pair for pair in combinations(range(n), 2) if pair not in known)
+    return [*ranked, *islice(others, most - len(ranked))]
 
 
 def _read(curve: pd.DataFrame) -> np.ndarray:
