@@ -12,7 +12,10 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.arrays import as_array
+from cifarcore.runs.class_names import names_of
 from cifarcore.runs.loaders import refuse_left_out, refuse_other_names, refuse_other_order, refuse_racing
+from cifarcore.runs.predictions import as_class_labels
+from cifarcore.runs.readers.roles import role_of
 from cifarcore.runs.run import Run, save_run
 
 if TYPE_CHECKING:
@@ -214,14 +217,15 @@ def _whole(given: Any) -> np.ndarray | None:
 
 
 def _refuse_other_classes(names: Sequence[str], of_network: Sequence[str], dataset: Any) -> None:
-    """Raises CifarcoreError where the network, or the data set of Hugging Face, counts the same classes in another
-    order.
+    """Raises CifarcoreError where the network, or the data set of Hugging Face, counts classes of these names, however
+    they are spelled, in another order.
     """
     features = getattr(dataset, "features", None)
     columns = features.items() if isinstance(features, Mapping) else ()
     counted = {f"the column {name!r} of the data set": getattr(each, "names", None) for name, each in columns}
     for what, theirs in {"the network's id2label": of_network, **counted}.items():
-        if theirs and sorted(theirs) == sorted(names) and list(theirs) != list(names):
+        places = names_of(names).places(list(theirs or ()))
+        if len(places) == len(names) and ((places >= 0) & (places != np.arange(len(places)))).any():
             raise CifarcoreError(
                 f"{what} counts the classes as {', '.join(theirs[:3])}, …, and class_names, without which id2label is "
                 f"taken, as {', '.join(names[:3])}, …; bring all into one order"
@@ -250,8 +254,10 @@ def _parts(batch: Any) -> tuple[Any, Any]:
     if isinstance(batch, Mapping):
         named = [name for name in ("labels", "label", "targets", "target") if name in batch]
         name = named[0] if named else None
-        if any(_may_be_labels(batch[each], batch[name]) for each in named[1:]):
-            raise CifarcoreError(f"a batch has {' and '.join(named)}, of which any may be the labels; keep one of them")
+        others = [each for each in batch if name is not None and each != name and role_of(str(each)) == "labels"]
+        if named := [each for each in others if _may_be_labels(batch[each], batch[name], True)]:
+            shown = " and ".join([name, *named])
+            raise CifarcoreError(f"a batch has {shown}, of which any may be the labels; keep one of them")
         inputs = {key: value for key, value in batch.items() if key != name}
         if name is not None and inputs:
             return next(iter(inputs.values())) if len(inputs) == 1 else inputs, batch[name]
@@ -265,10 +271,18 @@ def _parts(batch: Any) -> tuple[Any, Any]:
     raise CifarcoreError("a batch has no labels; let the loader give (inputs, labels)")
 
 
-def _may_be_labels(part: Any, labels: Any) -> bool:
-    """Whether another part of a batch has whole numbers of its images too, as the numbers of rows are."""
+def _may_be_labels(part: Any, labels: Any, called_so: bool = False) -> bool:
+    """Whether another part has whole numbers, as of rows, or other classes: one-hot, or anyhow where `called_so`."""
     shape, kind = getattr(part, "shape", None), str(getattr(part, "dtype", ""))
-    return shape is not None and tuple(shape) == tuple(getattr(labels, "shape", ())) and "int" in kind
+    if shape is not None and tuple(shape) == tuple(getattr(labels, "shape", ())) and "int" in kind:
+        return True
+    if not called_so and len(shape or ()) < 2:
+        return False  # such as weights
+    try:
+        theirs, ours = (as_class_labels(as_array(each, "labels")) for each in (part, labels))
+    except CifarcoreError:
+        return False
+    return theirs.dtype == ours.dtype and len(theirs) == len(ours) and not np.array_equal(theirs, ours)
 
 
 def _moved(values: Any, device: Any) -> Any:

@@ -143,7 +143,21 @@ def test_a_batch_with_two_kinds_of_labels_is_refused(network):
 
     with pytest.raises(CifarcoreError, match="a batch has labels and label, of which any may be the labels"):
         given(labels=(labels + 1) % 3)
-    check(given(target=torch.nn.functional.one_hot(labels, 3).float()), network)
+    one_hot = torch.nn.functional.one_hot(labels, 3).float()
+    for name in ("fine_label", "true_label", "y"):
+        with pytest.raises(CifarcoreError, match=f"a batch has label and {name}, of which any may be the labels"):
+            given(**{name: (labels + 1) % 3})
+    for other in ((labels + 1) % 3 + 0.0, one_hot.roll(1, 1)):
+        with pytest.raises(CifarcoreError, match="a batch has label and target, of which any may be the labels"):
+            given(target=other)
+    for same in ({"target": one_hot}, {"target": 0.9 * one_hot + 0.01}, {"y": labels + 0.0}, {"coarse_label": labels}):
+        check(given(**same), network)
+    with pytest.raises(CifarcoreError, match="a batch has 3 parts, of which several may be the labels"):
+        loader = DataLoader(TensorDataset(images, labels, one_hot.roll(1, 1)), 5)
+        integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS)
+    for same in (one_hot, labels + 1.0):  # such as weights
+        loader = DataLoader(TensorDataset(images, labels, same), 5)
+        check(integrations.run_from_torch(network, loader, images=IMAGES, **ARGUMENTS), network)
 
 
 def test_the_models_answers_are_no_labels(tmp_path, network):
@@ -289,6 +303,11 @@ def test_outputs_of_a_trainer_in_batches_and_classes_in_another_order(network):
             integrations.run_from_trainer(trainer, named, images=IMAGES, **given)
     with pytest.raises(CifarcoreError, match="the network's id2label counts the classes as cat, dog, eel, …, and"):
         integrations.run_from_trainer(trainer, [], images=IMAGES, class_names=turned)
+    for other in ([name.upper() for name in turned], ["a horse", CLASSES[0], CLASSES[2]]):  # one of them by no name
+        with pytest.raises(CifarcoreError, match="the network's id2label counts the classes as cat, dog, eel, …, and"):
+            integrations.run_from_trainer(trainer, [], images=IMAGES, class_names=other)
+        with pytest.raises(CifarcoreError, match="the data set counts the classes as cat, dog, eel, … .classes."):
+            refuse_other_names(SimpleNamespace(classes=CLASSES), other)
     named_otherwise = integrations.run_from_trainer(trainer, [], images=IMAGES, class_names=["Katze", "Hund", "Aal"])
     assert named_otherwise.class_names.tolist() == ["Katze", "Hund", "Aal"]
     with pytest.raises(CifarcoreError, match="2 columns of labels; give the trainer's label_names one"):
