@@ -2,6 +2,7 @@
 where run files are.
 """
 
+import errno
 import glob
 import hashlib
 import os
@@ -119,6 +120,24 @@ def download_name(*parts: str, suffix: str) -> str:
     return "_".join(re.sub(r"\W+", "-", part).strip("-") for part in parts) + suffix
 
 
+def open_file(path: Path) -> BinaryIO:
+    """Open a file to read it. Raises OSError for what is none as well: a device has no end, and a pipe keeps whoever
+    opens it waiting and is read but once.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "is no file", str(path))
+    return path.open("rb")
+
+
+def read_whole(path: Path, most: int) -> bytes:
+    """The content of a file of at most `most` bytes. Raises OSError for a larger one, and as `open_file`."""
+    with open_file(path) as file:
+        content = file.read(most + 1)  # whatever size it is said to have
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"has more than the {most >> 20} MiB that are read", str(path))
+    return content
+
+
 def open_zip(file: BinaryIO, most: int = MOST_LISTED) -> zipfile.ZipFile:
     """The archive in `file`, to be read. Raises BadZipFile where its list of entries takes more than `most` bytes:
     zipfile makes objects of all of them, ten times as large.
@@ -152,6 +171,8 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     replaced, not the link; a device or a pipe is written to. The file has the mode that it had, else the usual one.
     """
     path = Path(path)
+    if not path.name:  # `.`, which no other name can be beside
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     try:
         mode: int | None = path.stat().st_mode
     except FileNotFoundError:

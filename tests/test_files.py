@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import pytest
 from processes import ROOT
@@ -13,7 +15,7 @@ from processes import ROOT
 from cifarcore import files, places
 from cifarcore.data.cifar100 import data_dir
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import atomic_write, check_plain, download_name, plain_name, runs_dir
+from cifarcore.files import atomic_write, check_plain, download_name, open_file, plain_name, read_whole, runs_dir
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -140,9 +142,24 @@ def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
     assert stat.S_ISFIFO(pipe.stat().st_mode)
 
 
-def test_a_folder_is_refused(tmp_path):
-    with pytest.raises(OSError), atomic_write(tmp_path) as file:
-        file.write(b"x")
+@posix
+def test_what_has_no_end_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        for read in (open_file, partial(read_whole, most=9)):
+            with pytest.raises(OSError, match="is no file"):
+                read(path)
+    (tmp_path / "long").write_bytes(bytes(3 << 20))
+    with pytest.raises(OSError, match="has more than the 2 MiB that are read"):
+        read_whole(tmp_path / "long", 2 << 20)
+    assert read_whole(tmp_path / "long", 3 << 20) == bytes(3 << 20)
+
+
+def test_a_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path, "."):
+        with pytest.raises(IsADirectoryError), atomic_write(folder) as file:
+            file.write(b"x")
     assert tmp_path.is_dir() and not list(tmp_path.iterdir())
 
 

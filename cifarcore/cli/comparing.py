@@ -108,6 +108,8 @@ def _refuse_same(runs: list[Path], outputs: dict[str, Path | None]) -> None:
 
     taken = {path.resolve(): "a run file that is compared" for path in runs}
     for flag, path in outputs.items():
+        if path and path.is_dir():
+            raise CifarcoreError(f"--{flag} {path}: is a folder; name a file")
         if path and (path.is_file() or not path.exists()):  # not a device
             # `--html A B` takes A for the page's name
             if what := taken.get(path.resolve()) or ("a run file" if is_run_file(path) else ""):

@@ -24,9 +24,11 @@ def properties(
     import numpy as np
 
     from cifarcore.data.property_files import measure_source, measured_folders, properties_of, sources
-    from cifarcore.runs.run import load_run
+    from cifarcore.runs.run import load_run, read_header
     from cifarcore.runs.test_sets import pack_path
 
+    for run in run_files(runs or []):
+        read_header(run)  # refused before anything is measured
     places = [*sources(data, [pack_path(run) for run in runs or ()]), *([images] if images else [])]
     if not places:
         raise CifarcoreError("no pictures here; run `cifarcore data`, or name a folder with --images")

@@ -147,6 +147,8 @@ def project(
     from cifarcore.training.projection import project as project_run
 
     config, reference, refusals = ProjectConfig(**changes), align_to, []
+    if align_to:
+        load_run(align_to)  # refused before anything is computed
     for path in run_files(runs):
         try:
             read, run = seen(path), load_run(path)

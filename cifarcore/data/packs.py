@@ -21,7 +21,7 @@ from cifarcore.data.ids import rows_of, sample_ids
 from cifarcore.data.known_images import known_images
 from cifarcore.data.picture_files import Picture
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import open_zip
+from cifarcore.files import open_file, open_zip
 
 PACK = ".pictures.zip"
 #: pictures of at most this side are kept as they are, larger ones as a JPEG of this side
@@ -53,7 +53,7 @@ def packed_files(pack: Path) -> dict[str, int]:
     none.
     """
     try:
-        with pack.open("rb") as file, _listed(file) as archive:
+        with open_file(pack) as file, _listed(file) as archive:
             return {
                 name: _id_of(entry.filename)
                 for entry in archive.infolist()
@@ -67,7 +67,7 @@ def packed_files(pack: Path) -> dict[str, int]:
 def is_pack(path: Path) -> bool:
     """Whether all that `path` holds is called as the pictures of a pack."""
     try:
-        with path.open("rb") as file, _listed(file) as archive:
+        with open_file(path) as file, _listed(file) as archive:
             return all(_NAME.fullmatch(name) for name in archive.namelist())
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
         return False
@@ -84,7 +84,7 @@ class Pack:
         """Raises CifarcoreError where `path` is no pack."""
         self.path = path
         try:
-            with path.open("rb") as file, _listed(file) as archive:
+            with open_file(path) as file, _listed(file) as archive:
                 self._file = _same(file)
                 entries = np.fromiter(map(_kept, archive.infolist()), _ENTRY)
         except (OSError, ValueError, OverflowError, NotImplementedError, zipfile.BadZipFile) as error:
@@ -120,7 +120,7 @@ class Pack:
         """
         if not entry["stored"] or entry["bytes"] > _MAX_PACKED_BYTES:
             raise ValueError("not written by this package")
-        with self.path.open("rb") as file:
+        with open_file(self.path) as file:
             if _same(file) != self._file:
                 raise ValueError("another file by now")
             file.seek(int(entry["offset"]))

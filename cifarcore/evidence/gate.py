@@ -4,6 +4,7 @@ A requirement is met where the whole 95% interval of B − A meets it: what the 
 the comparison's test decides, as in its verdict.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -83,14 +84,16 @@ def requirement(text: str) -> Requirement:
     match = _FORM.fullmatch(text)
     if not match:
         raise RequirementError(f"{text!r} is not a requirement; write METRIC >= POINTS, such as “accuracy >= -0.5”")
-    metric, name, sign, bound = match.group(1).lower(), (match.group(2) or "").strip(), match.group(3), match.group(4)
+    metric, name, sign, bound = match[1].lower(), (match[2] or "").strip(), match[3], float(match[4])
+    if not math.isfinite(bound):  # what every interval meets, or none
+        raise RequirementError(f"{text!r}: the bound is beyond all numbers; give one that is not")
     whole, parts = (*SHARES, *OTHERS), (*OF_CLASS, OF_SUPERCLASS)
     if metric not in (parts if name else whole):
         allowed = ", ".join(f"{part}[NAME]" for part in parts) if name else ", ".join((*whole, *(
             f"{part}[CLASS]" for part in OF_CLASS
         )))  # fmt: skip
         raise RequirementError(f"{text!r}: there is no metric {metric!r} here; choose one of {allowed}")
-    return Requirement(text.strip(), metric, name, ">=" if sign == ">=" else "<=", float(bound))
+    return Requirement(text.strip(), metric, name, ">=" if sign == ">=" else "<=", bound)
 
 
 def check(requirements: Sequence[Requirement], runs_a: Sequence[Run], runs_b: Sequence[Run]) -> list[Outcome]:

@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import atomic_write
+from cifarcore.files import atomic_write, read_whole
+
+_MOST_BYTES = 1 << 26
 
 
 def put_between_markers(path: str | Path, name: str, text: str) -> bool:
@@ -15,7 +17,7 @@ def put_between_markers(path: str | Path, name: str, text: str) -> bool:
     """
     path = Path(path)
     try:
-        content = path.read_bytes().decode()
+        content = read_whole(path, _MOST_BYTES).decode()
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no UTF-8"
         raise CifarcoreError(f"{path} cannot be read ({reason}); name the README that holds the {name} table") from None

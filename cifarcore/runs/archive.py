@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.files import open_zip
+from cifarcore.files import open_file, open_zip
 from cifarcore.memory import refuse_beyond_memory
 from cifarcore.runs.layout import (
     LAYOUT,
@@ -128,6 +128,8 @@ def map_npy(path: Path) -> np.ndarray:
     """The array of an `.npy`, mapped: a header that promises more than the file holds is refused before anything is
     allocated. Raises CifarcoreError for text that is none, ValueError for damage.
     """
+    if not path.is_file():  # a pipe would be waited for
+        raise CifarcoreError("is no file" if path.exists() else "no such file")
     array = np.lib.format.open_memmap(path, mode="r")
     if array.dtype.kind == "U" and not is_unicode(native(array)):
         raise CifarcoreError("holds code points beyond Unicode; use plain text")
@@ -162,7 +164,7 @@ def holds_run(file: BinaryIO) -> bool:
 def names_in(path: Path) -> frozenset[str]:
     """The names of the arrays of an `.npz`; none of a file that is not there or is none."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return _names(file)
     except OSError:
         return frozenset()

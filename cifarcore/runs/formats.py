@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.files import read_whole
 from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_texts, checked_scores, refuse_ranked
@@ -47,6 +48,7 @@ _READERS: dict[str, Callable[[Path, Collection[str]], Predictions]] = {
 SUFFIXES = tuple(suffix for suffix in _READERS if suffix != FOLDER)
 #: what is in a header before it is read, and so needs no process of its own; that of tensors has one with torch
 _BY_HEADER = (".npz", ".npy", ".pt", ".pth")
+_MOST_TEXT = 1 << 26  #: bytes of a list of labels or names
 _REMEDY = "write it as plain CSV, or its scores as .npy"
 _PLAIN = re.compile(r"[\w.+-][\w.+ -]*")
 _PICKLES = (
@@ -189,11 +191,12 @@ def _label_arrays(path: Path) -> tuple[np.ndarray, Roles, dict[str, np.ndarray]]
 def read_lines(path: str | Path) -> list[str]:
     """The lines of a text file, without blank ones. Raises CifarcoreError."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_whole(Path(path), _MOST_TEXT).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         refuse_long(text.count("\n"))
         lines = [line.strip() for line in text.split("\n")]
     except (OSError, UnicodeError) as error:
-        raise CifarcoreError(f"{path}: cannot be read as text ({error})") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CifarcoreError(f"{path}: cannot be read as text ({reason})") from None
     lines = [line for line in lines if line]
     if not lines:
         raise CifarcoreError(f"{path}: empty; give one name per line")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from cifarcore.cli import main as cli
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.run import load_run, save_run
-from cifarcore.training import loop, projection
+from cifarcore.training import evaluation, loop, projection
 
 SMALL = [
     "--dataset",
@@ -125,6 +125,15 @@ def test_maps_are_not_written_over_a_run_that_took_the_place_meanwhile(tmp_path,
     assert load_run(path).correct.mean() > 0.8
 
 
+def test_a_run_to_align_to_is_missed_before_anything_is_computed(tmp_path, monkeypatch, capsys):
+    path = save_run(made_run(maps=False), tmp_path / "cnn.npz")
+    monkeypatch.setattr(evaluation, "features_of", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr(sys, "argv", ["cifarcore", "project", str(path), "--align-to", str(tmp_path / "none.npz")])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2 and "none.npz: no such file" in capsys.readouterr().err
+
+
 def test_bad_input_is_status_2_and_one_line(tmp_path, monkeypatch, capsys):
     (tmp_path / "broken.npz").write_bytes(b"PK")
     (tmp_path / "broken.pt").write_bytes(b"PK")
@@ -135,6 +144,7 @@ def test_bad_input_is_status_2_and_one_line(tmp_path, monkeypatch, capsys):
         ["evaluate", tmp_path / "broken.pt"],
         ["evaluate", tmp_path / "half.pt"],
         ["project", tmp_path / "broken.npz"],
+        ["properties", "."],
         ["train", "--model", "vgg"],
         ["train", "--model", "cnn", "--widths", "a,b"],
     ):

@@ -119,6 +119,14 @@ def test_no_report_takes_the_place_of_what_is_no_text(runs, flag, kind, monkeypa
     assert there.read_bytes() == before
 
 
+@pytest.mark.parametrize("flag", ["--out", "--html", "--json", "--readme", "--junit", "--study"])
+def test_a_folder_is_refused_before_anything_is_computed(runs, tmp_path, flag, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for folder in (".", "", tmp_path):
+        status, lines = ended(monkeypatch, capsys, "compare", *runs, flag, folder)
+        assert status == 2 and lines == [f"cifarcore: {flag} {folder or '.'}: is a folder; name a file"]
+
+
 @pytest.mark.parametrize("flag", ["--readme", "--study"])
 def test_a_gate_refuses_what_it_does_not_write(runs, tmp_path, flag, monkeypatch, capsys):
     status, lines = ended(monkeypatch, capsys, "compare", *runs, "--require", "accuracy >= -9", flag, tmp_path / "x")

@@ -39,7 +39,18 @@ def test_requirements_are_read(text, metric, name, sign, bound):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "accuracy", "accuracy > 0", "speed >= 1", "recall >= 0", "accuracy[otter] >= 0", "accuracy >= x"]
+    "text",
+    [
+        "",
+        "accuracy",
+        "accuracy > 0",
+        "speed >= 1",
+        "recall >= 0",
+        "accuracy[otter] >= 0",
+        "accuracy >= x",
+        "accuracy >= -1e400",
+        "accuracy <= 1e400",
+    ],
 )
 def test_what_is_no_requirement_is_refused(text):
     with pytest.raises(gate.RequirementError):
