@@ -7,7 +7,7 @@ from cifarcore.config import ImportConfig
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.label_doubts import not_those_of
 from cifarcore.runs.predictions import Predictions
-from cifarcore.runs.readers import cells, text_folder
+from cifarcore.runs.readers import pairs, text_folder
 from cifarcore.runs.test_sets import TestSet
 from cifarcore.runs.understood import understood
 
@@ -76,7 +76,7 @@ def test_classes_that_are_always_the_same_other_ones_are_in_another_order(read, 
 
 def test_an_object_without_a_class_is_quoted_by_its_keys():
     with pytest.raises(CifarcoreError, match=f"^{LONG[:60]} hold no class and score; name them label and score$"):
-        cells._pair({LONG: 1, "other": 2})
+        pairs.pair({LONG: 1, "other": 2})
 
 
 def test_the_texts_of_a_folder_are_measured_before_they_are_read(tmp_path, monkeypatch):

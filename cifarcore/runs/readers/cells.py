@@ -13,11 +13,10 @@ import pandas as pd
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES, MAX_CLASSES
+from cifarcore.runs.readers.pairs import has_several, names_differ, pair, refuse_several
 from cifarcore.runs.readers.roles import SCORES
 from cifarcore.text import quoted
 
-NAME = ("label", "class", "class_name", "name", "category", "tag", "tagname", "index", "class_id", "prediction")
-SCORE = ("score", "probability", "prob", "confidence", "logit", "value")
 _NAMES = re.compile(r"((class|display)_?)?(index|indices|ids?|labels?|class|classes|names?|category|categories)", re.I)
 _RANKED = re.compile(r"(.*\D)(\d+)")
 _NUMPY = re.compile(r"np\.\w+\(([^()]*)\)")
@@ -67,6 +66,8 @@ def cells_of(table: pd.DataFrame) -> Cells | None:
     if not names:
         return Cells(heading, _matrix(heading, rows), None, used)
     beside = min(names, key=lambda name: not isinstance(_first(lists[name]), str))
+    if other := next((name for name in names if name != beside and names_differ(lists[beside], lists[name])), None):
+        raise CifarcoreError(f"{quoted(beside)} and {quoted(other)} may both name the classes, and differ; keep one")
     pairs = []
     for i, (classes, row) in enumerate(zip(lists[beside], rows, strict=True)):
         if len(classes) != len(row):
@@ -89,7 +90,7 @@ def _rows(heading: str, column: pd.Series) -> list[list[Any]] | None:
     cells = column.tolist()
     if not cells or not _is_list(cells[0]):
         return None
-    rows, size = [], 0
+    rows, size, several = [], 0, []
     for i, cell in enumerate(cells):
         if not _is_list(cell):
             raise CifarcoreError(f"{quoted(heading)} holds no list in row {i}, as it does in row 0")
@@ -98,10 +99,13 @@ def _rows(heading: str, column: pd.Series) -> list[list[Any]] | None:
             rows.append(array)
             size += 8 * len(array)
         else:
-            rows.append(list(row.items()) if isinstance(row, dict) else list(map(_pair, row)))
+            rows.append(list(row.items()) if isinstance(row, dict) else list(map(pair, row)))
             size += _OBJECT * len(row)
+            several += [row] * (not isinstance(row, dict) and has_several(row))
         if size > MAX_BYTES:
             raise CifarcoreError(f"{quoted(heading)} holds more than the {MAX_BYTES >> 30} GiB that are read")
+    if several:
+        refuse_several(heading, several)
     return rows
 
 
@@ -165,17 +169,6 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(read := dict(pairs)) < len(pairs):
         raise CifarcoreError(f"a cell names {len(pairs) - len(read)} of its {len(pairs)} classes twice")
     return read
-
-
-def _pair(item: Any) -> Any:
-    """{"label": ..., "score": ...} as a pair; anything else as it is."""
-    if not isinstance(item, dict):
-        return item
-    keys = {key.lower(): key for key in item}
-    name, score = (next((keys[key] for key in known if key in keys), None) for known in (NAME, SCORE))
-    if name is None or score is None:
-        raise CifarcoreError(f"{', '.join(map(str, item))[:60]} hold no class and score; name them label and score")
-    return str(item[name]), item[score]
 
 
 def _ranked(table: pd.DataFrame) -> tuple[dict[str, list[list[Any]]], dict[str, tuple[str, ...]]]:

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.readers.cells import NAME, SCORE
+from cifarcore.runs.readers.pairs import NAME, SCORE
 from cifarcore.runs.readers.roles import SCORES, role_of
 from cifarcore.text import quoted
 

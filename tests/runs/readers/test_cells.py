@@ -73,6 +73,55 @@ def test_classes_with_their_scores(run, table, scores, tmp_path, suffix):
     assert "holds 5 of at least 6 classes for an image; write the scores of all" in refused(path, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        (
+            lambda place, rank, score: {"index": rank, "class_id": place},
+            "'index' and 'class_id' in 'predictions' may b",
+        ),
+        (lambda place, rank, score: {"label": f"c{place}", "class": f"c{(place + 1) % 6}"}, "may both name the class"),
+        (lambda place, rank, score: {"score": score, "probability": 1 - score}, "may both be the score, and differ"),
+        (lambda place, rank, score: {"index": rank}, ""),
+        (lambda place, rank, score: {"index": rank + 1, "class_id": 100 + place, "category": "animal"}, ""),
+        (lambda place, rank, score: {"score": score, "logit": np.log(score), "confidence": 1.0, "value": "a"}, ""),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_objects_with_two_names_of_a_class_or_two_scores(run, table, scores, tmp_path, beside, said, suffix):
+    """The first name counted, as a rank before the class of three or four."""
+    named = {} if said.startswith("'index'") else {"label": ""}
+    cells = [
+        [
+            {key: str(run.class_names[place]) for key in named}
+            | {"score": float(row[place])}
+            | beside(int(place), rank, float(row[place]))
+            for rank, place in enumerate(np.argsort(-row))
+        ]
+        for row in scores
+    ]
+    write(table.assign(predictions=cells), tmp_path / f"x{suffix}")
+    if said:
+        assert said in refused(tmp_path / f"x{suffix}", tmp_path)
+    else:
+        same(taken(tmp_path / f"x{suffix}", tmp_path).run, run)
+
+
+def test_ranks_with_two_names_that_differ_are_refused(run, table, scores, tmp_path):
+    ranks = np.argsort(-scores, axis=1)
+    parts = {"index": ranks, "label": run.class_names[ranks], "prob": np.take_along_axis(scores, ranks, 1)}
+
+    def written(**others):
+        table.rename(columns={"label": "truth"}).assign(
+            **{name: list(part) for name, part in (parts | others).items()}
+        ).to_parquet(tmp_path / "x.parquet")
+        return tmp_path / "x.parquet"
+
+    same(taken(written(), tmp_path).run, run)
+    said = refused(written(index=np.where(np.arange(60)[:, None] < 3, (ranks + 1) % 6, ranks)), tmp_path)
+    assert "'label' and 'index' may both name the classes, and differ; keep one" in said
+
+
 def write(table, path):
     table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.readers import cells
+from cifarcore.runs.readers import cells, pairs
 from cifarcore.runs.readers.long_form import one_row_each
 
 
@@ -53,11 +53,11 @@ def test_what_a_list_is():
 
 
 def test_a_class_and_its_score_under_any_of_their_names():
-    assert cells._pair({"Label": 3, "Score": 0.5, "rank": 1}) == ("3", 0.5)
-    assert cells._pair({"class_name": "cat", "probability": 1}) == ("cat", 1) and cells._pair(7) == 7
-    assert cells._pair({"tagName": "a", "probability": 1, "tagId": "x"}) == ("a", 1), "Azure's Custom Vision"
+    assert pairs.pair({"Label": 3, "Score": 0.5, "rank": 1}) == ("3", 0.5)
+    assert pairs.pair({"class_name": "cat", "probability": 1}) == ("cat", 1) and pairs.pair(7) == 7
+    assert pairs.pair({"tagName": "a", "probability": 1, "tagId": "x"}) == ("a", 1), "Azure's Custom Vision"
     for item in ({"label": "a"}, {"score": 1}, {"x": 1, "y": 2}):
-        said = refused(cells._pair, item)
+        said = refused(pairs.pair, item)
         assert said == f"{', '.join(item)} hold no class and score; name them label and score"
 
 
