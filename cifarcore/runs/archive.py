@@ -32,10 +32,12 @@ Headers = dict[str, tuple[zipfile.ZipInfo, np.dtype, tuple[int, ...]]]
 
 
 @contextmanager
-def opened(path: Path, foreign: bool = False) -> Iterator[tuple[BufferedReader, zipfile.ZipFile, Headers]]:
+def opened(
+    path: Path, foreign: bool = False, most: int | None = None
+) -> Iterator[tuple[BufferedReader, zipfile.ZipFile, Headers]]:
     """The open file, its archive, and entry, dtype and shape of each known array, all checked against the layout.
 
-    With `foreign`, of every array, whatever its name and shape.
+    With `foreign`, of every array, whatever its name and shape. All together they have at most `most` bytes.
 
     The file stays open in between, so that one put in its place meanwhile is not read unchecked.
     """
@@ -47,7 +49,7 @@ def opened(path: Path, foreign: bool = False) -> Iterator[tuple[BufferedReader, 
         raise refusal(path, "not a file; name an .npz run file")
     try:
         with path.open("rb") as file, open_zip(file) as archive:
-            headers = _read_headers(archive, path, foreign)
+            headers = _read_headers(archive, path, foreign, MAX_BYTES if most is None else most)
             if not foreign:
                 check_shapes({name: header[1:] for name, header in headers.items()}, path)
             yield file, archive, headers
@@ -63,7 +65,7 @@ def opened(path: Path, foreign: bool = False) -> Iterator[tuple[BufferedReader, 
         raise refusal(path, f"not a readable .npz run file ({error or type(error).__name__}); write it again") from None
 
 
-def _read_headers(archive: zipfile.ZipFile, path: Path, foreign: bool) -> Headers:
+def _read_headers(archive: zipfile.ZipFile, path: Path, foreign: bool, most: int) -> Headers:
     headers: Headers = {}
     for entry in archive.infolist():
         name = entry.filename.removesuffix(".npy")
@@ -96,8 +98,8 @@ def _read_headers(archive: zipfile.ZipFile, path: Path, foreign: bool) -> Header
         if foreign and shape and shape[0] > MAX_IMAGES and min(shape[1:], default=1):
             raise refusal(path, f"array {name!r} has {shape[0]:,} rows; at most {MAX_IMAGES:,} are read")
     total = sum(_decoded(dtype, shape) if foreign else entry.file_size for entry, dtype, shape in headers.values())
-    if total > MAX_BYTES:
-        raise refusal(path, f"{total / 2**30:.1f} GiB when decompressed; at most {MAX_BYTES >> 30} GiB are read")
+    if total > most:
+        raise refusal(path, f"{total / 2**30:.1f} GiB when decompressed; at most {most / 2**30:g} GiB are read")
     refuse_beyond_memory(4 * total, f"{path.name}: reading it")
     return headers
 
@@ -114,9 +116,9 @@ def read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     return native(array)
 
 
-def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """All arrays of any `.npz`, read as carefully as a run file's. Raises RunFileError."""
-    with opened(Path(path), foreign=True) as (_, archive, headers):
+def read_npz(path: str | Path, most: int | None = None) -> dict[str, np.ndarray]:
+    """All arrays of any `.npz`, of at most `most` bytes, read as carefully as a run file's. Raises RunFileError."""
+    with opened(Path(path), foreign=True, most=most) as (_, archive, headers):
         arrays = {name: read_array(archive, entry) for name, (entry, _, _) in headers.items()}
     for name, array in arrays.items():
         if array.dtype.kind == "U" and not is_unicode(array):

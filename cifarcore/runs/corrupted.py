@@ -20,7 +20,7 @@ from cifarcore.runs.run import Run
 SUFFIX = ".corruptions"
 #: of the clean images' predictions that must be the run's own; another processor may round a near tie otherwise
 LEAST_ALIKE = 0.995
-MOST_BYTES = 1 << 28
+MOST_BYTES = 1 << 28  #: of the file, and of what it holds
 MOST_IMAGES = 100_000  #: CIFAR-100 has 10,000; a bootstrap takes a time and room that grow with them
 
 
@@ -89,7 +89,7 @@ def load_corrupted(path: Path) -> Corrupted:
     try:
         if path.stat().st_size > MOST_BYTES:
             raise CifarcoreError(f"{path.stat().st_size >> 20:,} MiB")
-        arrays = read_npz(path)
+        arrays = read_npz(path, MOST_BYTES)
         ids, clean, predictions = arrays["sample_ids"], arrays["clean"], arrays["predictions"]
         conditions = tuple(zip(map(str, arrays["corruption"]), map(int, arrays["severity"]), strict=True))
         whole = (len(conditions), len(ids))

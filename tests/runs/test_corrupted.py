@@ -139,6 +139,18 @@ def test_predictions_of_more_classes_than_the_run_has_are_another_networks(run):
         corrupted_of(run)
 
 
+def test_a_small_file_that_unpacks_to_much_is_refused_unread(run):
+    """A megabyte took one GiB: the arrays were read before anything was said of their sizes."""
+    save_corrupted(of(run), corrupted_path(run.path))
+    with np.load(corrupted_path(run.path)) as archive:
+        arrays = dict(archive)
+    with corrupted_path(run.path).open("wb") as file:
+        np.savez_compressed(file, **arrays, more=np.zeros(300_000, "S1000"))
+    assert corrupted_path(run.path).stat().st_size < 1 << 20
+    with pytest.raises(CifarcoreError, match="0.3 GiB when decompressed; at most 0.25 GiB are read"):
+        load_corrupted(corrupted_path(run.path))
+
+
 def test_more_images_than_are_resampled_are_refused(run, monkeypatch):
     save_corrupted(of(run), corrupted_path(run.path))
     monkeypatch.setattr("cifarcore.runs.corrupted.MOST_IMAGES", 100)
