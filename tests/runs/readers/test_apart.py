@@ -89,11 +89,14 @@ def test_it_refuses_in_the_same_words(tmp_path, name):
     assert str(said.value) == f"{readable(name)}: {here.value}" and "are NaN" in str(here.value)
 
 
-def test_classes_that_are_known_are_told(tmp_path):
-    (tmp_path / "x.csv").write_text("file,label,score\na.png,0,0.2\nb.png,1,0.9\n")
-    read = read_predictions(tmp_path / "x.csv", ("no", "yes"), "probabilities")
-    np.testing.assert_allclose(read.scores, [[0.8, 0.2], [0.1, 0.9]])
-    assert read.kind == "probabilities"
+def test_what_is_known_is_told(tmp_path):
+    """The classes say which one the column is of; what looks like probabilities is what it is said to be."""
+    (tmp_path / "x.csv").write_text("file,label,yes\na.png,no,0.2\nb.png,yes,0.9\n")
+    read = read_predictions(tmp_path / "x.csv", ("yes", "no"), "logits")
+    np.testing.assert_allclose(read.scores, [[0, 0.2], [0, 0.9]])
+    assert read.kind == "logits" and read.columns == ("no", "yes")
+    with pytest.raises(CifarcoreError, match="none of the two classes no and oui"):
+        read_predictions(tmp_path / "x.csv", ("no", "oui"), "logits")
 
 
 def reader_of(tmp_path, monkeypatch, code):
