@@ -135,6 +135,7 @@ def _named(arrays: Iterable[Any]) -> dict[str, Any]:
     named: dict[str, Any] = {}
     kept = [array for array in arrays if isinstance(array, np.ndarray)]
     labels = _labels_among(kept)
+    _refuse_other_scores([array for array in kept if array.ndim == 2 and array.size])
     for i, array in enumerate(kept):
         if array.ndim == 2 and "scores" not in named:
             named["scores"] = array
@@ -143,6 +144,21 @@ def _named(arrays: Iterable[Any]) -> dict[str, Any]:
         else:
             named["scores" if len(kept) == 1 else f"other_{i}"] = array
     return named
+
+
+def _refuse_other_scores(tables: list[np.ndarray]) -> None:
+    """Raises CifarcoreError where a further one of the `tables` has the shape of the first, but is highest elsewhere,
+    as the scores of another model: neither these scores as probabilities nor one-hot labels.
+    """
+    for other in tables[1:]:
+        if other.shape != tables[0].shape or (np.isin(other, (0, 1)).all() and (other.sum(axis=1) == 1).all()):
+            continue
+        here = np.take_along_axis(other, tables[0].argmax(axis=1)[:, None], axis=1)[:, 0]
+        if (here < other.max(axis=1)).any():
+            raise CifarcoreError(
+                f"holds tables of one shape, {other.shape}, of which any may be the scores; save those that are meant: "
+                "torch.save({'logits': ..., 'labels': ...}, ...)"
+            )
 
 
 def _labels_among(arrays: list[np.ndarray]) -> np.ndarray | None:

@@ -258,6 +258,20 @@ def test_metadata_with_ids_is_brought_into_the_order_of_the_images(made):
             called(made, metadata=odd)
 
 
+def test_predicted_classes_of_two_models_in_one_archive_are_refused(tmp_path, made):
+    """As in a table: those under a name of scores were taken."""
+    answers = made.probabilities.argmax(axis=1)
+
+    def theirs(**arrays):
+        np.savez(tmp_path / "theirs.npz", files=made.files, **arrays)
+        return tmp_path / "theirs.npz"
+
+    alike = taken(theirs(predictions=answers, preds=answers), tmp_path, images=str(made.root)).run
+    np.testing.assert_array_equal(np.sort(alike.predictions), np.sort(answers))
+    said = refused(theirs(predictions=answers, preds=np.roll(answers, 1)), tmp_path, images=str(made.root))
+    assert "'predictions' and 'preds' mean the same and differ; keep one" in said
+
+
 def test_class_names_beside_the_records_of_a_json_are_theirs(tmp_path, made):
     def theirs(**beside):
         rows = made.probabilities[:, TURNED].tolist()

@@ -97,6 +97,16 @@ def test_what_needs_unpickling_is_refused_with_the_line_that_converts_it(tmp_pat
         assert np.load("theirs.npz")["scores"].shape[-1] in (1, 2, 3)
 
 
+def test_the_scores_of_two_models_are_refused():
+    """The first were taken, the others named as unused."""
+    labels, one_hot = torch.arange(N) % SCORES.shape[1], torch.eye(SCORES.shape[1])[torch.arange(N) % SCORES.shape[1]]
+    for others in ([], [SCORES.softmax(dim=1)], [one_hot], [SCORES[:, :-1]]):
+        np.testing.assert_array_equal(arrays_in((SCORES, *others, labels))["scores"], SCORES)
+    for other in (SCORES.flip(0), SCORES.roll(1, 1)):
+        with pytest.raises(CifarcoreError, match="tables of one shape, .*, of which any may be the scores"):
+            arrays_in((SCORES, other, labels))
+
+
 def test_few_bytes_that_claim_much_are_refused(tmp_path, monkeypatch):
     torch.save(torch.zeros(1).expand(1 << 20, 1 << 20), tmp_path / "x.pt")
     with pytest.raises(CifarcoreError, match="holds more than 1 GiB"):

@@ -9,7 +9,7 @@ import numpy as np
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.archive import map_npy, read_npz
 from cifarcore.runs.predictions import Predictions, as_texts
-from cifarcore.runs.readers.columns import answers_beside, roles_of, several_parts, with_roles
+from cifarcore.runs.readers.columns import answers_beside, one_of_labels, roles_of, several_parts, with_roles
 from cifarcore.runs.readers.roles import CLASSES, PREDICTED, SCORES, heading_key, only, role_of
 from cifarcore.text import quoted
 
@@ -50,6 +50,9 @@ def from_arrays(arrays: dict[str, np.ndarray]) -> Predictions:
             )
     per_row = {key: array for key, array in rest.items() if len(array.shape) and len(array) == n or role_of(key)}
     roles = roles_of(per_row, scores=False)
+    if read.scores.ndim == 1:  # predicted classes
+        answers = [key for key in roles.unused if heading_key(key) in PREDICTED and per_row[key].shape == (n,)]
+        one_of_labels([name, *answers], arrays)
     read = with_roles(read, roles, per_row)
     notes = (*read.notes, *several_parts(per_row, roles.unused))
     read = replace(read, answers=answers_beside(per_row, read.scores), notes=notes)
