@@ -12,7 +12,7 @@ from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES, MAX_COLUMNS, MAX_IMAGES
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.binary import FIRST
-from cifarcore.runs.readers.cells import cells_of, kind_of
+from cifarcore.runs.readers.cells import Cells, cells_of, kind_of
 from cifarcore.runs.readers.columns import (
     READ,
     Roles,
@@ -64,6 +64,7 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
         read = Predictions(scores, columns=names, headed=names == roles.classes, unordered=UNORDERED in table.attrs)
     else:
         classes = None if cells.classes is None else without_prefix(list(cells.classes), named)
+        _refuse_other_scores(cells, table[[name for name in roles.unused if fractions(others[name])]])
         kind = kind_of(cells.heading) or ""
         sources = (("scores", cells.heading),)
         read = Predictions(cells.scores, kind, classes, unordered=cells.unordered, sources=sources)
@@ -75,6 +76,23 @@ def from_table(table: pd.DataFrame, known: Collection[str] = ()) -> Predictions:
     read = with_roles(read, roles, {name: others[name] for name in used})
     notes = (*read.notes, *several_parts(others, roles.unused))
     return replace(read, unused=(*read.unused, *unused), notes=notes)
+
+
+def _refuse_other_scores(cells: Cells, beside: pd.DataFrame) -> None:
+    """Raises CifarcoreError where as many columns of numbers are `beside` the lists of scores as these have classes,
+    and are highest elsewhere, as those of another model.
+    """
+    if cells.classes is not None and set(cells.classes) == set(beside):
+        beside = beside[list(cells.classes)]
+    others = beside.to_numpy(np.float64)
+    if others.shape != cells.scores.shape or others.shape[1] < 2 or not np.isfinite(others).all():
+        return
+    here = np.take_along_axis(others, cells.scores.argmax(axis=1)[:, None], axis=1)[:, 0]
+    if (here < others.max(axis=1)).any():
+        raise CifarcoreError(
+            f"the lists in {quoted(cells.heading)} and the columns {quoted(str(beside.columns[0]))} to "
+            f"{quoted(str(beside.columns[-1]))} may both be the scores, and differ; keep one"
+        )
 
 
 def refuse_unbounded(content: bytes, most: int, separators: str = ",") -> None:

@@ -107,6 +107,21 @@ def test_objects_with_two_names_of_a_class_or_two_scores(run, table, scores, tmp
         same(taken(tmp_path / f"x{suffix}", tmp_path).run, run)
 
 
+def test_lists_beside_columns_of_other_scores_are_refused(run, table, scores, tmp_path):
+    """As of two models: the lists were taken, the columns named as unused."""
+    names = run.class_names.tolist()
+    lists = table.assign(probs=scores.tolist())
+    for beside in (scores, np.log(scores), scores[:, :3]):
+        columns = pd.DataFrame(beside, columns=names[: beside.shape[1]])
+        pd.concat([lists, columns], axis=1).to_parquet(tmp_path / "x.parquet")
+        (tmp_path / "names.txt").write_text("\n".join(names))
+        same(taken(tmp_path / "x.parquet", tmp_path, class_names=str(tmp_path / "names.txt")).run, run)
+    pd.concat([lists, pd.DataFrame(np.roll(scores, 1, axis=1), columns=names)], axis=1).to_csv(
+        tmp_path / "x.csv", index=False
+    )
+    assert "may both be the scores, and differ; keep one" in refused(tmp_path / "x.csv", tmp_path)
+
+
 def test_ranks_with_two_names_that_differ_are_refused(run, table, scores, tmp_path):
     ranks = np.argsort(-scores, axis=1)
     parts = {"index": ranks, "label": run.class_names[ranks], "prob": np.take_along_axis(scores, ranks, 1)}
