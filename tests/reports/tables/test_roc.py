@@ -26,6 +26,7 @@ from cifarcore.reports.sides import Sides
 from cifarcore.reports.tables import roc as roc_tables
 from cifarcore.reports.tables.roc import SOURCES, Task
 from cifarcore.reports.tables.roc_precision import average_precisions, label_frame, page_table, precision_frame
+from cifarcore.runs.run import Run
 
 
 @pytest.mark.parametrize(("n_classes", "n_images"), [(2, 100), (10, 500), (100, 2000)])
@@ -342,6 +343,18 @@ def test_a_filter_of_one_class_offers_all():
         assert roc_tables.offered(view).tolist() == expected
     few = roc_tables.pair_frame(Sides(side("A", a), side("B", b), 0, 0, np.arange(10)), SOURCES[0])
     assert len(few) == 12 and (few["confused_a"].diff().dropna() <= 0).all()
+
+
+def test_pairs_that_no_model_confuses_follow_in_the_order_of_the_classes():
+    logits = np.full((10, 5), -9, np.float16)
+    labels = np.repeat(np.arange(5), 2).astype(np.int16)
+    logits[np.arange(10), labels] = 0
+    logits[6, 1] = 1  # an image of class 3
+    run = Run(np.array(list("abcde")), np.arange(10, dtype=np.uint64), labels, logits, {"model": "m"})
+    for source in SOURCES[:2]:
+        pairs = roc_tables.pair_frame(Sides(side("A", run), side("B", run), 0, 0, np.array([4, 3, 1, 0])), source, 4)
+        assert pairs[["first", "second"]].to_numpy().tolist() == [[1, 3], [0, 1], [0, 3], [0, 4]]
+        assert pairs["confused_a"].tolist() == pairs["confused_b"].tolist() == [1, 0, 0, 0]
 
 
 def test_curves_that_are_not_defined_are_left_out():
