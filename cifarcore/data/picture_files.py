@@ -47,7 +47,7 @@ def read_picture(path: Path) -> Picture:
         with path.open("rb", buffering=0) as raw, Image.open(_Clipped(raw), formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels; at most {MOST_PIXELS:,} are read")
-            if picture.format in ("JPEG", "MPO") and _scans(raw.fileno()) > MOST_SCANS:
+            if picture.format in ("JPEG", "MPO") and _scans_of(raw.fileno()) > MOST_SCANS:
                 raise ValueError(f"more than {MOST_SCANS} scans, which no picture needs; save it anew")
             whole = not _loses_bits(picture)
             picture.load()
@@ -78,15 +78,19 @@ class _Clipped(io.BufferedReader):
         return super().read(min(size, max(0, os.fstat(self.fileno()).st_size - self.tell())))
 
 
-def _scans(file: int) -> int:
-    """How many scans the JPEG open as `file` has, counted no further than is told from too many."""
-    scans, at = 0, 2
+def _scans_of(file: int) -> int:
     with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
-        while scans <= MOST_SCANS and (found := _MARKER.search(content, at)) and found[1][0] != _END:
-            scans += found[1][0] == _SCAN
-            at = found.end()
-            if found[1][0] not in _BARE:
-                at += int.from_bytes(content[at : at + 2], "big")
+        return scans_of(content)
+
+
+def scans_of(content: bytes | mmap.mmap) -> int:
+    """How many scans a JPEG has, counted no further than is told from too many."""
+    scans, at = 0, 2
+    while scans <= MOST_SCANS and (found := _MARKER.search(content, at)) and found[1][0] != _END:
+        scans += found[1][0] == _SCAN
+        at = found.end()
+        if found[1][0] not in _BARE:
+            at += int.from_bytes(content[at : at + 2], "big")
     return scans
 
 

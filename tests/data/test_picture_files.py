@@ -4,6 +4,7 @@ import hashlib
 import io
 import struct
 import tracemalloc
+import zipfile
 import zlib
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import ExifTags, Image
 
 from cifarcore.data.ids import sample_ids
 from cifarcore.data.image_folder import list_folder, read_pictures
-from cifarcore.data.packs import Pack, packed_files
+from cifarcore.data.packs import PACK, Pack, packed_files
 from cifarcore.data.picture_files import MOST_PIXELS, read_picture
 from cifarcore.errors import CifarcoreError
 
@@ -188,3 +189,16 @@ def test_a_jpeg_of_thousands_of_scans_goes_over_its_pixels_as_often(tmp_path, re
     else:
         with pytest.raises(CifarcoreError, match="more than 100 scans, which no picture needs"):
             read_picture(path)
+
+
+def test_a_kept_jpeg_of_thousands_of_scans_is_not_drawn(tmp_path):
+    """A picture of a pack took a second, and a megabyte can name one ten thousand times."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (128, 128)).save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()
+    last = content[content.rindex(b"\xff\xda") : -2]
+    for number, repeated in enumerate((20, 2000)):
+        with zipfile.ZipFile(tmp_path / f"{number}{PACK}", "w") as archive:
+            archive.writestr(f"{7:016x}.jpg", content[:-2] + last * repeated + content[-2:])
+    assert Pack(tmp_path / f"0{PACK}").pixels(7).shape == (128, 128, 3)
+    assert Pack(tmp_path / f"1{PACK}").pixels(7) is None
