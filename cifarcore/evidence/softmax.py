@@ -91,10 +91,10 @@ def log_normalizer(run: Run) -> np.ndarray:
 @once
 def _log_normalizer(run: Run) -> np.ndarray:
     """Alone, for the pages that ask for nothing else: half the time of `per_image`."""
-    normalizers = np.empty(run.n_images)
+    normalizers, as_they_are = np.empty(run.n_images), _sum_to_one(run)
     for rows in run.blocks():
         _, sums, top = _exponentials(run.logits[rows].astype(np.float64))
-        _, normalizers[rows] = _totals(run, sums, top)
+        _, normalizers[rows] = _totals(as_they_are, sums, top)
     return normalizers
 
 
@@ -110,12 +110,13 @@ def per_image(run: Run) -> PerImage:
     n = run.n_images
     result = PerImage(np.empty(n), np.empty(n, np.intp), np.empty(n), np.full(n, -1, np.intp))
     folded = None if run.superclass_of is None else superclass_fold(run)
+    as_they_are = _sum_to_one(run)
     for rows in run.blocks():
         scores, labels = run.logits[rows].astype(np.float64), run.labels[rows]
         true = np.arange(len(scores)), labels
         result.true_rank[rows] = _rank(scores, labels)
         scores, sums, top = _exponentials(scores)
-        sums, result.log_normalizer[rows] = _totals(run, sums, top)
+        sums, result.log_normalizer[rows] = _totals(as_they_are, sums, top)
         scores /= sums[:, None]  # probabilities from here on
         if folded is not None:
             result.superclass[rows] = (scores @ folded).argmax(axis=1)
@@ -132,16 +133,30 @@ def _exponentials(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return scores, scores.sum(axis=1), top
 
 
-def _totals(run: Run, sums: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the exponentials over each row's highest are divided by, (n,), and its logarithm with that highest, (n,).
+def _sum_to_one(run: Run) -> bool:
+    """Whether a run's scores are log-probabilities, which are taken as they are: their sums are one but for rounding,
+    and dividing by them would tell equal ones of two images apart. In older files all rows were shifted to a highest
+    score of 0, and are divided.
+    """
+    if run.meta.get("scores") != LOG_PROBABILITIES:
+        return False
+    most_off = 0.0
+    for rows in run.blocks():
+        _, sums, top = _exponentials(run.logits[rows].astype(np.float64))
+        if (top < 0).any():
+            return True
+        most_off = max(most_off, float(np.log(sums).max(initial=0)))
+    return most_off < _MOST_OFF  # else not every image has a probability of 1
 
-    Log-probabilities are taken as they are: their sums are one but for rounding, and dividing by them would tell equal
-    ones of two images apart. Rows that were shifted to a highest score of 0, as older files have them, are divided.
+
+def _totals(as_they_are: bool, sums: np.ndarray, top: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the exponentials over each row's highest are divided by, (n,), and its logarithm with that highest, (n,);
+    nothing where the scores are to be taken `as_they_are` and the row allows it.
     """
     logarithms = np.log(sums) + top
-    if run.meta.get("scores") != LOG_PROBABILITIES:
+    if not as_they_are:
         return sums, logarithms
-    as_they_are = (top < 0) & (np.abs(logarithms) < _MOST_OFF)
+    as_they_are = np.abs(logarithms) < _MOST_OFF
     return np.where(as_they_are, np.exp(-top), sums), np.where(as_they_are, 0.0, logarithms)
 
 

@@ -40,6 +40,27 @@ def test_equal_votes_are_ties_as_in_scikit_learn(votes):
     assert len(np.unique(softmax.confidence(run))) == len(np.unique(shares.max(axis=1)))
 
 
+@pytest.mark.parametrize("sure", [1, 0.4])
+def test_zeros_of_half_precision_are_ties_as_in_scikit_learn(sure):
+    """Of some images, or of all, the highest probability is 1, and the sum a little more."""
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 4, N)
+    given = np.where(rng.random(N) < sure, rng.choice([2e-4, 5e-4], N), 0.1)[:, None] * rng.dirichlet([0.2] * 3, N)
+    given[given < 1e-5] = 0
+    rest = np.argsort(
+        rng.random((N, 4)) - 2 * (np.arange(4) == labels[:, None]) * (rng.random(N) < 0.7)[:, None], axis=1
+    )
+    shares = np.zeros((N, 4))
+    np.put_along_axis(shares, rest, np.column_stack([np.where(given.sum(axis=1) < 0.01, 1, 0.9), given]), axis=1)
+    run = made(shares, labels, model="half")
+    assert (run.logits.max(axis=1) == 0).mean() == pytest.approx(sure, abs=0.1)
+    found = [roc_curves.class_auc(run)[k] for k in range(4)]
+    assert found == pytest.approx(
+        [roc_auc_score(labels == k, shares[:, k].astype(np.float16)) for k in range(4)], abs=1e-4
+    )
+    assert len(np.unique(softmax.probabilities(run)[shares == 0])) == 1
+
+
 def test_what_float16_would_make_equal_stays_apart():
     run = made([[0.49999, 0.50001], [0.5, 0.5], [0.50004, 0.49996]], [1, 0, 0], ["cat", "dog"])
     assert run.predictions.tolist() == [1, 0, 0]
