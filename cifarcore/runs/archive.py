@@ -5,7 +5,7 @@ ever unpickled.
 """
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -28,6 +28,7 @@ from cifarcore.runs.layout import (
 SUFFIX = ".npz"
 NO_RUN = "not a run file (.npz); if it holds predictions, `cifarcore import` makes a run file of them"
 
+Shapes = dict[str, tuple[int, ...]]
 Headers = dict[str, tuple[zipfile.ZipInfo, np.dtype, tuple[int, ...]]]
 
 
@@ -116,10 +117,15 @@ def read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
     return native(array)
 
 
-def read_npz(path: str | Path, most: int | None = None) -> dict[str, np.ndarray]:
-    """All arrays of any `.npz`, of at most `most` bytes, read as carefully as a run file's. Raises RunFileError."""
+def read_npz(
+    path: str | Path, most: int | None = None, pick: Callable[[Shapes], Collection[str]] = tuple
+) -> dict[str, np.ndarray]:
+    """All arrays of any `.npz`, of at most `most` bytes, read as carefully as a run file's; or those that are picked by
+    their names and shapes. Raises RunFileError, and what `pick` raises.
+    """
     with opened(Path(path), foreign=True, most=most) as (_, archive, headers):
-        arrays = {name: read_array(archive, entry) for name, (entry, _, _) in headers.items()}
+        picked = pick({name: shape for name, (_, _, shape) in headers.items()})
+        arrays = {name: read_array(archive, headers[name][0]) for name in picked}
     for name, array in arrays.items():
         if array.dtype.kind == "U" and not is_unicode(array):
             raise refusal(Path(path), f"array {name!r} holds code points beyond Unicode; use plain text")

@@ -14,7 +14,7 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import read_whole
-from cifarcore.runs.archive import map_npy, read_npz
+from cifarcore.runs.archive import Shapes, map_npy, read_npz
 from cifarcore.runs.layout import MAX_BYTES
 from cifarcore.runs.predictions import Predictions, as_class_labels, as_texts, checked_scores, refuse_ranked
 from cifarcore.runs.readers.apart import read_apart
@@ -179,13 +179,18 @@ def read_labelled_files(path: str | Path) -> tuple[tuple[str, ...], tuple[str, .
 
 def _label_arrays(path: Path) -> tuple[np.ndarray, Roles, dict[str, np.ndarray]]:
     """The labels (N,) of an `.npz`, and which of its arrays (N,) say which image each is of. Raises CifarcoreError."""
-    arrays = {name: plain(array) for name, array in read_npz(path).items()}
-    name = only(arrays, LABELS) or (next(iter(arrays)) if len(arrays) == 1 else None)
-    if name is None:
-        raise CifarcoreError(f"no array of labels (one of {', '.join(LABELS)})")
-    labels = as_class_labels(arrays.pop(name))
+    arrays = {name: plain(array) for name, array in read_npz(path, pick=_labels_and_beside).items()}
+    labels = as_class_labels(arrays.pop(next(iter(arrays))))
     beside = {each: array for each, array in arrays.items() if array.shape == labels.shape}
     return labels, roles_of(beside, scores=False), beside
+
+
+def _labels_and_beside(shapes: Shapes) -> list[str]:
+    """The array of labels among all, and those that have a value for each of them. Raises CifarcoreError."""
+    name = only(shapes, LABELS) or (next(iter(shapes)) if len(shapes) == 1 else None)
+    if name is None:
+        raise CifarcoreError(f"no array of labels (one of {', '.join(LABELS)})")
+    return [name, *(each for each, shape in shapes.items() if each != name and shape == shapes[name][:1])]
 
 
 def read_lines(path: str | Path) -> list[str]:

@@ -69,6 +69,16 @@ def test_more_rows_than_are_read_are_refused_whatever_they_hold(tmp_path):
     assert f"'labels' has {MAX_IMAGES + 1:,} rows" in refused(read_predictions, path)
 
 
+def test_of_an_archive_of_labels_no_other_array_is_unpacked(tmp_path):
+    path = npz(tmp_path / "labels.npz", features=np.zeros((4000, 2000)), label=np.arange(4000) % 7)
+    assert path.stat().st_size < MIB
+    tracemalloc.start()
+    labels = read_labels(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(labels) == 4000 and most < 4 * MIB
+
+
 @pytest.mark.parametrize("name", ["wide.csv", "headless.csv", "empty.csv", "wide.json", "split.json", "keys.json"])
 def test_more_columns_than_are_read_are_refused_before_there_is_a_table(tmp_path, name):
     """A data frame of a million columns takes minutes; one of a column for each row, all memory."""
