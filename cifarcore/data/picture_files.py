@@ -21,6 +21,7 @@ FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 MOST_PIXELS = 1 << 26  #: about 200 MB as RGB
 #: of a JPEG, each of which goes over all its pixels: a dozen are usual, and a few bytes are enough for one
 MOST_SCANS = 100
+MOST_TEXT = 12  #: bytes of a number in a PPM that is text, with the blanks around it
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # of ITU T.81, B.1.1.3; the others stand within a scan
 _SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
 
@@ -49,6 +50,8 @@ def read_picture(path: Path) -> Picture:
                 raise ValueError(f"{picture.width} x {picture.height} pixels; at most {MOST_PIXELS:,} are read")
             if picture.format in ("JPEG", "MPO") and _scans_of(raw.fileno()) > MOST_SCANS:
                 raise ValueError(f"more than {MOST_SCANS} scans, which no picture needs; save it anew")
+            if picture.format == "PPM" and _is_padded(raw.fileno(), picture):
+                raise ValueError("far more text than its numbers take, such as comments; save it anew")
             whole = not _loses_bits(picture)
             picture.load()
             original = _lossless(picture)
@@ -76,6 +79,15 @@ class _Clipped(io.BufferedReader):
         if size is None or size < 0:
             return super().read()
         return super().read(min(size, max(0, os.fstat(self.fileno()).st_size - self.tell())))
+
+
+def _is_padded(file: int, picture: Image.Image) -> bool:
+    """Whether the PPM open as `file`, whose pixels are written as text, is longer than that: Pillow copies what is left
+    of a block for each comment.
+    """
+    samples = picture.width * picture.height * len(picture.getbands())
+    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
+        return content[:2] in (b"P1", b"P2", b"P3") and len(content) > MOST_TEXT * samples + (1 << 16)
 
 
 def _scans_of(file: int) -> int:

@@ -191,6 +191,20 @@ def test_a_jpeg_of_thousands_of_scans_goes_over_its_pixels_as_often(tmp_path, re
             read_picture(path)
 
 
+def test_a_picture_as_text_that_is_mostly_comments_is_refused(tmp_path):
+    """Pillow took a minute for each few megabytes of them."""
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    text = b" \n".join(b"%5d" % value for value in pixels.ravel().tolist())
+    (tmp_path / "plain.ppm").write_bytes(b"P3\n# of mine\n8 8\n255\n" + text)
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "plain.ppm").shown), pixels)
+    (tmp_path / "padded.ppm").write_bytes(b"P3\n8 8\n255\n" + b"#\n" * 50_000 + text)
+    with pytest.raises(CifarcoreError, match="far more text than its numbers take, such as comments; save it anew"):
+        read_picture(tmp_path / "padded.ppm")
+    Image.fromarray(pixels).save(tmp_path / "binary.ppm")
+    (tmp_path / "binary.ppm").write_bytes((tmp_path / "binary.ppm").read_bytes() + bytes(1 << 17))
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "binary.ppm").shown), pixels)
+
+
 def test_a_kept_jpeg_of_thousands_of_scans_is_not_drawn(tmp_path):
     """A picture of a pack took a second, and a megabyte can name one ten thousand times."""
     buffer = io.BytesIO()
