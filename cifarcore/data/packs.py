@@ -19,7 +19,7 @@ from PIL import Image
 from cifarcore import memory
 from cifarcore.data.ids import rows_of, sample_ids
 from cifarcore.data.known_images import known_images
-from cifarcore.data.picture_files import MOST_SCANS, Picture, scans_of
+from cifarcore.data.picture_files import Picture, refuse_slow
 from cifarcore.errors import CifarcoreError
 from cifarcore.files import open_file, open_zip
 
@@ -107,8 +107,9 @@ class Pack:
         entry = self._entries[row]
         try:
             content = self._content(entry)
+            refuse_slow(content)
             with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
-                if max(picture.size) > SIDE or (picture.format == "JPEG" and scans_of(content) > MOST_SCANS):
+                if max(picture.size) > SIDE:
                     return None
                 pixels = np.asarray(picture.convert("RGB"))
         except Exception:  # Pillow's decoders raise many kinds on damaged bytes

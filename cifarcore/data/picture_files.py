@@ -5,6 +5,8 @@ import io
 import mmap
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 MOST_PIXELS = 1 << 26  #: about 200 MB as RGB
 #: of a JPEG, each of which goes over all its pixels: a dozen are usual, and a few bytes are enough for one
 MOST_SCANS = 100
+MOST_SEGMENTS = 10_000  #: of a JPEG, of at most 64 KiB each; colour profiles and notes of cameras take some hundred
+_JPEG = b"\xff\xd8"
 MOST_TEXT = 12  #: bytes of a number in a PPM that is text, with the blanks around it
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # of ITU T.81, B.1.1.3; the others stand within a scan
 _SCAN, _END, _BARE = 0xDA, 0xD9, (0x01, 0xD8)
@@ -45,11 +49,9 @@ def read_picture(path: Path) -> Picture:
     try:
         if not path.is_file():
             raise ValueError("no file")
-        with path.open("rb", buffering=0) as raw, Image.open(_Clipped(raw), formats=FORMATS) as picture:
+        with path.open("rb", buffering=0) as raw, _quick(raw), Image.open(_Clipped(raw), formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise ValueError(f"{picture.width} x {picture.height} pixels; at most {MOST_PIXELS:,} are read")
-            if picture.format in ("JPEG", "MPO") and _scans_of(raw.fileno()) > MOST_SCANS:
-                raise ValueError(f"more than {MOST_SCANS} scans, which no picture needs; save it anew")
             if picture.format == "PPM" and _is_padded(raw.fileno(), picture):
                 raise ValueError("far more text than its numbers take, such as comments; save it anew")
             whole = not _loses_bits(picture)
@@ -90,20 +92,30 @@ def _is_padded(file: int, picture: Image.Image) -> bool:
         return content[:2] in (b"P1", b"P2", b"P3") and len(content) > MOST_TEXT * samples + (1 << 16)
 
 
-def _scans_of(file: int) -> int:
-    with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
-        return scans_of(content)
+@contextmanager
+def _quick(file: io.FileIO) -> Iterator[None]:
+    """`refuse_slow` of an open file."""
+    if os.fstat(file.fileno()).st_size:
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            refuse_slow(content)
+    yield
 
 
-def scans_of(content: bytes | mmap.mmap) -> int:
-    """How many scans a JPEG has, counted no further than is told from too many."""
-    scans, at = 0, 2
-    while scans <= MOST_SCANS and (found := _MARKER.search(content, at)) and found[1][0] != _END:
-        scans += found[1][0] == _SCAN
+def refuse_slow(content: bytes | mmap.mmap) -> None:
+    """Raises ValueError for a JPEG of more scans or segments than a picture needs: each scan goes over all pixels, and
+    with each segment Pillow copies those before it.
+    """
+    if content[:2] != _JPEG:
+        return
+    scans, segments, at = 0, 0, 2
+    while (found := _MARKER.search(content, at)) and found[1][0] != _END:
+        scans, segments = scans + (found[1][0] == _SCAN), segments + 1
+        if scans > MOST_SCANS or segments > MOST_SEGMENTS:
+            what = f"{MOST_SCANS} scans" if scans > MOST_SCANS else f"{MOST_SEGMENTS:,} segments"
+            raise ValueError(f"more than {what}, which no picture needs; save it anew")
         at = found.end()
         if found[1][0] not in _BARE:
             at += int.from_bytes(content[at : at + 2], "big")
-    return scans
 
 
 def _loses_bits(picture: Image.Image) -> bool:

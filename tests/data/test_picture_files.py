@@ -191,6 +191,20 @@ def test_a_jpeg_of_thousands_of_scans_goes_over_its_pixels_as_often(tmp_path, re
             read_picture(path)
 
 
+@pytest.mark.parametrize("segments", [500, 20_000])
+def test_a_jpeg_of_thousands_of_segments_is_refused(tmp_path, segments):
+    """Pillow joins those of Exif one after the other: a million bytes of them took minutes."""
+    buffer, path = io.BytesIO(), tmp_path / "picture.jpg"
+    Image.new("RGB", (8, 8), "teal").save(buffer, "JPEG")
+    content = buffer.getvalue()
+    path.write_bytes(content[:2] + b"\xff\xe1\0\x09Exif\0\0a" * segments + content[2:])
+    if segments < 10_000:
+        assert read_picture(path).shown.size == (8, 8)
+    else:
+        with pytest.raises(CifarcoreError, match="more than 10,000 segments, which no picture needs; save it anew"):
+            read_picture(path)
+
+
 def test_a_picture_as_text_that_is_mostly_comments_is_refused(tmp_path):
     """Pillow took a minute for each few megabytes of them."""
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
