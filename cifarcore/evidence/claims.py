@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from cifarcore.evidence import crossed, delong, metrics, moderation, paired
+from cifarcore.evidence import crossed, delong, metrics, moderation, paired, roc_curves
 from cifarcore.evidence.shares import seeds_agree, tango_interval
 from cifarcore.runs.run import Run
 
@@ -105,7 +105,7 @@ def pair_claims(runs: Sequence[Run], n_a: int) -> pd.DataFrame:
     values, covariances = [np.zeros((0, len(runs)))], [np.zeros((0, len(runs), len(runs)))]
     for one, other in zip(ones, others, strict=True):
         rows = np.flatnonzero((first.labels == one) | (first.labels == other))
-        margins = np.stack([run.logits[rows, one].astype(np.float64) - run.logits[rows, other] for run in runs])
+        margins = np.stack([roc_curves.margins(run, rows, one, other) for run in runs])
         of_one = first.labels[rows] == one
         if not of_one.any() or of_one.all() or not all(run.has_scores for run in runs):
             value, covariance = np.full(len(runs), np.nan), np.full((len(runs),) * 2, np.nan)

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from cifarcore.evidence.softmax import log_normalizer, once
 from cifarcore.runs.run import Run
+from cifarcore.runs.scores import FLOOR, LOG_PROBABILITIES
 
 ROC_GRID = np.linspace(0, 1, 501)
 COLUMNS = 64  #: of the scores that are turned at once: few enough to stay in the cache, many enough to fill its lines
@@ -80,14 +80,29 @@ def placements(scores: np.ndarray, is_positive: np.ndarray) -> tuple[np.ndarray,
 def pair_scores(run: Run, positive: int, negative: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How much the images of two classes look like the first: scores (n,), is_positive bool (n,), rows (n,).
 
-    The score is p(positive) / (p(positive) + p(negative)), taken from the logits since probabilities underflow;
-    NaN without scores.
+    The score is the logarithm of p(positive) / p(negative), see `margins`; NaN without scores.
     """
     rows = np.flatnonzero((run.labels == positive) | (run.labels == negative))
-    margin = run.logits[rows, positive].astype(np.float64) - run.logits[rows, negative]
+    margin = margins(run, rows, positive, negative)
     if not run.has_scores:
         margin[:] = np.nan
-    return expit(margin), run.labels[rows] == positive, rows
+    return margin, run.labels[rows] == positive, rows
+
+
+def margins(run: Run, rows: np.ndarray, positive: int, negative: int) -> np.ndarray:
+    """By how much the logit of one class is above another's, float64 (n,): ranks the images as the share of p(positive)
+    in both does, but never underflows into ties.
+
+    Where one of the two probabilities is zero, that share is 0 or 1 whatever the other one is: these are ties.
+    """
+    ours, others = (run.logits[rows, c].astype(np.float64) for c in (positive, negative))
+    margin = ours - others
+    if run.meta.get("scores") == LOG_PROBABILITIES:
+        kept = np.log(np.float32(FLOOR))  # what a probability of zero is kept as
+        of_none = [each == kept.astype(run.logits.dtype) for each in (ours, others)]
+        margin[of_none[1] & ~of_none[0]] = -kept
+        margin[of_none[0] & ~of_none[1]] = kept
+    return margin
 
 
 def rest_scores(run: Run, positive: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -98,16 +113,13 @@ def rest_scores(run: Run, positive: int) -> tuple[np.ndarray, np.ndarray, np.nda
 def pair_aucs(run: Run, pairs: np.ndarray) -> np.ndarray:
     """The AUC of `pair_scores` for each pair of classes, int (P, 2) -> float (P,), ties half; NaN without images or
     scores.
-
-    By the margins, which rank as their logistic does.
     """
     rows = [np.flatnonzero(run.labels == c) for c in range(run.n_classes)]
     aucs = np.full(len(pairs), np.nan)
     for index, (positive, negative) in enumerate(pairs if run.has_scores else ()):
         ours, others = rows[positive], rows[negative]
         if len(ours) and len(others):
-            margin = [run.logits[r, positive].astype(np.float64) - run.logits[r, negative] for r in (others, ours)]
-            aucs[index] = share_below(*margin).mean()
+            aucs[index] = share_below(*(margins(run, r, positive, negative) for r in (others, ours))).mean()
     return aucs
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from made import made_run
+from scipy.special import expit
 from scipy.special import softmax as by_scipy
 from sklearn import metrics as sklearn_metrics
 
@@ -165,7 +166,7 @@ def test_pair_scores_and_roc():
     run = made_run(10, 500)
     scores, is_positive, rows = roc_curves.pair_scores(run, 2, 7)
     p = probabilities_in_float64(run)[rows]
-    np.testing.assert_allclose(scores, p[:, 2] / (p[:, 2] + p[:, 7]), atol=1e-9)
+    np.testing.assert_allclose(expit(scores), p[:, 2] / (p[:, 2] + p[:, 7]), atol=1e-9)
     assert set(run.labels[rows]) == {2, 7}
     np.testing.assert_array_equal(is_positive, run.labels[rows] == 2)
     curve = roc_curves.roc(scores, is_positive)

@@ -61,6 +61,31 @@ def test_zeros_of_half_precision_are_ties_as_in_scikit_learn(sure):
     assert len(np.unique(softmax.probabilities(run)[shares == 0])) == 1
 
 
+def test_of_two_classes_alone_equal_shares_are_ties(votes):
+    """p / (p + q) is 1 where the other class has no vote, however many this one has, and 0 the other way round."""
+    shares, labels = votes
+    run = made(shares, labels, model="knn")
+    for one, other in ((0, 1), (1, 0), (2, 3)):
+        scores, positive, rows = roc_curves.pair_scores(run, one, other)
+        p, q = shares[rows, one], shares[rows, other]
+        by_hand = roc_auc_score(positive, np.divide(p, p + q, out=np.full(len(p), 0.5), where=p + q > 0))
+        assert roc_curves.pair_aucs(run, np.array([[one, other]])) == pytest.approx([by_hand], abs=1e-9)
+        assert roc_auc_score(positive, scores) == pytest.approx(by_hand, abs=1e-9)
+
+
+def test_of_two_classes_alone_a_sure_model_ties_no_images():
+    """Logits of which the logistic is 1 in double precision."""
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 4, N)
+    logits = 40.0 * (rng.normal(0, 1, (N, 4)) + (labels[:, None] == np.arange(4)))
+    run = made(logits, labels, model="sure")
+    for one, other in ((0, 1), (1, 0)):
+        scores, positive, rows = roc_curves.pair_scores(run, one, other)
+        by_hand = roc_auc_score(positive, logits[rows, one] - logits[rows, other])
+        assert roc_auc_score(positive, scores) == pytest.approx(by_hand, abs=1e-4)
+        assert roc_curves.pair_aucs(run, np.array([[one, other]])) == pytest.approx([by_hand], abs=1e-4)
+
+
 def test_what_float16_would_make_equal_stays_apart():
     run = made([[0.49999, 0.50001], [0.5, 0.5], [0.50004, 0.49996]], [1, 0, 0], ["cat", "dog"])
     assert run.predictions.tolist() == [1, 0, 0]

@@ -11,6 +11,7 @@ from itertools import combinations, islice
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, triu
+from scipy.special import expit
 
 from cifarcore.evidence import roc_curves
 from cifarcore.evidence.comparison import Comparison
@@ -44,7 +45,7 @@ class Task:
 
     def probability(self, scores: np.ndarray) -> np.ndarray:
         """The probability of `positive` that stands for each score, 0..1."""
-        return np.exp(scores) if self.negative is None else scores
+        return np.exp(scores) if self.negative is None else expit(scores)
 
     def positives(self, run: Run, share: float) -> np.ndarray:
         """Which images are called `positive` when that takes a probability of at least `share`, bool (n,)."""

@@ -87,7 +87,8 @@ def test_scores_that_underflow_as_probabilities_still_rank():
     assert softmax(logits.astype(float), axis=1)[:, 1:].max() == 0
     assert roc_curves.pair_aucs(hopeless, np.array([[1, 2]])) == [1.0]
     scores, truth, _ = Task(1, 2).scores(hopeless)
-    assert scores == pytest.approx(expit([10, -10, 5, -6])) and truth.tolist() == [True, False, True, False]
+    assert Task(1, 2).probability(scores) == pytest.approx(expit([10, -10, 5, -6]))
+    assert truth.tolist() == [True, False, True, False]
 
 
 def test_the_curve_of_one_seed_is_scikit_learns_and_of_several_their_mean_and_range():
@@ -215,7 +216,7 @@ def test_what_a_task_calls_positive_and_what_a_model_confuses():
     run = made_run(seed=1)
     pair, rest = Task(4, 2), Task(4, None)
     scores, is_positive, rows = pair.scores(run)
-    assert pair.positives(run, 0.3).tolist() == (scores >= 0.3).tolist()
+    assert pair.positives(run, 0.3).tolist() == (expit(scores) >= 0.3).tolist()
     p = softmax(run.logits.astype(float), axis=1)[:, 4]
     assert rest.probability(rest.scores(run)[0]) == pytest.approx(p, abs=1e-6)
     assert rest.positives(run, 0.2).tolist() == (p >= 0.2).tolist()
