@@ -10,7 +10,7 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES, MAX_CLASSES, MAX_NAME_LENGTH
-from cifarcore.runs.scores import FLOOR
+from cifarcore.runs.scores import FLOOR, without_noise
 
 RANKED = 5  #: classes from which rows that all fall are no coincidence, even of a network that knows nothing
 NOISE = 1e-11  #: relative differences of float64 that sums and means of equal numbers have
@@ -41,7 +41,7 @@ class Predictions:
 
 
 def checked_scores(predictions: Predictions) -> np.ndarray:
-    """The scores as float32 rows, finite; predicted classes as they are."""
+    """The scores as float32 rows, finite, probabilities none below zero; predicted classes as they are."""
     scores = predictions.scores
     if scores.ndim == 1 and scores.dtype.kind in "iuU" and len(scores):
         return as_class_labels(scores)
@@ -66,7 +66,7 @@ def checked_scores(predictions: Predictions) -> np.ndarray:
         )
     if given.dtype.kind == "f" and given.dtype.itemsize > 4:
         _refuse_too_fine(given, scores)
-    return scores
+    return without_noise(scores)
 
 
 def _refuse_too_fine(given: np.ndarray, scores: np.ndarray) -> None:

@@ -160,6 +160,15 @@ def of_part(scores: np.ndarray, kind: str = "") -> np.ndarray | None:
     return (scores / sums[:, None]).astype(scores.dtype)
 
 
+def without_noise(scores: np.ndarray) -> np.ndarray:
+    """Scores (N, C) that are probabilities but for a few just below zero, as what is left of one after all others, or
+    after rounding: these become 0. All else as it is, also a single row, of which logits may look so.
+    """
+    if len(scores) < 2 or not -SUM_TOLERANCE <= scores.min() < 0 or scores.max() > 1 + SUM_TOLERANCE:
+        return scores
+    return np.maximum(scores, 0) if _off(scores) is None else scores
+
+
 def is_one_hot(scores: np.ndarray) -> bool:
     """Whether every row (N, C) is one 1 and else 0."""
     return bool(((scores == 0) | (scores == 1)).all() and (np.count_nonzero(scores, axis=1) == 1).all())
@@ -243,11 +252,16 @@ def notes_on(scores: np.ndarray, kind: str, asked: bool, softmax: bool) -> list[
     """What is to be known of scores (N, C) that are taken for `kind`: as logits that were `asked` for or recognised;
     `softmax` says that they are called logits, and are none.
     """
-    notes = []
-    if kind == "logits" and not asked and len(scores) >= TELLING and scores.min() >= 0:
+    notes, recognised = [], kind == "logits" and not asked and len(scores) >= TELLING
+    if recognised and scores.min() >= 0:
         notes.append(
             "no score is below zero, as after a sigmoid for each class, or of percentages; they are read as logits: if "
             "they are none, calibration and log loss are wrong"
+        )
+    if recognised and scores.min() < 0 < scores.max() and _off(scores) is None:
+        notes.append(
+            "the scores of each row sum to one, but some are below zero, as of a regression; they are read as logits: "
+            "if they are none, calibration and log loss are wrong"
         )
     if kind == "logits" and scores.shape[1] > FOREMOST:
         ties = np.count_nonzero(scores == scores.min(axis=1, keepdims=True), axis=1) > scores.shape[1] / 2

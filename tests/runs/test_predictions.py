@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from cifarcore import Run
 from cifarcore.errors import CifarcoreError
+from cifarcore.evidence.softmax import probabilities
 from cifarcore.runs.predictions import (
     Predictions,
     as_class_labels,
@@ -105,6 +107,30 @@ def test_ids_are_numbers_of_64_bits_or_their_text():
     assert (
         refused(as_sample_ids, np.zeros((2, 1), np.uint64)) == "sample ids have shape (2, 1); give one for each image"
     )
+
+
+@pytest.mark.parametrize("below", [-1e-17, -1e-7, -0.004])
+@pytest.mark.parametrize("kind", ["", "probabilities"])
+def test_probabilities_a_little_below_zero_are_zeros_and_no_logits(below, kind):
+    given = np.array([[0.7, 0.3, 0], [0.2, 0.2, 0.6], [1 - below, 0, below]])
+    run = Run.from_predictions(given, [0, 2, 0], class_names=["a", "b", "c"], sample_ids=[1, 2, 3], kind=kind)
+    assert run.meta["scores"] == "log_probabilities"
+    np.testing.assert_allclose(probabilities(run), np.clip(given, 0, 1), atol=5e-3)
+
+
+@pytest.mark.parametrize("lowest", [-0.5, -0.004])
+def test_scores_below_zero_are_kept_where_rows_do_not_sum_to_one(lowest):
+    given = np.array([[0.7, 0.3, lowest], [0.2, 0.9, 0.6]])
+    np.testing.assert_array_equal(checked_scores(Predictions(given)), given.astype(np.float32))
+
+
+def test_what_sums_to_one_as_of_a_regression_is_noted():
+    rng = np.random.default_rng(0)
+    given = rng.normal(0, 0.2, (40, 3)) + np.eye(3)[np.arange(40) % 3]
+    given += (1 - given.sum(axis=1, keepdims=True)) / 3
+    with pytest.warns(UserWarning, match="sum to one, but some are below zero"):
+        run = Run.from_predictions(given, np.arange(40) % 3, class_names=["a", "b", "c"], sample_ids=range(1, 41))
+    assert run.meta["scores"] == "logits"
 
 
 def test_texts_are_of_one_dimension():

@@ -12,6 +12,7 @@ from cifarcore.runs.readers.roles import PREFIXES, SCORES
 from cifarcore.runs.scores import FLOOR
 
 _ANY = ("score", "sigmoid", "output", "p", "positive", "confidence", "0")  #: headings that name no class
+ROUNDING = 1e-6  #: by which a probability in single precision may lie outside 0..1
 #: headings of the class 0; 0 alone is what pandas calls a column without a name
 FIRST = tuple(f"{prefix}0" for prefix in PREFIXES)
 
@@ -40,7 +41,8 @@ def of_two_classes(predictions: Predictions, known: Collection[str], kind: str =
             f"one column of scores, but {len(names):,} classes; give one for each (timm: --topk 0 "
             "--results-separate-col), or the predicted class of each image in a column prediction"
         )
-    kind = kind or predictions.kind or ("probabilities" if column.min() >= 0 and column.max() <= 1 else "logits")
+    unit = column.min() >= -ROUNDING and column.max() <= 1 + ROUNDING
+    kind = kind or predictions.kind or ("probabilities" if unit else "logits")
     if kind == "probabilities" and len(column) >= FEWEST and column.min() >= 0.5:
         raise CifarcoreError(
             "one column of scores, none below 0.5, as of whichever class was predicted; give one column for each class"

@@ -33,6 +33,13 @@ def test_arrays(run, tmp_path, flat, kind):
     assert "one column of scores: read as those of the second of the two classes" in found.notes
 
 
+@pytest.mark.parametrize("beyond", [1.0000001, -1e-9])
+def test_a_probability_may_lie_outside_by_what_single_precision_leaves(beyond):
+    column = np.array([0.2, beyond, 0.9], np.float32)
+    assert of_two_classes(Predictions(column), ("a", "b")).kind == "probabilities"
+    assert of_two_classes(Predictions(column + np.float32(0.2)), ("a", "b")).kind == "logits"
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 @pytest.mark.parametrize("place", [0, 1, None])
 def test_a_column_of_a_table(run, tmp_path, suffix, place):
