@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
+from cifarcore.runs.precision import FOREMOST, blurs, merges
 from cifarcore.text import counted
 
 LOG_PROBABILITIES = "log_probabilities"
@@ -25,9 +26,6 @@ ZEROS = "zero_probabilities"
 SOFTMAX = "through_softmax"
 #: and under this one that scores are kept as float32, since as float16 too many would be equal
 STORED_AS, PRECISE = "scores_stored_as", "float32"
-#: that is so where of more than this share of images some of the foremost scores differ, but not as float16, or where
-#: the standard deviation of an image's log-probabilities is below this one in the median
-MANY, FOREMOST, FLAT = 0.05, 6, 0.5
 #: images from which scores that are all whole are no coincidence
 TELLING = 10
 
@@ -53,7 +51,7 @@ def as_logits(scores: np.ndarray, kind: str = "") -> Stored:
     unless they are said to be logits. Probabilities become their logarithms, those below FLOOR that of FLOOR, in steps
     of float16: equal ones stay equal, of whatever image. Where they lie too close for that, as of a model that is sure
     of no image, they stay float32. Logits are shifted in each row to a highest score of 0, which changes no softmax and
-    keeps the best apart in float16.
+    keeps the best apart in float16; they stay float32 where a class's lie too close for that from image to image.
 
     Raises CifarcoreError where the scores are not of that kind.
     """
@@ -77,6 +75,8 @@ def as_logits(scores: np.ndarray, kind: str = "") -> Stored:
         return _in_steps(np.log(np.maximum(scores, FLOOR)))._replace(floored=floored)
     shifted = scores - scores.max(axis=1, keepdims=True)
     _refuse_too_close(shifted)
+    if shifted.min() >= np.finfo(np.float16).min and blurs(shifted):
+        return Stored(shifted, kind, precise=True)
     lost = (shifted < 0) & (shifted > -SMALLEST)  # what would be equal to the highest in float16
     return Stored(np.where(lost, -SMALLEST, shifted), kind)
 
@@ -101,17 +101,9 @@ def _in_steps(logarithms: np.ndarray) -> Stored:
     highest, top = (np.take_along_axis(each, best, axis=1) for each in (logarithms, rounded))
     below = (rounded == top) & (logarithms < highest)
     rounded = np.where(below, np.nextafter(top, np.float16(-np.inf)), rounded).astype(logarithms.dtype)
-    merged = (_different(logarithms) > _different(rounded)).mean()
-    if merged > MANY or np.median(logarithms.std(axis=1)) < FLAT:
+    if merges(logarithms, rounded) or blurs(logarithms):
         return Stored(logarithms, LOG_PROBABILITIES, precise=True)
     return Stored(rounded, LOG_PROBABILITIES)
-
-
-def _different(scores: np.ndarray) -> np.ndarray:
-    """How many of the FOREMOST scores of each image differ from the next higher, int (N,)."""
-    most = min(FOREMOST, scores.shape[1])
-    foremost = np.sort(np.partition(scores, scores.shape[1] - most, axis=1)[:, -most:], axis=1)
-    return np.count_nonzero(np.diff(foremost, axis=1), axis=1)
 
 
 def refuse_unfilled(scores: np.ndarray) -> None:

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss, roc_auc_score, top_k_accuracy_score
 
 from cifarcore import CifarcoreError, Run, compare, load_run, save_run
 from cifarcore.evidence.metrics import top_k_accuracy
-from cifarcore.evidence.roc_curves import macro_auc
+from cifarcore.evidence.roc_curves import class_auc, macro_auc
 from cifarcore.evidence.softmax import probabilities
 from cifarcore.runs.scores import STORED_AS
 
@@ -78,6 +78,24 @@ def test_those_of_a_model_that_is_sure_of_some_are_kept_as_float16(n_classes, tm
     run = run_of(given, labels)
     assert run.logits.dtype == load_run(save_run(run, tmp_path / "x.npz")).logits.dtype == np.float16
     assert STORED_AS not in run.meta
+
+
+@pytest.mark.parametrize("as_probabilities", [False, True])
+@pytest.mark.parametrize("beneath", ["prior", "one class far ahead"])
+def test_what_differs_little_from_image_to_image_keeps_its_order(beneath, as_probabilities, tmp_path):
+    """Each image's scores lie far apart, but those of a class hardly differ."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, N_CLASSES, N_IMAGES)
+    told = rng.normal(0, 1.5, (N_IMAGES, N_CLASSES)) + 3.0 * (labels[:, None] == np.arange(N_CLASSES))
+    prior = rng.normal(0, 3, N_CLASSES)
+    given = 0.01 * told + prior if beneath == "prior" else 0.3 * told + 60 * (np.arange(N_CLASSES) == 0)
+    given = given.astype(np.float32)
+    exact = softmax(given.astype(np.float64), axis=1)
+    run = run_of(exact.astype(np.float32) if as_probabilities else given, labels)
+    run = load_run(save_run(run, tmp_path / "x.npz"))
+    by_hand = [roc_auc_score(labels == c, exact[:, c]) for c in range(1, N_CLASSES)]
+    np.testing.assert_allclose(class_auc(run)[1:], by_hand, atol=2e-4)
+    assert top_k_accuracy(run, 5) == pytest.approx(top_k_accuracy_score(labels, given, k=5), abs=1.1 / N_IMAGES)
 
 
 @pytest.mark.parametrize("written", ["x", True, 3, None, [], {}])
