@@ -98,8 +98,8 @@ def margins(run: Run, rows: np.ndarray, positive: int, negative: int) -> np.ndar
     ours, others = (run.logits[rows, c].astype(np.float64) for c in (positive, negative))
     margin = ours - others
     if run.meta.get("scores") == LOG_PROBABILITIES:
-        kept = np.log(np.float32(FLOOR))  # what a probability of zero is kept as
-        of_none = [each == kept.astype(run.logits.dtype) for each in (ours, others)]
+        kept = np.log(FLOOR)  # what a probability of zero is kept as, more or less rounded
+        of_none = [each.astype(np.float16) == np.float16(kept) for each in (ours, others)]
         margin[of_none[1] & ~of_none[0]] = -kept
         margin[of_none[0] & ~of_none[1]] = kept
     return margin

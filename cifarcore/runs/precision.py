@@ -13,8 +13,22 @@ COARSE, SOME = 0.01, 2000
 
 def merges(scores: np.ndarray, rounded: np.ndarray) -> bool:
     """Whether log-probabilities (N, C) are too close to each other, image by image, for what they are `rounded` to."""
-    merged = (_different(scores) > _different(rounded)).mean()
-    return bool(merged > MANY or np.median(scores.std(axis=1)) < FLAT)
+    with np.errstate(invalid="ignore"):  # what float16 cannot hold is infinite there
+        merged = (_different(scores) > _different(rounded)).mean()
+    highest = scores.max(axis=1)  # of a sure model near 0, where float16 has steps that are large beside it
+    moved = np.abs(rounded.max(axis=1) - highest) > COARSE * np.abs(highest)
+    return bool(max(merged, moved.mean()) > MANY or np.median(scores.std(axis=1)) < FLAT)
+
+
+def saturates(given: np.ndarray) -> bool:
+    """Whether probabilities (N, C) in double precision are so sure of many images that in single precision what is left
+    of 1 is lost, by which these are ranked.
+    """
+    if given.dtype.kind != "f" or given.dtype.itemsize <= 4 or given.min() < 0 or given.max() > 1:
+        return False
+    highest = given.max(axis=1)
+    left, kept = 1 - highest, 1 - highest.astype(np.float32).astype(np.float64)
+    return bool((np.abs(left - kept) > COARSE * left).mean() > MANY)
 
 
 def blurs(scores: np.ndarray) -> bool:

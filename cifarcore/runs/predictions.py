@@ -10,6 +10,7 @@ import numpy as np
 
 from cifarcore.errors import CifarcoreError
 from cifarcore.runs.layout import MAX_BYTES, MAX_CLASSES, MAX_NAME_LENGTH
+from cifarcore.runs.precision import saturates
 from cifarcore.runs.scores import FLOOR, without_noise
 
 RANKED = 5  #: classes from which rows that all fall are no coincidence, even of a network that knows nothing
@@ -41,7 +42,9 @@ class Predictions:
 
 
 def checked_scores(predictions: Predictions) -> np.ndarray:
-    """The scores as float32 rows, finite, probabilities none below zero; predicted classes as they are."""
+    """The scores as float32 rows, finite, probabilities none below zero, and as float64 where they need it; predicted
+    classes as they are.
+    """
     scores = predictions.scores
     if scores.ndim == 1 and scores.dtype.kind in "iuU" and len(scores):
         return as_class_labels(scores)
@@ -66,6 +69,7 @@ def checked_scores(predictions: Predictions) -> np.ndarray:
         )
     if given.dtype.kind == "f" and given.dtype.itemsize > 4:
         _refuse_too_fine(given, scores)
+        scores = np.ascontiguousarray(given, np.float64) if saturates(given) else scores
     return without_noise(scores)
 
 

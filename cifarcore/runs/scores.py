@@ -102,7 +102,7 @@ def _in_steps(logarithms: np.ndarray) -> Stored:
     below = (rounded == top) & (logarithms < highest)
     rounded = np.where(below, np.nextafter(top, np.float16(-np.inf)), rounded).astype(logarithms.dtype)
     if merges(logarithms, rounded) or blurs(logarithms):
-        return Stored(logarithms, LOG_PROBABILITIES, precise=True)
+        return Stored(logarithms.astype(np.float32, copy=False), LOG_PROBABILITIES, precise=True)
     return Stored(rounded, LOG_PROBABILITIES)
 
 

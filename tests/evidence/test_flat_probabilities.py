@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from import_checks import taken
-from scipy.special import softmax
+from scipy.special import expit, log_expit, softmax
 from sklearn.metrics import log_loss, roc_auc_score, top_k_accuracy_score
 
 from cifarcore import CifarcoreError, Run, compare, load_run, save_run
 from cifarcore.evidence.metrics import top_k_accuracy
 from cifarcore.evidence.roc_curves import class_auc, macro_auc
-from cifarcore.evidence.softmax import probabilities
+from cifarcore.evidence.softmax import confidence, probabilities
 from cifarcore.runs.scores import STORED_AS
 
 N_CLASSES, N_IMAGES = 100, 2000
@@ -96,6 +96,37 @@ def test_what_differs_little_from_image_to_image_keeps_its_order(beneath, as_pro
     by_hand = [roc_auc_score(labels == c, exact[:, c]) for c in range(1, N_CLASSES)]
     np.testing.assert_allclose(class_auc(run)[1:], by_hand, atol=2e-4)
     assert top_k_accuracy(run, 5) == pytest.approx(top_k_accuracy_score(labels, given, k=5), abs=1.1 / N_IMAGES)
+
+
+@pytest.mark.parametrize("form", ["probabilities", "what is left of one", "log_probabilities"])
+def test_what_a_sure_model_leaves_of_one_ranks_its_images(form, tmp_path):
+    """As naive Bayes: in double precision, of which single precision, and float16 of logarithms, make 1."""
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 2, N_IMAGES)
+    margin = 12.0 * (rng.normal(0, 1, N_IMAGES) + 2 * labels - 1)
+    exact = expit(np.stack([-margin, margin], axis=1))
+    if form == "what is left of one":
+        exact[:, 0] = 1 - exact[:, 1]
+    with np.errstate(divide="ignore"):
+        run = run_of(log_expit(np.stack([-margin, margin], axis=1)) if form[:3] == "log" else exact, labels)
+    run = load_run(save_run(run, tmp_path / "x.npz"))
+    by_hand = [roc_auc_score(labels == c, exact[:, c]) for c in range(2)]
+    np.testing.assert_allclose(class_auc(run), by_hand, atol=2e-4)
+    right = run.correct
+    assert roc_auc_score(right, confidence(run)) == pytest.approx(roc_auc_score(right, exact.max(axis=1)), abs=2e-4)
+
+
+def test_logarithms_of_a_sure_model_may_lie_beyond_float16(recwarn):
+    left = -np.geomspace(1e-12, 1e-3, 40)
+    run = run_of(np.stack([left, np.full(40, -7e4), np.full(40, -8e4)], axis=1), np.arange(40) % 3)
+    np.testing.assert_allclose(run.logits[:, 0], left, rtol=1e-6)
+    assert not [each for each in recwarn if issubclass(each.category, RuntimeWarning)]
+
+
+def test_single_precision_written_as_double_stays_float16():
+    labels, given = flat(6.0, n_classes=10)
+    given = given.astype(np.float64)
+    assert (given.max(axis=1) > 1 - 1e-6).mean() > 0.05 and run_of(given, labels).logits.dtype == np.float16
 
 
 @pytest.mark.parametrize("written", ["x", True, 3, None, [], {}])

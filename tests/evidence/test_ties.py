@@ -73,6 +73,16 @@ def test_of_two_classes_alone_equal_shares_are_ties(votes):
         assert roc_auc_score(positive, scores) == pytest.approx(by_hand, abs=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_of_two_classes_alone_zeros_are_known_in_every_precision(dtype):
+    rng = np.random.default_rng(6)
+    left = 10.0 ** rng.uniform(-12, -2, N)
+    shares = np.stack([1 - left, left, 0 * left, 0 * left], axis=1).astype(dtype)
+    run = made(shares, np.arange(N) % 4, model="sure")
+    assert len(np.unique(roc_curves.pair_scores(run, 1, 3)[0][left[np.arange(N) % 2 == 1] > 1e-6])) == 1
+    assert roc_curves.pair_aucs(run, np.array([[0, 2], [2, 3]])) == pytest.approx([0.5, 0.5])
+
+
 def test_of_two_classes_alone_a_sure_model_ties_no_images():
     """Logits of which the logistic is 1 in double precision."""
     rng = np.random.default_rng(4)
