@@ -24,11 +24,11 @@ def saturates(given: np.ndarray) -> bool:
     """Whether probabilities (N, C) in double precision are so sure of many images that in single precision what is left
     of 1 is lost, by which these are ranked.
     """
-    if given.dtype.kind != "f" or given.dtype.itemsize <= 4 or given.min() < 0 or given.max() > 1:
+    if given.dtype.kind != "f" or given.dtype.itemsize <= 4 or given.min() < 0 or given.max() > 1 + 1e-9:
         return False
     highest = given.max(axis=1)
     left, kept = 1 - highest, 1 - highest.astype(np.float32).astype(np.float64)
-    return bool((np.abs(left - kept) > COARSE * left).mean() > MANY)
+    return bool(((left > 0) & (np.abs(left - kept) > COARSE * left)).mean() > MANY)
 
 
 def blurs(scores: np.ndarray) -> bool:
