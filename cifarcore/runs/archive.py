@@ -28,6 +28,7 @@ from cifarcore.runs.layout import (
 SUFFIX = ".npz"
 NO_RUN = "not a run file (.npz); if it holds predictions, `cifarcore import` makes a run file of them"
 
+SINGLE, DOUBLE = 4, 8  #: bytes of a float
 Shapes = dict[str, tuple[int, ...]]
 Headers = dict[str, tuple[zipfile.ZipInfo, np.dtype, tuple[int, ...]]]
 
@@ -110,22 +111,25 @@ def _decoded(dtype: np.dtype, shape: tuple[int, ...]) -> int:
     return int(np.prod(shape, dtype=object)) * max(dtype.itemsize, 4 if len(shape) > 1 else 1)
 
 
-def read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+def read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, widest: int = SINGLE) -> np.ndarray:
     with archive.open(entry) as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
         file.read()  # to the end, where zipfile compares the checksum
-    return native(array)
+    return native(array, widest)
 
 
 def read_npz(
-    path: str | Path, most: int | None = None, pick: Callable[[Shapes], Collection[str]] = tuple
+    path: str | Path,
+    most: int | None = None,
+    pick: Callable[[Shapes], Collection[str]] = tuple,
+    widest: int = SINGLE,
 ) -> dict[str, np.ndarray]:
-    """All arrays of any `.npz`, of at most `most` bytes, read as carefully as a run file's; or those that are picked by
-    their names and shapes. Raises RunFileError, and what `pick` raises.
+    """All arrays of any `.npz`, of at most `most` bytes, read as carefully as a run file's, floats of at most `widest`
+    bytes; or those that are picked by their names and shapes. Raises RunFileError, and what `pick` raises.
     """
     with opened(Path(path), foreign=True, most=most) as (_, archive, headers):
         picked = pick({name: shape for name, (_, _, shape) in headers.items()})
-        arrays = {name: read_array(archive, headers[name][0]) for name in picked}
+        arrays = {name: read_array(archive, headers[name][0], widest) for name in picked}
     for name, array in arrays.items():
         if array.dtype.kind == "U" and not is_unicode(array):
             raise refusal(Path(path), f"array {name!r} holds code points beyond Unicode; use plain text")
@@ -144,11 +148,10 @@ def map_npy(path: Path) -> np.ndarray:
     return array
 
 
-def native(array: np.ndarray) -> np.ndarray:
-    """The same values in this machine's byte order, rows contiguous, floats of at most 32 bits."""
-    dtype = (
-        np.dtype(np.float32) if array.dtype.kind == "f" and array.dtype.itemsize > 4 else array.dtype.newbyteorder("=")
-    )
+def native(array: np.ndarray, widest: int = SINGLE) -> np.ndarray:
+    """The same values in this machine's byte order, rows contiguous, floats of at most `widest` bytes."""
+    wide = array.dtype.kind == "f" and array.dtype.itemsize > widest
+    dtype = np.dtype(f"f{widest}") if wide else array.dtype.newbyteorder("=")
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused later
         return np.asarray(array, dtype, order="C")
 

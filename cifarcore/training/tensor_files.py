@@ -204,7 +204,7 @@ def _row_numbers(value: Any, name: str, arrays: dict[str, np.ndarray]) -> np.nda
 def _array(tensor: Tensor) -> np.ndarray:
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_complex():
         raise CifarcoreError(f"holds a tensor of {tensor.dtype} and {tensor.layout}; save plain numbers: x.to_dense()")
-    if tensor.is_floating_point():
+    if tensor.is_floating_point() and tensor.dtype != torch.float64:
         tensor = tensor.float()
     return tensor.detach().numpy()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.archive import map_npy, read_npz
+from cifarcore.runs.archive import DOUBLE, map_npy, read_npz
 from cifarcore.runs.predictions import Predictions, as_texts
 from cifarcore.runs.readers.columns import answers_beside, one_of_labels, roles_of, several_parts, with_roles
 from cifarcore.runs.readers.roles import CLASSES, PREDICTED, SCORES, heading_key, only, role_of
@@ -15,7 +15,7 @@ from cifarcore.text import quoted
 
 
 def from_npz(path: Path, known: Collection[str] = ()) -> Predictions:
-    arrays = read_npz(path)
+    arrays = read_npz(path, widest=DOUBLE)
     return from_arrays(_named(arrays) if all(key.startswith("arr_") for key in arrays) else arrays)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.archive import native
+from cifarcore.runs.archive import DOUBLE, native
 from cifarcore.runs.layout import MAX_BYTES, MAX_IMAGES
 from cifarcore.runs.predictions import Predictions, text_array
 from cifarcore.runs.readers.arrays import from_arrays
@@ -41,7 +41,7 @@ def arrays_in(path: Path) -> dict[str, np.ndarray]:
         refuse_long(max(array.shape, default=0))
         if array.dtype.kind == "O" and all(isinstance(cell, str) for cell in array.ravel().tolist()):
             arrays[name] = text_array(array.ravel().tolist()).reshape(array.shape)
-    return {name: native(array) for name, array in arrays.items() if array.dtype.kind in "fiubU" and array.size}
+    return {name: native(array, DOUBLE) for name, array in arrays.items() if array.dtype.kind in "fiubU" and array.size}
 
 
 def _refuse_bomb(path: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from cifarcore.errors import CifarcoreError
-from cifarcore.runs.archive import read_npz
+from cifarcore.runs.archive import DOUBLE, read_npz
 from cifarcore.runs.predictions import Predictions
 from cifarcore.runs.readers.apart import read_apart
 from cifarcore.runs.readers.arrays import from_arrays
@@ -19,4 +19,4 @@ def from_tensors(path: Path, known: Collection[str] = ()) -> Predictions:
         if not zipfile.is_zipfile(path) and file.read(1) != b"\x80":  # the first byte of what older versions wrote
             raise CifarcoreError("not a file that torch.save wrote")
     with read_apart("cifarcore.training.tensor_files", path, "save its scores as .npy") as out:
-        return from_arrays(read_npz(out))
+        return from_arrays(read_npz(out, widest=DOUBLE))
