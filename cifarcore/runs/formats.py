@@ -46,8 +46,8 @@ _READERS: dict[str, Callable[[Path, Collection[str]], Predictions]] = {
     FOLDER: from_text_folder,
 }
 SUFFIXES = tuple(suffix for suffix in _READERS if suffix != FOLDER)
-#: what is in a header before it is read, and so needs no process of its own; that of tensors has one with torch
-_BY_HEADER = (".npz", ".npy", ".pt", ".pth")
+#: one array, of which the header tells all before it is read; and tensors, for which another process has torch
+_READ_HERE = (".npy", ".pt", ".pth")
 _MOST_TEXT = 1 << 26  #: bytes of a list of labels or names
 _REMEDY = "write it as plain CSV, or its scores as .npy"
 _PLAIN = re.compile(r"[\w.+-][\w.+ -]*")
@@ -113,7 +113,7 @@ def read_predictions(path: str | Path, known: Collection[str] = (), kind: str = 
             f"{path.name}: {path.stat().st_size / 2**30:.1f} GiB; at most {MAX_BYTES >> 30} GiB are read"
         )
     try:
-        return read_here(path, known, kind) if suffix in _BY_HEADER else _read_apart(path, known, kind)
+        return read_here(path, known, kind) if suffix in _READ_HERE else _read_apart(path, known, kind)
     except CifarcoreError as error:
         raise CifarcoreError(f"{path.name}: {str(error).removeprefix(f'{path}: ')}") from None
 

@@ -43,6 +43,10 @@ def written(name, folder):
     elif name.endswith("parquet"):
         pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install pyarrow")
         frame.to_parquet(path)
+    elif name.endswith("npz"):
+        np.savez(
+            path, probabilities=frame[["cat", "dog"]], sample_ids=IDS, label=frame.label.to_numpy(str), site=[1, 2]
+        )
     elif name.endswith("mat"):
         savemat(path, {"scores": frame[["cat", "dog"]].to_numpy(), "labels": [1, 0, 0], "row": [2, 0, 1]})
     else:
@@ -59,7 +63,7 @@ def assert_same(one, other):
             assert mine == theirs and type(mine) is type(theirs), field.name
 
 
-@pytest.mark.parametrize("name", ["x.csv", "x.json", "x.parquet", "x.mat", "texts", "x.txt"])
+@pytest.mark.parametrize("name", ["x.csv", "x.json", "x.parquet", "x.mat", "x.npz", "texts", "x.txt"])
 def test_what_is_read_apart_is_what_would_be_read_here(tmp_path, name):
     path = written(name, tmp_path)
     assert_same(read_predictions(path, ("cat", "dog")), read_here(path, ("cat", "dog")))
