@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from torch.utils.data import ConcatDataset, DataLoader, IterableDataset, RandomSampler, Subset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    ConcatDataset,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+)
 
 from cifarcore import CifarcoreError, Run, integrations
 from cifarcore.data.ids import sample_ids
@@ -104,6 +113,10 @@ def test_loaders_in_another_order_are_refused(network):
     refused(DataLoader(dataset(), batch_sampler=Batches()), "Batches, not in the order")
     refused(DataLoader(dataset(), 5, drop_last=True), "drops the last images")
     refused(DataLoader(dataset(), 5, sampler=RandomSampler(dataset())), "RandomSampler")
+    batches = BatchSampler(RandomSampler(dataset()), 5, False)
+    refused(DataLoader(dataset(), batch_sampler=batches), "RandomSampler, not in the order")
+    batches = BatchSampler(SequentialSampler(dataset()), 7, True)
+    refused(DataLoader(dataset(), batch_sampler=batches), "drops the last images")
     refused(DataLoader(tensors()[0], 5), "no labels")
     refused([], "no batch")
     refused(DataLoader(Stream(), 5, num_workers=2), "2 workers read an IterableDataset, each in its own order")

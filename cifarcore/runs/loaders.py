@@ -47,13 +47,17 @@ def _refuse_drawn(loader: Any) -> None:
                 "num_workers=1 for the test images"
             )
         return
-    for sampler, known in ((loader.sampler, data.SequentialSampler), (loader.batch_sampler, data.BatchSampler)):
+    batches = loader.batch_sampler  # of which one that was given has a sampler of its own
+    drawn_by = [(loader.sampler, data.SequentialSampler), (batches, data.BatchSampler)]
+    drawn_by.append((getattr(batches, "sampler", None), data.SequentialSampler))
+    for sampler, known in drawn_by:
         if sampler is not None and type(sampler) is not known:
             raise CifarcoreError(
                 f"the loader draws its images by {type(sampler).__name__}, not in the order of the data set; make one "
                 "with shuffle=False for the test images"
             )
-    if loader.drop_last and len(loader.dataset) % (loader.batch_size or 1):
+    dropping = loader if batches is None else batches
+    if dropping.drop_last and len(loader.dataset) % (dropping.batch_size or 1):
         raise CifarcoreError("the loader drops the last images (drop_last); make one without it for the test images")
 
 
