@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made import made_run
+from scipy.sparse import csr_array
 
 from cifarcore.runs import memo as memory
 from cifarcore.runs.alignment import AlignedPair, align
@@ -121,6 +122,8 @@ def test_two_threads_that_ask_at_once_compute_once():
 def test_sizes_are_those_of_arrays_and_tables_wherever_they_are():
     array, table = np.zeros((10, 5)), pd.DataFrame({"x": np.zeros(7)})
     assert size_of(array) == 400 and size_of(table) == table.memory_usage().sum() and size_of("text") == 100
+    sparse = csr_array((np.ones(30), (np.arange(30), np.arange(30))), shape=(1000, 1000))
+    assert 30 * (8 + 4) + 1000 * 4 <= size_of(sparse) < 30_000
     assert size_of([array, array]) == size_of((array, array)) == 900 and size_of({"a": array, "b": 1}) == 600
     run = made_run(n_images=60)
     parts = [getattr(run, field.name) for field in fields(run)]
